@@ -1,0 +1,1 @@
+"""What crosses between services: names, messages, workflow and activity signatures."""

@@ -1,0 +1,222 @@
+"""The order service, as others see it."""
+
+from abc import ABC, abstractmethod
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from temporalio import workflow
+
+from fuze_contracts.money import Money
+from fuze_contracts.shipping import Address
+from fuze_contracts.wire import Message
+
+ORDER_TASK_QUEUE = "order"
+
+ORDER_REJECTED = "OrderRejected"
+"""Final: the order breaks a rule. The rejection is committed before this is raised."""
+
+ORDER_ID_TAKEN = "OrderIdTaken"
+"""Final: PostgreSQL already holds an order of this id that another workflow wrote."""
+
+
+def order_workflow_id(order_id: UUID) -> str:
+    """Return the id of the one workflow that owns this order."""
+    return f"order/{order_id}"
+
+
+def order_id_of(workflow_id: str) -> str | None:
+    """Return the order that a workflow works for, or None where it works for no single order."""
+    kind, _, order_id = workflow_id.partition("/")
+    return order_id if kind in {"order", "shipping"} and order_id else None
+
+
+def describe_workflow(workflow_id: str) -> dict[str, str]:
+    """Return the fields that a log line of this workflow bears beside the workflow's id."""
+    order_id = order_id_of(workflow_id)
+    return {"order_id": order_id} if order_id else {}
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands. Every value from `SHIPPED` on is where an order can end."""
+
+    RECEIVED = "received"
+    AWAITING_APPROVAL = "awaiting_approval"
+    APPROVED = "approved"
+    PAID = "paid"
+    PREPARING = "preparing"
+    SHIPPED = "shipped"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    PAYMENT_DECLINED = "payment_declined"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the order goes nowhere from here."""
+        return self in TERMINAL_STATUSES
+
+
+TERMINAL_STATUSES = frozenset(
+    {
+        OrderStatus.SHIPPED,
+        OrderStatus.REJECTED,
+        OrderStatus.EXPIRED,
+        OrderStatus.PAYMENT_DECLINED,
+        OrderStatus.CANCELLED,
+    }
+)
+
+
+class PaymentStatus(StrEnum):
+    """What has become of the order's money."""
+
+    NONE = "none"
+    PENDING = "pending"
+    CHARGED = "charged"
+    DECLINED = "declined"
+
+
+class EventType(StrEnum):
+    """What can happen to an order, in the words of its timeline."""
+
+    ORDER_RECEIVED = "order_received"
+    ORDER_VALIDATED = "order_validated"
+    ORDER_REJECTED = "order_rejected"
+    ADDRESS_UPDATED = "address_updated"
+    ORDER_APPROVED = "order_approved"
+    ORDER_EXPIRED = "order_expired"
+    ORDER_CANCELLED = "order_cancelled"
+    PAYMENT_CHARGED = "payment_charged"
+    PAYMENT_DECLINED = "payment_declined"
+    SHIPPING_STARTED = "shipping_started"
+    ORDER_SHIPPED = "order_shipped"
+
+
+class OrderLine(Message):
+    """So many of one article, each at `unit_price_minor` minor units of the order's currency."""
+
+    sku: str
+    quantity: int
+    unit_price_minor: int
+
+
+class PlaceOrder(Message):
+    """Everything an order is, as its workflow receives it.
+
+    `fingerprint` is a digest of the caller's request: a repeated start with the same one is the
+    same order. `approval_timeout` is how long the order waits for approval; it travels here so
+    that a replay never depends on a process's settings.
+    """
+
+    order_id: UUID
+    address: Address
+    fingerprint: str
+    customer: str | None = None
+    lines: tuple[OrderLine, ...] = ()
+    currency: str = "USD"
+    payment_method: str | None = None
+    payment_token: str
+    approval_timeout: timedelta = timedelta(days=7)
+
+    @property
+    def total_minor(self) -> int:
+        """The sum of the lines in minor units; zero without lines. Of a bad order it may be any."""
+        return sum(line.quantity * line.unit_price_minor for line in self.lines)
+
+    @property
+    def total(self) -> Money:
+        """The sum of the lines; a valid order's always fits."""
+        return Money(amount_minor=self.total_minor, currency=self.currency)
+
+
+class Approval(Message):
+    """Someone lets the order proceed."""
+
+    actor: str = "unknown"
+
+
+class CancelOrder(Message):
+    """Someone wants the order stopped."""
+
+    actor: str = "unknown"
+    reason: str | None = None
+
+
+class UpdateAddress(Message):
+    """Someone wants the parcel sent elsewhere."""
+
+    address: Address
+    actor: str = "unknown"
+
+
+class OrderResult(Message):
+    """How an order ended. `reason` is set when it did not ship."""
+
+    order_id: UUID
+    status: OrderStatus
+    payment_status: PaymentStatus
+    reason: str | None = None
+    tracking_number: str | None = None
+
+
+class WaitingFor(StrEnum):
+    """Whom a running order waits for."""
+
+    DATABASE = "database"
+    APPROVAL = "approval"
+    PAYMENT = "payment"
+    SHIPPING = "shipping"
+
+
+class LiveStatus(Message):
+    """The answer of a running OrderWorkflow.
+
+    `last_seq` is the number of the last committed event, so that a reader who also has the row
+    knows which of the two is newer. `last_error` says why the order waits for the database, while
+    it does. Times are UTC.
+    """
+
+    order_id: UUID
+    status: OrderStatus
+    payment_status: PaymentStatus
+    last_seq: int
+    since: datetime
+    waiting_for: WaitingFor | None = None
+    until: datetime | None = None
+    last_error: str | None = None
+    reason: str | None = None
+    tracking_number: str | None = None
+
+
+@workflow.defn
+class OrderWorkflow(ABC):
+    """One order, from received to its end.
+
+    A rejected order fails the workflow with `ORDER_REJECTED`; every other end is a result.
+    """
+
+    @workflow.run
+    @abstractmethod
+    async def run(self, command: PlaceOrder) -> OrderResult:
+        """Return when the order has ended."""
+
+    @workflow.signal
+    @abstractmethod
+    async def approve(self, approval: Approval = Approval()) -> None:
+        """Let a waiting order proceed; without effect once it does, or has ended."""
+
+    @workflow.signal
+    @abstractmethod
+    async def cancel(self, request: CancelOrder = CancelOrder()) -> None:
+        """Stop a waiting order; without effect once it is approved, or has ended."""
+
+    @workflow.signal
+    @abstractmethod
+    async def update_address(self, request: UpdateAddress) -> None:
+        """Send the parcel elsewhere; without effect once the order is approved."""
+
+    @workflow.query
+    @abstractmethod
+    def status(self) -> LiveStatus:
+        """Say where the order stands now."""

@@ -1,0 +1,70 @@
+"""The payment service, as others see it."""
+
+from typing import Annotated, Literal, Protocol
+from uuid import UUID
+
+from pydantic import Field
+from temporalio import activity
+
+from fuze_contracts.money import Money
+from fuze_contracts.wire import Message
+
+PAYMENT_TASK_QUEUE = "payment"
+
+PAYMENT_TOKEN_CONFLICT = "PaymentTokenConflict"  # noqa: S105 - an error type, not a secret
+"""Final: the token was used before for another order, amount, currency or payment method."""
+
+
+def default_payment_token(order_id: UUID, attempt: int) -> str:
+    """Name one attempt to charge an order.
+
+    It comes from the logical action alone, so a reset workflow names the same attempt again.
+    """
+    return f"{order_id}:{attempt}"
+
+
+class ChargePayment(Message):
+    """Charge `amount` once for `payment_token`, however often this is asked.
+
+    `payment_method` is the provider's name for it, and is needed unless the amount is zero.
+    """
+
+    order_id: UUID
+    payment_token: str
+    amount: Money
+    payment_method: str | None = None
+
+
+class Charged(Message):
+    """The money was taken. `provider_reference` is None when there was nothing to take."""
+
+    outcome: Literal["charged"] = "charged"
+    payment_id: UUID
+    provider_reference: str | None = None
+
+
+class Declined(Message):
+    """Refused, finally, for this token. `code` is the provider's reason.
+
+    `payment_id` is None where nothing could be asked under this token.
+    """
+
+    outcome: Literal["declined"] = "declined"
+    payment_id: UUID | None = None
+    code: str
+
+
+ChargeOutcome = Annotated[Charged | Declined, Field(discriminator="outcome")]
+
+
+class PaymentActivities(Protocol):
+    """What the payment task queue runs.
+
+    Errors: `PAYMENT_TOKEN_CONFLICT` is final. Anything else means that the outcome is not known
+    yet: ask again with the same token.
+    """
+
+    @activity.defn
+    async def payment_charged(self, command: ChargePayment) -> ChargeOutcome:
+        """Return the one outcome of this token, charging the provider if nobody has yet."""
+        ...

@@ -1,0 +1,1 @@
+"""How any Fuze process runs. Knows nothing of orders."""

@@ -1,0 +1,160 @@
+"""Logs and traces: what a process tells while it works.
+
+Every line is one JSON object. A line written inside a workflow or an activity bears its
+`workflow_id`, `run_id` and whatever `describe_workflow` reads off the id; a line written inside a
+trace bears its `trace_id`. Lines of libraries that use the standard logging module are the same.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.environment_variables import (
+    OTEL_EXPORTER_OTLP_ENDPOINT,
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from structlog.typing import EventDict, Processor, WrappedLogger
+from temporalio import activity, workflow
+
+from fuze_runtime.settings import ProcessSettings
+
+DescribeWorkflow = Callable[[str], Mapping[str, str]]
+"""Turns a workflow id into fields worth having on each of its log lines."""
+
+
+def configure(
+    settings: ProcessSettings,
+    service: str,
+    *,
+    environment: Mapping[str, str],
+    describe_workflow: DescribeWorkflow = lambda _: {},
+) -> None:
+    """Set up logging and tracing for this process; call once, first thing in `__main__`.
+
+    Spans are exported over OTLP when `environment` has an `OTEL_EXPORTER_OTLP_ENDPOINT`; without
+    one they only give log lines their `trace_id`.
+    """
+    _configure_tracing(settings, service, environment)
+    _configure_logging(settings, service, describe_workflow)
+
+
+def shut_down() -> None:
+    """Send the spans that still wait."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        provider.shutdown()
+
+
+def _configure_tracing(
+    settings: ProcessSettings, service: str, environment: Mapping[str, str]
+) -> None:
+    provider = TracerProvider(
+        resource=Resource.create(
+            {"service.name": f"fuze-{service}", "deployment.environment.name": settings.environment}
+        )
+    )
+    if {OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT} & environment.keys():
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+
+
+def _configure_logging(
+    settings: ProcessSettings, service: str, describe_workflow: DescribeWorkflow
+) -> None:
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(allow=_EXTRA_FIELDS),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        _service_fields(service, settings.environment),
+        _temporal_fields(describe_workflow),
+        _add_trace_id,
+        structlog.processors.format_exc_info,
+    ]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer()
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level)
+    for chatty in ("httpx", "httpcore", "alembic"):
+        logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    # Our own processor puts these on every line, as fields rather than as text.
+    workflow.logger.workflow_info_on_message = False
+    workflow.logger.workflow_info_on_extra = False
+    activity.logger.activity_info_on_message = False
+    activity.logger.activity_info_on_extra = False
+
+
+_EXTRA_FIELDS = ("step", "status", "seq", "actor", "reason", "error", "outcome")
+"""What `workflow.logger.info(…, extra={…})` may add to a line."""
+
+
+def _service_fields(service: str, environment: str) -> Processor:
+    def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["service"] = service
+        event["environment"] = environment
+        return event
+
+    return add
+
+
+def _temporal_fields(describe_workflow: DescribeWorkflow) -> Processor:
+    def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        fields = _current_execution()
+        workflow_id = fields.get("workflow_id")
+        if workflow_id:
+            event.update(fields)
+            event.update(describe_workflow(workflow_id))
+        return event
+
+    return add
+
+
+def _current_execution() -> dict[str, Any]:
+    if activity.in_activity():
+        info = activity.info()
+        return {
+            "workflow_id": info.workflow_id,
+            "run_id": info.workflow_run_id,
+            "activity": info.activity_type,
+            "attempt": info.attempt,
+        }
+    if workflow.in_workflow():
+        run = workflow.info()
+        return {"workflow_id": run.workflow_id, "run_id": run.run_id}
+    return {}
+
+
+def _add_trace_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        event["trace_id"] = trace.format_trace_id(span.trace_id)
+    return event

@@ -1,0 +1,101 @@
+"""A worker process's life: connect, poll, drain on SIGTERM."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from fuze_runtime import health, temporal
+from fuze_runtime.settings import WorkerSettings
+
+_PASSED_THROUGH = ("fuze_contracts", "fuze_runtime", "pydantic", "pydantic_core")
+_RPC_TIMEOUT = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """What a worker runs.
+
+    `activities` are bound methods. `passed_through` names modules that the workflow sandbox shares
+    instead of importing anew for each workflow: only such as hold no mutable state.
+    """
+
+    task_queue: str
+    activities: Sequence[Callable[..., Any]]
+    workflows: Sequence[type] = ()
+    passed_through: Sequence[str] = ()
+
+
+async def run(settings: WorkerSettings, workload: Workload) -> None:
+    """Run a worker until SIGTERM or SIGINT, then drain it.
+
+    Draining stops polling at once and gives running activities `drain_timeout` to finish; nothing
+    that was begun is abandoned within it. Whoever stops the process must wait longer than that.
+    """
+    log = structlog.get_logger(__name__)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    client = await temporal.connect(
+        metrics_address=settings.metrics_address, wait_seconds=settings.temporal_connect_timeout
+    )
+
+    async def polling() -> str | None:
+        return await _why_not_polling(client, workload.task_queue)
+
+    async with health.serve(settings.health_host, settings.health_port, {"temporal": polling}):
+        log.info("worker starts", task_queue=workload.task_queue)
+        async with create(client, settings, workload):
+            await stop.wait()
+            log.info("worker drains", seconds=settings.drain_timeout.total_seconds())
+    log.info("worker stopped")
+
+
+def create(client: Client, settings: WorkerSettings, workload: Workload) -> Worker:
+    """Build the worker that `run` runs."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(
+        *_PASSED_THROUGH, *workload.passed_through
+    )
+    return Worker(
+        client,
+        task_queue=workload.task_queue,
+        activities=workload.activities,
+        workflows=workload.workflows,
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        max_cached_workflows=settings.max_cached_workflows,
+        max_concurrent_workflow_tasks=settings.max_concurrent_workflow_tasks,
+        max_concurrent_activities=settings.max_concurrent_activities,
+        max_concurrent_local_activities=settings.max_concurrent_activities,
+        workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
+        activity_task_poller_behavior=PollerBehaviorAutoscaling(),
+        graceful_shutdown_timeout=settings.drain_timeout,
+    )
+
+
+async def _why_not_polling(client: Client, task_queue: str) -> str | None:
+    """Ready means that the server has seen this very process ask for work."""
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=task_queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+    )
+    try:
+        answer = await client.workflow_service.describe_task_queue(request, timeout=_RPC_TIMEOUT)
+    except RPCError as error:
+        return f"cannot ask Temporal: {error.message}"
+    if client.identity not in {poller.identity for poller in answer.pollers}:
+        return "Temporal has not seen this worker poll yet"
+    return None
