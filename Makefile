@@ -1,0 +1,76 @@
+# Everything that a person or a pipeline runs; `make` alone prints this help.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LIBS := libs/contracts libs/runtime libs/devstack
+SERVICES := services/order services/payment services/shipping services/gateway
+PACKAGES := $(LIBS) $(SERVICES)
+READY := $(VENV)/.ready
+TESTS ?=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test lint format types imports unit e2e migrate revision histories lock images clean
+
+##@ Run it
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Start a stack on free ports, play four orders, show their timelines, stop
+	@$(BIN)/fuze demo
+
+up: $(READY) ## Start everything on the default ports until Ctrl-C; state stays in .fuze/
+	@$(BIN)/fuze up
+
+##@ Check it
+test: lint types imports $(READY) ## Everything: lint, types, import rules, all tests
+	$(BIN)/pytest $(TESTS)
+
+lint: $(READY) ## Style and mistakes (ruff)
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/ruff check --quiet
+
+format: $(READY) ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix --quiet || true
+	$(BIN)/ruff format --quiet
+
+types: $(READY) ## Types (mypy --strict)
+	$(BIN)/mypy $(PACKAGES:%=%/src)
+
+imports: $(READY) ## Who may import whom (import-linter)
+	$(BIN)/lint-imports --no-cache
+
+unit: $(READY) ## All tests but the end-to-end ones
+	$(BIN)/pytest libs services $(TESTS)
+
+e2e: $(READY) ## The end-to-end tests alone, against a stack of their own
+	$(BIN)/pytest tests-e2e $(TESTS)
+
+##@ Change it
+setup: $(READY) ## Make .venv from the locks
+
+migrate: $(READY) ## Bring the schemas of the stack in .fuze/ to their newest revision
+	@$(BIN)/fuze migrate
+
+revision: $(READY) ## Write a migration: make revision SERVICE=order MESSAGE="add a column"
+	@$(BIN)/fuze revision $(SERVICE) --message "$(MESSAGE)"
+
+histories: $(READY) ## Record the workflow histories that the replay tests hold
+	$(BIN)/python tests-e2e/record_histories.py
+
+lock: $(READY) ## Write the locks anew from the pyproject files (UPGRADE=1 takes newer versions)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/lock.sh $(if $(UPGRADE),--upgrade)
+
+images: ## Build the images of the services
+	docker compose build
+
+clean: ## Delete the environment and every cache; .fuze/ stays (fuze reset deletes it)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+$(READY): requirements-dev.lock $(PACKAGES:%=%/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit("Fuze needs Python 3.11 or newer; name one: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'
+	@echo "making $(VENV) …"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation $(PACKAGES:%=-e %)
+	@touch $@

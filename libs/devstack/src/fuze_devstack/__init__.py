@@ -1,0 +1,1 @@
+"""The embedded stack for development, demos and end-to-end tests."""

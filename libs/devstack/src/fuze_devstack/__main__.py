@@ -1,0 +1,5 @@
+"""`python -m fuze_devstack` is `fuze`."""
+
+from fuze_devstack.cli import main
+
+main()

@@ -1,0 +1,195 @@
+"""What a stack is made of, and how each part is started, asked for its health and stopped."""
+
+import asyncio
+import os
+import signal
+import sys
+import sysconfig
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from fuze_devstack.ports import Ports
+from fuze_devstack.postgres import EmbeddedPostgres
+
+SERVICES = ("order", "payment", "shipping")
+"""The services that have a schema and a worker."""
+
+
+def _nothing() -> None:
+    return
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """One process of the stack.
+
+    `facts` is what `stack.json` says of it beside its pid and log. `prepare` runs before each
+    start, `set_up` once it is ready.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    address: str
+    facts: Mapping[str, str]
+    is_ready: Callable[[], Awaitable[bool]]
+    prepare: Callable[[], None] = _nothing
+    set_up: Callable[[], None] = _nothing
+    stop_signal: signal.Signals = signal.SIGTERM
+    # A drain takes what the longest running activity takes, at most 30 s.
+    stop_timeout: float = field(default=40.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration:
+    """One service's schema, brought up to date before anything uses it."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+
+
+class Blueprint:
+    """Every part of one stack: its state in `folder`, its ports, what its processes are told."""
+
+    def __init__(self, folder: Path, ports: Ports, *, log_level: str = "INFO") -> None:
+        self._folder = folder.absolute()
+        self._ports = ports
+        self._database = EmbeddedPostgres(self._folder, ports.postgres)
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("TEMPORAL_")}
+        self._environment = inherited | {
+            "FUZE_ENVIRONMENT": "local",
+            "FUZE_LOG_LEVEL": log_level,
+            "PYTHONUNBUFFERED": "1",
+        }
+        self._of_a_client = self._environment | {
+            "TEMPORAL_ADDRESS": f"127.0.0.1:{ports.temporal}",
+            "TEMPORAL_NAMESPACE": "default",
+        }
+
+    def foundations(self) -> list[Component]:
+        """Return what the services stand on."""
+        return [self.postgres(), self._temporal(), self._sandbox()]
+
+    def services(self) -> list[Component]:
+        """Return the four services."""
+        return [*(self._worker(name) for name in SERVICES), self._gateway()]
+
+    def migrations(self) -> list[Migration]:
+        """Return the schemas to bring up to date."""
+        return [self.migration(name, "migrate") for name in SERVICES]
+
+    def migration(self, service: str, *arguments: str) -> Migration:
+        """Return a run of a service's schema commands, as the role that owns the schema."""
+        url = self._database.url(f"{service}_migrator")
+        return Migration(
+            name=service,
+            command=[sys.executable, "-m", f"fuze_{service}", *arguments],
+            environment=self._environment | {"FUZE_MIGRATION_DATABASE_URL": url},
+        )
+
+    def postgres(self) -> Component:
+        """Return the database server."""
+
+        async def is_ready() -> bool:
+            return await asyncio.to_thread(self._database.is_ready)
+
+        return Component(
+            name="postgres",
+            command=self._database.command,
+            environment=self._environment,
+            address=f"127.0.0.1:{self._ports.postgres}/fuze",
+            facts={"dsn": self._database.dsn},
+            is_ready=is_ready,
+            prepare=self._database.prepare,
+            set_up=self._database.set_up,
+            stop_signal=signal.SIGINT,  # its fast shutdown: no waiting for idle connections
+        )
+
+    def _temporal(self) -> Component:
+        binary = str(Path(sysconfig.get_path("scripts")) / "temporal")
+        address = f"127.0.0.1:{self._ports.temporal}"
+        ui = f"http://127.0.0.1:{self._ports.ui}"
+        ask = [binary, "operator", "cluster", "health", "--address", address]
+
+        async def is_ready() -> bool:
+            asked = await asyncio.create_subprocess_exec(
+                *ask, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+            )
+            return await asked.wait() == 0
+
+        return Component(
+            name="temporal",
+            command=[
+                *(binary, "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"),
+                *("--port", str(self._ports.temporal), "--ui-port", str(self._ports.ui)),
+                *("--db-filename", str(self._folder / "temporal.db")),
+            ],
+            environment=self._environment,
+            address=f"{address}   Web UI {ui}",
+            facts={"address": address, "ui": ui},
+            is_ready=is_ready,
+        )
+
+    def _sandbox(self) -> Component:
+        url = f"http://127.0.0.1:{self._ports.sandbox}"
+        return Component(
+            name="sandbox",
+            command=[sys.executable, "-m", "fuze_devstack.sandbox"],
+            environment=self._environment
+            | {
+                "FUZE_SANDBOX_PORT": str(self._ports.sandbox),
+                "FUZE_SANDBOX_DIR": str(self._folder / "sandbox"),
+            },
+            address=url,
+            facts={"url": url},
+            is_ready=_answers(f"{url}/healthz"),
+        )
+
+    def _worker(self, name: str) -> Component:
+        port: int = getattr(self._ports, name)
+        health = f"http://127.0.0.1:{port}/readyz"
+        sandbox = f"http://127.0.0.1:{self._ports.sandbox}"
+        return Component(
+            name=name,
+            command=[sys.executable, "-m", f"fuze_{name}"],
+            environment=self._of_a_client
+            | {
+                "FUZE_DATABASE_URL": self._database.url(name),
+                "FUZE_HEALTH_PORT": str(port),
+                "FUZE_PSP_URL": f"{sandbox}/psp",
+                "FUZE_CARRIER_URL": f"{sandbox}/carrier",
+            },
+            address=health,
+            facts={"health": health},
+            is_ready=_answers(health),
+        )
+
+    def _gateway(self) -> Component:
+        url = f"http://127.0.0.1:{self._ports.gateway}"
+        return Component(
+            name="gateway",
+            command=[sys.executable, "-m", "fuze_gateway"],
+            environment=self._of_a_client
+            | {
+                "FUZE_DATABASE_URL": self._database.url("gateway"),
+                "FUZE_PORT": str(self._ports.gateway),
+            },
+            address=f"{url}   docs {url}/docs",
+            facts={"url": url},
+            is_ready=_answers(f"{url}/readyz"),
+        )
+
+
+def _answers(url: str) -> Callable[[], Awaitable[bool]]:
+    async def is_ready() -> bool:
+        try:
+            async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+                return (await client.get(url)).is_success
+        except httpx.HTTPError:
+            return False
+
+    return is_ready

@@ -1,0 +1,1 @@
+"""An outside payment service provider and an outside carrier, in one process of their own."""

@@ -1,0 +1,167 @@
+"""A whole stack: started in order, watched, changed on request, stopped in reverse."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO
+
+from fuze_devstack.components import Blueprint, Component, Migration
+from fuze_devstack.control import ControlServer
+from fuze_devstack.ports import Ports
+from fuze_devstack.processes import ManagedProcess, StackError, run_to_end
+from fuze_devstack.state import StackFile
+
+Announce = Callable[[str, str, str], None]
+"""Hears of each component's name, what has become of it, and where it is."""
+
+
+class Stack:
+    """PostgreSQL, Temporal, the sandbox and the four services over one state folder.
+
+    A component that ends by itself is announced, and stays down until someone restarts it.
+    """
+
+    def __init__(
+        self, folder: Path, ports: Ports, *, announce: Announce, log_level: str = "INFO"
+    ) -> None:
+        self._folder = folder.absolute()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._ports = ports
+        self._announce = announce
+        self._file = StackFile(self._folder)
+        self._lock: IO[str] | None = None
+        self._processes: dict[str, ManagedProcess] = {}
+        self._watches: set[asyncio.Task[None]] = set()
+        self._log_level = log_level
+        # Short on purpose: a Unix socket's path has at most 107 characters.
+        socket = Path(tempfile.gettempdir()) / f"fuze-{os.getpid()}.sock"
+        self._control = ControlServer(socket, self)
+
+    @property
+    def stop_requested(self) -> asyncio.Event:
+        """Set when another process asks the stack to stop; whoever runs it does so."""
+        return self._control.stop_requested
+
+    async def start(self) -> None:
+        """Start everything; once this returns, `stack.json` is there and orders flow.
+
+        Raises:
+            StackError: a stack runs here already, a port is taken, or a component does not start.
+
+        """
+        self._take_the_folder()
+        if taken := self._ports.taken():
+            listed = ", ".join(f"{port} ({name})" for name, port in taken.items())
+            names = " ".join(f"--{name}-port" for name in taken)
+            raise StackError(
+                f"taken by somebody else: port {listed}; choose others with {names}, "
+                "or let them be found: --ports auto"
+            )
+        blueprint = Blueprint(self._folder, self._ports, log_level=self._log_level)
+        await self._start_all(blueprint.foundations())
+        await self._migrate(blueprint.migrations())
+        await self._start_all(blueprint.services())
+        await self._control.open()
+        self._write_file()
+
+    async def stop(self) -> None:
+        """Stop everything, whatever has started, in reverse order."""
+        if self._lock is None:
+            return  # the folder is another stack's, and so is its file
+        await self._control.close()
+        for watch in self._watches:
+            watch.cancel()
+        self._file.remove()
+        remaining = list(reversed(self._processes.values()))
+        # The services first and together: they drain; then what they stand on.
+        services = [p for p in remaining if p.name not in {"postgres", "temporal", "sandbox"}]
+        for together in (services, [p for p in remaining if p not in services]):
+            await asyncio.gather(*(process.stop() for process in together))
+        self._lock.close()
+        self._lock = None
+
+    async def restart(self, name: str) -> None:
+        """Stop a component if it runs, and start it.
+
+        Raises:
+            StackError: there is no such component, or it does not start.
+
+        """
+        process = self._find(name)
+        await process.stop()
+        await self._start(process)
+        self._write_file()
+
+    def kill(self, name: str, number: signal.Signals) -> None:
+        """Send a component a signal.
+
+        Raises:
+            StackError: there is no such component, or it does not run.
+
+        """
+        process = self._find(name)
+        if not process.is_running:
+            raise StackError(f"{name} does not run; start it: fuze restart {name}")
+        process.signal(number)
+
+    def _take_the_folder(self) -> None:
+        lock = (self._folder / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise StackError(
+                f"a stack runs in {self._folder} already; stop it: fuze down, "
+                "or take another folder: --state"
+            ) from None
+        self._lock = lock
+        self._file.remove()  # what a killed supervisor left
+
+    def _find(self, name: str) -> ManagedProcess:
+        if name not in self._processes:
+            raise StackError(f"no component {name}; there are: {', '.join(self._processes)}")
+        return self._processes[name]
+
+    async def _start_all(self, components: Iterable[Component]) -> None:
+        processes = [ManagedProcess(one, self._folder / "logs") for one in components]
+        self._processes |= {process.name: process for process in processes}
+        await asyncio.gather(*(self._start(process) for process in processes))
+
+    async def _start(self, process: ManagedProcess) -> None:
+        began = time.monotonic()
+        await process.start()
+        took = time.monotonic() - began
+        self._announce(process.name, f"ready in {took:.1f} s", process.component.address)
+        watch = asyncio.create_task(self._watch(process))
+        self._watches.add(watch)
+        watch.add_done_callback(self._watches.discard)
+
+    async def _watch(self, process: ManagedProcess) -> None:
+        code = await process.ended_by_itself()
+        if code is not None:
+            how = f"ended with code {code}"
+            self._announce(process.name, how, f"start it again: fuze restart {process.name}")
+
+    async def _migrate(self, migrations: Iterable[Migration]) -> None:
+        async def run(migration: Migration) -> None:
+            code, said = await run_to_end(migration.command, dict(migration.environment))
+            if code:
+                raise StackError(f"the migration of {migration.name} failed:\n{said}")
+
+        began = time.monotonic()
+        await asyncio.gather(*(run(migration) for migration in migrations))
+        took = time.monotonic() - began
+        self._announce("migrations", f"done in {took:.1f} s", "orders, payments, shipping")
+
+    def _write_file(self) -> None:
+        content = {
+            process.name: {**process.component.facts, "pid": process.pid, "log": str(process.log)}
+            for process in self._processes.values()
+        }
+        supervisor = {"pid": os.getpid(), "control": str(self._control.path)}
+        self._file.write({**content, "supervisor": supervisor})

@@ -1,0 +1,69 @@
+"""The command line, where no stack runs."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fuze_devstack.cli import main
+from fuze_devstack.ports import Ports
+from fuze_devstack.postgres import Passwords
+
+
+@pytest.mark.parametrize("command", ["status", "down", "restart order", "kill order"])
+def test_without_a_stack_a_command_says_how_to_start_one(tmp_path: Path, command: str) -> None:
+    done = CliRunner().invoke(main, [*command.split(), "--state", str(tmp_path)])
+
+    assert done.exit_code == 1
+    assert "no stack runs in" in done.output
+    assert "fuze up" in done.output
+
+
+def test_help_names_every_command() -> None:
+    told = CliRunner().invoke(main, ["--help"]).output
+
+    for command in main.commands:
+        assert f"\n  {command} " in told
+
+
+def test_a_folder_that_holds_no_stack_is_not_deleted(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+
+    done = CliRunner().invoke(main, ["reset", "--yes", "--state", str(tmp_path)])
+
+    assert done.exit_code == 1
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_the_state_folder_is_deleted_when_asked_for(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    Passwords.of(state)
+
+    done = CliRunner().invoke(main, ["reset", "--yes", "--state", str(state)])
+
+    assert done.exit_code == 0
+    assert not state.exists()
+
+
+def test_passwords_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
+    first = Passwords.of(tmp_path)
+
+    assert Passwords.of(tmp_path) == first
+    assert (tmp_path / "secrets.json").stat().st_mode & 0o077 == 0
+
+
+def test_free_ports_are_all_different() -> None:
+    ports = Ports.free().model_dump()
+
+    assert len(set(ports.values())) == len(ports)
+
+
+def test_a_taken_port_is_found() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+
+        assert Ports.free().model_copy(update={"gateway": port}).taken() == {"gateway": port}

@@ -1,0 +1,1 @@
+"""The gateway: REST over Temporal and the published views."""

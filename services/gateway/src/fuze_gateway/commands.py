@@ -1,0 +1,152 @@
+"""What the gateway asks of Temporal for a caller: start an order, tell it something."""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from uuid import UUID
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from fuze_contracts.order import (
+    ORDER_TASK_QUEUE,
+    Approval,
+    CancelOrder,
+    OrderLine,
+    OrderResult,
+    OrderWorkflow,
+    PlaceOrder,
+    UpdateAddress,
+    order_workflow_id,
+)
+from fuze_contracts.payment import default_payment_token
+from fuze_contracts.shipping import Address
+from fuze_gateway.availability import SourceUnavailableError, temporal_within
+from fuze_gateway.schemas import AddressIn, ApproveOrder, CancelOrderIn, StartOrder, UpdateAddressIn
+
+_DETAILED_LINES = 20
+"""Temporal bounds a workflow's details to 20 kB, and nobody reads further."""
+
+OrderHandle = WorkflowHandle[OrderWorkflow, OrderResult]
+
+
+def place_order(order_id: UUID, request: StartOrder, approval_timeout: timedelta) -> PlaceOrder:
+    """Return the order that a request asks for, defaults applied."""
+    token = request.payment_token or default_payment_token(order_id, 1)
+    return PlaceOrder(
+        order_id=order_id,
+        address=_address(request.address),
+        fingerprint=_fingerprint(order_id, request, token),
+        customer=request.customer,
+        lines=tuple(
+            OrderLine(sku=line.sku, quantity=line.quantity, unit_price_minor=line.unit_price)
+            for line in request.lines
+        ),
+        currency=request.currency,
+        payment_method=request.payment_method,
+        payment_token=token,
+        approval_timeout=approval_timeout,
+    )
+
+
+class OrderCommands:
+    """Starts and signals of order workflows, each within the limit.
+
+    Every method raises `SourceUnavailableError` when Temporal does not answer in time. Then the
+    command may or may not have arrived; repeating it is harmless.
+    """
+
+    def __init__(self, client: Client, limit: timedelta) -> None:
+        self._client = client
+        self._limit = limit
+
+    async def start(self, order: PlaceOrder) -> bool:
+        """Start the order's workflow; False where there is or was one already."""
+        try:
+            async with temporal_within(self._limit):
+                await self._client.start_workflow(
+                    OrderWorkflow.run,
+                    order,
+                    id=order_workflow_id(order.order_id),
+                    task_queue=ORDER_TASK_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                    memo={"fingerprint": order.fingerprint},
+                    static_summary=_summary(order),
+                    static_details=_details(order),
+                    rpc_timeout=self._limit,
+                )
+        except WorkflowAlreadyStartedError:
+            return False
+        except RPCError as error:  # NOT_FOUND: the namespace is missing, which is no caller's doing
+            raise SourceUnavailableError("temporal", timed_out=False) from error
+        return True
+
+    async def approve(self, order_id: UUID, request: ApproveOrder) -> bool:
+        """Let the order proceed; False where no such workflow runs."""
+        approval = Approval(actor=request.actor)
+        return await self._tell(
+            order_id,
+            lambda order: order.signal(OrderWorkflow.approve, approval, rpc_timeout=self._limit),
+        )
+
+    async def cancel(self, order_id: UUID, request: CancelOrderIn) -> bool:
+        """Ask the order to stop; False where no such workflow runs."""
+        cancellation = CancelOrder(actor=request.actor, reason=request.reason)
+        return await self._tell(
+            order_id,
+            lambda order: order.signal(OrderWorkflow.cancel, cancellation, rpc_timeout=self._limit),
+        )
+
+    async def update_address(self, order_id: UUID, request: UpdateAddressIn) -> bool:
+        """Send the parcel elsewhere; False where no such workflow runs."""
+        update = UpdateAddress(address=_address(request.address), actor=request.actor)
+        return await self._tell(
+            order_id,
+            lambda order: order.signal(
+                OrderWorkflow.update_address, update, rpc_timeout=self._limit
+            ),
+        )
+
+    async def _tell(self, order_id: UUID, tell: Callable[[OrderHandle], Awaitable[None]]) -> bool:
+        handle = self._client.get_workflow_handle_for(
+            OrderWorkflow.run, order_workflow_id(order_id)
+        )
+        try:
+            async with temporal_within(self._limit):
+                await tell(handle)
+        except RPCError:  # only NOT_FOUND comes through: never started, ended, or swept away
+            return False
+        return True
+
+
+def _fingerprint(order_id: UUID, request: StartOrder, token: str) -> str:
+    """Digest what the caller asked for, however the caller wrote it.
+
+    Defaults are left out rather than filled in, so that a field which a later version adds does
+    not turn the repeat of an older request into another one.
+    """
+    asked = request.model_dump(mode="json", exclude_defaults=True)
+    asked |= {"order_id": str(order_id), "payment_token": token}
+    canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _address(address: AddressIn) -> Address:
+    return Address.model_validate(address.model_dump())
+
+
+def _summary(order: PlaceOrder) -> str:
+    count = sum(line.quantity for line in order.lines)
+    return f"{count} {'item' if count == 1 else 'items'}, {order.total}"
+
+
+def _details(order: PlaceOrder) -> str | None:
+    """List the order's lines for an operator; nothing that names the customer."""
+    lines = [f"- {line.quantity} x `{line.sku}`" for line in order.lines[:_DETAILED_LINES]]
+    if len(order.lines) > _DETAILED_LINES:
+        lines.append(f"- and {len(order.lines) - _DETAILED_LINES} more lines")
+    return "\n".join(lines) or None

@@ -1,0 +1,77 @@
+"""The field types of a request: what is a text, an order id, a currency, a country."""
+
+import re
+import unicodedata
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from fuze_contracts.money import CURRENCY_EXPONENTS
+
+EXAMPLE_ORDER_ID = "123e4567-e89b-12d3-a456-426614174000"
+
+_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_REFUSED_CATEGORIES = frozenset({"Cc", "Cs"})
+
+
+def _parse_order_id(value: object) -> object:
+    """Refuse the other spellings that `UUID` takes: one order has one name.
+
+    Raises:
+        ValueError: not a UUID in its usual form, or the nil UUID.
+
+    """
+    if isinstance(value, UUID):
+        return value
+    if not isinstance(value, str) or not _CANONICAL_UUID.fullmatch(value):
+        raise ValueError("must be a UUID written as 8-4-4-4-12 hexadecimal digits")
+    order_id = UUID(value)
+    if not order_id.int:
+        raise ValueError("must not be the nil UUID")
+    return order_id
+
+
+def _refuse_unprintable(value: str) -> str:
+    """Keep out what PostgreSQL cannot store (NUL), UTF-8 cannot say, or a terminal would obey.
+
+    Raises:
+        ValueError: the text has such a character.
+
+    """
+    if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in value):
+        raise ValueError("must not contain control characters or surrogates")
+    return value
+
+
+def _known_currency(value: str) -> str:
+    if value not in CURRENCY_EXPONENTS:
+        raise ValueError("must be an ISO 4217 code in capitals, such as USD")
+    return value
+
+
+OrderId = Annotated[
+    UUID,
+    BeforeValidator(_parse_order_id),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "uuid",
+            "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
+            "examples": [EXAMPLE_ORDER_ID],
+        }
+    ),
+]
+"""A UUID in its usual form, in capitals or not; never the nil UUID."""
+
+Text = Annotated[str, AfterValidator(_refuse_unprintable)]
+ShortText = Annotated[Text, Field(max_length=64)]
+LongText = Annotated[Text, Field(max_length=200)]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
+
+Currency = Annotated[
+    str,
+    AfterValidator(_known_currency),
+    Field(json_schema_extra={"enum": sorted(CURRENCY_EXPONENTS)}),
+]
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]

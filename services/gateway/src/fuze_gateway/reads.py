@@ -1,0 +1,82 @@
+"""All SQL of the gateway: it reads the views that the order service publishes, nothing else."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, TableClause, Uuid, column, select, table
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.types import TypeEngine
+
+from fuze_contracts.views import EVENTS_VIEW, ORDERS_VIEW, PublishedEvent, PublishedOrder
+from fuze_contracts.wire import Message
+from fuze_gateway.availability import database_within
+
+
+def _view(name: str, row: type[Message], **types: TypeEngine[Any]) -> TableClause:
+    """Describe a published view by its contract: its columns are the fields of the row's model."""
+    schema, _, relation = name.partition(".")
+    columns = [column(field, types.get(field)) for field in row.model_fields]
+    return table(relation, *columns, schema=schema)
+
+
+_ORDERS = _view(ORDERS_VIEW, PublishedOrder, order_id=Uuid(), address=JSONB())
+_EVENTS = _view(EVENTS_VIEW, PublishedEvent, order_id=Uuid(), details=JSONB())
+_EVENT_PREFIX = "event_"
+
+
+class OrderReads:
+    """What PostgreSQL knows of orders.
+
+    Every method raises `SourceUnavailableError` when PostgreSQL does not answer within the limit.
+    """
+
+    def __init__(self, engine: AsyncEngine, limit: timedelta) -> None:
+        # One SELECT needs no transaction, and without one it costs one round trip instead of three.
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._limit = limit
+
+    async def fingerprint(self, order_id: UUID) -> str | None:
+        """Return the digest of the request that made the order, or None without a row."""
+        rows = await self._fetch(
+            select(_ORDERS.c.fingerprint).where(_ORDERS.c.order_id == order_id)
+        )
+        return str(rows[0]["fingerprint"]) if rows else None
+
+    async def order_with_last_event(
+        self, order_id: UUID
+    ) -> tuple[PublishedOrder, PublishedEvent] | None:
+        """Return the row and its last event as of one moment, or None without a row."""
+        rows = await self._fetch(
+            select(_ORDERS, *(c.label(f"{_EVENT_PREFIX}{c.name}") for c in _EVENTS.c))
+            .join(
+                _EVENTS,
+                (_EVENTS.c.order_id == _ORDERS.c.order_id) & (_EVENTS.c.seq == _ORDERS.c.last_seq),
+            )
+            .where(_ORDERS.c.order_id == order_id)
+        )
+        if not rows:
+            return None
+        event = {
+            name.removeprefix(_EVENT_PREFIX): value
+            for name, value in rows[0].items()
+            if name.startswith(_EVENT_PREFIX)
+        }
+        return PublishedOrder.model_validate(rows[0]), PublishedEvent.model_validate(event)
+
+    async def events(self, order_id: UUID) -> list[PublishedEvent]:
+        """Return the order's timeline, oldest first; empty without a row."""
+        rows = await self._fetch(
+            select(_EVENTS).where(_EVENTS.c.order_id == order_id).order_by(_EVENTS.c.seq)
+        )
+        return [PublishedEvent.model_validate(row) for row in rows]
+
+    async def check(self) -> None:
+        """Return when PostgreSQL answers."""
+        await self._fetch(select(1))
+
+    async def _fetch(self, query: Select[*tuple[object, ...]]) -> list[dict[str, object]]:
+        async with database_within(self._limit), self._engine.connect() as connection:
+            result = await connection.execute(query)
+            return [dict(row) for row in result.mappings()]

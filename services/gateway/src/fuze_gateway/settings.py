@@ -1,0 +1,42 @@
+"""What the gateway reads from its environment."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from fuze_runtime.settings import DatabaseSettings, ProcessSettings
+
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?")
+
+
+def _read_seconds(value: object) -> object:
+    """Let `30` mean thirty seconds: from the environment it comes as text."""
+    if isinstance(value, str) and _SECONDS.fullmatch(value):
+        return float(value)
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_read_seconds), Field(gt=timedelta(0))]
+"""Seconds (`30`), ISO 8601 (`P7D`) or `7d`."""
+
+
+class GatewaySettings(ProcessSettings, DatabaseSettings):
+    """How the gateway listens, and how long it waits for others."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    approval_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
+        timedelta(days=7), description="How long a new order waits for its approval."
+    )
+    read_timeout: Duration = Field(
+        timedelta(seconds=2), description="What one call to Temporal or PostgreSQL may take."
+    )
+    max_body_bytes: int = Field(65_536, ge=1)
+    body_timeout: Duration = Field(
+        timedelta(seconds=10), description="How long a caller may take to send a body."
+    )
+    drain_timeout: Duration = Field(
+        timedelta(seconds=10), description="How long running requests get after SIGTERM."
+    )

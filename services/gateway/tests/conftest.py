@@ -1,0 +1,298 @@
+"""A real Temporal, a real PostgreSQL, and a stand-in for the order service between them."""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.contrib.opentelemetry import TracingInterceptor
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from fuze_contracts import order as contract
+from fuze_contracts import shipping
+from fuze_contracts.order import (
+    ORDER_REJECTED,
+    ORDER_TASK_QUEUE,
+    LiveStatus,
+    OrderResult,
+    OrderStatus,
+    PaymentStatus,
+    WaitingFor,
+)
+from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_gateway.app import create_app
+from fuze_gateway.settings import GatewaySettings
+from fuze_runtime.database import create_engine
+
+Serve = Callable[..., contextlib.AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@workflow.defn
+class OrderWorkflow(contract.OrderWorkflow):
+    """An order that waits until it is told something, and remembers what."""
+
+    @workflow.init
+    def __init__(self, command: contract.PlaceOrder) -> None:
+        self._order = command
+        self._told: str | None = None
+        self._reason: str | None = None
+        self._zip_code = command.address.zip_code
+
+    @workflow.run
+    async def run(self, command: contract.PlaceOrder) -> OrderResult:
+        if command.address.zip_code == "REJECT":
+            raise ApplicationError("bad zip code", type=ORDER_REJECTED, non_retryable=True)
+        if command.address.zip_code == "STUCK":
+            await workflow.execute_activity(
+                "payment_charged", start_to_close_timeout=timedelta(seconds=5)
+            )
+        if command.address.zip_code == "CHILD":
+            await workflow.execute_child_workflow(
+                ShippingWorkflow.run,
+                shipping.ShipOrder(order_id=command.order_id, address=command.address),
+                id=shipping.shipping_workflow_id(command.order_id),
+            )
+        await workflow.wait_condition(lambda: self._told is not None)
+        return OrderResult(
+            order_id=command.order_id,
+            status=OrderStatus.CANCELLED if self._told == "cancel" else OrderStatus.SHIPPED,
+            payment_status=PaymentStatus.NONE,
+            reason=self._reason,
+        )
+
+    @workflow.signal
+    async def approve(self, approval: contract.Approval = contract.Approval()) -> None:
+        self._told = self._told or f"approve by {approval.actor}"
+
+    @workflow.signal
+    async def cancel(self, request: contract.CancelOrder = contract.CancelOrder()) -> None:
+        self._told, self._reason = "cancel", request.reason
+
+    @workflow.signal
+    async def update_address(self, request: contract.UpdateAddress) -> None:
+        self._zip_code = request.address.zip_code
+
+    @workflow.query
+    def status(self) -> LiveStatus:
+        return LiveStatus(
+            order_id=self._order.order_id,
+            status=OrderStatus.AWAITING_APPROVAL,
+            payment_status=PaymentStatus.NONE,
+            last_seq=2,
+            since=workflow.info().start_time,
+            waiting_for=WaitingFor.APPROVAL,
+            until=workflow.info().start_time + self._order.approval_timeout,
+            last_error="first line\nsecond line",
+            reason=self._zip_code,
+        )
+
+
+@workflow.defn
+class ShippingWorkflow(shipping.ShippingWorkflow):
+    """A shipment whose carrier is away."""
+
+    @workflow.init
+    def __init__(self, command: shipping.ShipOrder) -> None:
+        self._order_id = command.order_id
+
+    @workflow.run
+    async def run(self, command: shipping.ShipOrder) -> shipping.Shipped:
+        return await workflow.execute_activity(
+            "carrier_dispatched",
+            command,
+            start_to_close_timeout=timedelta(seconds=5),
+            result_type=shipping.Shipped,
+        )
+
+    @workflow.query
+    def status(self) -> shipping.ShippingStatus:
+        return shipping.ShippingStatus(
+            order_id=self._order_id, step=shipping.ShippingStep.DISPATCHING, since=workflow.now()
+        )
+
+
+@activity.defn(name="payment_charged")
+async def provider_is_away() -> None:
+    raise ApplicationError("the provider is away\n[SQL: SELECT secret]")
+
+
+@activity.defn(name="carrier_dispatched")
+async def carrier_is_away(command: shipping.ShipOrder) -> None:
+    del command
+    raise ApplicationError("the carrier is away")
+
+
+@pytest.fixture(scope="session")
+def closed_port() -> Iterator[int]:
+    """A port that nobody listens on, and nobody can take meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+async def temporal() -> AsyncIterator[Client]:
+    """A Temporal server, with a worker for the order queue."""
+    binary = Path(sys.executable).with_name("temporal")
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(binary),
+        data_converter=pydantic_data_converter,
+        interceptors=[TracingInterceptor()],
+        dev_server_log_level="error",
+    ) as environment:
+        worker = Worker(
+            environment.client,
+            task_queue=ORDER_TASK_QUEUE,
+            workflows=[OrderWorkflow, ShippingWorkflow],
+            activities=[provider_is_away, carrier_is_away],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        )
+        async with worker:
+            yield environment.client
+
+
+@pytest.fixture(scope="session")
+async def no_temporal(closed_port: int) -> Client:
+    """A client whose server is away."""
+    return await Client.connect(
+        f"127.0.0.1:{closed_port}", lazy=True, data_converter=pydantic_data_converter
+    )
+
+
+@pytest.fixture(scope="session")
+def settings(postgres: EmbeddedPostgres) -> GatewaySettings:
+    return GatewaySettings(
+        database_url=postgres.url("gateway"),
+        read_timeout=timedelta(seconds=2),
+        max_body_bytes=4096,
+    )
+
+
+@pytest.fixture(scope="session")
+async def database(settings: GatewaySettings) -> AsyncIterator[AsyncEngine]:
+    """The gateway's own pool: the published views, read only."""
+    engine = create_engine(settings, "fuze-gateway-tests")
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+async def no_database(closed_port: int) -> AsyncIterator[AsyncEngine]:
+    """A pool whose server is away."""
+    url = f"postgresql+asyncpg://nobody@127.0.0.1:{closed_port}/nothing"
+    engine = create_engine(GatewaySettings(database_url=url), "fuze-gateway-tests")
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def serve(settings: GatewaySettings, database: AsyncEngine, temporal: Client) -> Serve:
+    """Serve the gateway over any mix of sources and settings."""
+
+    @contextlib.asynccontextmanager
+    async def served(
+        *, engine: AsyncEngine = database, client: Client = temporal, **changes: object
+    ) -> AsyncIterator[httpx.AsyncClient]:
+        app = create_app(settings.model_copy(update=changes), engine=engine, client=client)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+        ):
+            yield http
+
+    return served
+
+
+@pytest.fixture(scope="session")
+async def gateway(serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+    """The gateway with everything there."""
+    async with serve() as http:
+        yield http
+
+
+@pytest.fixture(scope="session")
+async def without_database(
+    serve: Serve, no_database: AsyncEngine
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The gateway while PostgreSQL is away."""
+    async with serve(engine=no_database) as http:
+        yield http
+
+
+@pytest.fixture(scope="session")
+async def without_temporal(serve: Serve, no_temporal: Client) -> AsyncIterator[httpx.AsyncClient]:
+    """The gateway while Temporal is away."""
+    async with serve(client=no_temporal) as http:
+        yield http
+
+
+@pytest.fixture(scope="session")
+async def without_either(
+    serve: Serve, no_database: AsyncEngine, no_temporal: Client
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The gateway all alone."""
+    async with serve(engine=no_database, client=no_temporal) as http:
+        yield http
+
+
+@pytest.fixture
+def order_id() -> UUID:
+    return uuid4()
+
+
+@pytest.fixture
+def record(postgres: EmbeddedPostgres) -> Callable[..., Awaitable[None]]:
+    """Write an order and its events as the order service would."""
+
+    async def recorded(
+        order_id: UUID,
+        *,
+        status: str = "awaiting_approval",
+        fingerprint: str = "none",
+        last_seq: int = 2,
+    ) -> None:
+        connection = await asyncpg.connect(postgres.dsn)
+        paid = "charged" if status == "shipped" else "none"
+        await connection.execute(
+            "INSERT INTO orders.orders (id, run_id, fingerprint, status, payment_status, customer,"
+            " currency, total_minor, payment_token, address, tracking_number, last_seq,"
+            " approval_deadline, created_at, updated_at) VALUES ($1, 'run', $2, $3, $4, 'ada',"
+            " 'USD', 5997, 'token', '{\"zip_code\": \"10001\"}', 'FZ1', $5, now(), now(), now())",
+            *(order_id, fingerprint, status, paid, last_seq),
+        )
+        for seq in range(1, last_seq + 1):
+            await connection.execute(
+                "INSERT INTO orders.events (order_id, seq, type, status, payment_status, actor,"
+                " details, occurred_at) VALUES ($1, $2, $3, $4, $5, 'order-service',"
+                ' \'{"note": "a"}\', now())',
+                *(order_id, seq, "order_received" if seq == 1 else "order_validated", status, paid),
+            )
+        await connection.close()
+
+    return recorded
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]:
+    """Wait for what another process is about to do."""
+
+    async def held(condition: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(10):
+            while not await condition():
+                await asyncio.sleep(0.05)
+
+    return held

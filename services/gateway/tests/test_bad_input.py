@@ -1,0 +1,166 @@
+"""Bad input gets a 4xx problem that says why, and never comes back to the sender."""
+
+import json
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+_JSON = {"Content-Type": "application/json"}
+_SMALL = {"address": {"zip_code": "10001"}}
+
+
+async def _start(
+    http: httpx.AsyncClient, content: bytes, order_id: object = None
+) -> httpx.Response:
+    return await http.post(f"/orders/{order_id or uuid4()}/start", content=content, headers=_JSON)
+
+
+def _is_problem(answer: httpx.Response, status: int) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert {"type", "title", "detail", "instance"} <= problem.keys()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xef\xbb\xbf{}",
+        b'{"address": {"zip_code": "\xff"}}',
+        b"[" * 10_000 + b"]" * 10_000,
+    ],
+    ids=["empty", "cut", "byte order mark", "not utf-8", "deep"],
+)
+async def test_a_body_that_is_no_json_is_refused(
+    gateway: httpx.AsyncClient, content: bytes
+) -> None:
+    answer = await _start(gateway, content)
+
+    assert answer.status_code in {400, 413, 422}
+    _is_problem(answer, answer.status_code)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"address": None},
+        {"address": {}},
+        {"address": {"zip_code": 10001}},
+        {"address": {"zip_code": "10001", "country": "usa"}},
+        {"address": {"zip_code": "1" * 65}},
+        {"address": {"zip_code": "10001", "planet": "Mars"}},
+        {"surprise": 1},
+        {"status": "shipped"},
+        {"order_id": str(UUID(int=7))},
+        {"currency": "usd"},
+        {"currency": "XXX"},
+        {"customer": ""},
+        {"customer": "nul \0 byte"},
+        {"customer": "\ud800"},
+        {"customer": "x" * 201},
+        {"lines": {}},
+        {"lines": [{"sku": "A", "quantity": 0, "unit_price": 1}]},
+        {"lines": [{"sku": "A", "quantity": -1, "unit_price": 1}]},
+        {"lines": [{"sku": "A", "quantity": True, "unit_price": 1}]},
+        {"lines": [{"sku": "A", "quantity": 1, "unit_price": -1}]},
+        {"lines": [{"sku": "A", "quantity": 1, "unit_price": 19.99}]},
+        {"lines": [{"sku": "A", "quantity": 1, "unit_price": "1999"}]},
+        {"lines": [{"sku": "A", "quantity": 2**63, "unit_price": 1}]},
+        {"lines": [{"sku": "A", "quantity": 1, "unit_price": float("nan")}]},
+        {"lines": [{"sku": "A", "quantity": 1, "unit_price": float("inf")}]},
+        {"lines": [{"sku": "A", "quantity": 10**6, "unit_price": 10**12}]},
+        {"lines": [{"sku": "", "quantity": 1, "unit_price": 1}]},
+    ],
+    ids=str,
+)
+async def test_a_body_that_does_not_fit_is_refused_field_by_field(
+    gateway: httpx.AsyncClient, changes: dict[str, object]
+) -> None:
+    answer = await _start(gateway, json.dumps(_SMALL | changes).encode())
+
+    if answer.status_code != 400:  # some of these are not JSON at all to a strict reader
+        _is_problem(answer, 422)
+        assert answer.json()["errors"]
+    _is_problem(answer, answer.status_code)
+
+
+async def test_a_number_beyond_every_float_is_refused(gateway: httpx.AsyncClient) -> None:
+    body = b'{"address": {"zip_code": "1"}, "lines": [{"sku":"A","quantity":1e400,"unit_price":1}]}'
+
+    answer = await _start(gateway, body)
+
+    assert answer.status_code in {400, 422}
+    _is_problem(answer, answer.status_code)
+
+
+async def test_what_was_sent_is_never_sent_back(gateway: httpx.AsyncClient) -> None:
+    secret = "4111-1111-1111-1111"
+
+    answer = await _start(gateway, json.dumps(_SMALL | {"lines": secret}).encode())
+
+    _is_problem(answer, 422)
+    assert secret not in answer.text
+
+
+@pytest.mark.parametrize(
+    "order_id",
+    [
+        "1",
+        str(UUID(int=0)),
+        "123e4567e89b12d3a456426614174000",
+        "{123e4567-e89b-12d3-a456-426614174000}",
+        "123e4567-e89b-12d3-a456-42661417400g",
+        "a" * 5000,
+    ],
+    ids=["number", "nil", "no dashes", "braces", "no hex", "long"],
+)
+async def test_an_order_id_that_is_no_uuid_is_refused(
+    gateway: httpx.AsyncClient, order_id: str
+) -> None:
+    _is_problem(await gateway.get(f"/orders/{order_id}/status"), 422)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", ""])
+async def test_another_content_type_is_refused(
+    gateway: httpx.AsyncClient, order_id: UUID, content_type: str
+) -> None:
+    answer = await gateway.post(
+        f"/orders/{order_id}/start",
+        content=json.dumps(_SMALL).encode(),
+        headers={"Content-Type": content_type},
+    )
+
+    _is_problem(answer, 415)
+
+
+async def test_a_body_past_the_limit_is_refused(gateway: httpx.AsyncClient) -> None:
+    _is_problem(await _start(gateway, b" " * 5000), 413)
+
+
+async def test_a_chunked_body_past_the_limit_is_refused(gateway: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(10):
+            yield b" " * 1000
+
+    answer = await gateway.post(f"/orders/{uuid4()}/start", content=chunks(), headers=_JSON)
+
+    _is_problem(answer, 413)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nowhere", 404), ("DELETE", f"/orders/{UUID(int=9)}/status", 405),
+     ("GET", f"/orders/{UUID(int=9)}/start", 405), ("GET", "/orders/%2e%2e%2fetc/status", 404)],
+)  # fmt: skip
+async def test_a_wrong_turn_is_a_problem_too(
+    gateway: httpx.AsyncClient, method: str, path: str, status: int
+) -> None:
+    answer = await gateway.request(method, path)
+
+    assert answer.status_code in {status, 422}
+    _is_problem(answer, answer.status_code)

@@ -1,0 +1,1 @@
+"""The order service: an order's life, from received to its end."""

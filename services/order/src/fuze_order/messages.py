@@ -1,0 +1,66 @@
+"""What OrderWorkflow says to the activities of its own service.
+
+They never leave the service, but they lie in workflow histories, so they are kept as any message
+is: a field is only ever added, with a default.
+"""
+
+from datetime import datetime
+from enum import Enum, auto
+from uuid import UUID
+
+from pydantic import Field, JsonValue
+
+from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder
+from fuze_contracts.shipping import Address
+from fuze_contracts.wire import Message
+
+
+class Receipt(Enum):
+    """What became of an order that was to be written."""
+
+    WRITTEN = auto()
+    """It is there, from this call or an earlier one."""
+    ID_TAKEN = auto()
+    """Another workflow wrote an order of this id."""
+    REFUSED = auto()
+    """PostgreSQL cannot hold its values: it did not come through the gateway's checks."""
+
+
+class ReceiveOrder(Message):
+    """Write a new order and its first event.
+
+    `run_id` is the first run of the order's workflow: it tells a retry from another order of the
+    same id, and stays the same when the workflow is reset.
+    """
+
+    order: PlaceOrder
+    run_id: str
+    occurred_at: datetime
+
+
+class ValidateOrder(Message):
+    """Check a received order against the rules; `seq` is the number of the event that says so."""
+
+    order: PlaceOrder
+    seq: int
+    occurred_at: datetime
+
+
+class Transition(Message):
+    """One event, and what the order's row is after it.
+
+    `seq` counts an order's events 1, 2, 3, …; the workflow gives it, so that a retry writes
+    nothing twice. A field that is None leaves its column as it was.
+    """
+
+    order_id: UUID
+    seq: int
+    type: EventType
+    status: OrderStatus
+    payment_status: PaymentStatus
+    actor: str
+    occurred_at: datetime
+    reason: str | None = None
+    address: Address | None = None
+    tracking_number: str | None = None
+    details: dict[str, JsonValue] = Field(default_factory=dict)

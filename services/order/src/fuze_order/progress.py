@@ -1,0 +1,176 @@
+"""Where an order stands, and how it gets further: a step counts once it is committed."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import JsonValue
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from fuze_contracts.order import (
+    ORDER_REJECTED,
+    EventType,
+    LiveStatus,
+    OrderResult,
+    OrderStatus,
+    PaymentStatus,
+    PlaceOrder,
+    WaitingFor,
+)
+from fuze_contracts.shipping import Address
+from fuze_order.activities import OrderActivities
+from fuze_order.messages import ReceiveOrder, Transition, ValidateOrder
+from fuze_runtime.steps import local_first, to_the_end
+
+Result = TypeVar("Result")
+
+THE_ORDER_SERVICE = "order-service"
+
+
+class OrderProgress:
+    """The order's state inside its workflow, moved only by what PostgreSQL has committed.
+
+    `asked_to_cancel` hears of Temporal's own cancellation while a step is under way: the step is
+    finished all the same, so that its outcome is known.
+    """
+
+    def __init__(self, order: PlaceOrder, *, asked_to_cancel: Callable[[], None]) -> None:
+        self._order = order
+        self._asked_to_cancel = asked_to_cancel
+        self.status = OrderStatus.RECEIVED
+        self.payment_status = PaymentStatus.NONE
+        self.since = workflow.now()
+        self._seq = 0
+        self._reason: str | None = None
+        self._tracking_number: str | None = None
+        self._waiting_for: WaitingFor | None = None
+        self._until: datetime | None = None
+        self._last_error: str | None = None
+
+    async def receive(self) -> None:
+        """Commit the order itself, as event 1."""
+        await self.finish(
+            local_first(
+                OrderActivities.order_received,
+                ReceiveOrder(
+                    order=self._order,
+                    run_id=workflow.info().first_execution_run_id,
+                    occurred_at=workflow.now(),
+                ),
+                summary="order received",
+                in_trouble=self._wait_for_the_database,
+            )
+        )
+        self._seq = 1
+
+    async def validate(self) -> None:
+        """Commit that the order is valid.
+
+        Raises:
+            ApplicationError: `ORDER_REJECTED`, final, after the rejection was committed.
+
+        """
+        try:
+            await self.finish(
+                local_first(
+                    OrderActivities.validate_order,
+                    ValidateOrder(order=self._order, seq=self._seq + 1, occurred_at=workflow.now()),
+                    summary="validate order",
+                    in_trouble=self._wait_for_the_database,
+                )
+            )
+        except ApplicationError as error:
+            if error.type == ORDER_REJECTED:
+                self._seq += 1
+                self._enter(OrderStatus.REJECTED, self.payment_status, reason=error.message)
+            raise
+        self._seq += 1
+        self._enter(OrderStatus.AWAITING_APPROVAL, self.payment_status)
+
+    async def record(  # noqa: PLR0913 - one event has this many sides
+        self,
+        event: EventType,
+        status: OrderStatus,
+        payment_status: PaymentStatus,
+        *,
+        actor: str,
+        reason: str | None = None,
+        address: Address | None = None,
+        tracking_number: str | None = None,
+        details: dict[str, JsonValue] | None = None,
+    ) -> None:
+        """Commit one event with the row it leads to, then be there."""
+        await self.finish(
+            local_first(
+                OrderActivities.record_transition,
+                Transition(
+                    order_id=self._order.order_id,
+                    seq=self._seq + 1,
+                    type=event,
+                    status=status,
+                    payment_status=payment_status,
+                    actor=actor,
+                    occurred_at=workflow.now(),
+                    reason=reason,
+                    address=address,
+                    tracking_number=tracking_number,
+                    details=details or {},
+                ),
+                summary=event.replace("_", " "),
+                in_trouble=self._wait_for_the_database,
+            )
+        )
+        self._seq += 1
+        self._tracking_number = tracking_number or self._tracking_number
+        workflow.logger.info(event, extra={"seq": self._seq, "status": status, "actor": actor})
+        self._enter(status, payment_status, reason=reason)
+
+    async def finish(self, step: Awaitable[Result]) -> Result:
+        """Wait for a step, and for all of it."""
+        return await to_the_end(step, asked_to_cancel=self._asked_to_cancel)
+
+    def wait_for(self, whom: WaitingFor, details: str, *, until: datetime | None = None) -> None:
+        """Tell whoever asks what the order waits for; `details` is for an operator's eyes."""
+        self._waiting_for, self._until = whom, until
+        workflow.set_current_details(details)
+
+    def go_on(self) -> None:
+        """Tell whoever asks that the wait is over."""
+        self._waiting_for = self._until = None
+
+    def live_status(self) -> LiveStatus:
+        """Return where the order stands now."""
+        return LiveStatus(
+            order_id=self._order.order_id,
+            status=self.status,
+            payment_status=self.payment_status,
+            last_seq=self._seq,
+            since=self.since,
+            waiting_for=self._waiting_for,
+            until=self._until,
+            last_error=self._last_error,
+            reason=self._reason,
+            tracking_number=self._tracking_number,
+        )
+
+    def result(self) -> OrderResult:
+        """Return how the order ended."""
+        return OrderResult(
+            order_id=self._order.order_id,
+            status=self.status,
+            payment_status=self.payment_status,
+            reason=self._reason,
+            tracking_number=self._tracking_number,
+        )
+
+    def _enter(
+        self, status: OrderStatus, payment_status: PaymentStatus, *, reason: str | None = None
+    ) -> None:
+        if status is not self.status:
+            self.since = workflow.now()
+        self.status, self.payment_status, self._reason = status, payment_status, reason
+
+    def _wait_for_the_database(self, error: str | None) -> None:
+        self._waiting_for = WaitingFor.DATABASE if error else None
+        self._last_error = error

@@ -1,0 +1,102 @@
+"""The order service's tables, in PostgreSQL's schema `orders`."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import CHAR, JSONB
+
+from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+
+metadata = MetaData(
+    schema="orders",
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    },
+)
+
+
+def _one_of(column: str, values: type[OrderStatus | PaymentStatus | EventType]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("payment_status", Text, nullable=False),
+    Column("reason", Text),
+    Column("customer", Text),
+    Column("currency", CHAR(3), nullable=False),
+    Column("total_minor", BigInteger, nullable=False),
+    Column("payment_method", Text),
+    Column("payment_token", Text, nullable=False),
+    Column("address", JSONB, nullable=False),
+    Column("tracking_number", Text),
+    Column("last_seq", Integer, nullable=False),
+    Column("approval_deadline", DateTime(timezone=True), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    _one_of("status", OrderStatus),
+    _one_of("payment_status", PaymentStatus),
+    CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
+    CheckConstraint("total_minor >= 0", name="total"),
+    CheckConstraint("last_seq >= 1", name="last_seq"),
+    CheckConstraint("jsonb_typeof(address -> 'zip_code') = 'string'", name="address"),
+    CheckConstraint(
+        "status <> 'shipped' OR (payment_status = 'charged' AND tracking_number IS NOT NULL)",
+        name="shipped",
+    ),
+    Index(None, "status", "created_at"),
+)
+
+order_lines = Table(
+    "order_lines",
+    metadata,
+    Column("order_id", ForeignKey(orders.c.id), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("sku", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("unit_price_minor", BigInteger, nullable=False),
+    CheckConstraint("position >= 1", name="position"),
+)
+"""As ordered, valid or not: a rejected order is kept with what it asked for."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("order_id", ForeignKey(orders.c.id), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("type", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("payment_status", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("seq >= 1", name="seq"),
+    _one_of("type", EventType),
+    _one_of("status", OrderStatus),
+    _one_of("payment_status", PaymentStatus),
+    CheckConstraint("jsonb_typeof(details) = 'object'", name="details"),
+)
+"""What happened, never changed afterwards: the service's role may only INSERT and SELECT."""

@@ -1,0 +1,205 @@
+"""The order service's SQL, on a real PostgreSQL, as the service's own role."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from fuze_contracts.order import EventType, OrderLine, OrderStatus, PaymentStatus, PlaceOrder
+from fuze_contracts.shipping import Address
+from fuze_contracts.views import EVENTS_VIEW, ORDERS_VIEW, PublishedEvent, PublishedOrder
+from fuze_order.messages import Receipt, ReceiveOrder, Transition
+from fuze_order.repository import OrderRepository
+from fuze_order.tables import events, order_lines, orders
+
+Order = Callable[..., PlaceOrder]
+EngineOf = Callable[[str], AsyncEngine]
+
+_NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def engine(engine_of: EngineOf) -> AsyncEngine:
+    return engine_of("order")
+
+
+@pytest.fixture
+def repository(engine: AsyncEngine) -> OrderRepository:
+    return OrderRepository(engine)
+
+
+def _receive(order: PlaceOrder, run_id: str = "first") -> ReceiveOrder:
+    return ReceiveOrder(order=order, run_id=run_id, occurred_at=_NOW)
+
+
+def _validated(order: PlaceOrder, **changes: Any) -> Transition:  # noqa: ANN401 - a message's fields
+    fields: dict[str, Any] = {
+        "order_id": order.order_id,
+        "seq": 2,
+        "type": EventType.ORDER_VALIDATED,
+        "status": OrderStatus.AWAITING_APPROVAL,
+        "payment_status": PaymentStatus.NONE,
+        "actor": "order-service",
+        "occurred_at": _NOW,
+    }
+    return Transition(**(fields | changes))
+
+
+async def _rows(engine: AsyncEngine, table: sa.Table, order: PlaceOrder) -> list[dict[str, Any]]:
+    column = table.c.id if table is orders else table.c.order_id
+    async with engine.connect() as connection:
+        found = await connection.execute(sa.select(table).where(column == order.order_id))
+        return [dict(row) for row in found.mappings()]
+
+
+async def test_a_received_order_is_written_with_its_lines_and_first_event(
+    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+) -> None:
+    order = an_order()
+
+    assert await repository.receive(_receive(order)) is Receipt.WRITTEN
+
+    [row] = await _rows(engine, orders, order)
+    assert (row["status"], row["total_minor"], row["last_seq"]) == ("received", 5997, 1)
+    assert [line["sku"] for line in await _rows(engine, order_lines, order)] == ["TEAPOT-1"]
+    assert [event["type"] for event in await _rows(engine, events, order)] == ["order_received"]
+
+
+async def test_receiving_again_writes_nothing_twice(
+    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+) -> None:
+    order = an_order()
+    await repository.receive(_receive(order))
+
+    assert await repository.receive(_receive(order)) is Receipt.WRITTEN
+    assert len(await _rows(engine, events, order)) == 1
+
+
+async def test_another_workflow_cannot_take_an_order_id_that_is_used(
+    repository: OrderRepository, an_order: Order
+) -> None:
+    order = an_order()
+    await repository.receive(_receive(order))
+
+    assert await repository.receive(_receive(order, run_id="second")) is Receipt.ID_TAKEN
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"currency": "usd"},
+        {"lines": (OrderLine(sku="A", quantity=1, unit_price_minor=-5),)},
+        {"lines": (OrderLine(sku="A", quantity=2**40, unit_price_minor=1),)},
+        {"customer": "nul \0"},
+    ],
+)
+async def test_what_postgresql_cannot_hold_is_refused_and_nothing_is_kept(
+    engine: AsyncEngine, repository: OrderRepository, an_order: Order, changes: dict[str, Any]
+) -> None:
+    order = an_order(**changes)
+
+    assert await repository.receive(_receive(order)) is Receipt.REFUSED
+    assert await _rows(engine, orders, order) == []
+
+
+async def test_a_transition_writes_the_event_and_moves_the_row(
+    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+) -> None:
+    order = an_order()
+    await repository.receive(_receive(order))
+
+    await repository.record(
+        _validated(order, address=Address(zip_code="94105"), details={"note": "moved"})
+    )
+
+    [row] = await _rows(engine, orders, order)
+    assert (row["status"], row["last_seq"]) == ("awaiting_approval", 2)
+    assert row["address"]["zip_code"] == "94105"
+    assert (await _rows(engine, events, order))[1]["details"] == {"note": "moved"}
+
+
+async def test_a_repeated_transition_changes_nothing(
+    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+) -> None:
+    order = an_order()
+    await repository.receive(_receive(order))
+    await repository.record(_validated(order))
+
+    await repository.record(_validated(order, reason="said by the repeat"))
+
+    [row] = await _rows(engine, orders, order)
+    assert row["reason"] is None
+    assert len(await _rows(engine, events, order)) == 2
+
+
+async def test_a_transition_that_would_leave_a_gap_is_an_error_and_leaves_no_event(
+    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+) -> None:
+    order = an_order()
+    await repository.receive(_receive(order))
+
+    with pytest.raises(LookupError):
+        await repository.record(_validated(order, seq=3))
+    assert len(await _rows(engine, events, order)) == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE orders.events SET actor = 'nobody'",
+        "DELETE FROM orders.events",
+        "DELETE FROM orders.orders",
+        "TRUNCATE orders.events",
+        "CREATE TABLE orders.more (id int)",
+        "SELECT * FROM payments.payments",
+        "SELECT * FROM shipping.shipments",
+    ],
+)
+async def test_the_services_role_may_not(engine: AsyncEngine, statement: str) -> None:
+    async with engine.connect() as connection:
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            await connection.execute(sa.text(statement))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM orders.orders",
+        "SELECT * FROM orders.events",
+        "SELECT * FROM orders.order_lines",
+        "SELECT * FROM payments.payments",
+        "SELECT * FROM shipping.shipments",
+        "UPDATE orders.published_orders SET reason = 'x'",
+        "DELETE FROM orders.published_events",
+        "CREATE TABLE public.mine (id int)",
+    ],
+)
+async def test_the_gateways_role_may_not(engine_of: EngineOf, statement: str) -> None:
+    async with engine_of("gateway").connect() as connection:
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            await connection.execute(sa.text(statement))
+
+
+async def test_the_published_views_have_the_columns_of_their_contracts(engine_of: EngineOf) -> None:
+    async with engine_of("gateway").connect() as connection:
+        for view, row in ((ORDERS_VIEW, PublishedOrder), (EVENTS_VIEW, PublishedEvent)):
+            found = await connection.execute(sa.text(f"TABLE {view} LIMIT 0"))
+            assert set(found.keys()) == row.model_fields.keys()
+
+
+async def test_an_order_that_is_published_reads_as_its_contract(
+    repository: OrderRepository, engine_of: EngineOf, an_order: Order
+) -> None:
+    order = an_order(order_id=uuid4())
+    await repository.receive(_receive(order))
+
+    async with engine_of("gateway").connect() as connection:
+        query = sa.select(sa.text("*")).select_from(sa.text(ORDERS_VIEW))
+        query = query.where(sa.text("order_id = :id"))
+        row = (await connection.execute(query, {"id": order.order_id})).mappings().one()
+    assert PublishedOrder.model_validate(dict(row)).fingerprint == "a-fingerprint"

@@ -1,0 +1,269 @@
+"""An order's life on a clock that skips: the real activities on a real PostgreSQL."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from shop import PaymentService, Shop, open_shop, until, waits_for
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.testing import WorkflowEnvironment
+
+from fuze_contracts import payment
+from fuze_contracts.order import (
+    ORDER_ID_TAKEN,
+    ORDER_REJECTED,
+    ORDER_TASK_QUEUE,
+    Approval,
+    CancelOrder,
+    OrderStatus,
+    PaymentStatus,
+    PlaceOrder,
+    UpdateAddress,
+    WaitingFor,
+)
+from fuze_contracts.shipping import Address
+from fuze_order.repository import OrderRepository
+from fuze_order.workflows import OrderWorkflow
+
+Order = Callable[..., PlaceOrder]
+
+
+@pytest.fixture
+async def shop(
+    time_skipping: WorkflowEnvironment, engine_of: Callable[[str], AsyncEngine]
+) -> AsyncIterator[Shop]:
+    engine = engine_of("order")
+    payments = PaymentService()
+    payments.may_answer.set()
+    async with open_shop(Shop(time_skipping, engine, payments), OrderRepository(engine)) as shop:
+        yield shop
+
+
+async def test_an_approved_order_is_charged_and_shipped(shop: Shop, an_order: Order) -> None:
+    order = an_order()
+    handle = await shop.place(order)
+    await handle.signal(OrderWorkflow.approve, Approval(actor="grace"))
+
+    result = await handle.result()
+
+    assert (result.status, result.payment_status) == (OrderStatus.SHIPPED, PaymentStatus.CHARGED)
+    assert result.tracking_number == f"to-10001-{str(order.order_id)[:8]}"
+    assert await shop.timeline(order.order_id) == [
+        "order_received",
+        "order_validated",
+        "order_approved",
+        "payment_charged",
+        "shipping_started",
+        "order_shipped",
+    ]
+    [asked] = shop.payments.asked
+    assert (asked.payment_token, str(asked.amount)) == (order.payment_token, "59.97 USD")
+
+
+async def test_an_order_that_breaks_a_rule_fails_at_once_and_its_row_says_why(
+    shop: Shop, an_order: Order
+) -> None:
+    order = an_order(address=Address(zip_code="?"))
+    handle = await shop.place(order)
+
+    with pytest.raises(WorkflowFailureError) as failure:
+        await handle.result()
+
+    assert isinstance(failure.value.cause, ApplicationError)
+    assert failure.value.cause.type == ORDER_REJECTED
+    assert await shop.timeline(order.order_id) == ["order_received", "order_rejected"]
+    assert shop.payments.asked == []
+
+
+async def test_an_order_that_nobody_approves_expires(shop: Shop, an_order: Order) -> None:
+    order = an_order(approval_timeout=timedelta(days=7))
+    handle = await shop.place(order)
+
+    result = await handle.result()
+
+    assert (result.status, result.payment_status) == (OrderStatus.EXPIRED, PaymentStatus.NONE)
+    assert (await shop.timeline(order.order_id))[-1] == "order_expired"
+
+
+async def test_an_order_says_what_it_waits_for_and_until_when(shop: Shop, an_order: Order) -> None:
+    handle = await shop.place(an_order())
+
+    status = await until(handle, waits_for(WaitingFor.APPROVAL))
+
+    assert status.status is OrderStatus.AWAITING_APPROVAL
+    assert status.last_seq == 2
+    assert status.until is not None
+    assert status.until - status.since == timedelta(days=7)
+    await handle.signal(OrderWorkflow.cancel)
+    await handle.result()
+
+
+async def test_a_waiting_order_is_cancelled_with_its_reason(shop: Shop, an_order: Order) -> None:
+    order = an_order()
+    handle = await shop.place(order)
+    await handle.signal(OrderWorkflow.cancel, CancelOrder(actor="ada", reason="bought elsewhere"))
+
+    result = await handle.result()
+
+    assert (result.status, result.reason) == (OrderStatus.CANCELLED, "bought elsewhere")
+    assert shop.payments.asked == []
+
+
+async def test_a_cancellation_beats_an_approval_that_came_before_it_was_seen(
+    shop: Shop, an_order: Order
+) -> None:
+    handle = await shop.environment.client.start_workflow(
+        OrderWorkflow.run,
+        an_order(),
+        id=f"order/{uuid4()}",
+        task_queue=ORDER_TASK_QUEUE,
+        start_signal="approve",
+    )
+    await handle.signal(OrderWorkflow.cancel)
+
+    result = await handle.result()
+
+    assert result.status in {OrderStatus.CANCELLED, OrderStatus.SHIPPED}
+    assert (result.status is OrderStatus.SHIPPED) == (len(shop.payments.asked) == 1)
+
+
+async def test_temporals_own_cancellation_takes_the_same_path(shop: Shop, an_order: Order) -> None:
+    order = an_order()
+    handle = await shop.place(order)
+    await until(handle, waits_for(WaitingFor.APPROVAL))
+    await handle.cancel()
+
+    with pytest.raises(WorkflowFailureError) as failure:
+        await handle.result()
+
+    assert isinstance(failure.value.cause, CancelledError)
+    assert (await shop.timeline(order.order_id))[-1] == "order_cancelled"
+
+
+@pytest.mark.parametrize("way", ["signal", "temporal"])
+async def test_once_the_charge_has_begun_a_cancellation_changes_nothing(
+    shop: Shop, an_order: Order, way: str
+) -> None:
+    shop.payments.may_answer.clear()
+    handle = await shop.place(an_order())
+    await handle.signal(OrderWorkflow.approve)
+    await shop.payments.reached.wait()
+    await (handle.signal(OrderWorkflow.cancel) if way == "signal" else handle.cancel())
+    shop.payments.may_answer.set()
+
+    assert (await handle.result()).status is OrderStatus.SHIPPED
+
+
+async def test_a_second_approval_changes_nothing(shop: Shop, an_order: Order) -> None:
+    order = an_order()
+    handle = await shop.place(order)
+    for actor in ("grace", "alan"):
+        await handle.signal(OrderWorkflow.approve, Approval(actor=actor))
+    await handle.result()
+
+    assert (await shop.timeline(order.order_id)).count("order_approved") == 1
+
+
+async def test_a_new_address_is_recorded_and_shipped_to(shop: Shop, an_order: Order) -> None:
+    order = an_order()
+    handle = await shop.place(order)
+    await until(handle, waits_for(WaitingFor.APPROVAL))
+    await handle.signal(
+        OrderWorkflow.update_address, UpdateAddress(address=Address(zip_code="94105"))
+    )
+    await until(handle, lambda status: status.last_seq == 3)
+    await handle.signal(OrderWorkflow.approve)
+
+    result = await handle.result()
+
+    assert result.tracking_number is not None
+    assert result.tracking_number.startswith("to-94105-")
+    assert "address_updated" in await shop.timeline(order.order_id)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (payment.Declined(payment_id=uuid4(), code="card_declined"), "card_declined"),
+        (
+            ApplicationError("used", type=payment.PAYMENT_TOKEN_CONFLICT, non_retryable=True),
+            "payment_token_conflict",
+        ),
+    ],
+)
+async def test_a_declined_payment_ends_the_order(
+    shop: Shop,
+    an_order: Order,
+    outcome: payment.ChargeOutcome | ApplicationError,
+    reason: str,
+) -> None:
+    shop.payments.outcome = outcome
+    order = an_order()
+    handle = await shop.place(order)
+    await handle.signal(OrderWorkflow.approve)
+
+    result = await handle.result()
+
+    assert result.status is OrderStatus.PAYMENT_DECLINED
+    assert result.payment_status is PaymentStatus.DECLINED
+    assert reason in (result.reason or "")
+    assert (await shop.timeline(order.order_id))[-1] == "payment_declined"
+
+
+async def test_a_second_workflow_of_the_same_order_fails_and_leaves_the_first_alone(
+    shop: Shop, an_order: Order
+) -> None:
+    order = an_order()
+    first = await shop.place(order)
+    await until(first, waits_for(WaitingFor.APPROVAL))
+    second = await shop.environment.client.start_workflow(
+        OrderWorkflow.run, order, id=f"order/{uuid4()}", task_queue=ORDER_TASK_QUEUE
+    )
+
+    with pytest.raises(WorkflowFailureError) as failure:
+        await second.result()
+
+    assert isinstance(failure.value.cause, ApplicationError)
+    assert failure.value.cause.type == ORDER_ID_TAKEN
+    assert await shop.timeline(order.order_id) == ["order_received", "order_validated"]
+    await first.signal(OrderWorkflow.cancel)
+    await first.result()
+
+
+class BrokenAtFirst(OrderRepository):
+    """A database that refuses `failures` statements before it answers."""
+
+    def __init__(self, engine: AsyncEngine, failures: int) -> None:
+        super().__init__(engine)
+        self.failures = failures
+
+    async def receive(self, command: Any) -> Any:  # noqa: ANN401
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("the database is away")
+        return await super().receive(command)
+
+
+async def test_an_outage_longer_than_the_local_attempts_is_waited_out_by_the_server(
+    time_skipping: WorkflowEnvironment,
+    engine_of: Callable[[str], AsyncEngine],
+    an_order: Order,
+) -> None:
+    engine = engine_of("order")
+    order = an_order()
+    payments = PaymentService()
+    async with open_shop(Shop(time_skipping, engine, payments), BrokenAtFirst(engine, 6)) as shop:
+        handle = await shop.place(order)
+        await handle.signal(OrderWorkflow.cancel)
+        result = await handle.result()
+
+    assert result.status is OrderStatus.CANCELLED
+    assert await shop.timeline(order.order_id) == [
+        "order_received",
+        "order_validated",
+        "order_cancelled",
+    ]

@@ -1,0 +1,1 @@
+"""The shipping service: a parcel prepared and handed to the carrier."""

@@ -1,0 +1,42 @@
+"""The shipping service's process: the only place where its parts are wired."""
+
+import httpx
+
+from fuze_contracts.order import describe_workflow
+from fuze_contracts.shipping import SHIPPING_TASK_QUEUE
+from fuze_runtime import process, worker
+from fuze_runtime.database import create_engine
+from fuze_shipping.activities import ShippingActivities
+from fuze_shipping.carrier.sandbox import SandboxCarrier
+from fuze_shipping.repository import ShipmentRepository
+from fuze_shipping.settings import ShippingSettings
+from fuze_shipping.workflows import ShippingWorkflow
+
+
+async def work() -> None:
+    """Serve the shipping queue until SIGTERM."""
+    settings = process.load(ShippingSettings)
+    engine = create_engine(settings, "fuze-shipping")
+    url = f"{str(settings.carrier_url).rstrip('/')}/"
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=settings.carrier_timeout) as client:
+            activities = ShippingActivities(ShipmentRepository(engine), SandboxCarrier(client))
+            await worker.run(
+                settings,
+                worker.Workload(
+                    task_queue=SHIPPING_TASK_QUEUE,
+                    workflows=[ShippingWorkflow],
+                    activities=[activities.package_prepared, activities.carrier_dispatched],
+                    passed_through=[
+                        "fuze_shipping.activities",
+                        "fuze_shipping.messages",
+                        "fuze_shipping.rules",
+                    ],
+                ),
+            )
+    finally:
+        await engine.dispose()
+
+
+if __name__ == "__main__":
+    process.main("shipping", work, describe_workflow=describe_workflow)

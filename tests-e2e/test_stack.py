@@ -1,0 +1,108 @@
+"""The command `fuze`: what it starts, tells, refuses and leaves."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from running_stack import Stack, eventually
+
+_KEYS = {
+    "gateway": {"url", "pid", "log"},
+    "order": {"pid", "log", "health"},
+    "payment": {"pid", "log", "health"},
+    "shipping": {"pid", "log", "health"},
+    "postgres": {"dsn", "pid", "log"},
+    "temporal": {"address", "ui", "pid", "log"},
+    "sandbox": {"url", "pid", "log"},
+    "supervisor": {"pid", "control"},
+}
+
+
+@pytest.fixture
+def own_stack(tmp_path: Path, fuze: list[str]) -> Iterator[Stack]:
+    stack = Stack(tmp_path / "state", fuze)
+    stack.run("up", "--ports", "auto", "--detach")
+    yield stack
+    if (stack.folder / "stack.json").exists():
+        stack.run("down")
+    stack.http.close()
+
+
+def test_stack_json_says_what_outside_tools_need(stack: Stack) -> None:
+    assert {name: set(facts) for name, facts in stack.facts.items()} == _KEYS
+    assert (stack.folder / "stack.json").stat().st_mode & 0o077 == 0
+    assert stack.get("/readyz").status_code == 200
+    assert stack.http.get(stack.facts["temporal"]["ui"]).status_code == 200
+    assert "ready" in stack.run("status")
+
+
+def test_a_second_stack_in_the_same_folder_is_refused(stack: Stack) -> None:
+    done = subprocess.run(
+        [*stack.fuze, "up", "--ports", "auto", "--state", str(stack.folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "runs in" in done.stderr
+    assert stack.get("/readyz").status_code == 200
+
+
+def test_a_taken_port_is_named_with_what_to_do(stack: Stack, tmp_path: Path) -> None:
+    port = stack.facts["gateway"]["url"].rsplit(":", 1)[1]
+    done = subprocess.run(
+        [*stack.fuze, "up", "--ports", "auto", "--gateway-port", port, "--state", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"{port} (gateway)" in done.stderr
+    assert "--gateway-port" in done.stderr
+
+
+def test_orders_in_flight_survive_a_restart_and_nothing_is_left_running(own_stack: Stack) -> None:
+    order_id = own_stack.place()
+    own_stack.wait_for(order_id, "awaiting_approval")
+    processes = [psutil.Process(facts["pid"]) for facts in own_stack.facts.values()]
+    family = {child.pid for one in processes for child in one.children(recursive=True)}
+
+    own_stack.run("down")
+
+    assert not [one for one in processes if one.is_running()]
+    assert not [pid for pid in family if psutil.pid_exists(pid)]
+    assert not (own_stack.folder / "stack.json").exists()
+
+    own_stack.run("up", "--ports", "auto", "--detach")
+    own_stack.approve(order_id)
+    own_stack.wait_for(order_id, "shipped")
+
+
+def test_a_killed_supervisor_leaves_nothing_behind(own_stack: Stack) -> None:
+    facts = own_stack.facts
+    processes = {name: psutil.Process(one["pid"]) for name, one in facts.items()}
+
+    processes["supervisor"].kill()
+
+    eventually(
+        lambda: not [name for name, one in processes.items() if one.is_running()],
+        "every process has ended",
+    )
+    refused = subprocess.run(
+        [*own_stack.fuze, "down", "--state", str(own_stack.folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "fuze up" in refused.stderr
+
+
+def test_the_demo_ends_well_and_shows_each_timeline(fuze: list[str]) -> None:
+    done = subprocess.run([*fuze, "demo"], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("as it should") == 4
+    assert "nothing is left running" in done.stdout
