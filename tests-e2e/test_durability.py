@@ -1,12 +1,16 @@
 """What an order survives. Each test hurts the stack with real signals, and mends it."""
 
+import asyncio
 import signal
+from typing import Any
 
 import psutil
 from running_stack import Stack, eventually
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
 
 from fuze_contracts.order import order_workflow_id
+from fuze_contracts.shipping import shipping_workflow_id
 
 
 def _kill(stack: Stack, component: str) -> None:
@@ -166,3 +170,31 @@ def test_the_gateway_restarts_without_anyone_losing_an_order(stack: Stack) -> No
     stack.wait_for(order_id, "awaiting_approval")
     stack.approve(order_id)
     stack.wait_for(order_id, "shipped")
+
+
+async def test_a_shipment_that_an_operator_ends_is_asked_for_again(
+    stack: Stack, temporal: Client
+) -> None:
+    stack.set_conditions("carrier", available=False)
+    order_id = stack.place()
+    stack.approve(order_id)
+    stack.wait_for(order_id, "preparing")
+    shipment = temporal.get_workflow_handle(shipping_workflow_id(order_id))
+    await _runs(shipment)
+
+    await shipment.terminate()
+    stack.set_conditions("carrier", available=True)
+
+    stack.wait_for(order_id, "shipped")
+    assert len(stack.parcels(order_id)) == 1
+
+
+async def _runs(workflow: WorkflowHandle[Any, Any]) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await workflow.describe()
+            except RPCError:
+                await asyncio.sleep(0.1)
+            else:
+                return

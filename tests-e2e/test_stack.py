@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running_stack import Stack, eventually
+from running_stack import Stack
 
 _KEYS = {
     "gateway": {"url", "pid", "log"},
@@ -20,9 +20,10 @@ _KEYS = {
 }
 
 
-@pytest.fixture
-def own_stack(tmp_path: Path, fuze: list[str]) -> Iterator[Stack]:
-    stack = Stack(tmp_path / "state", fuze)
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory, fuze: list[str]) -> Iterator[Stack]:
+    """A stack to stop, start and kill; one for the whole file, each test leaves it running."""
+    stack = Stack(tmp_path_factory.mktemp("own"), fuze)
     stack.run("up", "--ports", "auto", "--detach")
     yield stack
     if (stack.folder / "stack.json").exists():
@@ -80,24 +81,45 @@ def test_orders_in_flight_survive_a_restart_and_nothing_is_left_running(own_stac
     own_stack.wait_for(order_id, "shipped")
 
 
-def test_a_killed_supervisor_leaves_nothing_behind(own_stack: Stack) -> None:
+def test_a_killed_supervisor_leaves_nothing_behind_and_the_next_one_starts_on_its_ports(
+    own_stack: Stack,
+) -> None:
     facts = own_stack.facts
     processes = {name: psutil.Process(one["pid"]) for name, one in facts.items()}
+    ports = [
+        *("--gateway-port", facts["gateway"]["url"].rpartition(":")[2]),
+        *("--postgres-port", facts["postgres"]["dsn"].rpartition(":")[2].partition("/")[0]),
+        *("--temporal-port", facts["temporal"]["address"].rpartition(":")[2]),
+    ]
 
     processes["supervisor"].kill()
+    own_stack.run("up", "--ports", "auto", *ports, "--detach")
 
-    eventually(
-        lambda: not [name for name, one in processes.items() if one.is_running()],
-        "every process has ended",
-    )
-    refused = subprocess.run(
-        [*own_stack.fuze, "down", "--state", str(own_stack.folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert refused.returncode == 1
-    assert "fuze up" in refused.stderr
+    assert not [name for name, one in processes.items() if one.is_running()]
+    assert own_stack.get("/readyz").status_code == 200
+
+
+def test_a_stack_that_starts_is_left_alone(own_stack: Stack) -> None:
+    for command in (["reset", "--yes"], ["up", "--ports", "auto"]):
+        done = subprocess.run(
+            [*own_stack.fuze, *command, "--state", str(own_stack.folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "runs in" in done.stderr
+    assert own_stack.get("/readyz").status_code == 200
+
+
+def test_two_restarts_at_once_leave_one_process(own_stack: Stack) -> None:
+    restart = [*own_stack.fuze, "restart", "shipping", "--state", str(own_stack.folder)]
+    both = [subprocess.Popen(restart, stdout=subprocess.DEVNULL) for _ in range(2)]
+
+    assert [one.wait() for one in both] == [0, 0]
+    supervisor = psutil.Process(own_stack.facts["supervisor"]["pid"])
+    running = [one.pid for one in supervisor.children() if "fuze_shipping" in one.cmdline()]
+    assert running == [own_stack.facts["shipping"]["pid"]]
 
 
 def test_the_demo_ends_well_and_shows_each_timeline(fuze: list[str]) -> None:

@@ -60,6 +60,7 @@ async def test_a_body_that_is_no_json_is_refused(
         {"currency": "usd"},
         {"currency": "XXX"},
         {"customer": ""},
+        {"payment_token": f"{UUID(int=7)}:1"},
         {"customer": "nul \0 byte"},
         {"customer": "\ud800"},
         {"customer": "x" * 201},

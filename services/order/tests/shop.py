@@ -25,7 +25,7 @@ from fuze_contracts.order import (
 )
 from fuze_order.activities import OrderActivities
 from fuze_order.repository import OrderRepository
-from fuze_order.tables import events
+from fuze_order.tables import events, orders
 from fuze_order.workflows import OrderWorkflow
 
 Handle = WorkflowHandle[OrderWorkflow, OrderResult]
@@ -87,6 +87,11 @@ class Shop:
         query = sa.select(events.c.type).where(events.c.order_id == order_id).order_by(events.c.seq)
         async with self.engine.connect() as connection:
             return list((await connection.execute(query)).scalars())
+
+    async def row_status(self, order_id: UUID) -> str:
+        query = sa.select(orders.c.status).where(orders.c.id == order_id)
+        async with self.engine.connect() as connection:
+            return str((await connection.execute(query)).scalar_one())
 
 
 async def until(handle: Handle, condition: Callable[[LiveStatus], bool]) -> LiveStatus:

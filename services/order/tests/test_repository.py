@@ -137,6 +137,39 @@ async def test_a_repeated_transition_changes_nothing(
     assert len(await _rows(engine, events, order)) == 2
 
 
+async def test_what_is_committed_under_a_number_is_what_everyone_hears(
+    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+) -> None:
+    order = an_order()
+    await repository.receive(_receive(order))
+    await repository.record(
+        _validated(order, address=Address(zip_code="94105"), reason="first", actor="first")
+    )
+
+    heard = await repository.record(
+        _validated(order, type=EventType.ORDER_CANCELLED, status=OrderStatus.CANCELLED)
+    )
+
+    assert (heard.type, heard.status) == (EventType.ORDER_VALIDATED, OrderStatus.AWAITING_APPROVAL)
+    assert (heard.actor, heard.reason) == ("first", "first")
+    assert heard.address is not None
+    assert heard.address.zip_code == "94105"
+    [row] = await _rows(engine, orders, order)
+    assert row["status"] == "awaiting_approval"
+
+
+async def test_a_text_that_postgresql_cannot_hold_does_not_stop_an_order(
+    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+) -> None:
+    order = an_order()
+    await repository.receive(_receive(order))
+
+    await repository.record(_validated(order, actor="a\0b", details={"why": ["c\0d"]}))
+
+    event = (await _rows(engine, events, order))[1]
+    assert (event["actor"], event["details"]) == ("a\ufffdb", {"why": ["c\ufffdd"]})
+
+
 async def test_a_transition_that_would_leave_a_gap_is_an_error_and_leaves_no_event(
     engine: AsyncEngine, repository: OrderRepository, an_order: Order
 ) -> None:

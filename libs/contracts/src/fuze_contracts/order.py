@@ -84,6 +84,7 @@ class EventType(StrEnum):
     ORDER_VALIDATED = "order_validated"
     ORDER_REJECTED = "order_rejected"
     ADDRESS_UPDATED = "address_updated"
+    ADDRESS_REFUSED = "address_refused"
     ORDER_APPROVED = "order_approved"
     ORDER_EXPIRED = "order_expired"
     ORDER_CANCELLED = "order_cancelled"
@@ -214,7 +215,7 @@ class OrderWorkflow(ABC):
     @workflow.signal
     @abstractmethod
     async def update_address(self, request: UpdateAddress) -> None:
-        """Send the parcel elsewhere; without effect once the order is approved."""
+        """Send the parcel elsewhere; without effect once it is being prepared."""
 
     @workflow.query
     @abstractmethod

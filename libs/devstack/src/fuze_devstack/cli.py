@@ -22,10 +22,10 @@ from rich.table import Table
 from fuze_devstack import demo, schemas
 from fuze_devstack.components import SERVICES
 from fuze_devstack.control import Request, ask
+from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
-from fuze_devstack.processes import StackError
 from fuze_devstack.stack import Stack
-from fuze_devstack.state import StackFile, state_folder
+from fuze_devstack.state import FolderLock, StackFile, state_folder
 
 COMPONENTS = ("postgres", "temporal", "sandbox", *SERVICES, "gateway")
 _SIGNALS = [number.name.removeprefix("SIG") for number in signal.Signals]
@@ -124,7 +124,8 @@ def _announce(name: str, what: str, where: str) -> None:
 def _detach(folder: Path, arguments: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "up.log"
-    with log.open("w") as output:
+    before = log.stat().st_size if log.exists() else 0
+    with log.open("a") as output:
         started = subprocess.Popen(  # noqa: S603 - this very command
             [sys.executable, "-m", "fuze_devstack", *arguments],
             stdin=subprocess.DEVNULL,
@@ -133,13 +134,18 @@ def _detach(folder: Path, arguments: list[str]) -> None:
             start_new_session=True,
         )
     file = StackFile(folder)
-    with console.status("starting …"):
-        while started.poll() is None:
-            with contextlib.suppress(StackError):
-                if file.read()["supervisor"]["pid"] == started.pid:
-                    break
-            time.sleep(0.1)
-    console.print(log.read_text().rstrip(), markup=False)
+    try:
+        with console.status("starting …"):
+            while started.poll() is None:
+                with contextlib.suppress(StackError):
+                    if file.read()["supervisor"]["pid"] == started.pid:
+                        break
+                time.sleep(0.1)
+    except KeyboardInterrupt:
+        started.terminate()
+        started.wait()
+        raise
+    console.print(log.read_bytes()[before:].decode().rstrip(), markup=False)
     if started.poll() is not None:
         raise SystemExit(started.returncode or 1)
 
@@ -151,8 +157,11 @@ def down(state: Path | None) -> None:
     running = StackFile(state_folder(state)).read()
     supervisor = psutil.Process(running["supervisor"]["pid"])
     _ask(running, Request(do="stop"))
-    with console.status("stopping …"):
-        supervisor.wait(timeout=120)
+    try:
+        with console.status("stopping …"):
+            supervisor.wait(timeout=120)
+    except psutil.TimeoutExpired:
+        raise StackError(f"the stack still stops after 120 s; look at {supervisor.pid}") from None
     console.print("Stopped; nothing is left running.")
 
 
@@ -167,7 +176,8 @@ def status(state: Path | None) -> None:
         facts = running[name]
         health = _health(facts)
         well = well and health in {"ready", "running"}
-        where = facts.get("url") or facts.get("health") or facts.get("ui") or facts["dsn"]
+        database = facts.get("dsn", "").rpartition("@")[2]  # the password is nobody's business
+        where = facts.get("url") or facts.get("health") or facts.get("ui") or database
         table.add_row(name, str(facts["pid"]), health, where)
     console.print(table)
     raise SystemExit(0 if well else 1)
@@ -234,9 +244,6 @@ def _ask(running: dict[str, dict[str, Any]], request: Request) -> None:
 def reset(state: Path | None, *, yes: bool) -> None:
     """Delete the state folder: every order, payment and parcel of this stack."""
     folder = state_folder(state)
-    with contextlib.suppress(StackError):
-        StackFile(folder).read()
-        raise click.ClickException("the stack runs; stop it first: fuze down")
     if not folder.exists():
         console.print(f"nothing to delete: {folder} is not there")
         return
@@ -244,7 +251,10 @@ def reset(state: Path | None, *, yes: bool) -> None:
         raise StackError(f"{folder} holds no stack; nothing was deleted")
     if not yes:
         click.confirm(f"delete everything in {folder}?", abort=True)
+    lock = FolderLock(folder)
+    lock.take()
     shutil.rmtree(folder)
+    lock.give_back()
     console.print(f"deleted {folder}")
 
 
@@ -277,17 +287,13 @@ def run_demo() -> None:
     """Start a stack of its own on free ports, play four orders, and leave nothing behind."""
     folder = Path(tempfile.mkdtemp(prefix="fuze-demo-"))
     folder.chmod(0o711)  # PostgreSQL's own user passes through
-    if not asyncio.run(_demo(folder)):
+    try:
+        ended_well = asyncio.run(demo.run(folder, console, _announce))
+    except (StackError, httpx.HTTPError) as error:
+        raise StackError(f"{error}\nthe logs: {folder}") from None
+    except BaseException:  # interrupted: nothing to look at
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if not ended_well:
         raise StackError(f"an order did not end as it should; the logs: {folder}")
     shutil.rmtree(folder)
-
-
-async def _demo(folder: Path) -> bool:
-    stack = Stack(folder, Ports.free(), announce=_announce)
-    try:
-        await stack.start()
-        gateway = StackFile(folder).read()["gateway"]["url"]
-        return await demo.play(gateway, console)
-    finally:
-        await stack.stop()
-        console.print("Stopped; nothing is left running.")

@@ -62,6 +62,10 @@ class Blueprint:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("TEMPORAL_")}
         self._environment = inherited | {
             "FUZE_ENVIRONMENT": "local",
+            # A profile in the user's home names another server; a proxy cannot reach this machine.
+            "TEMPORAL_CONFIG_FILE": os.devnull,
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
             "FUZE_LOG_LEVEL": log_level,
             "PYTHONUNBUFFERED": "1",
         }
@@ -117,7 +121,10 @@ class Blueprint:
 
         async def is_ready() -> bool:
             asked = await asyncio.create_subprocess_exec(
-                *ask, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+                *ask,
+                env=self._environment,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
             )
             return await asked.wait() == 0
 

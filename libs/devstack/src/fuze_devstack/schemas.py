@@ -4,9 +4,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from fuze_devstack.components import Blueprint
+from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
-from fuze_devstack.processes import ManagedProcess, StackError, run_to_end
-from fuze_devstack.state import StackFile
+from fuze_devstack.processes import ManagedProcess, run_to_end
+from fuze_devstack.state import FolderLock, StackFile
 
 
 async def run(folder: Path, service: str, *arguments: str) -> tuple[int, str]:
@@ -15,7 +16,7 @@ async def run(folder: Path, service: str, *arguments: str) -> tuple[int, str]:
     Returns its exit code and what it said. Without a running stack PostgreSQL is started for it.
 
     Raises:
-        StackError: PostgreSQL does not start.
+        StackError: PostgreSQL does not start, or a stack is starting.
 
     """
     try:
@@ -29,6 +30,8 @@ async def run(folder: Path, service: str, *arguments: str) -> tuple[int, str]:
 
 
 async def _on_a_server_of_its_own(folder: Path, service: str, *arguments: str) -> tuple[int, str]:
+    lock = FolderLock(folder)
+    lock.take()
     blueprint = Blueprint(folder, Ports.free())
     server = ManagedProcess(blueprint.postgres(), folder / "logs")
     try:
@@ -38,6 +41,7 @@ async def _on_a_server_of_its_own(folder: Path, service: str, *arguments: str) -
         return await _run(blueprint, service, *arguments)
     finally:
         await server.stop()
+        lock.give_back()
 
 
 async def _run(blueprint: Blueprint, service: str, *arguments: str) -> tuple[int, str]:

@@ -1,23 +1,23 @@
 """A whole stack: started in order, watched, changed on request, stopped in reverse."""
 
 import asyncio
-import fcntl
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO
 
 from fuze_devstack.components import Blueprint, Component, Migration
 from fuze_devstack.control import ControlServer
+from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
-from fuze_devstack.processes import ManagedProcess, StackError, run_to_end
-from fuze_devstack.state import StackFile
+from fuze_devstack.processes import ManagedProcess, run_to_end
+from fuze_devstack.state import FolderLock, StackFile, control_socket
 
 Announce = Callable[[str, str, str], None]
 """Hears of each component's name, what has become of it, and where it is."""
+
+_ORPHANS_END_WITHIN_SECONDS = 30.0
 
 
 class Stack:
@@ -34,13 +34,12 @@ class Stack:
         self._ports = ports
         self._announce = announce
         self._file = StackFile(self._folder)
-        self._lock: IO[str] | None = None
+        self._lock = FolderLock(self._folder)
+        self._changing: dict[str, asyncio.Lock] = {}
         self._processes: dict[str, ManagedProcess] = {}
         self._watches: set[asyncio.Task[None]] = set()
         self._log_level = log_level
-        # Short on purpose: a Unix socket's path has at most 107 characters.
-        socket = Path(tempfile.gettempdir()) / f"fuze-{os.getpid()}.sock"
-        self._control = ControlServer(socket, self)
+        self._control = ControlServer(control_socket(self._folder), self)
 
     @property
     def stop_requested(self) -> asyncio.Event:
@@ -54,14 +53,9 @@ class Stack:
             StackError: a stack runs here already, a port is taken, or a component does not start.
 
         """
-        self._take_the_folder()
-        if taken := self._ports.taken():
-            listed = ", ".join(f"{port} ({name})" for name, port in taken.items())
-            names = " ".join(f"--{name}-port" for name in taken)
-            raise StackError(
-                f"taken by somebody else: port {listed}; choose others with {names}, "
-                "or let them be found: --ports auto"
-            )
+        self._lock.take()
+        self._file.remove()  # what a killed supervisor left
+        await self._refuse_taken_ports()
         blueprint = Blueprint(self._folder, self._ports, log_level=self._log_level)
         await self._start_all(blueprint.foundations())
         await self._migrate(blueprint.migrations())
@@ -71,7 +65,7 @@ class Stack:
 
     async def stop(self) -> None:
         """Stop everything, whatever has started, in reverse order."""
-        if self._lock is None:
+        if not self._lock.is_ours:
             return  # the folder is another stack's, and so is its file
         await self._control.close()
         for watch in self._watches:
@@ -82,8 +76,7 @@ class Stack:
         services = [p for p in remaining if p.name not in {"postgres", "temporal", "sandbox"}]
         for together in (services, [p for p in remaining if p not in services]):
             await asyncio.gather(*(process.stop() for process in together))
-        self._lock.close()
-        self._lock = None
+        self._lock.give_back()
 
     async def restart(self, name: str) -> None:
         """Stop a component if it runs, and start it.
@@ -93,9 +86,10 @@ class Stack:
 
         """
         process = self._find(name)
-        await process.stop()
-        await self._start(process)
-        self._write_file()
+        async with self._changing.setdefault(name, asyncio.Lock()):
+            await process.stop()
+            await self._start(process)
+            self._write_file()
 
     def kill(self, name: str, number: signal.Signals) -> None:
         """Send a component a signal.
@@ -109,18 +103,19 @@ class Stack:
             raise StackError(f"{name} does not run; start it: fuze restart {name}")
         process.signal(number)
 
-    def _take_the_folder(self) -> None:
-        lock = (self._folder / "lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise StackError(
-                f"a stack runs in {self._folder} already; stop it: fuze down, "
-                "or take another folder: --state"
-            ) from None
-        self._lock = lock
-        self._file.remove()  # what a killed supervisor left
+    async def _refuse_taken_ports(self) -> None:
+        deadline = time.monotonic() + (
+            _ORPHANS_END_WITHIN_SECONDS if self._lock.was_left_behind else 0
+        )
+        while taken := self._ports.taken():
+            if time.monotonic() > deadline:
+                listed = ", ".join(f"{port} ({name})" for name, port in taken.items())
+                options = " ".join(f"--{name}-port" for name in taken)
+                raise StackError(
+                    f"taken by somebody else: port {listed}; choose others with {options}, "
+                    "or let them be found: --ports auto"
+                )
+            await asyncio.sleep(0.2)  # what a killed supervisor left behind is still ending
 
     def _find(self, name: str) -> ManagedProcess:
         if name not in self._processes:

@@ -1,13 +1,76 @@
-"""`stack.json`: what a running stack tells others about itself."""
+"""The state folder: whose it is now, and what a running stack tells others about itself."""
 
+import fcntl
+import hashlib
 import json
 import os
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-import psutil
+from fuze_devstack.errors import StackError
 
-from fuze_devstack.processes import StackError
+
+class FolderLock:
+    """Whoever holds it has the state folder to himself; the system drops it with the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "lock"
+        self._file: IO[str] | None = None
+        self.was_left_behind = False
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether we hold it."""
+        return self._file is not None
+
+    def take(self) -> None:
+        """Take it; `was_left_behind` tells whether its last holder was killed.
+
+        Raises:
+            StackError: somebody holds it.
+
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise StackError(
+                f"a stack runs in {self._path.parent} already, or starts; stop it: fuze down, "
+                "or take another folder: --state"
+            ) from None
+        file.seek(0)
+        self.was_left_behind = bool(file.read())
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        self._file = file
+
+    def give_back(self) -> None:
+        """Let others have it."""
+        if self._file is not None:
+            self._file.truncate(0)
+            self._file.close()
+            self._file = None
+
+    def is_held(self) -> bool:
+        """Whether somebody holds it."""
+        if not self._path.exists():
+            return False
+        with self._path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+
+def control_socket(folder: Path) -> Path:
+    """Return where the stack of this folder listens; a Unix socket's path must be short."""
+    name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"fuze-{name}.sock"
 
 
 class StackFile:
@@ -42,7 +105,7 @@ class StackFile:
             content: dict[str, dict[str, Any]] = json.loads(self.path.read_bytes())
         except FileNotFoundError:
             raise StackError(f"no stack runs in {self.path.parent}; start one: fuze up") from None
-        if not psutil.pid_exists(content["supervisor"]["pid"]):
+        if not FolderLock(self.path.parent).is_held():
             self.remove()
             raise StackError(f"the stack in {self.path.parent} is gone; start it again: fuze up")
         return content

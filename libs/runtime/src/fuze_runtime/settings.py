@@ -5,11 +5,25 @@ Temporal's address, namespace, API key and TLS come from Temporal's own variable
 (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, …), read in `fuze_runtime.temporal`.
 """
 
+import re
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PostgresDsn
+from pydantic import BeforeValidator, Field, PostgresDsn
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?")
+
+
+def _read_seconds(value: object) -> object:
+    """Let `30` mean thirty seconds: from the environment it comes as text."""
+    if isinstance(value, str) and _SECONDS.fullmatch(value):
+        return float(value)
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_read_seconds), Field(gt=timedelta(0))]
+"""Seconds (`30`), ISO 8601 (`P7D`) or `7d`."""
 
 
 class ProcessSettings(BaseSettings):
@@ -58,7 +72,7 @@ class WorkerSettings(ProcessSettings, DatabaseSettings):
     metrics_address: str | None = Field(
         None, description="host:port for Prometheus metrics; none without it."
     )
-    drain_timeout: timedelta = Field(
+    drain_timeout: Duration = Field(
         timedelta(seconds=30), description="How long running activities get after SIGTERM."
     )
     max_concurrent_workflow_tasks: int = Field(20, ge=2)

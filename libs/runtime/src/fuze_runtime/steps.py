@@ -60,7 +60,7 @@ async def local_first(
         workflow.logger.warning("local attempts failed; the server retries", exc_info=error)
         in_trouble(str(failure))
     try:
-        result = await workflow.execute_activity_method(
+        return await workflow.execute_activity_method(
             step,
             argument,
             start_to_close_timeout=_REMOTE_ATTEMPT_TIMEOUT,
@@ -71,8 +71,8 @@ async def local_first(
         if isinstance(error.cause, ApplicationError):
             raise error.cause from error
         raise
-    in_trouble(None)
-    return result
+    finally:
+        in_trouble(None)
 
 
 async def to_the_end(step: Awaitable[Result], *, asked_to_cancel: Callable[[], None]) -> Result:

@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from structlog.typing import EventDict, Processor, WrappedLogger
 from temporalio import activity, workflow
 
+from fuze_runtime import failures
 from fuze_runtime.settings import ProcessSettings
 
 DescribeWorkflow = Callable[[str], Mapping[str, str]]
@@ -106,6 +107,7 @@ def _configure_logging(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    failures.say_it_once()
     # Our own processor puts these on every line, as fields rather than as text.
     workflow.logger.workflow_info_on_message = False
     workflow.logger.workflow_info_on_extra = False

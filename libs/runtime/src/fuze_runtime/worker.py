@@ -17,6 +17,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from fuze_runtime import health, temporal
+from fuze_runtime.failures import BriefFailures
 from fuze_runtime.settings import WorkerSettings
 
 _PASSED_THROUGH = ("fuze_contracts", "fuze_runtime", "pydantic", "pydantic_core")
@@ -49,9 +50,9 @@ async def run(settings: WorkerSettings, workload: Workload) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    client = await temporal.connect(
-        metrics_address=settings.metrics_address, wait_seconds=settings.temporal_connect_timeout
-    )
+    client = await _connect_unless(stop, settings)
+    if client is None:
+        return
 
     async def polling() -> str | None:
         return await _why_not_polling(client, workload.task_queue)
@@ -62,6 +63,22 @@ async def run(settings: WorkerSettings, workload: Workload) -> None:
             await stop.wait()
             log.info("worker drains", seconds=settings.drain_timeout.total_seconds())
     log.info("worker stopped")
+
+
+async def _connect_unless(stop: asyncio.Event, settings: WorkerSettings) -> Client | None:
+    connecting = asyncio.ensure_future(
+        temporal.connect(
+            metrics_address=settings.metrics_address,
+            wait_seconds=settings.temporal_connect_timeout,
+        )
+    )
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return await connecting if connecting.done() else None
+    finally:
+        connecting.cancel()
+        stopping.cancel()
 
 
 def create(client: Client, settings: WorkerSettings, workload: Workload) -> Worker:
@@ -82,6 +99,7 @@ def create(client: Client, settings: WorkerSettings, workload: Workload) -> Work
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
         graceful_shutdown_timeout=settings.drain_timeout,
+        interceptors=[BriefFailures()],
     )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
@@ -27,6 +28,7 @@ from fuze_contracts.shipping import Address
 from fuze_gateway.availability import SourceUnavailableError, temporal_within
 from fuze_gateway.schemas import AddressIn, ApproveOrder, CancelOrderIn, StartOrder, UpdateAddressIn
 
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DETAILED_LINES = 20
 """Temporal bounds a workflow's details to 20 kB, and nobody reads further."""
 
@@ -50,6 +52,12 @@ def place_order(order_id: UUID, request: StartOrder, approval_timeout: timedelta
         payment_token=token,
         approval_timeout=approval_timeout,
     )
+
+
+def names_another_order(payment_token: str | None, order_id: UUID) -> bool:
+    """Whether a caller's token is one that Fuze itself would give to another order."""
+    named, _, attempt = (payment_token or "").rpartition(":")
+    return bool(_UUID.fullmatch(named)) and attempt.isdecimal() and named.lower() != str(order_id)
 
 
 class OrderCommands:

@@ -113,7 +113,7 @@ class UpdateAddressIn(RequestModel):
 
 
 class OrderAccepted(BaseModel):
-    """The order will be worked on; the same for a repeat of the same request."""
+    """The request is accepted; the same for a repeat. Where the order stands is at `status_url`."""
 
     order_id: UUID
     workflow_id: str

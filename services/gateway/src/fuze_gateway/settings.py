@@ -1,25 +1,11 @@
 """What the gateway reads from its environment."""
 
-import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from fuze_runtime.settings import DatabaseSettings, ProcessSettings
-
-_SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?")
-
-
-def _read_seconds(value: object) -> object:
-    """Let `30` mean thirty seconds: from the environment it comes as text."""
-    if isinstance(value, str) and _SECONDS.fullmatch(value):
-        return float(value)
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_read_seconds), Field(gt=timedelta(0))]
-"""Seconds (`30`), ISO 8601 (`P7D`) or `7d`."""
+from fuze_runtime.settings import DatabaseSettings, Duration, ProcessSettings
 
 
 class GatewaySettings(ProcessSettings, DatabaseSettings):

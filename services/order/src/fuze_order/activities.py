@@ -63,7 +63,7 @@ class OrderActivities:
         """
         found = rules.violations(command.order)
         reason = "; ".join(violation.message for violation in found)
-        await self._repository.record(
+        committed = await self._repository.record(
             Transition(
                 order_id=command.order.order_id,
                 seq=command.seq,
@@ -78,15 +78,18 @@ class OrderActivities:
                 else {},
             )
         )
-        if found:
+        if committed.type is EventType.ORDER_REJECTED:
             raise ApplicationError(
-                reason,
-                *(violation.model_dump() for violation in found),
+                committed.reason or "rejected",
+                committed.details.get("violations"),
                 type=ORDER_REJECTED,
                 non_retryable=True,
             )
 
     @activity.defn
-    async def record_transition(self, transition: Transition) -> None:
-        """Write one event and the row it leads to."""
-        await self._repository.record(transition)
+    async def record_transition(self, transition: Transition) -> Transition:
+        """Write one event and the row it leads to, and return what is committed under its number.
+
+        An address that breaks the rules is not taken over; the event then says so.
+        """
+        return await self._repository.record(rules.with_valid_address(transition))

@@ -6,9 +6,10 @@ is: a field is only ever added, with a default.
 
 from datetime import datetime
 from enum import Enum, auto
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder
 from fuze_contracts.shipping import Address
@@ -50,7 +51,8 @@ class Transition(Message):
     """One event, and what the order's row is after it.
 
     `seq` counts an order's events 1, 2, 3, …; the workflow gives it, so that a retry writes
-    nothing twice. A field that is None leaves its column as it was.
+    nothing twice. A field that is None leaves its column as it was. Text is stored without NUL,
+    which PostgreSQL cannot hold: a signal that carries one must not stop an order.
     """
 
     order_id: UUID
@@ -64,3 +66,22 @@ class Transition(Message):
     address: Address | None = None
     tracking_number: str | None = None
     details: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nul(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a caller passes
+        return _replace_nul(data)
+
+
+def _replace_nul(part: Any) -> Any:  # noqa: ANN401 - any part of a message
+    match part:
+        case str() if "\0" in part:
+            return part.replace("\0", "\ufffd")
+        case dict():
+            return {name: _replace_nul(value) for name, value in part.items()}
+        case list() | tuple():
+            return [_replace_nul(one) for one in part]
+        case Address():
+            return _replace_nul(part.model_dump())
+        case _:
+            return part

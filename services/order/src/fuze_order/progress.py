@@ -40,7 +40,7 @@ class OrderProgress:
         self._asked_to_cancel = asked_to_cancel
         self.status = OrderStatus.RECEIVED
         self.payment_status = PaymentStatus.NONE
-        self.since = workflow.now()
+        self.since = self.received_at = workflow.now()
         self._seq = 0
         self._reason: str | None = None
         self._tracking_number: str | None = None
@@ -56,7 +56,7 @@ class OrderProgress:
                 ReceiveOrder(
                     order=self._order,
                     run_id=workflow.info().first_execution_run_id,
-                    occurred_at=workflow.now(),
+                    occurred_at=self.received_at,
                 ),
                 summary="order received",
                 in_trouble=self._wait_for_the_database,
@@ -99,9 +99,13 @@ class OrderProgress:
         address: Address | None = None,
         tracking_number: str | None = None,
         details: dict[str, JsonValue] | None = None,
-    ) -> None:
-        """Commit one event with the row it leads to, then be there."""
-        await self.finish(
+    ) -> Transition:
+        """Commit one event with the row it leads to, then be where the commit says.
+
+        Where an attempt that this workflow never heard of has committed another event under the
+        same number, that is where the order is. Returns what was committed.
+        """
+        committed = await self.finish(
             local_first(
                 OrderActivities.record_transition,
                 Transition(
@@ -122,9 +126,13 @@ class OrderProgress:
             )
         )
         self._seq += 1
-        self._tracking_number = tracking_number or self._tracking_number
-        workflow.logger.info(event, extra={"seq": self._seq, "status": status, "actor": actor})
-        self._enter(status, payment_status, reason=reason)
+        self._tracking_number = committed.tracking_number or self._tracking_number
+        workflow.logger.info(
+            committed.type,
+            extra={"seq": self._seq, "status": committed.status, "actor": committed.actor},
+        )
+        self._enter(committed.status, committed.payment_status, reason=committed.reason)
+        return committed
 
     async def finish(self, step: Awaitable[Result]) -> Result:
         """Wait for a step, and for all of it."""

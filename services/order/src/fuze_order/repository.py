@@ -31,8 +31,11 @@ class OrderRepository:
                 return Receipt.REFUSED
             raise
 
-    async def record(self, transition: Transition) -> None:
-        """Write the event and bring the row to it; a repeat changes nothing.
+    async def record(self, transition: Transition) -> Transition:
+        """Write the event and bring the row to it, and return what is committed under its number.
+
+        That is not always what was asked for: an attempt whose outcome the workflow never heard of
+        may have committed another event under the same number. What is committed counts.
 
         Raises:
             LookupError: the order's row is missing, or is not at the event before this one.
@@ -55,7 +58,7 @@ class OrderRepository:
                 .returning(events.c.seq)
             )
             if inserted.first() is None:
-                return
+                return await self._committed(connection, transition)
             updated = await connection.execute(
                 sa.update(orders)
                 .where(orders.c.id == transition.order_id, orders.c.last_seq == transition.seq - 1)
@@ -71,6 +74,17 @@ class OrderRepository:
                 raise LookupError(
                     f"order {transition.order_id} is not at event {transition.seq - 1}"
                 )
+        return transition
+
+    @staticmethod
+    async def _committed(connection: AsyncConnection, asked: Transition) -> Transition:
+        query = (
+            sa.select(events, orders.c.reason, orders.c.address, orders.c.tracking_number)
+            .join(orders, orders.c.id == events.c.order_id)
+            .where(events.c.order_id == asked.order_id, events.c.seq == asked.seq)
+        )
+        row = (await connection.execute(query)).mappings().one()
+        return Transition.model_validate(dict(row))
 
     @staticmethod
     async def _insert_order(connection: AsyncConnection, command: ReceiveOrder) -> bool:

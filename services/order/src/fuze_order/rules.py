@@ -8,8 +8,10 @@ import re
 from collections import Counter
 
 from fuze_contracts.money import CURRENCY_EXPONENTS, MAX_AMOUNT_MINOR
-from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order import EventType, PlaceOrder
+from fuze_contracts.shipping import Address
 from fuze_contracts.wire import Message
+from fuze_order.messages import Transition
 
 _ZIP_CODES = {
     "US": re.compile(r"[0-9]{5}(-[0-9]{4})?"),
@@ -30,11 +32,24 @@ class Violation(Message):
 
 def violations(order: PlaceOrder) -> tuple[Violation, ...]:
     """Return every rule that the order breaks; none means that it may proceed."""
-    return (*_of_the_address(order), *_of_the_lines(order), *_of_the_payment(order))
+    return (*_of_the_address(order.address), *_of_the_lines(order), *_of_the_payment(order))
 
 
-def _of_the_address(order: PlaceOrder) -> list[Violation]:
-    address = order.address
+def with_valid_address(transition: Transition) -> Transition:
+    """Return the transition, or the refusal of the address that it would bring in."""
+    found = _of_the_address(transition.address) if transition.address else []
+    if not found:
+        return transition
+    return transition.model_copy(
+        update={
+            "type": EventType.ADDRESS_REFUSED,
+            "address": None,
+            "details": {"violations": [violation.model_dump() for violation in found]},
+        }
+    )
+
+
+def _of_the_address(address: Address) -> list[Violation]:
     pattern = _ZIP_CODES.get(address.country, _ANY_ZIP_CODE)
     if pattern.fullmatch(address.zip_code):
         return []

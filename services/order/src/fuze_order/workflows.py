@@ -5,7 +5,12 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+)
 
 from fuze_contracts import order as contract
 from fuze_contracts.order import (
@@ -39,6 +44,7 @@ from fuze_contracts.shipping import (
 )
 from fuze_order.progress import THE_ORDER_SERVICE, OrderProgress
 
+_ASK_AGAIN_FOR_SHIPPING = timedelta(seconds=30)
 _CHARGE_ATTEMPT_TIMEOUT = timedelta(seconds=30)
 _CHARGE_RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
@@ -61,7 +67,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._approval: Approval | None = None
         self._cancellation: CancelOrder | None = None
         self._cancelled_by_temporal = False
-        self._new_address: UpdateAddress | None = None
+        self._new_addresses: list[UpdateAddress] = []
 
     @workflow.run
     async def run(self, command: PlaceOrder) -> OrderResult:
@@ -78,7 +84,7 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     async def _wait_for_approval(self) -> None:
         """Wait until someone decides, or nobody does in time. A cancellation beats an approval."""
-        deadline = self._progress.since + self._order.approval_timeout
+        deadline = self._progress.received_at + self._order.approval_timeout
         while self._progress.status is OrderStatus.AWAITING_APPROVAL:
             self._progress.wait_for(
                 WaitingFor.APPROVAL,
@@ -90,8 +96,8 @@ class OrderWorkflow(contract.OrderWorkflow):
 
             if self._cancellation:
                 await self._cancel(self._cancellation)
-            elif self._new_address:
-                await self._change_address(self._new_address)
+            elif self._new_addresses:
+                await self._change_address(self._new_addresses.pop(0))
             elif self._approval:
                 await self._approve(self._approval)
             elif expired:
@@ -103,7 +109,7 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     async def _decided_before(self, deadline: datetime) -> bool:
         def decided() -> bool:
-            return bool(self._approval or self._cancellation or self._new_address)
+            return bool(self._approval or self._cancellation or self._new_addresses)
 
         try:
             await workflow.wait_condition(
@@ -126,16 +132,15 @@ class OrderWorkflow(contract.OrderWorkflow):
         )
 
     async def _change_address(self, request: UpdateAddress) -> None:
-        await self._progress.record(
+        committed = await self._progress.record(
             EventType.ADDRESS_UPDATED,
             self._progress.status,
             self._progress.payment_status,
             actor=request.actor,
             address=request.address,
         )
-        self._address = request.address
-        if self._new_address is request:  # not when another one came meanwhile
-            self._new_address = None
+        if committed.type is EventType.ADDRESS_UPDATED and committed.address:
+            self._address = committed.address
 
     async def _cancel(self, request: CancelOrder) -> None:
         await self._progress.record(
@@ -205,6 +210,8 @@ class OrderWorkflow(contract.OrderWorkflow):
             raise
 
     async def _ship(self) -> None:
+        while self._new_addresses:
+            await self._change_address(self._new_addresses.pop(0))
         await self._progress.record(
             EventType.SHIPPING_STARTED,
             OrderStatus.PREPARING,
@@ -225,20 +232,28 @@ class OrderWorkflow(contract.OrderWorkflow):
         )
 
     async def _ask_for_shipping(self) -> Shipped:
-        return await workflow.execute_child_workflow(
-            ShippingWorkflow.run,
-            ShipOrder(
-                order_id=self._order.order_id,
-                address=self._address,
-                items=tuple(
-                    ParcelItem(sku=line.sku, quantity=line.quantity) for line in self._order.lines
-                ),
-            ),
-            id=shipping_workflow_id(self._order.order_id),
-            task_queue=SHIPPING_TASK_QUEUE,
-            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            static_summary=f"ship order {self._order.order_id}",
-        )
+        """Ask until the parcel is with the carrier; the shipment is made once, however often."""
+        while True:
+            try:
+                return await workflow.execute_child_workflow(
+                    ShippingWorkflow.run,
+                    ShipOrder(
+                        order_id=self._order.order_id,
+                        address=self._address,
+                        items=tuple(
+                            ParcelItem(sku=line.sku, quantity=line.quantity)
+                            for line in self._order.lines
+                        ),
+                    ),
+                    id=shipping_workflow_id(self._order.order_id),
+                    task_queue=SHIPPING_TASK_QUEUE,
+                    parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                    static_summary=f"ship order {self._order.order_id}",
+                )
+            except (WorkflowAlreadyStartedError, ChildWorkflowError) as error:
+                # This order was reset while its shipment went on, or an operator ended that one.
+                workflow.logger.warning("the shipment is asked for again", exc_info=error)
+                await workflow.sleep(_ASK_AGAIN_FOR_SHIPPING, summary="ask again for the shipment")
 
     async def _end(self) -> OrderResult:
         workflow.set_current_details(f"ended: {self._progress.status}")
@@ -259,8 +274,8 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @workflow.signal
     async def update_address(self, request: UpdateAddress) -> None:
-        """Send the parcel elsewhere; without effect once the order is approved."""
-        self._new_address = request
+        """Send the parcel elsewhere; without effect once it is being prepared."""
+        self._new_addresses.append(request)
 
     @workflow.query
     def status(self) -> LiveStatus:

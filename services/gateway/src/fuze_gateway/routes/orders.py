@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from fuze_contracts.order import PlaceOrder, order_workflow_id
 from fuze_gateway import problems
 from fuze_gateway.availability import SourceUnavailableError
-from fuze_gateway.commands import place_order
+from fuze_gateway.commands import names_another_order, place_order
 from fuze_gateway.dependencies import Sources, SourcesDependency, require_json
 from fuze_gateway.documented import OF_A_BODY, problem_responses
 from fuze_gateway.fields import OrderId
@@ -46,6 +46,8 @@ async def start(
     """
     if request.order_id not in {None, order_id}:
         raise problems.invalid_field(("body", "order_id"), "must be the order id in the path")
+    if names_another_order(request.payment_token, order_id):
+        raise problems.invalid_field(("body", "payment_token"), "must not name another order")
     order = place_order(order_id, request, sources.settings.approval_timeout)
     if not await _start_or_recognise(order, sources):
         response.headers["Idempotent-Replayed"] = "true"

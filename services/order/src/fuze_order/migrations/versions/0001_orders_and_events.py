@@ -14,7 +14,8 @@ _STATUSES = (
 )
 _PAYMENT_STATUSES = "'none', 'pending', 'charged', 'declined'"
 _EVENT_TYPES = (
-    "'order_received', 'order_validated', 'order_rejected', 'address_updated', 'order_approved', "
+    "'order_received', 'order_validated', 'order_rejected', 'address_updated', "
+    "'address_refused', 'order_approved', "
     "'order_expired', 'order_cancelled', 'payment_charged', 'payment_declined', "
     "'shipping_started', 'order_shipped'"
 )

@@ -1,0 +1,108 @@
+"""What happens to an order's steps when the database or a workflow task is lost."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from shop import PaymentService, Shop, open_shop
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.testing import WorkflowEnvironment
+
+from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder
+from fuze_order.messages import Receipt, ReceiveOrder, Transition
+from fuze_order.repository import OrderRepository
+from fuze_order.workflows import OrderWorkflow
+
+Order = Callable[..., PlaceOrder]
+EngineOf = Callable[[str], AsyncEngine]
+
+
+class AwayAtFirst(OrderRepository):
+    """A database that refuses `failures` statements before it answers."""
+
+    def __init__(self, engine: AsyncEngine, failures: int) -> None:
+        super().__init__(engine)
+        self.failures = failures
+
+    async def receive(self, command: ReceiveOrder) -> Receipt:
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("the database is away")
+        return await super().receive(command)
+
+
+class Forgetful(OrderRepository):
+    """Commits `first` before the event that is asked for under the same number.
+
+    That is what a workflow task leaves that was lost after its local activity had committed: the
+    workflow decides again, by what it knows by then.
+    """
+
+    def __init__(self, engine: AsyncEngine, first: EventType, status: OrderStatus) -> None:
+        super().__init__(engine)
+        self._first = first
+        self._status = status
+        self._done = False
+
+    async def record(self, transition: Transition) -> Transition:
+        if transition.seq == 3 and not self._done:
+            self._done = True
+            pending = self._status is OrderStatus.APPROVED
+            lost = {
+                "type": self._first,
+                "status": self._status,
+                "payment_status": PaymentStatus.PENDING if pending else PaymentStatus.NONE,
+            }
+            await super().record(transition.model_copy(update=lost))
+        return await super().record(transition)
+
+
+async def test_an_outage_longer_than_the_local_attempts_is_waited_out_by_the_server(
+    time_skipping: WorkflowEnvironment, engine_of: EngineOf, an_order: Order
+) -> None:
+    engine = engine_of("order")
+    order = an_order()
+    shop = Shop(time_skipping, engine, PaymentService())
+    async with open_shop(shop, AwayAtFirst(engine, 6)):
+        handle = await shop.place(order)
+        await handle.signal(OrderWorkflow.cancel)
+        result = await handle.result()
+
+    assert result.status is OrderStatus.CANCELLED
+    assert await shop.timeline(order.order_id) == [
+        "order_received",
+        "order_validated",
+        "order_cancelled",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("committed", "status", "then", "ends"),
+    [
+        (EventType.ORDER_EXPIRED, OrderStatus.EXPIRED, "approve", OrderStatus.EXPIRED),
+        (EventType.ORDER_CANCELLED, OrderStatus.CANCELLED, "approve", OrderStatus.CANCELLED),
+        (EventType.ORDER_APPROVED, OrderStatus.APPROVED, "cancel", OrderStatus.CANCELLED),
+    ],
+)
+async def test_a_workflow_that_decides_again_follows_what_was_committed(  # noqa: PLR0913, PLR0917
+    time_skipping: WorkflowEnvironment,
+    engine_of: EngineOf,
+    an_order: Order,
+    committed: EventType,
+    status: OrderStatus,
+    then: str,
+    ends: OrderStatus,
+) -> None:
+    engine = engine_of("order")
+    order = an_order(approval_timeout=timedelta(days=1))
+    shop = Shop(time_skipping, engine, PaymentService())
+    async with open_shop(shop, Forgetful(engine, committed, status)):
+        handle = await shop.place(order)
+        await handle.signal(then)
+        result = await handle.result()
+
+    assert result.status is ends
+    assert shop.payments.asked == []
+    timeline = await shop.timeline(order.order_id)
+    assert timeline[2] == committed
+    assert (await shop.row_status(order.order_id)) == ends
