@@ -15,6 +15,7 @@ _CHARGE = {
     "currency": "USD",
     "payment_method": "pm_card_visa",
     "order_id": "an-order",
+    "payment_id": "a-payment",
 }
 
 

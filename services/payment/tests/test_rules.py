@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -5,8 +6,22 @@ import pytest
 
 from fuze_contracts.money import Money
 from fuze_contracts.payment import ChargePayment
-from fuze_payment.rules import Payment, asks_the_same, payment_id
+from fuze_payment.rules import (
+    NextStep,
+    Payment,
+    PaymentState,
+    ProviderPromise,
+    RefundState,
+    asks_the_same,
+    next_step,
+    payment_id,
+    step_to_void,
+    step_when_not_found,
+    void_refund_id,
+)
 
+_SECOND = timedelta(seconds=1)
+_PROMISE = ProviderPromise(keys_kept=100 * _SECOND, settle_window=10 * _SECOND)
 _ORDER = UUID("123e4567-e89b-12d3-a456-426614174000")
 
 
@@ -20,17 +35,25 @@ def _command(**changes: Any) -> ChargePayment:  # noqa: ANN401 - a message's fie
     return ChargePayment(**(fields | changes))
 
 
-_PAYMENT = Payment(
-    id=payment_id("token"),
-    payment_token="token",
-    order_id=_ORDER,
-    amount_minor=100,
-    currency="USD",
-    payment_method="pm_card_visa",
-    state="claimed",
-    provider_reference=None,
-    decline_code=None,
-)
+def _payment(**changes: Any) -> Payment:  # noqa: ANN401 - a row's columns
+    fields: dict[str, Any] = {
+        "id": payment_id("token"),
+        "epoch": 1,
+        "lease_left": _SECOND,
+        "key_age": None,
+        "quiet_for": None,
+        "payment_token": "token",
+        "order_id": _ORDER,
+        "amount_minor": 100,
+        "currency": "USD",
+        "payment_method": "pm_card_visa",
+        "state": PaymentState.INTENT,
+        "provider_reference": None,
+        "decline_code": None,
+        "refunded_minor": 0,
+        "let_go": False,
+    }
+    return Payment(**(fields | changes))
 
 
 def test_a_token_has_one_payment_id_whoever_asks() -> None:
@@ -39,7 +62,7 @@ def test_a_token_has_one_payment_id_whoever_asks() -> None:
 
 
 def test_a_repeat_asks_the_same() -> None:
-    assert asks_the_same(_PAYMENT, _command())
+    assert asks_the_same(_payment(), _command())
 
 
 @pytest.mark.parametrize(
@@ -53,4 +76,71 @@ def test_a_repeat_asks_the_same() -> None:
     ],
 )
 def test_the_same_token_for_something_else_does_not(changes: dict[str, Any]) -> None:
-    assert not asks_the_same(_PAYMENT, _command(**changes))
+    assert not asks_the_same(_payment(), _command(**changes))
+
+
+@pytest.mark.parametrize(
+    ("state", "step"),
+    [
+        (PaymentState.INTENT, NextStep.ASK),
+        (RefundState.INTENT, NextStep.ASK),
+        (PaymentState.SENT, NextStep.LOOK_UP),
+        (PaymentState.UNKNOWN, NextStep.LOOK_UP),
+        (PaymentState.HELD, NextStep.LOOK_UP),
+        (RefundState.SENT, NextStep.LOOK_UP),
+        (RefundState.UNKNOWN, NextStep.LOOK_UP),
+    ],
+)
+def test_only_what_was_never_sent_is_asked_without_looking(
+    state: PaymentState | RefundState, step: NextStep
+) -> None:
+    assert next_step(state) is step
+
+
+@pytest.mark.parametrize(
+    ("key_age", "quiet_for", "step"),
+    [
+        (None, None, NextStep.ASK),
+        (0, 0, NextStep.ASK),
+        (89, 1, NextStep.ASK),
+        (90, 9, NextStep.WAIT),
+        (90, 10, NextStep.GIVE_UP),
+        (500, 9, NextStep.WAIT),
+        (500, 11, NextStep.GIVE_UP),
+    ],
+)
+def test_a_key_is_trusted_while_it_is_young_and_then_only_time_tells(
+    key_age: int | None, quiet_for: int | None, step: NextStep
+) -> None:
+    payment = _payment(
+        state=PaymentState.UNKNOWN,
+        key_age=None if key_age is None else key_age * _SECOND,
+        quiet_for=None if quiet_for is None else quiet_for * _SECOND,
+    )
+
+    assert step_when_not_found(payment, _PROMISE) is step
+
+
+@pytest.mark.parametrize(
+    ("quiet_for", "step"),
+    [(None, NextStep.GIVE_UP), (9, NextStep.WAIT), (10, NextStep.GIVE_UP)],
+)
+def test_a_void_waits_for_what_may_still_land(quiet_for: int | None, step: NextStep) -> None:
+    payment = _payment(quiet_for=None if quiet_for is None else quiet_for * _SECOND)
+
+    assert step_to_void(payment, _PROMISE) is step
+
+
+def test_the_refund_that_undoes_a_payment_has_one_name_of_its_own() -> None:
+    one, other = payment_id("token"), payment_id("another")
+
+    assert void_refund_id(one) == void_refund_id(one)
+    assert len({one, other, void_refund_id(one), void_refund_id(other)}) == 4
+
+
+def test_settled_is_what_nothing_is_left_to_find_out_about() -> None:
+    payments = {state.value for state in PaymentState if state.is_settled}
+    refunds = {state.value for state in RefundState if state.is_settled}
+
+    assert payments == {"charged", "declined", "voided"}
+    assert refunds == {"refunded", "refused"}

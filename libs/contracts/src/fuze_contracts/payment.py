@@ -15,6 +15,16 @@ PAYMENT_TOKEN_CONFLICT = "PaymentTokenConflict"  # noqa: S105 - an error type, n
 """Final: the token was used before for another order, amount, currency or payment method."""
 
 
+PAYMENT_OUTCOME_UNKNOWN = "PaymentOutcomeUnknown"
+"""To be retried: the provider did not say, or could not be asked."""
+
+PAYMENT_IN_FLIGHT = "PaymentInFlight"
+"""To be retried: another attempt is asking right now."""
+
+PAYMENT_HELD = "PaymentHeld"
+"""To be retried: the provider reviews the payment before it decides."""
+
+
 def default_payment_token(order_id: UUID, attempt: int) -> str:
     """Name one attempt to charge an order.
 
@@ -54,6 +64,48 @@ class Declined(Message):
     code: str
 
 
+class RefundPayment(Message):
+    """Give back `amount` of a payment, once for `refund_id`, however often this is asked."""
+
+    order_id: UUID
+    payment_token: str
+    refund_id: UUID
+    amount: Money
+    reason: str
+
+
+class Refunded(Message):
+    """The money was given back. `provider_reference` is None when there was nothing to give."""
+
+    outcome: Literal["refunded"] = "refunded"
+    refund_id: UUID
+    amount: Money
+    provider_reference: str | None = None
+
+
+class RefundRefused(Message):
+    """Not given back, finally: `not_charged`, `more_than_charged`, or the provider's reason."""
+
+    outcome: Literal["refused"] = "refused"
+    refund_id: UUID
+    code: str
+
+
+class VoidPayment(Message):
+    """Let go of a charge: whatever has become of it, even nothing yet, no money is kept."""
+
+    charge: ChargePayment
+    reason: str
+
+
+class Voided(Message):
+    """No money was taken under this token, and none will be kept."""
+
+    outcome: Literal["voided"] = "voided"
+
+
+RefundOutcome = Annotated[Refunded | RefundRefused, Field(discriminator="outcome")]
+VoidOutcome = Annotated[Voided | Refunded, Field(discriminator="outcome")]
 ChargeOutcome = Annotated[Charged | Declined, Field(discriminator="outcome")]
 
 
@@ -67,4 +119,14 @@ class PaymentActivities(Protocol):
     @activity.defn
     async def payment_charged(self, command: ChargePayment) -> ChargeOutcome:
         """Return the one outcome of this token, charging the provider if nobody has yet."""
+        ...
+
+    @activity.defn
+    async def payment_refunded(self, command: RefundPayment) -> RefundOutcome:
+        """Return the one outcome of this refund, asking the provider if nobody has yet."""
+        ...
+
+    @activity.defn
+    async def payment_voided(self, command: VoidPayment) -> VoidOutcome:
+        """Make sure that nothing is kept under this token: never charged, or refunded in full."""
         ...

@@ -1,14 +1,19 @@
-"""The payment service's table, in PostgreSQL's schema `payments`."""
+"""The payment service's tables, in PostgreSQL's schema `payments`."""
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
+    ForeignKey,
+    Identity,
     Index,
+    Integer,
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     func,
     text,
@@ -19,11 +24,25 @@ metadata = MetaData(
     schema="payments",
     naming_convention={
         "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
         "ix": "%(table_name)s_%(column_0_N_name)s_idx",
         "uq": "%(table_name)s_%(column_0_N_name)s_key",
         "ck": "%(table_name)s_%(constraint_name)s_check",
     },
 )
+
+
+def _lease() -> list[Column[object]]:
+    """Return what an errand to the provider needs, so that one attempt at a time runs it."""
+    return [
+        Column("epoch", Integer, nullable=False, server_default=text("0")),
+        Column("lease_until", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("first_sent_at", DateTime(timezone=True)),
+        Column("last_sent_at", DateTime(timezone=True)),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ]
+
 
 payments = Table(
     "payments",
@@ -37,9 +56,13 @@ payments = Table(
     Column("state", Text, nullable=False),
     Column("provider_reference", Text, unique=True),
     Column("decline_code", Text),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    CheckConstraint("state IN ('claimed', 'charged', 'declined')", name="state"),
+    Column("refunded_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("let_go", Boolean, nullable=False, server_default=text("false")),
+    *_lease(),
+    CheckConstraint(
+        "state IN ('intent', 'sent', 'unknown', 'held', 'charged', 'declined', 'voided')",
+        name="state",
+    ),
     CheckConstraint("amount_minor >= 0", name="amount"),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     CheckConstraint("(state = 'declined') = (decline_code IS NOT NULL)", name="decline_code"),
@@ -47,11 +70,64 @@ payments = Table(
         "state <> 'charged' OR amount_minor = 0 OR provider_reference IS NOT NULL",
         name="provider_reference",
     ),
+    CheckConstraint("refunded_minor BETWEEN 0 AND amount_minor", name="refunded"),
+    CheckConstraint("refunded_minor = 0 OR state = 'charged'", name="refunded_when_charged"),
+    CheckConstraint(
+        "state IN ('intent', 'voided') OR first_sent_at IS NOT NULL OR amount_minor = 0",
+        name="sent",
+    ),
     Index(
         "payments_one_live_charge_per_order",
         "order_id",
         unique=True,
-        postgresql_where=text("state <> 'declined'"),
+        postgresql_where=text("state NOT IN ('declined', 'voided') AND NOT let_go"),
+    ),
+    Index(None, "order_id"),
+)
+"""One row a payment token. `id` is the idempotency key that the provider gets.
+
+`refunded_minor` counts what is given back or about to be. Of a payment that was `let_go` nothing is
+kept: should the provider take it all the same, it is given back.
+"""
+
+refunds = Table(
+    "refunds",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("payment_id", ForeignKey(payments.c.id), nullable=False, index=True),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("provider_reference", Text, unique=True),
+    Column("refusal_code", Text),
+    *_lease(),
+    CheckConstraint("state IN ('intent', 'sent', 'unknown', 'refunded', 'refused')", name="state"),
+    CheckConstraint("amount_minor > 0", name="amount"),
+    CheckConstraint("(state = 'refused') = (refusal_code IS NOT NULL)", name="refusal_code"),
+    CheckConstraint(
+        "(state = 'refunded') = (provider_reference IS NOT NULL)", name="provider_reference"
     ),
 )
-"""One row a payment token. `id` is the idempotency key that the provider gets."""
+"""One row a refund. `id` is the idempotency key that the provider gets."""
+
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("posting_id", Uuid, nullable=False),
+    Column("payment_id", ForeignKey(payments.c.id), nullable=False, index=True),
+    Column("account", Text, nullable=False),
+    Column("debit_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("credit_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("currency", CHAR(3), nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("account IN ('provider', 'sales')", name="account"),
+    CheckConstraint(
+        "debit_minor >= 0 AND credit_minor >= 0 AND (debit_minor = 0) <> (credit_minor = 0)",
+        name="one_side",
+    ),
+    UniqueConstraint("posting_id", "account"),
+)
+"""Double entry, append-only. `posting_id` is the payment's id for a capture, the refund's for a
+refund, so that neither is ever posted twice. A deferred trigger refuses one that does not balance.
+"""

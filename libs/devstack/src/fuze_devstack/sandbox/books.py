@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import threading
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,10 +15,15 @@ CREATE TABLE IF NOT EXISTS entries (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     book TEXT NOT NULL,
     id TEXT NOT NULL UNIQUE,
-    idempotency_key TEXT NOT NULL,
+    entry TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS keys (
+    book TEXT NOT NULL,
+    key TEXT NOT NULL,
     request TEXT NOT NULL,
-    entry TEXT NOT NULL,
-    UNIQUE (book, idempotency_key)
+    id TEXT NOT NULL,
+    used_at REAL NOT NULL,
+    PRIMARY KEY (book, key)
 );
 CREATE TABLE IF NOT EXISTS availability (part TEXT PRIMARY KEY, available INTEGER NOT NULL);
 """
@@ -38,12 +44,15 @@ class KeyReusedError(Exception):
 
 
 class Books:
-    """Everything that the sandbox's provider and carrier ever promised."""
+    """Everything that the sandbox's provider and carrier ever promised.
+
+    `keep_keys_seconds` is how long an idempotency key is remembered; real providers forget too.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.delays: dict[str, float] = {}
-        self._lock = threading.Lock()
+        self.keep_keys_seconds: float | None = None
+        self._lock = threading.RLock()
         self._db = sqlite3.connect(folder / "books.db", check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
@@ -60,28 +69,66 @@ class Books:
             KeyReusedError: the key came before with another request.
 
         """
-        asked = json.dumps(request, sort_keys=True)
-        entry = {
-            "id": f"{prefix}_{uuid.uuid4().hex[:20]}",
-            **promise,
-            "idempotency_key": key,
-            "created_at": datetime.now(UTC).isoformat(),
-        }
-        with self._lock, self._db:
-            inserted = self._db.execute(
-                "INSERT INTO entries (book, id, idempotency_key, request, entry)"
-                " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (book, entry["id"], key, asked, json.dumps(entry)),
-            )
-            if inserted.rowcount == 1:
-                return Written(entry, replayed=False)
-            before, stored = self._db.execute(
-                "SELECT request, entry FROM entries WHERE book = ? AND idempotency_key = ?",
-                (book, key),
+        with self._lock:
+            if remembered := self.remembered(book, key, request):
+                return Written(remembered, replayed=True)
+            entry = {
+                "id": f"{prefix}_{uuid.uuid4().hex[:20]}",
+                **promise,
+                "idempotency_key": key,
+                "created_at": datetime.now(UTC).isoformat(),
+            }
+            with self._db:
+                self._db.execute(
+                    "INSERT INTO entries (book, id, entry) VALUES (?, ?, ?)",
+                    (book, entry["id"], json.dumps(entry)),
+                )
+                self._db.execute(
+                    "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)",
+                    (book, key, _canonical(request), entry["id"], time.time()),
+                )
+            return Written(entry, replayed=False)
+
+    def remembered(self, book: str, key: str, request: Entry) -> Entry | None:
+        """Return the entry that this key made, or None while it is unknown or forgotten.
+
+        Raises:
+            KeyReusedError: the key came before with another request.
+
+        """
+        with self._lock:
+            row = self._db.execute(
+                "SELECT request, id, used_at FROM keys WHERE book = ? AND key = ?", (book, key)
             ).fetchone()
-        if before != asked:
-            raise KeyReusedError
-        return Written(json.loads(stored), replayed=True)
+            if row is None:
+                return None
+            before, entry_id, used_at = row
+            if (
+                self.keep_keys_seconds is not None
+                and time.time() - used_at > self.keep_keys_seconds
+            ):
+                return None
+            if before != _canonical(request):
+                raise KeyReusedError
+            return self.entry(entry_id)
+
+    def entry(self, entry_id: str) -> Entry | None:
+        """Return one entry by its id."""
+        with self._lock:
+            row = self._db.execute("SELECT entry FROM entries WHERE id = ?", (entry_id,)).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def change(self, entry_id: str, **changes: object) -> Entry | None:
+        """Change fields of an entry: a held charge that is decided, a charge that is voided."""
+        with self._lock, self._db:
+            entry = self.entry(entry_id)
+            if entry is None:
+                return None
+            entry |= changes
+            self._db.execute(
+                "UPDATE entries SET entry = ? WHERE id = ?", (json.dumps(entry), entry_id)
+            )
+            return entry
 
     def read(self, book: str, **wanted: str | None) -> list[Entry]:
         """Return a book's entries, oldest first, that have every wanted value."""
@@ -113,3 +160,7 @@ class Books:
                 " ON CONFLICT (part) DO UPDATE SET available = excluded.available",
                 (part, available),
             )
+
+
+def _canonical(request: Entry) -> str:
+    return json.dumps(request, sort_keys=True)

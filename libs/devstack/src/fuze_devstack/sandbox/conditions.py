@@ -1,0 +1,65 @@
+"""How well the sandbox's parts work today, set at `PUT /control/{part}`."""
+
+import asyncio
+import random
+from typing import Literal
+
+from fastapi import HTTPException
+from pydantic import BaseModel, ConfigDict, Field
+
+from fuze_devstack.sandbox.books import Books
+
+Part = Literal["psp", "carrier"]
+Fault = Literal["reply_lost", "lands_late", "error_once", "error", "rate_limited", "slow"]
+
+
+class Conditions(BaseModel):
+    """Whether a part answers, after how long, and how often it misbehaves.
+
+    `faults` are probabilities; `seed` makes their sequence the same each time. Two settings are the
+    provider's alone: `keep_keys_seconds` until it forgets an idempotency key, `honour_keys` false
+    and it never heard of them. All but `available` lasts until the sandbox restarts.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    available: bool = True
+    delay_seconds: float = Field(0, ge=0, le=600)
+    faults: dict[Fault, float] = Field(default_factory=dict)
+    seed: int = 0
+    late_by_seconds: float = Field(2, ge=0, le=600)
+    keep_keys_seconds: float | None = Field(None, ge=0)
+    honour_keys: bool = True
+
+
+class Weather:
+    """The conditions of one part, as they are now."""
+
+    def __init__(self, part: Part, books: Books) -> None:
+        self.part = part
+        self.conditions = Conditions()
+        self._books = books
+        self._random = random.Random(0)  # noqa: S311 - reproducible on purpose
+
+    def change(self, conditions: Conditions) -> None:
+        """Let these conditions hold from now on."""
+        self.conditions = conditions
+        self._random = random.Random(conditions.seed)  # noqa: S311 - reproducible on purpose
+        self._books.set_available(self.part, available=conditions.available)
+        if self.part == "psp":
+            self._books.keep_keys_seconds = conditions.keep_keys_seconds
+
+    async def check(self) -> None:
+        """Refuse during an outage, and take as long as it takes."""
+        if not self._books.available(self.part):
+            raise HTTPException(503, f"the {self.part} is down", headers={"Retry-After": "1"})
+        await asyncio.sleep(self.conditions.delay_seconds)
+
+    def fault(self) -> Fault | None:
+        """Draw what goes wrong with this request, if anything does."""
+        drawn = self._random.random()
+        for fault, probability in sorted(self.conditions.faults.items()):
+            if drawn < probability:
+                return fault
+            drawn -= probability
+        return None

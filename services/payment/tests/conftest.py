@@ -1,0 +1,63 @@
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from till import Till
+
+from fuze_devstack.ports import Ports
+from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_payment.settings import PaymentSettings
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A sandbox in a process of its own; its URL."""
+    port = str(Ports.free().sandbox)
+    folder = tmp_path_factory.mktemp("sandbox")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fuze_devstack.sandbox"],
+            env={
+                **os.environ,
+                "FUZE_SANDBOX_PORT": port,
+                "FUZE_SANDBOX_DIR": str(folder),
+            },
+            stdout=log,
+            stderr=log,
+        )
+    url = f"http://127.0.0.1:{port}"
+    while True:
+        assert process.poll() is None, (folder / "log").read_text()
+        try:
+            httpx.get(f"{url}/healthz", trust_env=False)
+            break
+        except httpx.ConnectError:
+            continue
+    yield url
+    process.terminate()
+    process.wait(30)
+
+
+@pytest.fixture
+async def till(
+    sandbox: str, postgres: EmbeddedPostgres, engine_of: Callable[[str], AsyncEngine]
+) -> AsyncIterator[Till]:
+    settings = PaymentSettings(
+        database_url=postgres.url("payment"),
+        psp_url=f"{sandbox}/psp",
+        psp_timeout=1,
+        payment_lease=1.5,
+        psp_settle_window=timedelta(seconds=2),
+        psp_review_interval=timedelta(seconds=1),
+    )
+    async with httpx.AsyncClient(base_url=sandbox, trust_env=False) as http:
+        till = Till(engine_of("payment"), http, settings)
+        await till.conditions()
+        yield till
+        for client in till.clients:
+            await client.aclose()
