@@ -21,6 +21,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from fuze_contracts.order import (
     ORDER_TASK_QUEUE,
     CancelOrder,
+    ChangePaymentMethod,
     OrderLine,
     OrderWorkflow,
     PlaceOrder,
@@ -54,13 +55,20 @@ async def _record(address: str) -> None:
     await _walk(client, "shipped_free", approve=True, lines=())
     await _walk(client, "rejected", address=Address(zip_code="NOWHERE"))
     await _walk(client, "expired", approval_timeout=timedelta(seconds=1))
-    await _walk(client, "payment_declined", approve=True, payment_method="pm_declined")
+    await _walk(
+        client,
+        "payment_declined",
+        approve=True,
+        payment_method="pm_declined",
+        payment_method_timeout=timedelta(seconds=1),
+    )
+    await _walk(client, "paid_otherwise", approve=True, pay=True, payment_method="pm_declined")
     await _walk(client, "cancelled", cancel=True)
     await _walk(client, "cancelled_by_temporal", cancel_natively=True)
     await _walk(client, "address_updated", approve=True, move=True)
 
 
-async def _walk(  # noqa: PLR0913 - one flag a thing that can be done to an order
+async def _walk(  # noqa: C901, PLR0913 - one flag a thing that can be done to an order
     client: Client,
     name: str,
     *,
@@ -68,6 +76,7 @@ async def _walk(  # noqa: PLR0913 - one flag a thing that can be done to an orde
     cancel: bool = False,
     cancel_natively: bool = False,
     move: bool = False,
+    pay: bool = False,
     **changes: object,
 ) -> None:
     order_id = uuid4()
@@ -95,6 +104,12 @@ async def _walk(  # noqa: PLR0913 - one flag a thing that can be done to an orde
         )
     if approve:
         await handle.signal(OrderWorkflow.approve)
+    if pay:
+        while (await handle.query(OrderWorkflow.status)).waiting_for != "payment_method":
+            await asyncio.sleep(0.1)
+        await handle.execute_update(
+            OrderWorkflow.change_payment_method, ChangePaymentMethod(payment_method="pm_card_visa")
+        )
     if cancel:
         await handle.signal(OrderWorkflow.cancel, CancelOrder(actor="ada", reason="changed mind"))
     if cancel_natively:

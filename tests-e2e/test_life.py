@@ -146,14 +146,20 @@ def test_a_cancelled_order_is_never_charged(stack: Stack) -> None:
     assert late.json()["type"] == "/problems/order-already-ended"
 
 
-def test_a_declined_card_ends_the_order_unshipped(stack: Stack) -> None:
+def test_a_declined_card_waits_for_another_one(stack: Stack) -> None:
     order_id = stack.place(payment_method="pm_insufficient_funds")
     stack.approve(order_id)
-
-    declined = stack.wait_for(order_id, "payment_declined")
-
+    declined = stack.wait_for(order_id, "awaiting_payment_method")
     assert "insufficient_funds" in declined["reason"]
     assert stack.parcels(order_id) == []
+
+    url = f"{stack.facts['gateway']['url']}/orders/{order_id}/payment-method"
+    taken = stack.http.put(url, json={"payment_method": "pm_card_visa", "actor": "ada"})
+
+    assert taken.status_code == 204
+    assert stack.wait_for(order_id, "shipped")["reason"] is None
+    told = stack.get(f"/orders/{order_id}/payments").json()
+    assert [one["state"] for one in told["payments"]] == ["declined", "charged"]
 
 
 def test_the_parcel_goes_to_the_new_address(stack: Stack) -> None:

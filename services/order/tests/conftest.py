@@ -1,12 +1,16 @@
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from shop import PaymentService, Shop, open_shop
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.testing import WorkflowEnvironment
 
 from fuze_contracts.order import OrderLine, PlaceOrder
 from fuze_contracts.shipping import Address
+from fuze_order.repository import OrderRepository
 
 Order = Callable[..., PlaceOrder]
 
@@ -29,3 +33,14 @@ def an_order() -> Order:
         return PlaceOrder(**(fields | changes))
 
     return made
+
+
+@pytest.fixture
+async def shop(
+    time_skipping: WorkflowEnvironment, engine_of: Callable[[str], AsyncEngine]
+) -> AsyncIterator[Shop]:
+    engine = engine_of("order")
+    payments = PaymentService()
+    payments.may_answer.set()
+    async with open_shop(Shop(time_skipping, engine, payments), OrderRepository(engine)) as shop:
+        yield shop

@@ -206,6 +206,7 @@ async def test_the_services_role_may_not(engine: AsyncEngine, statement: str) ->
         "SELECT * FROM orders.events",
         "SELECT * FROM orders.order_lines",
         "SELECT * FROM payments.payments",
+        "SELECT * FROM payments.ledger_entries",
         "SELECT * FROM shipping.shipments",
         "UPDATE orders.published_orders SET reason = 'x'",
         "DELETE FROM orders.published_events",

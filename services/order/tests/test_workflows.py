@@ -1,17 +1,14 @@
 """An order's life on a clock that skips: the real activities on a real PostgreSQL."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from shop import PaymentService, Shop, open_shop, until, waits_for
-from sqlalchemy.ext.asyncio import AsyncEngine
+from shop import Shop, until, waits_for
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
-from temporalio.testing import WorkflowEnvironment
 
-from fuze_contracts import payment
 from fuze_contracts.order import (
     ORDER_ID_TAKEN,
     ORDER_REJECTED,
@@ -25,21 +22,9 @@ from fuze_contracts.order import (
     WaitingFor,
 )
 from fuze_contracts.shipping import Address
-from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 
 Order = Callable[..., PlaceOrder]
-
-
-@pytest.fixture
-async def shop(
-    time_skipping: WorkflowEnvironment, engine_of: Callable[[str], AsyncEngine]
-) -> AsyncIterator[Shop]:
-    engine = engine_of("order")
-    payments = PaymentService()
-    payments.may_answer.set()
-    async with open_shop(Shop(time_skipping, engine, payments), OrderRepository(engine)) as shop:
-        yield shop
 
 
 async def test_an_approved_order_is_charged_and_shipped(shop: Shop, an_order: Order) -> None:
@@ -182,35 +167,6 @@ async def test_a_new_address_is_recorded_and_shipped_to(shop: Shop, an_order: Or
     assert result.tracking_number is not None
     assert result.tracking_number.startswith("to-94105-")
     assert "address_updated" in await shop.timeline(order.order_id)
-
-
-@pytest.mark.parametrize(
-    ("outcome", "reason"),
-    [
-        (payment.Declined(payment_id=uuid4(), code="card_declined"), "card_declined"),
-        (
-            ApplicationError("used", type=payment.PAYMENT_TOKEN_CONFLICT, non_retryable=True),
-            "payment_token_conflict",
-        ),
-    ],
-)
-async def test_a_declined_payment_ends_the_order(
-    shop: Shop,
-    an_order: Order,
-    outcome: payment.ChargeOutcome | ApplicationError,
-    reason: str,
-) -> None:
-    shop.payments.outcome = outcome
-    order = an_order()
-    handle = await shop.place(order)
-    await handle.signal(OrderWorkflow.approve)
-
-    result = await handle.result()
-
-    assert result.status is OrderStatus.PAYMENT_DECLINED
-    assert result.payment_status is PaymentStatus.DECLINED
-    assert reason in (result.reason or "")
-    assert (await shop.timeline(order.order_id))[-1] == "payment_declined"
 
 
 async def test_a_second_workflow_of_the_same_order_fails_and_leaves_the_first_alone(

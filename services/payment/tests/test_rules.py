@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -42,6 +42,7 @@ def _payment(**changes: Any) -> Payment:  # noqa: ANN401 - a row's columns
         "lease_left": _SECOND,
         "key_age": None,
         "quiet_for": None,
+        "created_at": datetime(2026, 11, 24, tzinfo=UTC),
         "payment_token": "token",
         "order_id": _ORDER,
         "amount_minor": 100,

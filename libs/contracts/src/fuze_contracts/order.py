@@ -19,6 +19,9 @@ ORDER_REJECTED = "OrderRejected"
 ORDER_ID_TAKEN = "OrderIdTaken"
 """Final: PostgreSQL already holds an order of this id that another workflow wrote."""
 
+NOT_AWAITING_PAYMENT_METHOD = "NotAwaitingPaymentMethod"
+"""Why an update is refused: the order does not wait for a payment method."""
+
 
 def order_workflow_id(order_id: UUID) -> str:
     """Return the id of the one workflow that owns this order."""
@@ -27,8 +30,9 @@ def order_workflow_id(order_id: UUID) -> str:
 
 def order_id_of(workflow_id: str) -> str | None:
     """Return the order that a workflow works for, or None where it works for no single order."""
-    kind, _, order_id = workflow_id.partition("/")
-    return order_id if kind in {"order", "shipping"} and order_id else None
+    kind, _, rest = workflow_id.partition("/")
+    order_id = rest.partition("/")[0]
+    return order_id if kind in {"order", "shipping", "refund"} and order_id else None
 
 
 def describe_workflow(workflow_id: str) -> dict[str, str]:
@@ -43,6 +47,7 @@ class OrderStatus(StrEnum):
     RECEIVED = "received"
     AWAITING_APPROVAL = "awaiting_approval"
     APPROVED = "approved"
+    AWAITING_PAYMENT_METHOD = "awaiting_payment_method"
     PAID = "paid"
     PREPARING = "preparing"
     SHIPPED = "shipped"
@@ -90,6 +95,8 @@ class EventType(StrEnum):
     ORDER_CANCELLED = "order_cancelled"
     PAYMENT_CHARGED = "payment_charged"
     PAYMENT_DECLINED = "payment_declined"
+    PAYMENT_METHOD_CHANGED = "payment_method_changed"
+    PAYMENT_GIVEN_UP = "payment_given_up"
     SHIPPING_STARTED = "shipping_started"
     ORDER_SHIPPED = "order_shipped"
 
@@ -106,7 +113,8 @@ class PlaceOrder(Message):
     """Everything an order is, as its workflow receives it.
 
     `fingerprint` is a digest of the caller's request: a repeated start with the same one is the
-    same order. `approval_timeout` is how long the order waits for approval; it travels here so
+    same order. `approval_timeout` is how long the order waits for approval, and
+    `payment_method_timeout` for another payment method once one was declined; they travel here so
     that a replay never depends on a process's settings.
     """
 
@@ -119,6 +127,7 @@ class PlaceOrder(Message):
     payment_method: str | None = None
     payment_token: str
     approval_timeout: timedelta = timedelta(days=7)
+    payment_method_timeout: timedelta = timedelta(days=3)
 
     @property
     def total_minor(self) -> int:
@@ -151,6 +160,13 @@ class UpdateAddress(Message):
     actor: str = "unknown"
 
 
+class ChangePaymentMethod(Message):
+    """Someone offers another way to pay, after one was declined."""
+
+    payment_method: str
+    actor: str = "unknown"
+
+
 class OrderResult(Message):
     """How an order ended. `reason` is set when it did not ship."""
 
@@ -167,6 +183,7 @@ class WaitingFor(StrEnum):
     DATABASE = "database"
     APPROVAL = "approval"
     PAYMENT = "payment"
+    PAYMENT_METHOD = "payment_method"
     SHIPPING = "shipping"
 
 
@@ -216,6 +233,11 @@ class OrderWorkflow(ABC):
     @abstractmethod
     async def update_address(self, request: UpdateAddress) -> None:
         """Send the parcel elsewhere; without effect once it is being prepared."""
+
+    @workflow.update
+    @abstractmethod
+    async def change_payment_method(self, request: ChangePaymentMethod) -> None:
+        """Pay otherwise after a decline; else it is refused, `NOT_AWAITING_PAYMENT_METHOD`."""
 
     @workflow.query
     @abstractmethod

@@ -1,10 +1,11 @@
 """The payment service, as others see it."""
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
 from pydantic import Field
-from temporalio import activity
+from temporalio import activity, workflow
 
 from fuze_contracts.money import Money
 from fuze_contracts.wire import Message
@@ -23,6 +24,11 @@ PAYMENT_IN_FLIGHT = "PaymentInFlight"
 
 PAYMENT_HELD = "PaymentHeld"
 """To be retried: the provider reviews the payment before it decides."""
+
+
+def refund_workflow_id(order_id: UUID, refund_id: UUID) -> str:
+    """Return the id of the one workflow that carries a refund out."""
+    return f"refund/{order_id}/{refund_id}"
 
 
 def default_payment_token(order_id: UUID, attempt: int) -> str:
@@ -130,3 +136,13 @@ class PaymentActivities(Protocol):
     async def payment_voided(self, command: VoidPayment) -> VoidOutcome:
         """Make sure that nothing is kept under this token: never charged, or refunded in full."""
         ...
+
+
+@workflow.defn
+class RefundWorkflow(ABC):
+    """Give money of a shipped order back, however long the provider is away."""
+
+    @workflow.run
+    @abstractmethod
+    async def run(self, command: RefundPayment) -> RefundOutcome:
+        """Return what became of the refund."""

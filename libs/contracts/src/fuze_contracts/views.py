@@ -1,4 +1,4 @@
-"""The views that the order service publishes for reading, column by column.
+"""The views that services publish for reading, column by column.
 
 A view is a contract like any message: its columns are the fields of the model, a column is only
 ever added, and a test on either side holds it.
@@ -16,6 +16,15 @@ ORDERS_VIEW = "orders.published_orders"
 
 EVENTS_VIEW = "orders.published_events"
 """One row an event, keyed by `(order_id, seq)`: `PublishedEvent`."""
+
+PAYMENTS_VIEW = "payments.published_payments"
+"""One row an attempt to charge: `PublishedPayment`."""
+
+REFUNDS_VIEW = "payments.published_refunds"
+"""One row a refund: `PublishedRefund`."""
+
+DISCREPANCIES_VIEW = "payments.published_discrepancies"
+"""One row a difference to the provider's books that nobody has resolved: `Discrepancy`."""
 
 
 class PublishedOrder(Message):
@@ -48,3 +57,51 @@ class PublishedEvent(Message):
     details: dict[str, Any]
     occurred_at: datetime
     recorded_at: datetime
+
+
+class PublishedPayment(Message):
+    """One attempt to charge. `refunded_minor` is given back, or about to be."""
+
+    payment_id: UUID
+    order_id: UUID
+    payment_token: str
+    state: str
+    amount_minor: int
+    currency: str
+    payment_method: str | None
+    provider_reference: str | None
+    decline_code: str | None
+    refunded_minor: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class PublishedRefund(Message):
+    """One refund, whatever has become of it."""
+
+    refund_id: UUID
+    payment_id: UUID
+    order_id: UUID
+    state: str
+    amount_minor: int
+    currency: str
+    reason: str
+    provider_reference: str | None
+    refusal_code: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Discrepancy(Message):
+    """What the provider's books and ours do not agree on, for a person to look at.
+
+    `reference` is the provider's, or our payment's id where the provider has none.
+    """
+
+    kind: str
+    reference: str
+    order_id: UUID | None
+    made_at: datetime
+    details: dict[str, Any]
+    found_at: datetime
+    seen_at: datetime

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -29,13 +29,15 @@ class Workload:
     """What a worker runs.
 
     `activities` are bound methods. `passed_through` names modules that the workflow sandbox shares
-    instead of importing anew for each workflow: only such as hold no mutable state.
+    instead of importing anew for each workflow: only such as hold no mutable state. `on_start`
+    makes what the service needs Temporal to have, and is safe to repeat.
     """
 
     task_queue: str
     activities: Sequence[Callable[..., Any]]
     workflows: Sequence[type] = ()
     passed_through: Sequence[str] = ()
+    on_start: Callable[[Client], Awaitable[None]] | None = None
 
 
 async def run(settings: WorkerSettings, workload: Workload) -> None:
@@ -53,6 +55,9 @@ async def run(settings: WorkerSettings, workload: Workload) -> None:
     client = await _connect_unless(stop, settings)
     if client is None:
         return
+
+    if workload.on_start:
+        await workload.on_start(client)
 
     async def polling() -> str | None:
         return await _why_not_polling(client, workload.task_queue)

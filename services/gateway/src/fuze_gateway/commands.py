@@ -16,6 +16,7 @@ from fuze_contracts.order import (
     ORDER_TASK_QUEUE,
     Approval,
     CancelOrder,
+    ChangePaymentMethod,
     OrderLine,
     OrderResult,
     OrderWorkflow,
@@ -23,10 +24,24 @@ from fuze_contracts.order import (
     UpdateAddress,
     order_workflow_id,
 )
-from fuze_contracts.payment import default_payment_token
+from fuze_contracts.payment import (
+    PAYMENT_TASK_QUEUE,
+    RefundPayment,
+    RefundWorkflow,
+    default_payment_token,
+    refund_workflow_id,
+)
 from fuze_contracts.shipping import Address
 from fuze_gateway.availability import SourceUnavailableError, temporal_within
-from fuze_gateway.schemas import AddressIn, ApproveOrder, CancelOrderIn, StartOrder, UpdateAddressIn
+from fuze_gateway.schemas import (
+    AddressIn,
+    ApproveOrder,
+    CancelOrderIn,
+    PaymentMethodIn,
+    StartOrder,
+    UpdateAddressIn,
+)
+from fuze_gateway.settings import GatewaySettings
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DETAILED_LINES = 20
@@ -35,7 +50,7 @@ _DETAILED_LINES = 20
 OrderHandle = WorkflowHandle[OrderWorkflow, OrderResult]
 
 
-def place_order(order_id: UUID, request: StartOrder, approval_timeout: timedelta) -> PlaceOrder:
+def place_order(order_id: UUID, request: StartOrder, settings: GatewaySettings) -> PlaceOrder:
     """Return the order that a request asks for, defaults applied."""
     token = request.payment_token or default_payment_token(order_id, 1)
     return PlaceOrder(
@@ -50,8 +65,14 @@ def place_order(order_id: UUID, request: StartOrder, approval_timeout: timedelta
         currency=request.currency,
         payment_method=request.payment_method,
         payment_token=token,
-        approval_timeout=approval_timeout,
+        approval_timeout=settings.approval_timeout,
+        payment_method_timeout=settings.payment_method_timeout,
     )
+
+
+def refund_fingerprint(command: RefundPayment) -> str:
+    """Digest what a refund asks for."""
+    return hashlib.sha256(command.model_dump_json().encode()).hexdigest()
 
 
 def names_another_order(payment_token: str | None, order_id: UUID) -> bool:
@@ -118,6 +139,42 @@ class OrderCommands:
                 OrderWorkflow.update_address, update, rpc_timeout=self._limit
             ),
         )
+
+    async def change_payment_method(self, order_id: UUID, request: PaymentMethodIn) -> bool:
+        """Offer another payment method; False where no such workflow runs.
+
+        Raises:
+            WorkflowUpdateFailedError: the order does not wait for one.
+
+        """
+        change = ChangePaymentMethod(payment_method=request.payment_method, actor=request.actor)
+        return await self._tell(
+            order_id,
+            lambda order: order.execute_update(
+                OrderWorkflow.change_payment_method, change, rpc_timeout=self._limit
+            ),
+        )
+
+    async def refund(self, command: RefundPayment) -> bool:
+        """Start the refund; False where there is or was one of this id already."""
+        try:
+            async with temporal_within(self._limit):
+                await self._client.start_workflow(
+                    RefundWorkflow.run,
+                    command,
+                    id=refund_workflow_id(command.order_id, command.refund_id),
+                    task_queue=PAYMENT_TASK_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                    memo={"fingerprint": refund_fingerprint(command)},
+                    static_summary=f"give back {command.amount}",
+                    rpc_timeout=self._limit,
+                )
+        except WorkflowAlreadyStartedError:
+            return False
+        except RPCError as error:
+            raise SourceUnavailableError("temporal", timed_out=False) from error
+        return True
 
     async def _tell(self, order_id: UUID, tell: Callable[[OrderHandle], Awaitable[None]]) -> bool:
         handle = self._client.get_workflow_handle_for(

@@ -82,9 +82,9 @@ class LiveOrders:
         """Say whether Temporal has the order's workflow, running or closed."""
         return await self._describe(order_workflow_id(order_id), self._limit) is not None
 
-    async def fingerprint(self, order_id: UUID) -> str | None:
-        """Return the digest that the workflow was started with, or None without either."""
-        description = await self._describe(order_workflow_id(order_id), self._limit)
+    async def fingerprint(self, workflow_id: str) -> str | None:
+        """Return the digest that a workflow was started with, or None without either."""
+        description = await self._describe(workflow_id, self._limit)
         if description is None:
             return None
         fingerprint = (await description.memo()).get("fingerprint")

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fuze_contracts.money import Money
 from fuze_gateway.availability import SourceUnavailableError
 
 RETRY_AFTER_SECONDS = 2
@@ -75,6 +76,40 @@ def order_already_ended(order_id: UUID) -> Problem:
         HTTPStatus.CONFLICT,
         "order-already-ended",
         f"Order {order_id} has ended; its status says how.",
+    )
+
+
+def key_used_for_another_refund() -> Problem:
+    """422: the idempotency key came with another refund before."""
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "idempotency-key-reused",
+        "The Idempotency-Key was used for another refund of this order.",
+    )
+
+
+def not_refundable(order_id: UUID) -> Problem:
+    """409: the order has not shipped, or nothing was charged for it."""
+    return Problem(
+        HTTPStatus.CONFLICT,
+        "order-not-refundable",
+        f"Order {order_id} has not shipped, or nothing was charged for it.",
+    )
+
+
+def not_awaiting_payment_method(order_id: UUID) -> Problem:
+    """409: no payment method was declined, or another was offered already."""
+    return Problem(
+        HTTPStatus.CONFLICT,
+        "not-awaiting-payment-method",
+        f"Order {order_id} does not wait for a payment method.",
+    )
+
+
+def refund_too_large(left: Money) -> Problem:
+    """409: more than is left to give back."""
+    return Problem(
+        HTTPStatus.CONFLICT, "refund-too-large", f"At most {left} can still be given back."
     )
 
 

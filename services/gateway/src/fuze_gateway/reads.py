@@ -9,7 +9,19 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.types import TypeEngine
 
-from fuze_contracts.views import EVENTS_VIEW, ORDERS_VIEW, PublishedEvent, PublishedOrder
+from fuze_contracts.order import OrderStatus
+from fuze_contracts.views import (
+    DISCREPANCIES_VIEW,
+    EVENTS_VIEW,
+    ORDERS_VIEW,
+    PAYMENTS_VIEW,
+    REFUNDS_VIEW,
+    Discrepancy,
+    PublishedEvent,
+    PublishedOrder,
+    PublishedPayment,
+    PublishedRefund,
+)
 from fuze_contracts.wire import Message
 from fuze_gateway.availability import database_within
 
@@ -23,6 +35,10 @@ def _view(name: str, row: type[Message], **types: TypeEngine[Any]) -> TableClaus
 
 _ORDERS = _view(ORDERS_VIEW, PublishedOrder, order_id=Uuid(), address=JSONB())
 _EVENTS = _view(EVENTS_VIEW, PublishedEvent, order_id=Uuid(), details=JSONB())
+_PAYMENTS = _view(PAYMENTS_VIEW, PublishedPayment, payment_id=Uuid(), order_id=Uuid())
+_REFUNDS = _view(REFUNDS_VIEW, PublishedRefund, payment_id=Uuid(), order_id=Uuid())
+_DISCREPANCIES = _view(DISCREPANCIES_VIEW, Discrepancy, order_id=Uuid(), details=JSONB())
+_MOST_DISCREPANCIES = 500
 _EVENT_PREFIX = "event_"
 
 
@@ -71,6 +87,38 @@ class OrderReads:
             select(_EVENTS).where(_EVENTS.c.order_id == order_id).order_by(_EVENTS.c.seq)
         )
         return [PublishedEvent.model_validate(row) for row in rows]
+
+    async def status(self, order_id: UUID) -> OrderStatus | None:
+        """Return where the row says that the order stands, or None without a row."""
+        rows = await self._fetch(select(_ORDERS.c.status).where(_ORDERS.c.order_id == order_id))
+        return OrderStatus(str(rows[0]["status"])) if rows else None
+
+    async def payments(self, order_id: UUID) -> list[PublishedPayment]:
+        """Return every attempt to charge the order, oldest first."""
+        rows = await self._fetch(
+            select(_PAYMENTS)
+            .where(_PAYMENTS.c.order_id == order_id)
+            .order_by(_PAYMENTS.c.created_at, _PAYMENTS.c.payment_id)
+        )
+        return [PublishedPayment.model_validate(row) for row in rows]
+
+    async def refunds(self, order_id: UUID) -> list[PublishedRefund]:
+        """Return every refund of the order, oldest first."""
+        rows = await self._fetch(
+            select(_REFUNDS)
+            .where(_REFUNDS.c.order_id == order_id)
+            .order_by(_REFUNDS.c.created_at, _REFUNDS.c.refund_id)
+        )
+        return [PublishedRefund.model_validate(row) for row in rows]
+
+    async def discrepancies(self) -> list[Discrepancy]:
+        """Return what the provider's books and ours do not agree on, newest first, at most 500."""
+        rows = await self._fetch(
+            select(_DISCREPANCIES)
+            .order_by(_DISCREPANCIES.c.found_at.desc())
+            .limit(_MOST_DISCREPANCIES)
+        )
+        return [Discrepancy.model_validate(row) for row in rows]
 
     async def check(self) -> None:
         """Return when PostgreSQL answers."""

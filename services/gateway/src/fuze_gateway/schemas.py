@@ -112,6 +112,15 @@ class UpdateAddressIn(RequestModel):
     actor: Name = "unknown"
 
 
+class PaymentMethodIn(RequestModel):
+    """Another way to pay, the payment provider's name for it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"payment_method": "pm_card_visa"}]})
+
+    payment_method: Name
+    actor: Name = "unknown"
+
+
 class OrderAccepted(BaseModel):
     """The request is accepted; the same for a repeat. Where the order stands is at `status_url`."""
 

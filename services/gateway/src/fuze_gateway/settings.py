@@ -16,6 +16,9 @@ class GatewaySettings(ProcessSettings, DatabaseSettings):
     approval_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
         timedelta(days=7), description="How long a new order waits for its approval."
     )
+    payment_method_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
+        timedelta(days=3), description="How long an order waits for another one after a decline."
+    )
     read_timeout: Duration = Field(
         timedelta(seconds=2), description="What one call to Temporal or PostgreSQL may take."
     )

@@ -1,7 +1,8 @@
 """Where an order stands, and how it gets further: a step counts once it is committed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import JsonValue
@@ -42,7 +43,7 @@ class OrderProgress:
         self.payment_status = PaymentStatus.NONE
         self.since = self.received_at = workflow.now()
         self._seq = 0
-        self._reason: str | None = None
+        self.reason: str | None = None
         self._tracking_number: str | None = None
         self._waiting_for: WaitingFor | None = None
         self._until: datetime | None = None
@@ -98,6 +99,8 @@ class OrderProgress:
         reason: str | None = None,
         address: Address | None = None,
         tracking_number: str | None = None,
+        payment_method: str | None = None,
+        payment_token: str | None = None,
         details: dict[str, JsonValue] | None = None,
     ) -> Transition:
         """Commit one event with the row it leads to, then be where the commit says.
@@ -119,6 +122,8 @@ class OrderProgress:
                     reason=reason,
                     address=address,
                     tracking_number=tracking_number,
+                    payment_method=payment_method,
+                    payment_token=payment_token,
                     details=details or {},
                 ),
                 summary=event.replace("_", " "),
@@ -137,6 +142,28 @@ class OrderProgress:
     async def finish(self, step: Awaitable[Result]) -> Result:
         """Wait for a step, and for all of it."""
         return await to_the_end(step, asked_to_cancel=self._asked_to_cancel)
+
+    async def wait_until(
+        self, decided: Callable[[], object], whom: WaitingFor, deadline: datetime
+    ) -> bool:
+        """Wait for someone to decide, or to cancel; False where nobody does in time."""
+        what = whom.replace("_", " ")
+        self.wait_for(
+            whom, f"waiting for {what} until {deadline:%Y-%m-%d %H:%M} UTC", until=deadline
+        )
+        try:
+            await workflow.wait_condition(
+                lambda: bool(decided()),
+                timeout=max(deadline - workflow.now(), timedelta(0)),
+                timeout_summary=f"{what} deadline",
+            )
+        except TimeoutError:
+            return False
+        except asyncio.CancelledError:
+            self._asked_to_cancel()
+        finally:
+            self.go_on()
+        return True
 
     def wait_for(self, whom: WaitingFor, details: str, *, until: datetime | None = None) -> None:
         """Tell whoever asks what the order waits for; `details` is for an operator's eyes."""
@@ -158,7 +185,7 @@ class OrderProgress:
             waiting_for=self._waiting_for,
             until=self._until,
             last_error=self._last_error,
-            reason=self._reason,
+            reason=self.reason,
             tracking_number=self._tracking_number,
         )
 
@@ -168,7 +195,7 @@ class OrderProgress:
             order_id=self._order.order_id,
             status=self.status,
             payment_status=self.payment_status,
-            reason=self._reason,
+            reason=self.reason,
             tracking_number=self._tracking_number,
         )
 
@@ -177,7 +204,7 @@ class OrderProgress:
     ) -> None:
         if status is not self.status:
             self.since = workflow.now()
-        self.status, self.payment_status, self._reason = status, payment_status, reason
+        self.status, self.payment_status, self.reason = status, payment_status, reason
 
     def _wait_for_the_database(self, error: str | None) -> None:
         self._waiting_for = WaitingFor.DATABASE if error else None

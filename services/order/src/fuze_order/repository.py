@@ -79,7 +79,14 @@ class OrderRepository:
     @staticmethod
     async def _committed(connection: AsyncConnection, asked: Transition) -> Transition:
         query = (
-            sa.select(events, orders.c.reason, orders.c.address, orders.c.tracking_number)
+            sa.select(
+                events,
+                orders.c.reason,
+                orders.c.address,
+                orders.c.tracking_number,
+                orders.c.payment_method,
+                orders.c.payment_token,
+            )
             .join(orders, orders.c.id == events.c.order_id)
             .where(events.c.order_id == asked.order_id, events.c.seq == asked.seq)
         )
@@ -149,11 +156,10 @@ def _is_about_the_values(error: DBAPIError) -> bool:
 
 
 def _changed_columns(transition: Transition) -> dict[str, object]:
-    columns: dict[str, object] = {}
-    if transition.reason is not None:
-        columns["reason"] = transition.reason
+    columns: dict[str, object] = {"reason": transition.reason}
     if transition.address is not None:
         columns["address"] = transition.address.model_dump(mode="json")
-    if transition.tracking_number is not None:
-        columns["tracking_number"] = transition.tracking_number
+    for name in ("tracking_number", "payment_method", "payment_token"):
+        if (value := getattr(transition, name)) is not None:
+            columns[name] = value
     return columns

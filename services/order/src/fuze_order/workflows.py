@@ -1,21 +1,17 @@
 """An order's life, from top to bottom."""
 
 import asyncio
-from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import (
-    ActivityError,
     ApplicationError,
-    ChildWorkflowError,
-    WorkflowAlreadyStartedError,
 )
 
 from fuze_contracts import order as contract
 from fuze_contracts.order import (
     Approval,
     CancelOrder,
+    ChangePaymentMethod,
     EventType,
     LiveStatus,
     OrderResult,
@@ -26,29 +22,18 @@ from fuze_contracts.order import (
     WaitingFor,
 )
 from fuze_contracts.payment import (
-    PAYMENT_TASK_QUEUE,
-    PAYMENT_TOKEN_CONFLICT,
     Charged,
-    ChargeOutcome,
     ChargePayment,
     Declined,
-    PaymentActivities,
+    default_payment_token,
 )
 from fuze_contracts.shipping import (
-    SHIPPING_TASK_QUEUE,
     ParcelItem,
     ShipOrder,
-    Shipped,
-    ShippingWorkflow,
     shipping_workflow_id,
 )
+from fuze_order import calls
 from fuze_order.progress import THE_ORDER_SERVICE, OrderProgress
-
-_ASK_AGAIN_FOR_SHIPPING = timedelta(seconds=30)
-_CHARGE_ATTEMPT_TIMEOUT = timedelta(seconds=30)
-_CHARGE_RETRIES = RetryPolicy(
-    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
-)
 
 
 @workflow.defn
@@ -68,6 +53,10 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._cancellation: CancelOrder | None = None
         self._cancelled_by_temporal = False
         self._new_addresses: list[UpdateAddress] = []
+        self._payment_method = command.payment_method
+        self._payment_token = command.payment_token
+        self._charge_attempts = 1
+        self._new_payment_method: ChangePaymentMethod | None = None
 
     @workflow.run
     async def run(self, command: PlaceOrder) -> OrderResult:
@@ -76,52 +65,34 @@ class OrderWorkflow(contract.OrderWorkflow):
         await self._progress.receive()
         await self._progress.validate()
         await self._wait_for_approval()
-        if self._progress.status is OrderStatus.APPROVED:
-            charge = await self._charge()
-            if isinstance(charge, Charged):
-                await self._ship()
+        while self._progress.status is OrderStatus.APPROVED:
+            await self._charge()
+            await self._wait_for_payment_method()
+        if self._progress.status is OrderStatus.PAID:
+            await self._ship()
         return await self._end()
 
     async def _wait_for_approval(self) -> None:
         """Wait until someone decides, or nobody does in time. A cancellation beats an approval."""
         deadline = self._progress.received_at + self._order.approval_timeout
         while self._progress.status is OrderStatus.AWAITING_APPROVAL:
-            self._progress.wait_for(
+            in_time = await self._progress.wait_until(
+                lambda: self._approval or self._cancellation or self._new_addresses,
                 WaitingFor.APPROVAL,
-                f"waiting for approval until {deadline:%Y-%m-%d %H:%M} UTC",
-                until=deadline,
+                deadline,
             )
-            expired = not await self._decided_before(deadline)
-            self._progress.go_on()
-
             if self._cancellation:
                 await self._cancel(self._cancellation)
             elif self._new_addresses:
                 await self._change_address(self._new_addresses.pop(0))
             elif self._approval:
                 await self._approve(self._approval)
-            elif expired:
+            elif not in_time:
                 await self._expire()
 
         # The cancellation may have come while the approval was being written: no money has moved.
         if self._progress.status is OrderStatus.APPROVED and self._cancellation:
             await self._cancel(self._cancellation)
-
-    async def _decided_before(self, deadline: datetime) -> bool:
-        def decided() -> bool:
-            return bool(self._approval or self._cancellation or self._new_addresses)
-
-        try:
-            await workflow.wait_condition(
-                decided,
-                timeout=max(deadline - workflow.now(), timedelta(0)),
-                timeout_summary="approval deadline",
-            )
-        except TimeoutError:
-            return False
-        except asyncio.CancelledError:
-            self._cancel_from_temporal()
-        return True
 
     async def _approve(self, approval: Approval) -> None:
         await self._progress.record(
@@ -137,6 +108,7 @@ class OrderWorkflow(contract.OrderWorkflow):
             self._progress.status,
             self._progress.payment_status,
             actor=request.actor,
+            reason=self._progress.reason,
             address=request.address,
         )
         if committed.type is EventType.ADDRESS_UPDATED and committed.address:
@@ -146,7 +118,9 @@ class OrderWorkflow(contract.OrderWorkflow):
         await self._progress.record(
             EventType.ORDER_CANCELLED,
             OrderStatus.CANCELLED,
-            PaymentStatus.NONE,
+            PaymentStatus.DECLINED
+            if self._progress.payment_status is PaymentStatus.DECLINED
+            else PaymentStatus.NONE,
             actor=request.actor,
             reason=request.reason or "cancelled",
         )
@@ -160,9 +134,18 @@ class OrderWorkflow(contract.OrderWorkflow):
             reason="nobody approved the order in time",
         )
 
-    async def _charge(self) -> ChargeOutcome:
+    async def _charge(self) -> None:
         self._progress.wait_for(WaitingFor.PAYMENT, f"charging {self._order.total}")
-        outcome = await self._progress.finish(self._ask_for_payment())
+        outcome = await self._progress.finish(
+            calls.ask_for_payment(
+                ChargePayment(
+                    order_id=self._order.order_id,
+                    payment_token=self._payment_token,
+                    amount=self._order.total,
+                    payment_method=self._payment_method,
+                )
+            )
+        )
         self._progress.go_on()
         match outcome:
             case Charged():
@@ -180,34 +163,53 @@ class OrderWorkflow(contract.OrderWorkflow):
             case Declined():
                 await self._progress.record(
                     EventType.PAYMENT_DECLINED,
-                    OrderStatus.PAYMENT_DECLINED,
+                    OrderStatus.AWAITING_PAYMENT_METHOD,
                     PaymentStatus.DECLINED,
                     actor="payment-service",
                     reason=f"the payment was declined: {outcome.code}",
-                    details={"code": outcome.code},
+                    details={"code": outcome.code, "payment_token": self._payment_token},
                 )
-        return outcome
 
-    async def _ask_for_payment(self) -> ChargeOutcome:
-        try:
-            return await workflow.execute_activity_method(
-                PaymentActivities.payment_charged,
-                ChargePayment(
-                    order_id=self._order.order_id,
-                    payment_token=self._order.payment_token,
-                    amount=self._order.total,
-                    payment_method=self._order.payment_method,
-                ),
-                task_queue=PAYMENT_TASK_QUEUE,
-                start_to_close_timeout=_CHARGE_ATTEMPT_TIMEOUT,
-                retry_policy=_CHARGE_RETRIES,
-                summary=f"charge {self._order.total}",
+    async def _wait_for_payment_method(self) -> None:
+        """After a decline, wait until someone offers another method, or nobody does in time."""
+        deadline = workflow.now() + self._order.payment_method_timeout
+        while self._progress.status is OrderStatus.AWAITING_PAYMENT_METHOD:
+            in_time = await self._progress.wait_until(
+                lambda: self._new_payment_method or self._cancellation or self._new_addresses,
+                WaitingFor.PAYMENT_METHOD,
+                deadline,
             )
-        except ActivityError as error:
-            cause = error.cause
-            if isinstance(cause, ApplicationError) and cause.type == PAYMENT_TOKEN_CONFLICT:
-                return Declined(code="payment_token_conflict")
-            raise
+            if self._cancellation:
+                await self._cancel(self._cancellation)
+            elif self._new_addresses:
+                await self._change_address(self._new_addresses.pop(0))
+            elif self._new_payment_method:
+                await self._change_payment_method(self._new_payment_method)
+            elif not in_time:
+                await self._give_up()
+
+    async def _change_payment_method(self, request: ChangePaymentMethod) -> None:
+        self._charge_attempts += 1
+        committed = await self._progress.record(
+            EventType.PAYMENT_METHOD_CHANGED,
+            OrderStatus.APPROVED,
+            PaymentStatus.PENDING,
+            actor=request.actor,
+            payment_method=request.payment_method,
+            payment_token=default_payment_token(self._order.order_id, self._charge_attempts),
+        )
+        self._new_payment_method = None
+        self._payment_method = committed.payment_method
+        self._payment_token = committed.payment_token or self._payment_token
+
+    async def _give_up(self) -> None:
+        await self._progress.record(
+            EventType.PAYMENT_GIVEN_UP,
+            OrderStatus.PAYMENT_DECLINED,
+            PaymentStatus.DECLINED,
+            actor=THE_ORDER_SERVICE,
+            reason="the payment was declined, and nobody offered another method in time",
+        )
 
     async def _ship(self) -> None:
         while self._new_addresses:
@@ -220,7 +222,18 @@ class OrderWorkflow(contract.OrderWorkflow):
             details={"workflow_id": shipping_workflow_id(self._order.order_id)},
         )
         self._progress.wait_for(WaitingFor.SHIPPING, "the shipping service has the order")
-        shipped = await self._progress.finish(self._ask_for_shipping())
+        shipped = await self._progress.finish(
+            calls.ask_for_shipping(
+                ShipOrder(
+                    order_id=self._order.order_id,
+                    address=self._address,
+                    items=tuple(
+                        ParcelItem(sku=line.sku, quantity=line.quantity)
+                        for line in self._order.lines
+                    ),
+                )
+            )
+        )
         self._progress.go_on()
         await self._progress.record(
             EventType.ORDER_SHIPPED,
@@ -230,30 +243,6 @@ class OrderWorkflow(contract.OrderWorkflow):
             tracking_number=shipped.tracking_number,
             details={"carrier": shipped.carrier, "tracking_number": shipped.tracking_number},
         )
-
-    async def _ask_for_shipping(self) -> Shipped:
-        """Ask until the parcel is with the carrier; the shipment is made once, however often."""
-        while True:
-            try:
-                return await workflow.execute_child_workflow(
-                    ShippingWorkflow.run,
-                    ShipOrder(
-                        order_id=self._order.order_id,
-                        address=self._address,
-                        items=tuple(
-                            ParcelItem(sku=line.sku, quantity=line.quantity)
-                            for line in self._order.lines
-                        ),
-                    ),
-                    id=shipping_workflow_id(self._order.order_id),
-                    task_queue=SHIPPING_TASK_QUEUE,
-                    parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                    static_summary=f"ship order {self._order.order_id}",
-                )
-            except (WorkflowAlreadyStartedError, ChildWorkflowError) as error:
-                # This order was reset while its shipment went on, or an operator ended that one.
-                workflow.logger.warning("the shipment is asked for again", exc_info=error)
-                await workflow.sleep(_ASK_AGAIN_FOR_SHIPPING, summary="ask again for the shipment")
 
     async def _end(self) -> OrderResult:
         workflow.set_current_details(f"ended: {self._progress.status}")
@@ -276,6 +265,24 @@ class OrderWorkflow(contract.OrderWorkflow):
     async def update_address(self, request: UpdateAddress) -> None:
         """Send the parcel elsewhere; without effect once it is being prepared."""
         self._new_addresses.append(request)
+
+    @workflow.update
+    async def change_payment_method(  # type: ignore[override] # the SDK types a handler by its class
+        self, request: ChangePaymentMethod
+    ) -> None:
+        """Try again with another payment method."""
+        self._new_payment_method = request
+
+    @change_payment_method.validator
+    def _may_change_payment_method(self, request: ChangePaymentMethod) -> None:
+        del request
+        awaited = self._progress.status is OrderStatus.AWAITING_PAYMENT_METHOD
+        if not awaited or self._new_payment_method:
+            raise ApplicationError(
+                "the order does not wait for a payment method",
+                type=contract.NOT_AWAITING_PAYMENT_METHOD,
+                non_retryable=True,
+            )
 
     @workflow.query
     def status(self) -> LiveStatus:

@@ -4,16 +4,21 @@ from datetime import timedelta
 
 import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
 
 from fuze_contracts.order import describe_workflow
 from fuze_contracts.payment import PAYMENT_TASK_QUEUE
-from fuze_payment.activities import Payments
+from fuze_payment import schedule
+from fuze_payment.activities import Payments, ReconciliationActivities
 from fuze_payment.charging import Charging
 from fuze_payment.provider.sandbox import SandboxProvider
+from fuze_payment.reconciliation import Reconciliation
+from fuze_payment.reconciliation_repository import ReconciliationRepository
 from fuze_payment.refund_repository import RefundRepository
 from fuze_payment.refunding import Refunding
 from fuze_payment.repository import PaymentRepository
 from fuze_payment.settings import PaymentSettings
+from fuze_payment.workflows import ReconcileWorkflow, RefundWorkflow
 from fuze_runtime import process, worker
 from fuze_runtime.database import create_engine
 
@@ -25,34 +30,54 @@ async def work() -> None:
     url = f"{str(settings.psp_url).rstrip('/')}/"
     try:
         async with httpx.AsyncClient(base_url=url, timeout=settings.psp_timeout) as client:
-            payments = wire(settings, engine, client)
+            payments, reconciliation = wire(settings, engine, client)
+
+            async def make_schedule(temporal: Client) -> None:
+                await schedule.make(
+                    temporal,
+                    every=settings.reconcile_every,
+                    look_back=settings.reconcile_look_back,
+                    at_rest_for=settings.psp_settle_window,
+                )
+
             await worker.run(
                 settings,
                 worker.Workload(
                     task_queue=PAYMENT_TASK_QUEUE,
+                    workflows=[RefundWorkflow, ReconcileWorkflow],
                     activities=[
                         payments.payment_charged,
                         payments.payment_refunded,
                         payments.payment_voided,
+                        reconciliation.reconcile,
                     ],
+                    passed_through=[
+                        "fuze_payment.activities",
+                        "fuze_payment.messages",
+                        "fuze_payment.rules",
+                    ],
+                    on_start=make_schedule,
                 ),
             )
     finally:
         await engine.dispose()
 
 
-def wire(settings: PaymentSettings, engine: AsyncEngine, client: httpx.AsyncClient) -> Payments:
+def wire(
+    settings: PaymentSettings, engine: AsyncEngine, client: httpx.AsyncClient
+) -> tuple[Payments, ReconciliationActivities]:
     """Put the activities together over a pool and a client."""
     lease = timedelta(seconds=settings.payment_lease)
     repository = PaymentRepository(engine, lease)
-    refunds = RefundRepository(engine, lease)
     provider = SandboxProvider(client, settings.psp_timeout)
-    return Payments(
-        Charging(
-            repository, provider, settings.promise, review_interval=settings.psp_review_interval
-        ),
-        Refunding(repository, refunds, provider, settings.promise),
+    charging = Charging(
+        repository, provider, settings.promise, review_interval=settings.psp_review_interval
     )
+    refunding = Refunding(repository, RefundRepository(engine, lease), provider, settings.promise)
+    reconciliation = Reconciliation(
+        ReconciliationRepository(engine), repository, refunding, provider
+    )
+    return Payments(charging, refunding), ReconciliationActivities(reconciliation)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The payment service's activities."""
 
+from typing import TYPE_CHECKING
+
 from temporalio import activity
 
 from fuze_contracts.payment import (
@@ -13,15 +15,33 @@ from fuze_contracts.payment import (
     VoidOutcome,
     VoidPayment,
 )
-from fuze_payment.charging import Charging
-from fuze_payment.refunding import Refunding
+from fuze_payment.messages import Reconcile, Reconciled
 from fuze_payment.rules import Payment, PaymentState
+
+if TYPE_CHECKING:  # workflows import this module, and must not reach HTTP or a database driver
+    from fuze_payment.charging import Charging
+    from fuze_payment.reconciliation import Reconciliation
+    from fuze_payment.refunding import Refunding
+
+
+class ReconciliationActivities:
+    """What ReconcileWorkflow has done."""
+
+    def __init__(self, reconciliation: "Reconciliation") -> None:
+        self._reconciliation = reconciliation
+
+    @activity.defn
+    async def reconcile(self, command: Reconcile) -> Reconciled:
+        """Compare the provider's books with ours; safe to repeat."""
+        found = await self._reconciliation.reconcile(command)
+        activity.logger.info("books compared", extra={"outcome": found.model_dump()})
+        return found
 
 
 class Payments(PaymentActivities):
     """What the payment task queue runs; each may be cut anywhere and repeated."""
 
-    def __init__(self, charging: Charging, refunding: Refunding) -> None:
+    def __init__(self, charging: "Charging", refunding: "Refunding") -> None:
         self._charging = charging
         self._refunding = refunding
 

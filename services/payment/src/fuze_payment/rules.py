@@ -1,9 +1,11 @@
 """The payment service's decisions. Pure."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 from uuid import NAMESPACE_URL, UUID, uuid5
+
+from pydantic import JsonValue
 
 from fuze_contracts.money import Money
 from fuze_contracts.payment import ChargePayment
@@ -61,6 +63,7 @@ class Errand(Message):
     lease_left: timedelta
     key_age: timedelta | None
     quiet_for: timedelta | None
+    created_at: datetime
 
 
 class Payment(Errand):
@@ -99,6 +102,29 @@ class Refund(Errand):
     def amount(self) -> Money:
         """What is to be given back."""
         return Money(amount_minor=self.amount_minor, currency=self.currency)
+
+
+class OurBooks(Message):
+    """Our side of a comparison. `at_rest` are those that nobody is working on."""
+
+    payments: tuple[Payment, ...]
+    refunds: tuple[Refund, ...]
+    at_rest: frozenset[UUID]
+
+    def payment(self, payment: UUID | None) -> Payment | None:
+        """Return a payment that is at rest."""
+        found = (one for one in self.payments if one.id == payment and one.id in self.at_rest)
+        return next(found, None)
+
+
+class Finding(Message):
+    """One thing that the two books do not agree on; `made_at` is when it was written (UTC)."""
+
+    kind: str
+    reference: str
+    order_id: UUID | None = None
+    made_at: datetime
+    details: dict[str, JsonValue]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,11 @@ class PaymentSettings(WorkerSettings):
         timedelta(seconds=10), description="How often a payment under review is looked at."
     )
 
+    reconcile_every: Duration = Field(
+        timedelta(minutes=15), description="How often the provider's books are compared with ours."
+    )
+    reconcile_look_back: Duration = Field(timedelta(days=3), description="From how far back.")
+
     @model_validator(mode="after")
     def _order_of_times(self) -> "PaymentSettings":
         """Request < lease < the activity's own 30 s: else two attempts could ask at once."""

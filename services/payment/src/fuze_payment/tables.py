@@ -18,7 +18,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import CHAR
+from sqlalchemy.dialects.postgresql import CHAR, JSONB
 
 metadata = MetaData(
     schema="payments",
@@ -131,3 +131,18 @@ ledger_entries = Table(
 """Double entry, append-only. `posting_id` is the payment's id for a capture, the refund's for a
 refund, so that neither is ever posted twice. A deferred trigger refuses one that does not balance.
 """
+
+discrepancies = Table(
+    "discrepancies",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("reference", Text, primary_key=True),
+    Column("order_id", Uuid),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("details", JSONB, nullable=False),
+    Column("found_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("resolved_at", DateTime(timezone=True)),
+    CheckConstraint("jsonb_typeof(details) = 'object'", name="details"),
+)
+"""What the provider's books and ours do not agree on; resolved once it is not found again."""

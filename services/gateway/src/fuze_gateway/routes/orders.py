@@ -6,6 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
+from temporalio.client import WorkflowUpdateFailedError
 
 from fuze_contracts.order import PlaceOrder, order_workflow_id
 from fuze_gateway import problems
@@ -19,6 +20,7 @@ from fuze_gateway.schemas import (
     CancelOrderIn,
     OrderAccepted,
     OrderView,
+    PaymentMethodIn,
     SignalAccepted,
     StartOrder,
     Timeline,
@@ -48,7 +50,7 @@ async def start(
         raise problems.invalid_field(("body", "order_id"), "must be the order id in the path")
     if names_another_order(request.payment_token, order_id):
         raise problems.invalid_field(("body", "payment_token"), "must not name another order")
-    order = place_order(order_id, request, sources.settings.approval_timeout)
+    order = place_order(order_id, request, sources.settings)
     if not await _start_or_recognise(order, sources):
         response.headers["Idempotent-Replayed"] = "true"
     response.headers["Location"] = _status_url(order_id)
@@ -104,6 +106,25 @@ async def update_address(
     return await _signalled(order_id, "update-address", sources, heard=heard)
 
 
+@router.put(
+    "/payment-method",
+    operation_id="changePaymentMethod",
+    status_code=HTTPStatus.NO_CONTENT,
+    dependencies=[Depends(require_json)],
+    responses=problem_responses(*OF_A_BODY, 404, 409, 503),
+)
+async def change_payment_method(
+    order_id: OrderId, request: PaymentMethodIn, sources: SourcesDependency
+) -> None:
+    """Offer another way to pay after one was declined; the order is charged again at once."""
+    try:
+        heard = await sources.commands.change_payment_method(order_id, request)
+    except WorkflowUpdateFailedError:
+        raise problems.not_awaiting_payment_method(order_id) from None
+    if not heard:
+        await _refuse_unheard(order_id, sources)
+
+
 @router.get("/status", operation_id="getOrderStatus", responses=problem_responses(404, 422, 503))
 async def status(order_id: OrderId, sources: SourcesDependency) -> OrderView:
     """Say where the order stands, from its row and from its workflow, whichever can be asked."""
@@ -147,10 +168,23 @@ async def _start_or_recognise(order: PlaceOrder, sources: Sources) -> bool:
     if earlier is None:
         if await sources.commands.start(order):
             return True
-        earlier = await sources.live.fingerprint(order.order_id)
+        earlier = await sources.live.fingerprint(order_workflow_id(order.order_id))
     if earlier != order.fingerprint:
         raise problems.order_already_exists(order.order_id)
     return False
+
+
+async def _refuse_unheard(order_id: UUID, sources: Sources) -> None:
+    """Say why no workflow was there to hear.
+
+    Raises:
+        Problem: the order has ended, or was never placed.
+        SourceUnavailableError: it cannot be said which.
+
+    """
+    if await sources.live.exists(order_id) or await sources.reads.fingerprint(order_id):
+        raise problems.order_already_ended(order_id)
+    raise problems.order_not_found(order_id)
 
 
 async def _signalled(
@@ -167,11 +201,9 @@ async def _signalled(
         SourceUnavailableError: it cannot be said which.
 
     """
-    if heard:
-        return SignalAccepted(order_id=order_id, signal=signal, status_url=_status_url(order_id))
-    if await sources.live.exists(order_id) or await sources.reads.fingerprint(order_id):
-        raise problems.order_already_ended(order_id)
-    raise problems.order_not_found(order_id)
+    if not heard:
+        await _refuse_unheard(order_id, sources)
+    return SignalAccepted(order_id=order_id, signal=signal, status_url=_status_url(order_id))
 
 
 async def _durable_part(order_id: UUID, sources: Sources) -> DurablePart:

@@ -1,7 +1,8 @@
 """Payment service providers: what we ask of one, and what it may answer."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
+from uuid import UUID
 
 from fuze_contracts.wire import Message
 from fuze_payment.rules import Payment, Refund
@@ -24,6 +25,35 @@ class Held(Message):
     """The provider decides later."""
 
     reference: str
+
+
+class ListedCharge(Message):
+    """A charge in the provider's books. `payment_id` is ours, where the provider was told."""
+
+    reference: str
+    payment_id: UUID | None
+    order_id: UUID | None
+    amount_minor: int
+    currency: str
+    taken: bool
+    made_at: datetime
+
+
+class ListedRefund(Message):
+    """A refund in the provider's books. `refund_id` is ours, where the provider was told."""
+
+    reference: str
+    charge_reference: str
+    refund_id: UUID | None
+    amount_minor: int
+    made_at: datetime
+
+
+class ProviderBooks(Message):
+    """What the provider has written since some time."""
+
+    charges: tuple[ListedCharge, ...]
+    refunds: tuple[ListedRefund, ...]
 
 
 class NotFound(Message):
@@ -76,4 +106,8 @@ class PaymentProvider(Protocol):
 
     async def find_refund(self, refund: Refund) -> RefundAnswer | NotFound:
         """Look the refund up by its id."""
+        ...
+
+    async def books_since(self, since: datetime) -> ProviderBooks | NotSent | TryLater | Unclear:
+        """Return everything that the provider has written since then (UTC)."""
         ...

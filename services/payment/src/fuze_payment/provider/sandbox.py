@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, TypeVar
+from uuid import UUID
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -13,9 +14,12 @@ from fuze_contracts.wire import Message
 from fuze_payment.provider import (
     ChargeAnswer,
     Held,
+    ListedCharge,
+    ListedRefund,
     NotFound,
     NotSent,
     PaymentProvider,
+    ProviderBooks,
     RefundAnswer,
     Refused,
     Taken,
@@ -35,12 +39,35 @@ class _Charge(Message):
     decline_code: str | None = None
 
 
+class _ListedCharge(_Charge):
+    payment_id: UUID | None = None
+    order_id: UUID | None = None
+    amount_minor: int
+    currency: str
+    created_at: datetime
+
+
+class _ListedCharges(Message):
+    charges: tuple[_ListedCharge, ...]
+
+
 class _Charges(Message):
     charges: tuple[_Charge, ...]
 
 
 class _Refund(Message):
     id: str
+
+
+class _ListedRefund(_Refund):
+    charge_id: str
+    refund_id: UUID | None = None
+    amount_minor: int
+    created_at: datetime
+
+
+class _ListedRefunds(Message):
+    refunds: tuple[_ListedRefund, ...]
 
 
 class _Refunds(Message):
@@ -51,6 +78,8 @@ _CHARGE = TypeAdapter(_Charge)
 _CHARGES = TypeAdapter(_Charges)
 _REFUND = TypeAdapter(_Refund)
 _REFUNDS = TypeAdapter(_Refunds)
+_LISTED_CHARGES = TypeAdapter(_ListedCharges)
+_LISTED_REFUNDS = TypeAdapter(_ListedRefunds)
 
 
 class SandboxProvider(PaymentProvider):
@@ -119,6 +148,18 @@ class SandboxProvider(PaymentProvider):
 
         return _read(found)
 
+    async def books_since(self, since: datetime) -> ProviderBooks | NotSent | TryLater | Unclear:
+        """Return everything that the provider has written since then (UTC)."""
+        after = {"created_after": since.isoformat()}
+        charges = await self._ask("GET", "charges/search", params=after)
+        refunds = await self._ask("GET", "refunds/search", params=after)
+        if isinstance(charges, bytes) and isinstance(refunds, bytes):
+            return _read(lambda: _books(charges, refunds))
+        answer = refunds if isinstance(charges, bytes) else charges
+        if isinstance(answer, NotSent | TryLater | Unclear):
+            return answer
+        return Unclear(why="the provider does not show its books")
+
     async def _ask(
         self,
         method: str,
@@ -137,6 +178,35 @@ class SandboxProvider(PaymentProvider):
         except (httpx.HTTPError, TimeoutError) as error:
             return Unclear(why=repr(error))
         return response.content if response.is_success else _refusal(response)
+
+
+def _books(charges: bytes, refunds: bytes) -> ProviderBooks:
+    listed_charges = _LISTED_CHARGES.validate_json(charges).charges
+    listed_refunds = _LISTED_REFUNDS.validate_json(refunds).refunds
+    return ProviderBooks(
+        charges=tuple(
+            ListedCharge(
+                reference=one.id,
+                payment_id=one.payment_id,
+                order_id=one.order_id,
+                amount_minor=one.amount_minor,
+                currency=one.currency,
+                taken=one.status == "charged",
+                made_at=one.created_at,
+            )
+            for one in listed_charges
+        ),
+        refunds=tuple(
+            ListedRefund(
+                reference=one.id,
+                charge_reference=one.charge_id,
+                refund_id=one.refund_id,
+                amount_minor=one.amount_minor,
+                made_at=one.created_at,
+            )
+            for one in listed_refunds
+        ),
+    )
 
 
 def _refusal(response: httpx.Response) -> Refused | NotSent | TryLater | Unclear:

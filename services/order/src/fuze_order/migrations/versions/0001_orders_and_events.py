@@ -9,15 +9,15 @@ depends_on = None
 
 # Written out rather than taken from the code: a revision is history and never changes.
 _STATUSES = (
-    "'received', 'awaiting_approval', 'approved', 'paid', 'preparing', 'shipped', 'rejected', "
-    "'expired', 'payment_declined', 'cancelled'"
+    "'received', 'awaiting_approval', 'approved', 'awaiting_payment_method', 'paid', 'preparing', "
+    "'shipped', 'rejected', 'expired', 'payment_declined', 'cancelled'"
 )
 _PAYMENT_STATUSES = "'none', 'pending', 'charged', 'declined'"
 _EVENT_TYPES = (
     "'order_received', 'order_validated', 'order_rejected', 'address_updated', "
     "'address_refused', 'order_approved', "
     "'order_expired', 'order_cancelled', 'payment_charged', 'payment_declined', "
-    "'shipping_started', 'order_shipped'"
+    "'payment_method_changed', 'payment_given_up', 'shipping_started', 'order_shipped'"
 )
 
 

@@ -1,0 +1,139 @@
+"""Money: what was taken for an order, what was given back, what does not add up."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Annotated
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from fastapi import APIRouter, Depends, Header, Response
+
+from fuze_contracts.money import Money
+from fuze_contracts.order import OrderStatus
+from fuze_contracts.payment import RefundPayment, refund_workflow_id
+from fuze_contracts.views import Discrepancy, PublishedPayment
+from fuze_gateway import problems
+from fuze_gateway.commands import refund_fingerprint
+from fuze_gateway.dependencies import Sources, SourcesDependency, require_json
+from fuze_gateway.documented import OF_A_BODY, problem_responses
+from fuze_gateway.fields import OrderId
+from fuze_gateway.payment_schemas import (
+    Discrepancies,
+    Payment,
+    Payments,
+    Refund,
+    RefundAccepted,
+    RefundOrder,
+)
+
+router = APIRouter(tags=["payments"])
+
+IdempotencyKey = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="Names this refund: the same key again is the same refund.",
+        examples=["return-2026-0042"],
+    ),
+]
+
+_NAMESPACE = uuid5(NAMESPACE_URL, "fuze/refunds")
+
+
+@router.get(
+    "/orders/{order_id}/payments",
+    operation_id="getOrderPayments",
+    responses=problem_responses(404, 422, 503),
+)
+async def payments(order_id: OrderId, sources: SourcesDependency) -> Payments:
+    """Tell of every attempt to charge the order, and of every refund, oldest first."""
+    status, charged, refunded = await asyncio.gather(
+        sources.reads.status(order_id),
+        sources.reads.payments(order_id),
+        sources.reads.refunds(order_id),
+    )
+    if status is None:
+        raise problems.order_not_found(order_id)
+    return Payments(
+        order_id=order_id,
+        payments=[Payment.model_validate(one.model_dump()) for one in charged],
+        refunds=[Refund.model_validate(one.model_dump()) for one in refunded],
+    )
+
+
+@router.post(
+    "/orders/{order_id}/refunds",
+    operation_id="refundOrder",
+    status_code=HTTPStatus.ACCEPTED,
+    dependencies=[Depends(require_json)],
+    responses=problem_responses(*OF_A_BODY, 404, 409, 503),
+)
+async def refund(
+    order_id: OrderId,
+    request: RefundOrder,
+    key: IdempotencyKey,
+    response: Response,
+    sources: SourcesDependency,
+) -> RefundAccepted:
+    """Give money of a shipped order back; what becomes of it is among the order's payments."""
+    charged = await _charged_payment(order_id, sources)
+    left = charged.amount_minor - charged.refunded_minor
+    command = RefundPayment(
+        order_id=order_id,
+        payment_token=charged.payment_token,
+        refund_id=uuid5(_NAMESPACE, f"{order_id}/{key}"),
+        amount=Money(amount_minor=request.amount_minor, currency=charged.currency),
+        reason=request.reason,
+    )
+    if await _recognise(command, sources):
+        response.headers["Idempotent-Replayed"] = "true"
+    elif request.amount_minor > left:
+        raise problems.refund_too_large(Money(amount_minor=left, currency=charged.currency))
+    elif not await sources.commands.refund(command):
+        await _recognise(command, sources)  # somebody was quicker: the same refund, or a 422
+        response.headers["Idempotent-Replayed"] = "true"
+    return RefundAccepted(
+        order_id=order_id,
+        refund_id=command.refund_id,
+        amount_minor=command.amount.amount_minor,
+        currency=command.amount.currency,
+        payments_url=f"/orders/{order_id}/payments",
+    )
+
+
+@router.get(
+    "/payments/discrepancies",
+    operation_id="getPaymentDiscrepancies",
+    responses=problem_responses(503),
+)
+async def discrepancies(sources: SourcesDependency) -> Discrepancies:
+    """List what the provider's books and ours do not agree on, newest first, at most 500."""
+    found: list[Discrepancy] = await sources.reads.discrepancies()
+    return Discrepancies(discrepancies=found)
+
+
+async def _charged_payment(order_id: UUID, sources: Sources) -> PublishedPayment:
+    status, attempts = await asyncio.gather(
+        sources.reads.status(order_id), sources.reads.payments(order_id)
+    )
+    if status is None:
+        raise problems.order_not_found(order_id)
+    charged = [one for one in attempts if one.state == "charged" and one.amount_minor]
+    if status is not OrderStatus.SHIPPED or not charged:
+        raise problems.not_refundable(order_id)
+    return charged[-1]
+
+
+async def _recognise(command: RefundPayment, sources: Sources) -> bool:
+    """Say whether this very refund was asked for before.
+
+    Raises:
+        Problem: the key was used for another one.
+
+    """
+    workflow_id = refund_workflow_id(command.order_id, command.refund_id)
+    earlier = await sources.live.fingerprint(workflow_id)
+    if earlier is not None and earlier != refund_fingerprint(command):
+        raise problems.key_used_for_another_refund()
+    return earlier is not None

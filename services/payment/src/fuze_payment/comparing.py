@@ -1,0 +1,92 @@
+"""The provider's books against ours: what does not agree. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import UUID
+
+from fuze_payment.provider import ListedCharge, ProviderBooks
+from fuze_payment.rules import Finding, OurBooks, Payment, PaymentState, RefundState
+
+
+def is_to_be_mended(payment: Payment) -> bool:
+    """Whether the provider's word that it has the money settles something here."""
+    if payment.state is PaymentState.CHARGED:
+        return payment.let_go and payment.refunded_minor < payment.amount_minor
+    return payment.state is not PaymentState.DECLINED
+
+
+def compare(theirs: ProviderBooks, ours: OurBooks, since: datetime) -> list[Finding]:
+    """Return what the books do not agree on, of everything that is at rest.
+
+    Ours go further back than theirs: what we began before `since` they need not list.
+    """
+    return [*_of_charges(theirs, ours, since), *_of_refunds(theirs, ours, since)]
+
+
+def _of_charges(theirs: ProviderBooks, ours: OurBooks, since: datetime) -> Iterator[Finding]:
+    taken = [charge for charge in theirs.charges if charge.taken]
+    known = {payment.id: payment for payment in ours.payments}
+    times = Counter(charge.payment_id for charge in taken)
+    for charge in taken:
+        payment = known.get(charge.payment_id) if charge.payment_id else None
+        if payment is None:
+            yield _about(charge, "charge_unknown_here")
+        elif payment.id not in ours.at_rest:
+            continue
+        elif times[payment.id] > 1 and payment.provider_reference != charge.reference:
+            yield _about(charge, "charged_twice")
+        elif payment.state is not PaymentState.CHARGED:
+            yield _about(charge, "charged_there_only", ours=payment.state.value)
+        elif (charge.amount_minor, charge.currency) != (payment.amount_minor, payment.currency):
+            yield _about(charge, "amounts_differ", ours_minor=payment.amount_minor)
+    there = {charge.reference for charge in taken}
+    for payment in ours.payments:
+        taken_here = payment.state is PaymentState.CHARGED and payment.amount_minor > 0
+        settled = taken_here and payment.id in ours.at_rest and payment.created_at >= since
+        if settled and payment.provider_reference not in there:
+            yield Finding(
+                kind="charged_here_only",
+                reference=str(payment.id),
+                order_id=payment.order_id,
+                made_at=payment.created_at,
+                details={"provider_reference": payment.provider_reference},
+            )
+
+
+def _of_refunds(theirs: ProviderBooks, ours: OurBooks, since: datetime) -> Iterator[Finding]:
+    known = {refund.id: refund for refund in ours.refunds}
+    orders: dict[UUID, UUID] = {payment.id: payment.order_id for payment in ours.payments}
+    for listed in theirs.refunds:
+        refund = known.get(listed.refund_id) if listed.refund_id else None
+        if refund is None or (
+            refund.id in ours.at_rest and refund.state is not RefundState.REFUNDED
+        ):
+            yield Finding(
+                kind="refunded_there_only",
+                reference=listed.reference,
+                order_id=orders.get(refund.payment_id) if refund else None,
+                made_at=listed.made_at,
+                details={"amount_minor": listed.amount_minor, "charge": listed.charge_reference},
+            )
+    there = {refund.reference for refund in theirs.refunds}
+    for refund in ours.refunds:
+        done = refund.state is RefundState.REFUNDED and refund.id in ours.at_rest
+        if done and refund.created_at >= since and refund.provider_reference not in there:
+            yield Finding(
+                kind="refunded_here_only",
+                reference=str(refund.id),
+                order_id=orders.get(refund.payment_id),
+                made_at=refund.created_at,
+                details={"provider_reference": refund.provider_reference},
+            )
+
+
+def _about(charge: ListedCharge, kind: str, **details: str | int) -> Finding:
+    return Finding(
+        kind=kind,
+        reference=charge.reference,
+        order_id=charge.order_id,
+        made_at=charge.made_at,
+        details={"amount_minor": charge.amount_minor, "currency": charge.currency, **details},
+    )

@@ -1,0 +1,51 @@
+"""The payment service's own workflows: a refund that someone asked for, the books compared."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+from fuze_contracts import payment as contract
+from fuze_contracts.payment import PaymentActivities, RefundOutcome, RefundPayment
+from fuze_payment.activities import ReconciliationActivities
+from fuze_payment.messages import Reconcile, Reconciled
+
+_ATTEMPT_TIMEOUT = timedelta(seconds=30)
+_RECONCILIATION_TIMEOUT = timedelta(minutes=10)
+_RETRIES = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
+)
+
+
+@workflow.defn
+class RefundWorkflow(contract.RefundWorkflow):
+    """Give money of a shipped order back, however long the provider is away."""
+
+    @workflow.run
+    async def run(self, command: RefundPayment) -> RefundOutcome:
+        """Return what became of the refund."""
+        return await workflow.execute_activity_method(
+            PaymentActivities.payment_refunded,
+            command,
+            start_to_close_timeout=_ATTEMPT_TIMEOUT,
+            retry_policy=_RETRIES,
+            summary=f"give back {command.amount}",
+        )
+
+
+@workflow.defn
+class ReconcileWorkflow:
+    """Compare the provider's books with ours; a schedule starts it."""
+
+    @workflow.run
+    async def run(self, look_back: timedelta, at_rest_for: timedelta) -> Reconciled:
+        """Return what the comparison found."""
+        found = await workflow.execute_activity_method(
+            ReconciliationActivities.reconcile,
+            Reconcile(since=workflow.now() - look_back, at_rest_for=at_rest_for),
+            start_to_close_timeout=_RECONCILIATION_TIMEOUT,
+            retry_policy=_RETRIES,
+            summary="compare the books",
+        )
+        workflow.set_current_details(f"mended {found.mended}, open {found.discrepancies}")
+        return found
