@@ -82,3 +82,28 @@ async def test_the_books_are_compared_on_a_schedule(stack: Stack, temporal: Clie
         if await recent():
             break
     assert stack.get("/payments/discrepancies").status_code == 200
+
+
+def test_a_payment_under_review_goes_on_when_the_provider_says_so(stack: Stack) -> None:
+    order_id = stack.place(payment_method="pm_held")
+    stack.approve(order_id)
+    [held] = eventually(
+        lambda: stack.get(f"/psp/charges?order_id={order_id}", "sandbox").json()["charges"],
+        "the payment is held",
+    )
+    eventually(
+        lambda: stack.get(f"/orders/{order_id}/payments").json()["payments"][0]["state"] == "held",
+        "we know that it is held",
+    )
+
+    decide = f"{stack.facts['sandbox']['url']}/psp/charges/{held['id']}/decide"
+    stack.http.post(decide, json={"status": "charged"}).raise_for_status()
+
+    eventually(
+        lambda: (
+            stack.get(f"/orders/{order_id}/payments").json()["payments"][0]["state"] == "charged"
+        ),
+        "the webhook has settled it",
+    )
+    stack.wait_for(order_id, "shipped")
+    assert len(stack.charges(order_id)) == 1

@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
-from stand_in import OrderWorkflow, ShippingWorkflow, carrier_is_away, provider_is_away
+from stand_in import OrderWorkflow, Serve, ShippingWorkflow, carrier_is_away, provider_is_away
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -27,8 +27,6 @@ from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_gateway.app import create_app
 from fuze_gateway.settings import GatewaySettings
 from fuze_runtime.database import create_engine
-
-Serve = Callable[..., contextlib.AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.fixture(scope="session")

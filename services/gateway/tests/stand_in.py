@@ -1,7 +1,10 @@
 """Stands in for the services behind the gateway, over their contracts."""
 
+import contextlib
+from collections.abc import Callable
 from datetime import timedelta
 
+import httpx
 from temporalio import activity, workflow
 from temporalio.exceptions import ApplicationError
 
@@ -15,6 +18,9 @@ from fuze_contracts.order import (
     PaymentStatus,
     WaitingFor,
 )
+
+Serve = Callable[..., contextlib.AbstractAsyncContextManager[httpx.AsyncClient]]
+"""Serves the gateway over any mix of sources and settings, for the length of a block."""
 
 
 @workflow.defn

@@ -48,7 +48,7 @@ async def test_its_description_documents_every_operation_and_its_problems(
     assert operations.keys() == {
         "startOrder", "approveOrder", "cancelOrder", "updateAddress", "getOrderStatus",
         "getOrderEvents", "getOrderPayments", "changePaymentMethod", "refundOrder",
-        "getPaymentDiscrepancies", "livez", "readyz",
+        "getPaymentDiscrepancies", "receivePspWebhook", "livez", "readyz",
     }  # fmt: skip
     assert {"202", "409", "422", "503"} <= operations["startOrder"]["responses"].keys()
 

@@ -14,8 +14,10 @@ from fuze_contracts.payment import (
     PAYMENT_TOKEN_CONFLICT,
     Charged,
     Declined,
+    LookAgain,
 )
 from fuze_payment.repository import PaymentRepository
+from fuze_payment.rules import payment_id
 
 
 async def test_a_charge_is_in_the_row_in_the_ledger_and_at_the_provider(till: Till) -> None:
@@ -241,3 +243,22 @@ async def test_a_lease_that_ran_out_is_taken_over_and_its_old_holder_may_not_sen
 
     assert successor.epoch == killed.epoch + 1
     assert not await repository.mark_sent(killed)
+
+
+async def test_a_hint_settles_a_held_payment_and_leaves_any_other_alone(till: Till) -> None:
+    held, other = a_charge(method="pm_held"), a_charge()
+    service = till.service()
+    with pytest.raises(ApplicationError):
+        await service.payment_charged(held)
+    await till.service().payment_charged(other)
+    [charge] = await till.at_the_provider("charges", held.order_id)
+    await till.http.post(f"/psp/charges/{charge['id']}/decide", json={"status": "charged"})
+
+    first = LookAgain(payment_id=payment_id(held.payment_token))
+    second = LookAgain(payment_id=payment_id(other.payment_token))
+    nobody = LookAgain(payment_id=payment_id("nobody's token"))
+
+    assert await till.events.look_again(first) == "charged"
+    assert await till.events.look_again(second) == "charged"
+    assert await till.events.look_again(nobody) == "unknown here"
+    assert await till.kept_in_the_ledger(held.order_id) == 5997

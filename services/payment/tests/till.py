@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 from fuze_contracts.money import Money
 from fuze_contracts.payment import ChargePayment, RefundPayment, VoidPayment
 from fuze_payment.__main__ import wire
-from fuze_payment.activities import Payments, ReconciliationActivities
+from fuze_payment.activities import Payments, ProviderEventActivities, ReconciliationActivities
 from fuze_payment.settings import PaymentSettings
 
 Outcome = TypeVar("Outcome")
@@ -59,13 +59,14 @@ class Till:
     settings: PaymentSettings
     clients: list[httpx.AsyncClient] = field(default_factory=list)
     reconciliation: ReconciliationActivities = field(init=False)
+    events: ProviderEventActivities = field(init=False)
 
     def service(self, **changes: Any) -> Payments:  # noqa: ANN401 - a setting's value
         client = httpx.AsyncClient(
             base_url=self.http.base_url.join("/psp/"), timeout=1, trust_env=False
         )
         self.clients.append(client)
-        payments, self.reconciliation = wire(
+        payments, self.reconciliation, self.events = wire(
             self.settings.model_copy(update=changes), self.engine, client
         )
         return payments

@@ -31,6 +31,11 @@ def refund_workflow_id(order_id: UUID, refund_id: UUID) -> str:
     return f"refund/{order_id}/{refund_id}"
 
 
+def webhook_workflow_id(event_id: str) -> str:
+    """Return the id of the one workflow that follows a provider's event up."""
+    return f"psp-event/{event_id}"
+
+
 def default_payment_token(order_id: UUID, attempt: int) -> str:
     """Name one attempt to charge an order.
 
@@ -146,3 +151,19 @@ class RefundWorkflow(ABC):
     @abstractmethod
     async def run(self, command: RefundPayment) -> RefundOutcome:
         """Return what became of the refund."""
+
+
+class LookAgain(Message):
+    """The provider hints that something has become of a payment: see for yourself."""
+
+    payment_id: UUID
+
+
+@workflow.defn
+class ProviderEventWorkflow(ABC):
+    """Follow one event of the provider up: not what it says is believed, only that it came."""
+
+    @workflow.run
+    @abstractmethod
+    async def run(self, command: LookAgain) -> str:
+        """Return the state that the payment is in after the provider was asked."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from fuze_devstack.ports import Ports
-from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_devstack.postgres import EmbeddedPostgres, Passwords
 
 SERVICES = ("order", "payment", "shipping")
 """The services that have a schema and a worker."""
@@ -59,6 +59,7 @@ class Blueprint:
         self._folder = folder.absolute()
         self._ports = ports
         self._database = EmbeddedPostgres(self._folder, ports.postgres)
+        self._webhook_secret = Passwords.of(self._folder).psp_webhooks
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("TEMPORAL_")}
         self._environment = inherited | {
             "FUZE_ENVIRONMENT": "local",
@@ -150,6 +151,8 @@ class Blueprint:
             | {
                 "FUZE_SANDBOX_PORT": str(self._ports.sandbox),
                 "FUZE_SANDBOX_DIR": str(self._folder / "sandbox"),
+                "FUZE_SANDBOX_WEBHOOK_URL": f"http://127.0.0.1:{self._ports.gateway}/webhooks/psp",
+                "FUZE_PSP_WEBHOOK_SECRET": self._webhook_secret,
             },
             address=url,
             facts={"url": url},
@@ -184,6 +187,7 @@ class Blueprint:
             | {
                 "FUZE_DATABASE_URL": self._database.url("gateway"),
                 "FUZE_PORT": str(self._ports.gateway),
+                "FUZE_PSP_WEBHOOK_SECRET": self._webhook_secret,
             },
             address=f"{url}   docs {url}/docs",
             facts={"url": url},

@@ -36,12 +36,13 @@ def _binaries() -> Path:
 
 
 class Passwords(BaseModel):
-    """One random password a role, made once for a state folder."""
+    """One random password a role, and what signs webhooks, made once for a state folder."""
 
     model_config = ConfigDict(frozen=True)
 
     superuser: str
     roles: dict[str, str]
+    psp_webhooks: str
 
     @classmethod
     def of(cls, folder: Path) -> "Passwords":
@@ -51,6 +52,7 @@ class Passwords(BaseModel):
             return cls.model_validate_json(path.read_bytes())
         made = cls(
             superuser=secrets.token_urlsafe(18),
+            psp_webhooks=secrets.token_urlsafe(24),
             roles={role: secrets.token_urlsafe(18) for role in _ROLES},
         )
         path.touch(mode=0o600)

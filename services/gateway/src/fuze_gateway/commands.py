@@ -3,7 +3,9 @@
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -26,10 +28,13 @@ from fuze_contracts.order import (
 )
 from fuze_contracts.payment import (
     PAYMENT_TASK_QUEUE,
+    LookAgain,
+    ProviderEventWorkflow,
     RefundPayment,
     RefundWorkflow,
     default_payment_token,
     refund_workflow_id,
+    webhook_workflow_id,
 )
 from fuze_contracts.shipping import Address
 from fuze_gateway.availability import SourceUnavailableError, temporal_within
@@ -94,25 +99,20 @@ class OrderCommands:
 
     async def start(self, order: PlaceOrder) -> bool:
         """Start the order's workflow; False where there is or was one already."""
-        try:
-            async with temporal_within(self._limit):
-                await self._client.start_workflow(
-                    OrderWorkflow.run,
-                    order,
-                    id=order_workflow_id(order.order_id),
-                    task_queue=ORDER_TASK_QUEUE,
-                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                    memo={"fingerprint": order.fingerprint},
-                    static_summary=_summary(order),
-                    static_details=_details(order),
-                    rpc_timeout=self._limit,
-                )
-        except WorkflowAlreadyStartedError:
-            return False
-        except RPCError as error:  # NOT_FOUND: the namespace is missing, which is no caller's doing
-            raise SourceUnavailableError("temporal", timed_out=False) from error
-        return True
+        async with _started_once(self._limit) as attempt:
+            await self._client.start_workflow(
+                OrderWorkflow.run,
+                order,
+                id=order_workflow_id(order.order_id),
+                task_queue=ORDER_TASK_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                memo={"fingerprint": order.fingerprint},
+                static_summary=_summary(order),
+                static_details=_details(order),
+                rpc_timeout=self._limit,
+            )
+        return attempt.was_first
 
     async def approve(self, order_id: UUID, request: ApproveOrder) -> bool:
         """Let the order proceed; False where no such workflow runs."""
@@ -157,24 +157,34 @@ class OrderCommands:
 
     async def refund(self, command: RefundPayment) -> bool:
         """Start the refund; False where there is or was one of this id already."""
-        try:
-            async with temporal_within(self._limit):
-                await self._client.start_workflow(
-                    RefundWorkflow.run,
-                    command,
-                    id=refund_workflow_id(command.order_id, command.refund_id),
-                    task_queue=PAYMENT_TASK_QUEUE,
-                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                    memo={"fingerprint": refund_fingerprint(command)},
-                    static_summary=f"give back {command.amount}",
-                    rpc_timeout=self._limit,
-                )
-        except WorkflowAlreadyStartedError:
-            return False
-        except RPCError as error:
-            raise SourceUnavailableError("temporal", timed_out=False) from error
-        return True
+        async with _started_once(self._limit) as attempt:
+            await self._client.start_workflow(
+                RefundWorkflow.run,
+                command,
+                id=refund_workflow_id(command.order_id, command.refund_id),
+                task_queue=PAYMENT_TASK_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                memo={"fingerprint": refund_fingerprint(command)},
+                static_summary=f"give back {command.amount}",
+                rpc_timeout=self._limit,
+            )
+        return attempt.was_first
+
+    async def follow_up(self, event_id: str, command: LookAgain) -> bool:
+        """Follow a provider's event up; False where that was done before."""
+        async with _started_once(self._limit) as attempt:
+            await self._client.start_workflow(
+                ProviderEventWorkflow.run,
+                command,
+                id=webhook_workflow_id(event_id),
+                task_queue=PAYMENT_TASK_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                static_summary="the provider has news of a payment",
+                rpc_timeout=self._limit,
+            )
+        return attempt.was_first
 
     async def _tell(self, order_id: UUID, tell: Callable[[OrderHandle], Awaitable[None]]) -> bool:
         handle = self._client.get_workflow_handle_for(
@@ -186,6 +196,26 @@ class OrderCommands:
         except RPCError:  # only NOT_FOUND comes through: never started, ended, or swept away
             return False
         return True
+
+
+@dataclass
+class _Attempt:
+    """Whether a start was the first of its workflow id."""
+
+    was_first: bool = True
+
+
+@asynccontextmanager
+async def _started_once(limit: timedelta) -> AsyncIterator[_Attempt]:
+    """Bound a start, and take note when the workflow is or was there already."""
+    attempt = _Attempt()
+    try:
+        async with temporal_within(limit):
+            yield attempt
+    except WorkflowAlreadyStartedError:
+        attempt.was_first = False
+    except RPCError as error:  # NOT_FOUND: the namespace is missing, which is no caller's doing
+        raise SourceUnavailableError("temporal", timed_out=False) from error
 
 
 def _fingerprint(order_id: UUID, request: StartOrder, token: str) -> str:

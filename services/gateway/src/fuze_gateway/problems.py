@@ -106,6 +106,20 @@ def not_awaiting_payment_method(order_id: UUID) -> Problem:
     )
 
 
+def no_webhooks() -> Problem:
+    """404: this gateway shares no secret with a provider."""
+    return Problem(HTTPStatus.NOT_FOUND, "webhooks-not-configured", "Webhooks are not taken here.")
+
+
+def bad_signature() -> Problem:
+    """401: not the provider's, or too old."""
+    return Problem(
+        HTTPStatus.UNAUTHORIZED,
+        "bad-signature",
+        "The signature does not match the body, or is more than five minutes off.",
+    )
+
+
 def refund_too_large(left: Money) -> Problem:
     """409: more than is left to give back."""
     return Problem(

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from fuze_runtime.settings import DatabaseSettings, Duration, ProcessSettings
 
@@ -18,6 +18,9 @@ class GatewaySettings(ProcessSettings, DatabaseSettings):
     )
     payment_method_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
         timedelta(days=3), description="How long an order waits for another one after a decline."
+    )
+    psp_webhook_secret: SecretStr | None = Field(
+        None, description="Shared with the provider; without it webhooks are not taken."
     )
     read_timeout: Duration = Field(
         timedelta(seconds=2), description="What one call to Temporal or PostgreSQL may take."

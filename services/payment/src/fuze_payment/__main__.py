@@ -9,7 +9,11 @@ from temporalio.client import Client
 from fuze_contracts.order import describe_workflow
 from fuze_contracts.payment import PAYMENT_TASK_QUEUE
 from fuze_payment import schedule
-from fuze_payment.activities import Payments, ReconciliationActivities
+from fuze_payment.activities import (
+    Payments,
+    ProviderEventActivities,
+    ReconciliationActivities,
+)
 from fuze_payment.charging import Charging
 from fuze_payment.provider.sandbox import SandboxProvider
 from fuze_payment.reconciliation import Reconciliation
@@ -18,7 +22,7 @@ from fuze_payment.refund_repository import RefundRepository
 from fuze_payment.refunding import Refunding
 from fuze_payment.repository import PaymentRepository
 from fuze_payment.settings import PaymentSettings
-from fuze_payment.workflows import ReconcileWorkflow, RefundWorkflow
+from fuze_payment.workflows import ProviderEventWorkflow, ReconcileWorkflow, RefundWorkflow
 from fuze_runtime import process, worker
 from fuze_runtime.database import create_engine
 
@@ -30,7 +34,7 @@ async def work() -> None:
     url = f"{str(settings.psp_url).rstrip('/')}/"
     try:
         async with httpx.AsyncClient(base_url=url, timeout=settings.psp_timeout) as client:
-            payments, reconciliation = wire(settings, engine, client)
+            payments, reconciliation, events = wire(settings, engine, client)
 
             async def make_schedule(temporal: Client) -> None:
                 await schedule.make(
@@ -44,12 +48,13 @@ async def work() -> None:
                 settings,
                 worker.Workload(
                     task_queue=PAYMENT_TASK_QUEUE,
-                    workflows=[RefundWorkflow, ReconcileWorkflow],
+                    workflows=[RefundWorkflow, ReconcileWorkflow, ProviderEventWorkflow],
                     activities=[
                         payments.payment_charged,
                         payments.payment_refunded,
                         payments.payment_voided,
                         reconciliation.reconcile,
+                        events.look_again,
                     ],
                     passed_through=[
                         "fuze_payment.activities",
@@ -65,7 +70,7 @@ async def work() -> None:
 
 def wire(
     settings: PaymentSettings, engine: AsyncEngine, client: httpx.AsyncClient
-) -> tuple[Payments, ReconciliationActivities]:
+) -> tuple[Payments, ReconciliationActivities, ProviderEventActivities]:
     """Put the activities together over a pool and a client."""
     lease = timedelta(seconds=settings.payment_lease)
     repository = PaymentRepository(engine, lease)
@@ -77,7 +82,11 @@ def wire(
     reconciliation = Reconciliation(
         ReconciliationRepository(engine), repository, refunding, provider
     )
-    return Payments(charging, refunding), ReconciliationActivities(reconciliation)
+    return (
+        Payments(charging, refunding),
+        ReconciliationActivities(reconciliation),
+        ProviderEventActivities(charging, refunding),
+    )
 
 
 if __name__ == "__main__":

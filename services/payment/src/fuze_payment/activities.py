@@ -9,6 +9,7 @@ from fuze_contracts.payment import (
     ChargeOutcome,
     ChargePayment,
     Declined,
+    LookAgain,
     PaymentActivities,
     RefundOutcome,
     RefundPayment,
@@ -36,6 +37,25 @@ class ReconciliationActivities:
         found = await self._reconciliation.reconcile(command)
         activity.logger.info("books compared", extra={"outcome": found.model_dump()})
         return found
+
+
+class ProviderEventActivities:
+    """What ProviderEventWorkflow has done."""
+
+    def __init__(self, charging: "Charging", refunding: "Refunding") -> None:
+        self._charging = charging
+        self._refunding = refunding
+
+    @activity.defn
+    async def look_again(self, command: LookAgain) -> str:
+        """Ask the provider about a payment that it reviews; return the state that it is in then."""
+        payment = await self._charging.look_again(command.payment_id)
+        if payment is None:
+            return "unknown here"
+        if payment.let_go:
+            await self._refunding.give_back_all(payment, "let go of before it was taken")
+        activity.logger.info("the provider's hint is followed", extra={"outcome": payment.state})
+        return payment.state
 
 
 class Payments(PaymentActivities):

@@ -1,6 +1,7 @@
 """A charge, from its claim to its end; every line may be the last one that a process runs."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from temporalio.exceptions import ApplicationError
 
@@ -75,6 +76,24 @@ class Charging:
             taken = await self._repository.take(payment)
             payment = await self._find_out(taken) if taken else await self._read(command)
         return payment
+
+    async def look_again(self, identity: UUID) -> Payment | None:
+        """Ask the provider about a payment that it reviews, and settle what it says by now.
+
+        Anything but a held payment is left alone: whoever asked for it is still at it.
+
+        Raises:
+            ApplicationError: `PAYMENT_IN_FLIGHT`, `PAYMENT_OUTCOME_UNKNOWN` and `PAYMENT_HELD`, to
+                be retried.
+
+        """
+        payment = await self._repository.get(identity)
+        if payment is None or payment.state is not PaymentState.HELD:
+            return payment
+        taken = await self._repository.take(payment)
+        if taken is None:
+            raise in_flight(payment.lease_left)
+        return await self._find_out(taken)
 
     async def _read(self, command: ChargePayment) -> Payment:
         """Somebody else has the lease, or has just settled it."""

@@ -1,6 +1,7 @@
 """All SQL about payments. Each method is one transaction."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
@@ -35,6 +36,15 @@ class PaymentRepository:
         """Return the token's row."""
         async with self._engine.connect() as connection:
             return await self._find(connection, payment_token)
+
+    async def get(self, identity: UUID) -> Payment | None:
+        """Return a payment by its id."""
+        query = sa.select(payments, *lease.errand_columns(payments)).where(
+            payments.c.id == identity
+        )
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(query)).mappings().one_or_none()
+        return Payment.model_validate(dict(row)) if row else None
 
     async def take(self, payment: Payment) -> Payment | None:
         """Take the lease; None if somebody else has it, or the payment is settled."""

@@ -6,11 +6,12 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 from fuze_contracts import payment as contract
-from fuze_contracts.payment import PaymentActivities, RefundOutcome, RefundPayment
-from fuze_payment.activities import ReconciliationActivities
+from fuze_contracts.payment import LookAgain, PaymentActivities, RefundOutcome, RefundPayment
+from fuze_payment.activities import ProviderEventActivities, ReconciliationActivities
 from fuze_payment.messages import Reconcile, Reconciled
 
 _ATTEMPT_TIMEOUT = timedelta(seconds=30)
+_EVENT_TIMEOUT = timedelta(minutes=5)
 _RECONCILIATION_TIMEOUT = timedelta(minutes=10)
 _RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
@@ -30,6 +31,24 @@ class RefundWorkflow(contract.RefundWorkflow):
             start_to_close_timeout=_ATTEMPT_TIMEOUT,
             retry_policy=_RETRIES,
             summary=f"give back {command.amount}",
+        )
+
+
+@workflow.defn
+class ProviderEventWorkflow(contract.ProviderEventWorkflow):
+    """Follow one event of the provider up."""
+
+    @workflow.run
+    async def run(self, command: LookAgain) -> str:
+        """Return the state that the payment is in after the provider was asked."""
+        return await workflow.execute_activity_method(
+            ProviderEventActivities.look_again,
+            command,
+            start_to_close_timeout=_ATTEMPT_TIMEOUT,
+            # Not without end: an event that came too early is followed by polling.
+            schedule_to_close_timeout=_EVENT_TIMEOUT,
+            retry_policy=_RETRIES,
+            summary="look at the payment again",
         )
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from fuze_devstack.sandbox import psp
 from fuze_devstack.sandbox.books import Books, Entry, KeyReusedError
 from fuze_devstack.sandbox.conditions import Conditions, Part, Weather
+from fuze_devstack.sandbox.webhooks import WebhookTarget
 
 
 class ParcelRequest(BaseModel):
@@ -21,14 +22,14 @@ class ParcelRequest(BaseModel):
     contents: list[dict[str, Any]] = []
 
 
-def create_app(books: Books) -> FastAPI:
-    """Return the sandbox over these books."""
+def create_app(books: Books, target: WebhookTarget | None = None) -> FastAPI:
+    """Return the sandbox over these books; webhooks go to `target`."""
     weathers: dict[Part, Weather] = {
         "psp": Weather("psp", books),
         "carrier": Weather("carrier", books),
     }
     app = FastAPI(title="Fuze sandbox")
-    app.include_router(psp.routes(books, weathers["psp"]))
+    app.include_router(psp.routes(books, weathers["psp"], target))
     app.include_router(_carrier(books, weathers["carrier"]))
 
     @app.get("/healthz")

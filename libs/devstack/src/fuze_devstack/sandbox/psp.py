@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fuze_devstack.sandbox.books import Books, Entry, KeyReusedError
 from fuze_devstack.sandbox.conditions import Fault, Weather
+from fuze_devstack.sandbox.webhooks import WebhookTarget
 
 IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
 
@@ -67,8 +68,9 @@ class Decision(BaseModel):
 class Psp:
     """The provider over its books."""
 
-    def __init__(self, books: Books, weather: Weather) -> None:
+    def __init__(self, books: Books, weather: Weather, target: WebhookTarget | None) -> None:
         self._books = books
+        self._target = target
         self._weather = weather
         self._lock = threading.Lock()
         self._in_flight: set[str] = set()
@@ -122,6 +124,8 @@ class Psp:
             raise HTTPException(409, "the charge is not held")
         code = "review_failed" if decision.status == "declined" else None
         changed = self._books.change(charge_id, status=decision.status, decline_code=code)
+        if self._target:
+            self._target.send(f"charge.{decision.status}", charge["payment_id"])
         return changed or charge
 
     def _remembered(self, book: str, key: str, asked: Entry) -> Entry | None:
@@ -188,9 +192,9 @@ class Psp:
         timer.start()
 
 
-def routes(books: Books, weather: Weather) -> APIRouter:
+def routes(books: Books, weather: Weather, target: WebhookTarget | None) -> APIRouter:
     """Return the provider's HTTP face."""
-    psp = Psp(books, weather)
+    psp = Psp(books, weather, target)
     router = APIRouter(prefix="/psp")
     open_for_business = [Depends(weather.check)]
 

@@ -1,0 +1,57 @@
+"""What providers tell us without being asked."""
+
+import time
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Request
+from pydantic import BaseModel, Field, ValidationError
+
+from fuze_contracts.payment import LookAgain
+from fuze_gateway import problems
+from fuze_gateway.dependencies import SourcesDependency
+from fuze_gateway.documented import OF_A_BODY, problem_responses
+from fuze_gateway.webhooks import is_genuine
+
+router = APIRouter(tags=["webhooks"])
+
+Signature = Annotated[str, Header(alias="PSP-Signature", max_length=200)]
+
+
+class _Event(BaseModel):
+    """What we read of an event: its id, and whom it is about. What it claims is not read."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")
+    payment_id: UUID
+
+
+@router.post(
+    "/webhooks/psp",
+    operation_id="receivePspWebhook",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=problem_responses(*OF_A_BODY, 401, 404, 503),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _Event.model_json_schema()}},
+        }
+    },
+)
+async def receive(request: Request, signature: Signature, sources: SourcesDependency) -> None:
+    """Take the provider's hint that a payment was decided; an event that came before is ignored.
+
+    The provider is then asked itself. A webhook that is lost costs time only: held payments are
+    looked at again in any case.
+    """
+    secret = sources.settings.psp_webhook_secret
+    if secret is None:
+        raise problems.no_webhooks()
+    body = await request.body()
+    if not is_genuine(signature, body, secret.get_secret_value(), time.time()):
+        raise problems.bad_signature()
+    try:
+        event = _Event.model_validate_json(body)
+    except ValidationError:
+        raise problems.invalid_field(("body",), "must have an id and a payment_id") from None
+    await sources.commands.follow_up(event.id, LookAgain(payment_id=event.payment_id))
