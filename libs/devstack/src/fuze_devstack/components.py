@@ -1,6 +1,7 @@
 """What a stack is made of, and how each part is started, asked for its health and stopped."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres, Passwords
@@ -118,6 +120,7 @@ class Blueprint:
         binary = str(Path(sysconfig.get_path("scripts")) / "temporal")
         address = f"127.0.0.1:{self._ports.temporal}"
         ui = f"http://127.0.0.1:{self._ports.ui}"
+        database = str(self._folder / "temporal.db")
         ask = [binary, "operator", "cluster", "health", "--address", address]
 
         async def is_ready() -> bool:
@@ -134,12 +137,13 @@ class Blueprint:
             command=[
                 *(binary, "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"),
                 *("--port", str(self._ports.temporal), "--ui-port", str(self._ports.ui)),
-                *("--db-filename", str(self._folder / "temporal.db")),
+                *("--db-filename", database),
             ],
             environment=self._environment,
             address=f"{address}   Web UI {ui}",
             facts={"address": address, "ui": ui},
             is_ready=is_ready,
+            prepare=lambda: _end_orphans(database),
         )
 
     def _sandbox(self) -> Component:
@@ -193,6 +197,23 @@ class Blueprint:
             facts={"url": url},
             is_ready=_answers(f"{url}/readyz"),
         )
+
+
+def _end_orphans(argument: str) -> None:
+    """End what outlived a killed supervisor and has our files; `argument` tells it is ours."""
+    orphans = [one for one in psutil.process_iter(["cmdline"]) if argument in _arguments(one)]
+    for orphan in orphans:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            orphan.terminate()
+    _, stubborn = psutil.wait_procs(orphans, timeout=20)
+    for orphan in stubborn:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            orphan.kill()
+    psutil.wait_procs(stubborn)
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    return process.info["cmdline"] or []
 
 
 def _answers(url: str) -> Callable[[], Awaitable[bool]]:
