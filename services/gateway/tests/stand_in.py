@@ -68,14 +68,65 @@ class OrderWorkflow(contract.OrderWorkflow):
     async def update_address(self, request: contract.UpdateAddress) -> None:
         self._zip_code = request.address.zip_code
 
+    @workflow.signal
+    async def report_trouble(self, trouble: contract.StepInTrouble) -> None:
+        pass
+
     @workflow.update
-    async def change_payment_method(self, request: contract.ChangePaymentMethod) -> None:
-        self._reason = request.payment_method
+    async def approve_order(self, approval: contract.Approval) -> LiveStatus:
+        return self._heard(f"approve by {approval.actor}")
+
+    @approve_order.validator
+    def _may_approve(self, approval: contract.Approval) -> None:
+        self._refuse(contract.ALREADY_APPROVED, approval.actor)
+
+    @workflow.update
+    async def reject_order(self, request: contract.RejectOrder) -> LiveStatus:
+        return self._heard(f"reject by {request.actor}: {request.reason}")
+
+    @reject_order.validator
+    def _may_reject(self, request: contract.RejectOrder) -> None:
+        self._refuse(contract.NOT_AWAITING_APPROVAL, request.actor)
+
+    @workflow.update
+    async def cancel_order(self, request: contract.CancelOrder) -> LiveStatus:
+        return self._heard(f"cancel by {request.actor}: {request.reason}")
+
+    @cancel_order.validator
+    def _may_cancel(self, request: contract.CancelOrder) -> None:
+        self._refuse(contract.TOO_LATE_TO_CANCEL, request.actor)
+
+    @workflow.update
+    async def change_address(self, request: contract.UpdateAddress) -> LiveStatus:
+        return self._heard(f"{request.address.zip_code} by {request.actor}")
+
+    @change_address.validator
+    def _may_change_address(self, request: contract.UpdateAddress) -> None:
+        self._refuse(contract.ADDRESS_INVALID, request.actor)
+
+    @workflow.update
+    async def change_payment_method(self, request: contract.ChangePaymentMethod) -> LiveStatus:
+        return self._heard(f"{request.payment_method} by {request.actor}")
 
     @change_payment_method.validator
-    def _refuse(self, request: contract.ChangePaymentMethod) -> None:
-        if request.payment_method == "pm_refused":
-            raise ApplicationError("not now", type=contract.NOT_AWAITING_PAYMENT_METHOD)
+    def _may_change_payment_method(self, request: contract.ChangePaymentMethod) -> None:
+        self._refuse(contract.NOT_AWAITING_PAYMENT_METHOD, request.actor)
+
+    @workflow.update
+    async def retry_step(self, request: contract.RetryOrder) -> LiveStatus:
+        return self._heard(f"retry by {request.actor}")
+
+    @retry_step.validator
+    def _may_retry(self, request: contract.RetryOrder) -> None:
+        self._refuse(contract.NOTHING_TO_RETRY, request.actor)
+
+    def _heard(self, what: str) -> LiveStatus:
+        return self.status().model_copy(update={"reason": what})
+
+    @staticmethod
+    def _refuse(why: str, actor: str) -> None:
+        if actor == "nobody":
+            raise ApplicationError("not now", type=why, non_retryable=True)
 
     @workflow.query
     def status(self) -> LiveStatus:
@@ -108,6 +159,10 @@ class ShippingWorkflow(shipping.ShippingWorkflow):
             start_to_close_timeout=timedelta(seconds=5),
             result_type=shipping.Shipped,
         )
+
+    @workflow.signal
+    async def retry(self) -> None:
+        pass
 
     @workflow.query
     def status(self) -> shipping.ShippingStatus:

@@ -46,7 +46,8 @@ async def test_its_description_documents_every_operation_and_its_problems(
         for operation in path.values()
     }
     assert operations.keys() == {
-        "startOrder", "approveOrder", "cancelOrder", "updateAddress", "getOrderStatus",
+        "startOrder", "approveOrder", "rejectOrder", "cancelOrder", "changeAddress", "retryOrder",
+        "signalApproval", "signalCancellation", "signalAddress", "listOrders", "getOrderStatus",
         "getOrderEvents", "getOrderPayments", "changePaymentMethod", "refundOrder",
         "getPaymentDiscrepancies", "receivePspWebhook", "livez", "readyz",
     }  # fmt: skip

@@ -100,25 +100,3 @@ async def test_without_temporal_a_signal_is_not_accepted(
 
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
-
-
-async def test_another_payment_method_is_taken_or_refused_at_once(
-    gateway: httpx.AsyncClient, order_id: UUID
-) -> None:
-    await place(gateway, order_id)
-    path = f"/orders/{order_id}/payment-method"
-
-    taken = await gateway.put(path, json={"payment_method": "pm_card_visa"})
-    refused = await gateway.put(path, json={"payment_method": "pm_refused"})
-
-    assert (taken.status_code, taken.content) == (204, b"")
-    assert refused.status_code == 409
-    assert refused.json()["type"] == "/problems/not-awaiting-payment-method"
-
-
-async def test_a_payment_method_for_no_order_is_not_found(
-    gateway: httpx.AsyncClient, order_id: UUID
-) -> None:
-    answer = await gateway.put(f"/orders/{order_id}/payment-method", json={"payment_method": "x"})
-
-    assert answer.status_code == 404

@@ -40,7 +40,7 @@ async def shop(
     time_skipping: WorkflowEnvironment, engine_of: Callable[[str], AsyncEngine]
 ) -> AsyncIterator[Shop]:
     engine = engine_of("order")
-    payments = PaymentService()
-    payments.may_answer.set()
-    async with open_shop(Shop(time_skipping, engine, payments), OrderRepository(engine)) as shop:
+    shop = Shop(time_skipping, engine, PaymentService())
+    shop.open_for_business()
+    async with open_shop(shop, OrderRepository(engine)):
         yield shop

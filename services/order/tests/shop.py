@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity, workflow
 from temporalio.client import WorkflowHandle
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -31,23 +32,91 @@ from fuze_order.workflows import OrderWorkflow
 Handle = WorkflowHandle[OrderWorkflow, OrderResult]
 
 
+def _not_before(event: asyncio.Event) -> None:
+    """Have the server ask again until it is time.
+
+    An activity that just waited would stop the clock that skips, for every later test too where
+    its workflow ends without it.
+    """
+    if not event.is_set():
+        raise ApplicationError("not yet", next_retry_delay=timedelta(milliseconds=200))
+
+
 @dataclass
 class PaymentService(payment.PaymentActivities):
     """Stands in for the payment service, over its contract."""
 
     outcome: payment.ChargeOutcome | ApplicationError | None = None
     asked: list[payment.ChargePayment] = field(default_factory=list)
+    voided: list[payment.VoidPayment] = field(default_factory=list)
+    void_outcome: payment.VoidOutcome | ApplicationError | None = None
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
     @activity.defn
     async def payment_charged(self, command: payment.ChargePayment) -> payment.ChargeOutcome:
-        self.asked.append(command)
+        if activity.info().attempt == 1:
+            self.asked.append(command)
         self.reached.set()
-        await self.may_answer.wait()
+        _not_before(self.may_answer)
         if isinstance(self.outcome, ApplicationError):
             raise self.outcome
         return self.outcome or payment.Charged(payment_id=uuid4(), provider_reference="ch_1")
+
+    @activity.defn
+    async def payment_voided(self, command: payment.VoidPayment) -> payment.VoidOutcome:
+        self.voided.append(command)
+        if isinstance(self.void_outcome, ApplicationError):
+            raise self.void_outcome
+        return self.void_outcome or payment.Refunded(
+            refund_id=uuid4(), amount=command.charge.amount, provider_reference="re_1"
+        )
+
+
+@dataclass
+class Depot(shipping.ShipmentActivities):
+    """Stands in for the shipping service, over its contract: whoever comes first wins."""
+
+    handed_over: set[UUID] = field(default_factory=set)
+    called_off: set[UUID] = field(default_factory=set)
+    addresses: dict[UUID, shipping.Address] = field(default_factory=dict)
+    refused_zip_codes: set[str] = field(default_factory=set)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    may_hand_over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @activity.defn
+    async def carrier_dispatched(self, command: shipping.ShipOrder) -> shipping.ShippingOutcome:
+        self.addresses.setdefault(command.order_id, command.address)
+        self.reached.set()
+        if command.order_id not in self.called_off:
+            _not_before(self.may_hand_over)
+        if command.order_id in self.called_off:
+            return shipping.ShippingCalledOff()
+        address = self.addresses.pop(command.order_id)
+        if address.zip_code in self.refused_zip_codes:
+            return shipping.AddressRefused(code="not_delivered_there")
+        self.handed_over.add(command.order_id)
+        return shipping.Shipped(
+            shipment_id=command.order_id,
+            carrier="a-carrier",
+            tracking_number=f"to-{address.zip_code}-{str(command.order_id)[:8]}",
+        )
+
+    @activity.defn
+    async def carrier_cancelled(self, command: shipping.CallOffShipping) -> shipping.CallOffOutcome:
+        if command.order_id in self.handed_over:
+            return shipping.HandedOver()
+        self.called_off.add(command.order_id)
+        return shipping.ShippingCalledOff()
+
+    @activity.defn
+    async def shipment_readdressed(
+        self, command: shipping.ReaddressShipment
+    ) -> shipping.ReaddressOutcome:
+        if command.order_id in self.handed_over:
+            return shipping.HandedOver()
+        self.addresses[command.order_id] = command.address
+        return shipping.Readdressed()
 
 
 @workflow.defn
@@ -55,12 +124,19 @@ class ShippingWorkflow(shipping.ShippingWorkflow):
     """Stands in for the shipping service, over its contract."""
 
     @workflow.run
-    async def run(self, command: shipping.ShipOrder) -> shipping.Shipped:
-        return shipping.Shipped(
-            shipment_id=command.order_id,
-            carrier="a-carrier",
-            tracking_number=f"to-{command.address.zip_code}-{str(command.order_id)[:8]}",
-        )
+    async def run(self, command: shipping.ShipOrder) -> shipping.ShippingOutcome:
+        try:
+            return await workflow.execute_activity_method(
+                Depot.carrier_dispatched, command, start_to_close_timeout=timedelta(minutes=1)
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                return shipping.ShippingCalledOff()
+            raise
+
+    @workflow.signal
+    async def retry(self) -> None:
+        pass
 
     @workflow.query
     def status(self) -> shipping.ShippingStatus:
@@ -74,6 +150,12 @@ class Shop:
     environment: WorkflowEnvironment
     engine: AsyncEngine
     payments: PaymentService
+    depot: Depot = field(default_factory=Depot)
+
+    def open_for_business(self) -> None:
+        """Let everyone outside answer at once."""
+        self.payments.may_answer.set()
+        self.depot.may_hand_over.set()
 
     async def place(self, order: PlaceOrder) -> Handle:
         return await self.environment.client.start_workflow(
@@ -118,18 +200,24 @@ async def open_shop(shop: Shop, repository: OrderRepository) -> AsyncIterator[Sh
                 activities.order_received,
                 activities.validate_order,
                 activities.record_transition,
+                activities.address_judged,
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),
         ),
         Worker(
             client,
             task_queue=payment.PAYMENT_TASK_QUEUE,
-            activities=[shop.payments.payment_charged],
+            activities=[shop.payments.payment_charged, shop.payments.payment_voided],
         ),
         Worker(
             client,
             task_queue=shipping.SHIPPING_TASK_QUEUE,
             workflows=[ShippingWorkflow],
+            activities=[
+                shop.depot.carrier_dispatched,
+                shop.depot.carrier_cancelled,
+                shop.depot.shipment_readdressed,
+            ],
             workflow_runner=UnsandboxedWorkflowRunner(),
         ),
     ):

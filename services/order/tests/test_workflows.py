@@ -97,24 +97,6 @@ async def test_a_waiting_order_is_cancelled_with_its_reason(shop: Shop, an_order
     assert shop.payments.asked == []
 
 
-async def test_a_cancellation_beats_an_approval_that_came_before_it_was_seen(
-    shop: Shop, an_order: Order
-) -> None:
-    handle = await shop.environment.client.start_workflow(
-        OrderWorkflow.run,
-        an_order(),
-        id=f"order/{uuid4()}",
-        task_queue=ORDER_TASK_QUEUE,
-        start_signal="approve",
-    )
-    await handle.signal(OrderWorkflow.cancel)
-
-    result = await handle.result()
-
-    assert result.status in {OrderStatus.CANCELLED, OrderStatus.SHIPPED}
-    assert (result.status is OrderStatus.SHIPPED) == (len(shop.payments.asked) == 1)
-
-
 async def test_temporals_own_cancellation_takes_the_same_path(shop: Shop, an_order: Order) -> None:
     order = an_order()
     handle = await shop.place(order)
@@ -126,20 +108,6 @@ async def test_temporals_own_cancellation_takes_the_same_path(shop: Shop, an_ord
 
     assert isinstance(failure.value.cause, CancelledError)
     assert (await shop.timeline(order.order_id))[-1] == "order_cancelled"
-
-
-@pytest.mark.parametrize("way", ["signal", "temporal"])
-async def test_once_the_charge_has_begun_a_cancellation_changes_nothing(
-    shop: Shop, an_order: Order, way: str
-) -> None:
-    shop.payments.may_answer.clear()
-    handle = await shop.place(an_order())
-    await handle.signal(OrderWorkflow.approve)
-    await shop.payments.reached.wait()
-    await (handle.signal(OrderWorkflow.cancel) if way == "signal" else handle.cancel())
-    shop.payments.may_answer.set()
-
-    assert (await handle.result()).status is OrderStatus.SHIPPED
 
 
 async def test_a_second_approval_changes_nothing(shop: Shop, an_order: Order) -> None:

@@ -28,6 +28,7 @@ from fuze_devstack.sandbox.app import create_app
 from fuze_devstack.sandbox.books import Books
 from fuze_shipping.activities import ShippingActivities
 from fuze_shipping.carrier.sandbox import SandboxCarrier
+from fuze_shipping.dispatching import Dispatching
 from fuze_shipping.repository import ShipmentRepository
 from fuze_shipping.tables import shipments
 from fuze_shipping.workflows import ShippingWorkflow
@@ -68,12 +69,19 @@ async def depot(
     books, engine = Books(tmp_path), engine_of("shipping")
     transport = httpx.ASGITransport(create_app(books))
     async with httpx.AsyncClient(transport=transport, base_url="http://c/carrier/") as client:
-        activities = ShippingActivities(ShipmentRepository(engine), SandboxCarrier(client))
+        repository = ShipmentRepository(engine)
+        dispatching = Dispatching(repository, SandboxCarrier(client, timeout=5))
+        activities = ShippingActivities(repository, dispatching)
         async with Worker(
             time_skipping.client,
             task_queue=SHIPPING_TASK_QUEUE,
             workflows=[ShippingWorkflow],
-            activities=[activities.package_prepared, activities.carrier_dispatched],
+            activities=[
+                activities.package_prepared,
+                activities.carrier_dispatched,
+                activities.carrier_cancelled,
+                activities.shipment_readdressed,
+            ],
             workflow_runner=UnsandboxedWorkflowRunner(),
         ):
             yield Depot(time_skipping, engine, books)

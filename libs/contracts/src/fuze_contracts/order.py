@@ -22,6 +22,30 @@ ORDER_ID_TAKEN = "OrderIdTaken"
 NOT_AWAITING_PAYMENT_METHOD = "NotAwaitingPaymentMethod"
 """Why an update is refused: the order does not wait for a payment method."""
 
+NOT_AWAITING_APPROVAL = "NotAwaitingApproval"
+"""Why an update is refused: the order waits for no approval, or no longer."""
+
+ALREADY_APPROVED = "AlreadyApproved"
+"""Why an update is refused: somebody has approved the order before."""
+
+ALREADY_CANCELLED = "AlreadyCancelled"
+"""Why an update is refused: somebody has cancelled the order before."""
+
+TOO_LATE_TO_CANCEL = "TooLateToCancel"
+"""Why an update is refused: the parcel is being handed to the carrier, or the order has ended."""
+
+TOO_LATE_TO_CHANGE_ADDRESS = "TooLateToChangeAddress"
+"""Why an update is refused: the parcel is being handed to the carrier, or the order has ended."""
+
+ADDRESS_INVALID = "AddressInvalid"
+"""Why an update is refused: the address breaks a rule, which the event names."""
+
+TOO_MANY_ADDRESSES = "TooManyAddresses"
+"""Why an update is refused: an order changes its address so many times and no more."""
+
+NOTHING_TO_RETRY = "NothingToRetry"
+"""Why an update is refused: no step of the order needs attention."""
+
 
 def order_workflow_id(order_id: UUID) -> str:
     """Return the id of the one workflow that owns this order."""
@@ -50,6 +74,8 @@ class OrderStatus(StrEnum):
     AWAITING_PAYMENT_METHOD = "awaiting_payment_method"
     PAID = "paid"
     PREPARING = "preparing"
+    AWAITING_ADDRESS = "awaiting_address"
+    CANCELLING = "cancelling"
     SHIPPED = "shipped"
     REJECTED = "rejected"
     EXPIRED = "expired"
@@ -80,6 +106,9 @@ class PaymentStatus(StrEnum):
     PENDING = "pending"
     CHARGED = "charged"
     DECLINED = "declined"
+    REFUNDING = "refunding"
+    """Whatever was taken is being given back; it may turn out that nothing was."""
+    REFUNDED = "refunded"
 
 
 class EventType(StrEnum):
@@ -90,6 +119,7 @@ class EventType(StrEnum):
     ORDER_REJECTED = "order_rejected"
     ADDRESS_UPDATED = "address_updated"
     ADDRESS_REFUSED = "address_refused"
+    APPROVAL_REMINDED = "approval_reminded"
     ORDER_APPROVED = "order_approved"
     ORDER_EXPIRED = "order_expired"
     ORDER_CANCELLED = "order_cancelled"
@@ -98,7 +128,13 @@ class EventType(StrEnum):
     PAYMENT_METHOD_CHANGED = "payment_method_changed"
     PAYMENT_GIVEN_UP = "payment_given_up"
     SHIPPING_STARTED = "shipping_started"
+    CARRIER_REFUSED_ADDRESS = "carrier_refused_address"
     ORDER_SHIPPED = "order_shipped"
+    CANCELLATION_STARTED = "cancellation_started"
+    PAYMENT_REFUNDED = "payment_refunded"
+    PAYMENT_VOIDED = "payment_voided"
+    NEEDS_ATTENTION = "needs_attention"
+    STEP_RETRIED = "step_retried"
 
 
 class OrderLine(Message):
@@ -113,9 +149,11 @@ class PlaceOrder(Message):
     """Everything an order is, as its workflow receives it.
 
     `fingerprint` is a digest of the caller's request: a repeated start with the same one is the
-    same order. `approval_timeout` is how long the order waits for approval, and
-    `payment_method_timeout` for another payment method once one was declined; they travel here so
-    that a replay never depends on a process's settings.
+    same order. The times travel here, so that a replay never depends on a process's settings: how
+    long the order waits for approval, how long before that runs out somebody is reminded, how long
+    it waits for another payment method or address once one was refused, and after how long a step
+    that keeps failing needs attention. `auto_approve_up_to` is the total, in minor units, that
+    needs nobody's approval.
     """
 
     order_id: UUID
@@ -128,6 +166,10 @@ class PlaceOrder(Message):
     payment_token: str
     approval_timeout: timedelta = timedelta(days=7)
     payment_method_timeout: timedelta = timedelta(days=3)
+    approval_reminder: timedelta = timedelta(days=1)
+    address_timeout: timedelta = timedelta(days=7)
+    attention_after: timedelta = timedelta(hours=1)
+    auto_approve_up_to: int | None = None
 
     @property
     def total_minor(self) -> int:
@@ -144,6 +186,13 @@ class Approval(Message):
     """Someone lets the order proceed."""
 
     actor: str = "unknown"
+
+
+class RejectOrder(Message):
+    """Someone who was asked for approval says no."""
+
+    actor: str = "unknown"
+    reason: str | None = None
 
 
 class CancelOrder(Message):
@@ -167,6 +216,19 @@ class ChangePaymentMethod(Message):
     actor: str = "unknown"
 
 
+class RetryOrder(Message):
+    """Someone wants the step that needs attention tried now."""
+
+    actor: str = "unknown"
+
+
+class StepInTrouble(Message):
+    """A step keeps failing; `last_error` is why it did the last time."""
+
+    step: str
+    last_error: str | None = None
+
+
 class OrderResult(Message):
     """How an order ended. `reason` is set when it did not ship."""
 
@@ -185,6 +247,8 @@ class WaitingFor(StrEnum):
     PAYMENT = "payment"
     PAYMENT_METHOD = "payment_method"
     SHIPPING = "shipping"
+    ADDRESS = "address"
+    REFUND = "refund"
 
 
 class LiveStatus(Message):
@@ -205,6 +269,7 @@ class LiveStatus(Message):
     last_error: str | None = None
     reason: str | None = None
     tracking_number: str | None = None
+    needs_attention: bool = False
 
 
 @workflow.defn
@@ -227,17 +292,53 @@ class OrderWorkflow(ABC):
     @workflow.signal
     @abstractmethod
     async def cancel(self, request: CancelOrder = CancelOrder()) -> None:
-        """Stop a waiting order; without effect once it is approved, or has ended."""
+        """Stop the order; without effect once its parcel is being handed to the carrier."""
 
     @workflow.signal
     @abstractmethod
     async def update_address(self, request: UpdateAddress) -> None:
-        """Send the parcel elsewhere; without effect once it is being prepared."""
+        """Send the parcel elsewhere; without effect once it is being handed to the carrier."""
+
+    @workflow.signal
+    @abstractmethod
+    async def report_trouble(self, trouble: StepInTrouble) -> None:
+        """Hear from the shipment that a step of it keeps failing."""
 
     @workflow.update
     @abstractmethod
-    async def change_payment_method(self, request: ChangePaymentMethod) -> None:
-        """Pay otherwise after a decline; else it is refused, `NOT_AWAITING_PAYMENT_METHOD`."""
+    async def approve_order(self, approval: Approval) -> LiveStatus:
+        """Let a waiting order proceed; else `ALREADY_APPROVED` or `NOT_AWAITING_APPROVAL`."""
+
+    @workflow.update
+    @abstractmethod
+    async def reject_order(self, request: RejectOrder) -> LiveStatus:
+        """End a waiting order; else `NOT_AWAITING_APPROVAL`."""
+
+    @workflow.update
+    @abstractmethod
+    async def cancel_order(self, request: CancelOrder) -> LiveStatus:
+        """Stop the order and give its money back; else `ALREADY_CANCELLED`, `TOO_LATE_TO_CANCEL`.
+
+        The answer comes with the decision; what is to be undone then may take longer.
+        """
+
+    @workflow.update
+    @abstractmethod
+    async def change_address(self, request: UpdateAddress) -> LiveStatus:
+        """Send the parcel elsewhere.
+
+        Else `ADDRESS_INVALID`, `TOO_LATE_TO_CHANGE_ADDRESS` or `TOO_MANY_ADDRESSES`.
+        """
+
+    @workflow.update
+    @abstractmethod
+    async def change_payment_method(self, request: ChangePaymentMethod) -> LiveStatus:
+        """Pay otherwise after a decline; else `NOT_AWAITING_PAYMENT_METHOD`."""
+
+    @workflow.update
+    @abstractmethod
+    async def retry_step(self, request: RetryOrder) -> LiveStatus:
+        """Try the step that needs attention now; else `NOTHING_TO_RETRY`."""
 
     @workflow.query
     @abstractmethod

@@ -1,11 +1,13 @@
 """The shipping service, as others see it."""
 
 from abc import ABC, abstractmethod
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
-from temporalio import workflow
+from pydantic import Field
+from temporalio import activity, workflow
 
 from fuze_contracts.wire import Message
 
@@ -37,19 +39,84 @@ class ParcelItem(Message):
 
 
 class ShipOrder(Message):
-    """Ask for one order's parcel to be prepared and handed to the carrier."""
+    """Ask for one order's parcel to be prepared and handed to the carrier.
+
+    The order hears of a hand-over that keeps failing for longer than `attention_after`.
+    """
 
     order_id: UUID
     address: Address
     items: tuple[ParcelItem, ...] = ()
+    attention_after: timedelta = timedelta(hours=1)
 
 
 class Shipped(Message):
     """The carrier has the parcel."""
 
+    outcome: Literal["shipped"] = "shipped"
     shipment_id: UUID
     carrier: str
     tracking_number: str
+
+
+class AddressRefused(Message):
+    """The carrier does not deliver to this address; `code` is its reason."""
+
+    outcome: Literal["address_refused"] = "address_refused"
+    code: str
+
+
+class ShippingCalledOff(Message):
+    """The package is released; the carrier has no parcel and will not get one."""
+
+    outcome: Literal["called_off"] = "called_off"
+
+
+class HandedOver(Message):
+    """The carrier has the parcel, or is being asked to take it: nothing can be changed."""
+
+    outcome: Literal["handed_over"] = "handed_over"
+
+
+class Readdressed(Message):
+    """The parcel will go to the new address."""
+
+    outcome: Literal["readdressed"] = "readdressed"
+
+
+class CallOffShipping(Message):
+    """Ask that an order's parcel is not handed over, whether it was prepared already or not."""
+
+    order_id: UUID
+
+
+class ReaddressShipment(Message):
+    """Ask that an order's parcel goes to another address."""
+
+    order_id: UUID
+    address: Address
+
+
+# Not by `outcome`: a Shipped that an older version wrote has none.
+ShippingOutcome = Annotated[
+    Shipped | AddressRefused | ShippingCalledOff, Field(union_mode="left_to_right")
+]
+CallOffOutcome = Annotated[ShippingCalledOff | HandedOver, Field(discriminator="outcome")]
+ReaddressOutcome = Annotated[Readdressed | HandedOver, Field(discriminator="outcome")]
+
+
+class ShipmentActivities(Protocol):
+    """What others may ask of a shipment. The hand-over and these exclude each other."""
+
+    @activity.defn
+    async def carrier_cancelled(self, command: CallOffShipping) -> CallOffOutcome:
+        """Release the package, unless it is being handed to the carrier."""
+        ...
+
+    @activity.defn
+    async def shipment_readdressed(self, command: ReaddressShipment) -> ReaddressOutcome:
+        """Change where the parcel goes, unless it is being handed to the carrier."""
+        ...
 
 
 class ShippingStep(StrEnum):
@@ -58,6 +125,8 @@ class ShippingStep(StrEnum):
     PREPARING = "preparing"
     DISPATCHING = "dispatching"
     SHIPPED = "shipped"
+    ADDRESS_REFUSED = "address_refused"
+    CALLED_OFF = "called_off"
 
 
 class ShippingStatus(Message):
@@ -70,12 +139,20 @@ class ShippingStatus(Message):
 
 @workflow.defn
 class ShippingWorkflow(ABC):
-    """Prepare an order's package and hand it to the carrier, however long the carrier is away."""
+    """Prepare an order's package and hand it to the carrier, however long the carrier is away.
+
+    Cancelling it calls the shipment off, unless the parcel is being handed over.
+    """
 
     @workflow.run
     @abstractmethod
-    async def run(self, command: ShipOrder) -> Shipped:
-        """Return once the carrier has accepted the parcel."""
+    async def run(self, command: ShipOrder) -> ShippingOutcome:
+        """Return once the carrier has the parcel or refuses it, or the shipment is called off."""
+
+    @workflow.signal
+    @abstractmethod
+    async def retry(self) -> None:
+        """Try the hand-over now, without waiting for its next attempt."""
 
     @workflow.query
     @abstractmethod

@@ -43,6 +43,7 @@ class PublishedOrder(Message):
     last_seq: int
     created_at: datetime
     updated_at: datetime
+    needs_attention: bool = False
 
 
 class PublishedEvent(Message):

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, RetryState
+from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 Owner = TypeVar("Owner")
 Argument = TypeVar("Argument")
@@ -89,3 +90,16 @@ async def to_the_end(step: Awaitable[Result], *, asked_to_cancel: Callable[[], N
             if task.done():
                 raise
             asked_to_cancel()
+
+
+def is_out_of_patience(error: ActivityError) -> bool:
+    """Whether a remote activity was given up because its schedule_to_close_timeout was over."""
+    return error.retry_state is RetryState.TIMEOUT
+
+
+def last_failure(error: ActivityError) -> str | None:
+    """Return why the last attempt of a remote activity failed, where the server knew."""
+    cause = error.cause
+    if isinstance(cause, ActivityTimeoutError):
+        cause = cause.cause
+    return str(cause) if cause else None

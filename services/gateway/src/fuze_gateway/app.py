@@ -13,7 +13,7 @@ from fuze_gateway import problems
 from fuze_gateway.access import PROBES, AccessLog
 from fuze_gateway.dependencies import sources_of
 from fuze_gateway.limits import BodyLimits
-from fuze_gateway.routes import health, orders, payments, webhooks
+from fuze_gateway.routes import decisions, health, lists, orders, payments, webhooks
 from fuze_gateway.settings import GatewaySettings
 from fuze_runtime import temporal
 from fuze_runtime.database import create_engine
@@ -53,7 +53,9 @@ def create_app(
         telemetry={"operation_spans": False, "exclude": _is_probe},
     )
     problems.install(app)
+    app.include_router(lists.router)
     app.include_router(orders.router)
+    app.include_router(decisions.router)
     app.include_router(payments.router)
     app.include_router(webhooks.router)
     app.include_router(health.router)

@@ -7,18 +7,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 from uuid import UUID
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
+from temporalio.workflow import UpdateMethodMultiParam
 
 from fuze_contracts.order import (
     ORDER_TASK_QUEUE,
     Approval,
     CancelOrder,
-    ChangePaymentMethod,
+    LiveStatus,
     OrderLine,
     OrderResult,
     OrderWorkflow,
@@ -42,7 +44,6 @@ from fuze_gateway.schemas import (
     AddressIn,
     ApproveOrder,
     CancelOrderIn,
-    PaymentMethodIn,
     StartOrder,
     UpdateAddressIn,
 )
@@ -53,6 +54,9 @@ _DETAILED_LINES = 20
 """Temporal bounds a workflow's details to 20 kB, and nobody reads further."""
 
 OrderHandle = WorkflowHandle[OrderWorkflow, OrderResult]
+Request = TypeVar("Request")
+Update = UpdateMethodMultiParam[[OrderWorkflow, Request], LiveStatus]
+"""An update of the order's workflow, as its contract has it."""
 
 
 def place_order(order_id: UUID, request: StartOrder, settings: GatewaySettings) -> PlaceOrder:
@@ -60,7 +64,7 @@ def place_order(order_id: UUID, request: StartOrder, settings: GatewaySettings) 
     token = request.payment_token or default_payment_token(order_id, 1)
     return PlaceOrder(
         order_id=order_id,
-        address=_address(request.address),
+        address=address_of(request.address),
         fingerprint=_fingerprint(order_id, request, token),
         customer=request.customer,
         lines=tuple(
@@ -72,6 +76,10 @@ def place_order(order_id: UUID, request: StartOrder, settings: GatewaySettings) 
         payment_token=token,
         approval_timeout=settings.approval_timeout,
         payment_method_timeout=settings.payment_method_timeout,
+        approval_reminder=settings.approval_reminder,
+        address_timeout=settings.address_timeout,
+        attention_after=settings.attention_after,
+        auto_approve_up_to=settings.auto_approve.get(request.currency),
     )
 
 
@@ -84,6 +92,14 @@ def names_another_order(payment_token: str | None, order_id: UUID) -> bool:
     """Whether a caller's token is one that Fuze itself would give to another order."""
     named, _, attempt = (payment_token or "").rpartition(":")
     return bool(_UUID.fullmatch(named)) and attempt.isdecimal() and named.lower() != str(order_id)
+
+
+class RefusedError(Exception):
+    """The order refused a request; `why` is a type from contracts, where it gave one."""
+
+    def __init__(self, why: str | None) -> None:
+        super().__init__(why or "refused")
+        self.why = why
 
 
 class OrderCommands:
@@ -132,7 +148,7 @@ class OrderCommands:
 
     async def update_address(self, order_id: UUID, request: UpdateAddressIn) -> bool:
         """Send the parcel elsewhere; False where no such workflow runs."""
-        update = UpdateAddress(address=_address(request.address), actor=request.actor)
+        update = UpdateAddress(address=address_of(request.address), actor=request.actor)
         return await self._tell(
             order_id,
             lambda order: order.signal(
@@ -140,20 +156,27 @@ class OrderCommands:
             ),
         )
 
-    async def change_payment_method(self, order_id: UUID, request: PaymentMethodIn) -> bool:
-        """Offer another payment method; False where no such workflow runs.
+    async def decide(
+        self, order_id: UUID, update: Update[Request], request: Request
+    ) -> LiveStatus | None:
+        """Have the order decide about a request; None where no such workflow runs.
 
         Raises:
-            WorkflowUpdateFailedError: the order does not wait for one.
+            RefusedError: the order said no.
 
         """
-        change = ChangePaymentMethod(payment_method=request.payment_method, actor=request.actor)
-        return await self._tell(
-            order_id,
-            lambda order: order.execute_update(
-                OrderWorkflow.change_payment_method, change, rpc_timeout=self._limit
-            ),
+        handle = self._client.get_workflow_handle_for(
+            OrderWorkflow.run, order_workflow_id(order_id)
         )
+        try:
+            async with temporal_within(self._limit):
+                return await handle.execute_update(update, request, rpc_timeout=self._limit)
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            why = cause.type if isinstance(cause, ApplicationError) else None
+            raise RefusedError(why) from error
+        except RPCError:  # only NOT_FOUND comes through: never started, ended, or swept away
+            return None
 
     async def refund(self, command: RefundPayment) -> bool:
         """Start the refund; False where there is or was one of this id already."""
@@ -230,7 +253,8 @@ def _fingerprint(order_id: UUID, request: StartOrder, token: str) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _address(address: AddressIn) -> Address:
+def address_of(address: AddressIn) -> Address:
+    """Return the address as the contracts have it."""
     return Address.model_validate(address.model_dump())
 
 

@@ -15,9 +15,42 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fuze_contracts.money import Money
+from fuze_contracts.order import (
+    ADDRESS_INVALID,
+    ALREADY_APPROVED,
+    ALREADY_CANCELLED,
+    NOT_AWAITING_APPROVAL,
+    NOT_AWAITING_PAYMENT_METHOD,
+    NOTHING_TO_RETRY,
+    TOO_LATE_TO_CANCEL,
+    TOO_LATE_TO_CHANGE_ADDRESS,
+    TOO_MANY_ADDRESSES,
+)
 from fuze_gateway.availability import SourceUnavailableError
 
 RETRY_AFTER_SECONDS = 2
+
+_REFUSALS = {
+    ALREADY_APPROVED: ("already-approved", "is approved already."),
+    NOT_AWAITING_APPROVAL: ("not-awaiting-approval", "does not wait for an approval."),
+    ALREADY_CANCELLED: ("already-cancelled", "is being cancelled already."),
+    TOO_LATE_TO_CANCEL: (
+        "too-late-to-cancel",
+        "cannot be cancelled any more: its parcel is being handed over, or it has ended.",
+    ),
+    TOO_LATE_TO_CHANGE_ADDRESS: (
+        "too-late-to-change-address",
+        "cannot go elsewhere any more: its parcel is being handed over, or it is stopped.",
+    ),
+    ADDRESS_INVALID: ("address-invalid", "refuses the address; its events say why."),
+    TOO_MANY_ADDRESSES: ("too-many-addresses", "has changed its address too often."),
+    NOT_AWAITING_PAYMENT_METHOD: (
+        "not-awaiting-payment-method",
+        "does not wait for a payment method.",
+    ),
+    NOTHING_TO_RETRY: ("nothing-to-retry", "has no step that needs attention."),
+}
+"""Why an order refuses: a slug for programs, the end of a sentence for people."""
 
 _MEDIA_TYPE = "application/problem+json"
 _MOST_ERRORS = 20
@@ -97,13 +130,11 @@ def not_refundable(order_id: UUID) -> Problem:
     )
 
 
-def not_awaiting_payment_method(order_id: UUID) -> Problem:
-    """409: no payment method was declined, or another was offered already."""
-    return Problem(
-        HTTPStatus.CONFLICT,
-        "not-awaiting-payment-method",
-        f"Order {order_id} does not wait for a payment method.",
-    )
+def refused(order_id: UUID, why: str | None) -> Problem:
+    """409 or 422: the order said no, for a reason of its own."""
+    slug, sentence = _REFUSALS.get(why or "", ("refused", "refuses this request."))
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if why == ADDRESS_INVALID else HTTPStatus.CONFLICT
+    return Problem(status, slug, f"Order {order_id} {sentence}")
 
 
 def no_webhooks() -> Problem:

@@ -81,6 +81,21 @@ class OrderReads:
         }
         return PublishedOrder.model_validate(rows[0]), PublishedEvent.model_validate(event)
 
+    async def orders(
+        self, *, status: OrderStatus | None, needs_attention: bool | None, limit: int
+    ) -> list[PublishedOrder]:
+        """Return orders, newest first."""
+        query = select(_ORDERS)
+        if status:
+            query = query.where(_ORDERS.c.status == status)
+        if needs_attention is not None:
+            query = query.where(_ORDERS.c.needs_attention.is_(needs_attention))
+        newest_first = query.order_by(_ORDERS.c.created_at.desc(), _ORDERS.c.order_id)
+        return [
+            PublishedOrder.model_validate(row)
+            for row in await self._fetch(newest_first.limit(limit))
+        ]
+
     async def events(self, order_id: UUID) -> list[PublishedEvent]:
         """Return the order's timeline, oldest first; empty without a row."""
         rows = await self._fetch(

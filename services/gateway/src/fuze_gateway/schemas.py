@@ -98,6 +98,19 @@ class ApproveOrder(RequestModel):
     actor: Name = "unknown"
 
 
+class RejectOrderIn(RequestModel):
+    """Who does not approve of the order, and why."""
+
+    actor: Name = "unknown"
+    reason: LongText | None = None
+
+
+class RetryIn(RequestModel):
+    """Who has the step that needs attention tried now."""
+
+    actor: Name = "unknown"
+
+
 class CancelOrderIn(RequestModel):
     """Who wants the order stopped, and why."""
 
@@ -137,6 +150,40 @@ class SignalAccepted(BaseModel):
     accepted: Literal[True] = True
     signal: Literal["approve", "cancel", "update-address"]
     status_url: str
+
+
+class OrderState(BaseModel):
+    """Where the order stands now that it has decided."""
+
+    order_id: UUID
+    status: OrderStatus
+    payment_status: PaymentStatus
+    last_seq: int
+    reason: str | None
+    tracking_number: str | None
+    needs_attention: bool
+
+
+class OrderSummary(BaseModel):
+    """One order among others. Money in minor units."""
+
+    order_id: UUID
+    status: OrderStatus
+    payment_status: PaymentStatus
+    reason: str | None
+    customer: str | None
+    currency: str
+    total_minor: int
+    tracking_number: str | None
+    needs_attention: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class Orders(BaseModel):
+    """Orders, newest first."""
+
+    orders: list[OrderSummary]
 
 
 class Event(BaseModel):
@@ -214,6 +261,7 @@ class LiveOrder(BaseModel):
     last_error: str | None = None
     reason: str | None = None
     tracking_number: str | None = None
+    needs_attention: bool = False
 
 
 DurableMissing = Literal["not recorded yet", "database unavailable", "timed out"]
@@ -239,6 +287,7 @@ class OrderView(BaseModel):
     waiting_for: WaitingFor | None = Field(None, description="Whom the order waits for.")
     until: datetime | None = Field(None, description="Until when it waits.")
     tracking_number: str | None = None
+    needs_attention: bool = Field(False, description="A step of it keeps failing.")
     durable: DurableOrder | None
     live: LiveOrder | None
     missing: dict[Literal["durable", "live"], DurableMissing | LiveMissing] = Field(

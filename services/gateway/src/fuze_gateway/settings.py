@@ -19,6 +19,18 @@ class GatewaySettings(ProcessSettings, DatabaseSettings):
     payment_method_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
         timedelta(days=3), description="How long an order waits for another one after a decline."
     )
+    approval_reminder: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
+        timedelta(days=1), description="How long before that runs out the timeline says so."
+    )
+    address_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
+        timedelta(days=7), description="How long an order waits for an address after a refused one."
+    )
+    attention_after: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(days=3650))] = Field(
+        timedelta(hours=1), description="After how long a step that keeps failing needs attention."
+    )
+    auto_approve: dict[str, int] = Field(
+        {}, description='Totals that need no approval, in minor units: {"USD": 5000}.'
+    )
     psp_webhook_secret: SecretStr | None = Field(
         None, description="Shared with the provider; without it webhooks are not taken."
     )

@@ -77,6 +77,7 @@ def merge(order_id: UUID, durable: DurablePart, live: LivePart) -> OrderView | U
         tracking_number=speaker.tracking_number if speaker else None,
         waiting_for=waiting.waiting_for if waiting else None,
         until=waiting.until if waiting else None,
+        needs_attention=speaker.needs_attention if speaker else False,
         durable=_durable_order(*durable.row) if durable.row else None,
         live=_live_order(live.answer) if live.answer else None,
         missing=_missing(durable, live),

@@ -24,6 +24,7 @@ async def work() -> None:
                     activities.order_received,
                     activities.validate_order,
                     activities.record_transition,
+                    activities.address_judged,
                 ],
                 passed_through=["fuze_order.activities", "fuze_order.messages", "fuze_order.rules"],
             ),

@@ -12,6 +12,7 @@ from fuze_contracts.order import (
     OrderStatus,
     PaymentStatus,
 )
+from fuze_contracts.shipping import Address
 from fuze_order import rules
 from fuze_order.messages import Receipt, ReceiveOrder, Transition, ValidateOrder
 
@@ -85,6 +86,11 @@ class OrderActivities:
                 type=ORDER_REJECTED,
                 non_retryable=True,
             )
+
+    @activity.defn
+    async def address_judged(self, address: Address) -> bool:
+        """Say whether the address keeps the rules."""
+        return rules.is_valid(address)
 
     @activity.defn
     async def record_transition(self, transition: Transition) -> Transition:

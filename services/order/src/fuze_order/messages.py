@@ -51,9 +51,9 @@ class Transition(Message):
     """One event, and what the order's row is after it.
 
     `seq` counts an order's events 1, 2, 3, …; the workflow gives it, so that a retry writes
-    nothing twice. `reason` is why the order is where it is; of the fields after it, one that is
-    None leaves its column as it was. Text is stored without NUL, which PostgreSQL cannot hold: a
-    signal that carries one must not stop an order.
+    nothing twice. `needs_attention` holds until the next event. `reason` is why the order is where
+    it is; of the fields after it, one that is None leaves its column as it was. Text is stored
+    without NUL, which PostgreSQL cannot hold: a signal that carries one must not stop an order.
     """
 
     order_id: UUID
@@ -68,6 +68,7 @@ class Transition(Message):
     tracking_number: str | None = None
     payment_method: str | None = None
     payment_token: str | None = None
+    needs_attention: bool = False
     details: dict[str, JsonValue] = Field(default_factory=dict)
 
     @model_validator(mode="before")

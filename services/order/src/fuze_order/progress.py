@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import JsonValue
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from fuze_contracts.order import (
     ORDER_REJECTED,
@@ -17,12 +18,16 @@ from fuze_contracts.order import (
     OrderStatus,
     PaymentStatus,
     PlaceOrder,
+    RetryOrder,
+    StepInTrouble,
     WaitingFor,
 )
 from fuze_contracts.shipping import Address
 from fuze_order.activities import OrderActivities
+from fuze_order.asked import Asked
+from fuze_order.lifecycle import payment_after, status_after
 from fuze_order.messages import ReceiveOrder, Transition, ValidateOrder
-from fuze_runtime.steps import local_first, to_the_end
+from fuze_runtime.steps import is_out_of_patience, last_failure, local_first, to_the_end
 
 Result = TypeVar("Result")
 
@@ -48,6 +53,8 @@ class OrderProgress:
         self._waiting_for: WaitingFor | None = None
         self._until: datetime | None = None
         self._last_error: str | None = None
+        self.needs_attention = False
+        self.retry_asked: Asked[RetryOrder] | None = None
 
     async def receive(self) -> None:
         """Commit the order itself, as event 1."""
@@ -92,10 +99,8 @@ class OrderProgress:
     async def record(  # noqa: PLR0913 - one event has this many sides
         self,
         event: EventType,
-        status: OrderStatus,
-        payment_status: PaymentStatus,
         *,
-        actor: str,
+        actor: str = THE_ORDER_SERVICE,
         reason: str | None = None,
         address: Address | None = None,
         tracking_number: str | None = None,
@@ -108,6 +113,7 @@ class OrderProgress:
         Where an attempt that this workflow never heard of has committed another event under the
         same number, that is where the order is. Returns what was committed.
         """
+        status = status_after(event, self.status)
         committed = await self.finish(
             local_first(
                 OrderActivities.record_transition,
@@ -116,14 +122,15 @@ class OrderProgress:
                     seq=self._seq + 1,
                     type=event,
                     status=status,
-                    payment_status=payment_status,
+                    payment_status=payment_after(event, self.payment_status),
                     actor=actor,
                     occurred_at=workflow.now(),
-                    reason=reason,
+                    reason=reason or (self.reason if status is self.status else None),
                     address=address,
                     tracking_number=tracking_number,
                     payment_method=payment_method,
                     payment_token=payment_token,
+                    needs_attention=event is EventType.NEEDS_ATTENTION,
                     details=details or {},
                 ),
                 summary=event.replace("_", " "),
@@ -131,6 +138,7 @@ class OrderProgress:
             )
         )
         self._seq += 1
+        self.needs_attention = committed.needs_attention
         self._tracking_number = committed.tracking_number or self._tracking_number
         workflow.logger.info(
             committed.type,
@@ -139,14 +147,93 @@ class OrderProgress:
         self._enter(committed.status, committed.payment_status, reason=committed.reason)
         return committed
 
+    async def call_for_attention(self, trouble: StepInTrouble) -> None:
+        """Let an operator see that a step keeps failing; it is tried on all the same."""
+        workflow.metric_meter().create_counter(
+            "fuze_orders_needing_attention", "Steps that kept failing for too long"
+        ).add(1, {"step": trouble.step})
+        await self.record(
+            EventType.NEEDS_ATTENTION,
+            details={"step": trouble.step, "last_error": trouble.last_error},
+        )
+
+    async def is_valid(self, address: Address) -> bool:
+        """Judge an address by today's rules; the judgement stays when the rules change."""
+        return await self.finish(
+            local_first(OrderActivities.address_judged, address, summary="judge the address")
+        )
+
+    async def persist(
+        self,
+        step: Callable[[timedelta | None], Awaitable[Result]],
+        *,
+        name: str,
+        unless: Callable[[], object] = lambda: False,
+    ) -> Result | None:
+        """Carry out a step of another service for as long as it takes.
+
+        The step gets the patience after which it needs attention; from then on it gets None, which
+        is patience without end. One that fails for good waits for somebody's retry. Returns None
+        where it is interrupted by `unless`: then nobody waits for its outcome, which may be any.
+        """
+        patience: timedelta | None = self._order.attention_after
+        while True:
+            attempt = asyncio.ensure_future(step(patience))
+            await self.wait(lambda: attempt.done() or unless() or self.retry_asked)  # noqa: B023 - awaited at once
+            if not attempt.done():
+                attempt.cancel()
+                with suppress(ActivityError, asyncio.CancelledError):
+                    await attempt
+                if unless():
+                    return None
+                await self.retry()
+                patience = self._order.attention_after
+                continue
+            try:
+                return attempt.result()
+            except ActivityError as error:
+                await self.call_for_attention(
+                    StepInTrouble(step=name, last_error=last_failure(error))
+                )
+                if not is_out_of_patience(error):
+                    # It failed for good: only somebody who has mended the cause can go on.
+                    await self.wait(lambda: unless() or self.retry_asked)
+                    if unless():
+                        return None
+                    await self.retry()
+                patience = None
+
+    async def retry(self) -> None:
+        """Write who has the step tried again, and answer."""
+        if asked := self.retry_asked:
+            await self.record(EventType.STEP_RETRIED, actor=asked.request.actor)
+            asked.accept()
+            self.retry_asked = None
+
+    async def wait(self, condition: Callable[[], object]) -> None:
+        """Wait for something to happen, hearing of Temporal's cancellation meanwhile."""
+        while not condition():
+            try:
+                await workflow.wait_condition(lambda: bool(condition()))
+            except asyncio.CancelledError:
+                self._asked_to_cancel()
+
     async def finish(self, step: Awaitable[Result]) -> Result:
         """Wait for a step, and for all of it."""
         return await to_the_end(step, asked_to_cancel=self._asked_to_cancel)
 
     async def wait_until(
-        self, decided: Callable[[], object], whom: WaitingFor, deadline: datetime
+        self,
+        decided: Callable[[], object],
+        whom: WaitingFor,
+        deadline: datetime,
+        *,
+        wake_at: datetime | None = None,
     ) -> bool:
-        """Wait for someone to decide, or to cancel; False where nobody does in time."""
+        """Wait for someone to decide, or to cancel.
+
+        False where nobody does by `wake_at`, or by the deadline without one.
+        """
         what = whom.replace("_", " ")
         self.wait_for(
             whom, f"waiting for {what} until {deadline:%Y-%m-%d %H:%M} UTC", until=deadline
@@ -154,8 +241,8 @@ class OrderProgress:
         try:
             await workflow.wait_condition(
                 lambda: bool(decided()),
-                timeout=max(deadline - workflow.now(), timedelta(0)),
-                timeout_summary=f"{what} deadline",
+                timeout=max((wake_at or deadline) - workflow.now(), timedelta(0)),
+                timeout_summary=f"{what} {'reminder' if wake_at else 'deadline'}",
             )
         except TimeoutError:
             return False
@@ -187,6 +274,7 @@ class OrderProgress:
             last_error=self._last_error,
             reason=self.reason,
             tracking_number=self._tracking_number,
+            needs_attention=self.needs_attention,
         )
 
     def result(self) -> OrderResult:

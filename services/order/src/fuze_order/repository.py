@@ -91,7 +91,8 @@ class OrderRepository:
             .where(events.c.order_id == asked.order_id, events.c.seq == asked.seq)
         )
         row = (await connection.execute(query)).mappings().one()
-        return Transition.model_validate(dict(row))
+        attention = row["type"] == EventType.NEEDS_ATTENTION
+        return Transition.model_validate({**row, "needs_attention": attention})
 
     @staticmethod
     async def _insert_order(connection: AsyncConnection, command: ReceiveOrder) -> bool:
@@ -156,7 +157,10 @@ def _is_about_the_values(error: DBAPIError) -> bool:
 
 
 def _changed_columns(transition: Transition) -> dict[str, object]:
-    columns: dict[str, object] = {"reason": transition.reason}
+    columns: dict[str, object] = {
+        "reason": transition.reason,
+        "needs_attention": transition.needs_attention,
+    }
     if transition.address is not None:
         columns["address"] = transition.address.model_dump(mode="json")
     for name in ("tracking_number", "payment_method", "payment_token"):

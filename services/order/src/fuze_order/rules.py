@@ -35,6 +35,11 @@ def violations(order: PlaceOrder) -> tuple[Violation, ...]:
     return (*_of_the_address(order.address), *_of_the_lines(order), *_of_the_payment(order))
 
 
+def is_valid(address: Address) -> bool:
+    """Whether the address keeps the rules."""
+    return not _of_the_address(address)
+
+
 def with_valid_address(transition: Transition) -> Transition:
     """Return the transition, or the refusal of the address that it would bring in."""
     found = _of_the_address(transition.address) if transition.address else []

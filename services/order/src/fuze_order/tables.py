@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -52,6 +53,7 @@ orders = Table(
     Column("payment_token", Text, nullable=False),
     Column("address", JSONB, nullable=False),
     Column("tracking_number", Text),
+    Column("needs_attention", Boolean, nullable=False, server_default=text("false")),
     Column("last_seq", Integer, nullable=False),
     Column("approval_deadline", DateTime(timezone=True), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
@@ -67,6 +69,7 @@ orders = Table(
         name="shipped",
     ),
     Index(None, "status", "created_at"),
+    Index("orders_needs_attention_idx", "created_at", postgresql_where=text("needs_attention")),
 )
 
 order_lines = Table(

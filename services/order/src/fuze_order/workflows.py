@@ -1,170 +1,129 @@
 """An order's life, from top to bottom."""
 
 import asyncio
+from contextlib import suppress
 
 from temporalio import workflow
-from temporalio.exceptions import (
-    ApplicationError,
-)
+from temporalio.exceptions import ApplicationError
 
-from fuze_contracts import order as contract
-from fuze_contracts.order import (
-    Approval,
-    CancelOrder,
-    ChangePaymentMethod,
-    EventType,
-    LiveStatus,
-    OrderResult,
-    OrderStatus,
-    PaymentStatus,
-    PlaceOrder,
-    UpdateAddress,
-    WaitingFor,
-)
-from fuze_contracts.payment import (
-    Charged,
-    ChargePayment,
-    Declined,
-    default_payment_token,
-)
-from fuze_contracts.shipping import (
-    ParcelItem,
-    ShipOrder,
-    shipping_workflow_id,
-)
+from fuze_contracts import order, payment, shipping
+from fuze_contracts.order import EventType, OrderStatus, PlaceOrder, WaitingFor
 from fuze_order import calls
-from fuze_order.progress import THE_ORDER_SERVICE, OrderProgress
+from fuze_order.asked import Asked
+from fuze_order.inbox import OrderInbox
+from fuze_order.progress import THE_ORDER_SERVICE
+
+_TO_BE_SHIPPED = {OrderStatus.PAID, OrderStatus.AWAITING_ADDRESS}
 
 
 @workflow.defn
-class OrderWorkflow(contract.OrderWorkflow):
+class OrderWorkflow(OrderInbox):
     """One order: received, validated, approved, paid, shipped.
 
-    It ends elsewhere as rejected, expired, cancelled or payment_declined. Until it is approved it
-    can be cancelled, by signal or by Temporal's own cancellation; from then on it is seen through.
+    It ends elsewhere as rejected, expired, payment_declined or cancelled. Until its parcel is
+    handed to the carrier it can be cancelled, by update, by signal or by Temporal's own
+    cancellation: then whatever was taken is given back. What it is told is in `OrderInbox`.
     """
 
     @workflow.init
     def __init__(self, command: PlaceOrder) -> None:
+        super().__init__(command)
         self._order = command
         self._address = command.address
-        self._progress = OrderProgress(command, asked_to_cancel=self._cancel_from_temporal)
-        self._approval: Approval | None = None
-        self._cancellation: CancelOrder | None = None
-        self._cancelled_by_temporal = False
-        self._new_addresses: list[UpdateAddress] = []
-        self._payment_method = command.payment_method
+        self._pays_with = command.payment_method
         self._payment_token = command.payment_token
         self._charge_attempts = 1
-        self._new_payment_method: ChangePaymentMethod | None = None
+        self._shipment: asyncio.Future[shipping.ShippingOutcome] | None = None
 
     @workflow.run
-    async def run(self, command: PlaceOrder) -> OrderResult:
+    async def run(self, command: PlaceOrder) -> order.OrderResult:
         """Return when the order has ended; a rejected one fails here, its row says why."""
         del command  # held since __init__, where the handlers need it
-        await self._progress.receive()
-        await self._progress.validate()
+        try:
+            await self._progress.receive()
+            await self._progress.validate()
+        except ApplicationError:
+            await self._hang_up()
+            raise
         await self._wait_for_approval()
         while self._progress.status is OrderStatus.APPROVED:
             await self._charge()
             await self._wait_for_payment_method()
-        if self._progress.status is OrderStatus.PAID:
+        while self._progress.status in _TO_BE_SHIPPED:
             await self._ship()
+            await self._wait_for_address()
+        if self._progress.status is OrderStatus.CANCELLING:
+            await self._undo()
         return await self._end()
 
     async def _wait_for_approval(self) -> None:
         """Wait until someone decides, or nobody does in time. A cancellation beats an approval."""
+        limit = self._order.auto_approve_up_to
+        if limit is not None and self._order.total_minor <= limit:
+            self._approval = self._approval or Asked(order.Approval(actor="auto-approval"))
         deadline = self._progress.received_at + self._order.approval_timeout
+        remind_at = deadline - self._order.approval_reminder
+        wake_at = remind_at if remind_at > self._progress.received_at else None
         while self._progress.status is OrderStatus.AWAITING_APPROVAL:
             in_time = await self._progress.wait_until(
-                lambda: self._approval or self._cancellation or self._new_addresses,
+                lambda: self._approval or self._rejection or self._cancellation or self._addresses,
                 WaitingFor.APPROVAL,
                 deadline,
+                wake_at=wake_at,
             )
             if self._cancellation:
-                await self._cancel(self._cancellation)
-            elif self._new_addresses:
-                await self._change_address(self._new_addresses.pop(0))
+                await self._cancel()
+            elif self._rejection:
+                await self._reject(self._rejection)
+            elif self._addresses:
+                await self._change_address()
             elif self._approval:
                 await self._approve(self._approval)
+            elif not in_time and wake_at:
+                wake_at = None
+                await self._progress.record(EventType.APPROVAL_REMINDED)
             elif not in_time:
-                await self._expire()
+                await self._progress.record(
+                    EventType.ORDER_EXPIRED, reason="nobody approved the order in time"
+                )
 
-        # The cancellation may have come while the approval was being written: no money has moved.
-        if self._progress.status is OrderStatus.APPROVED and self._cancellation:
-            await self._cancel(self._cancellation)
+    async def _approve(self, asked: Asked[order.Approval]) -> None:
+        await self._progress.record(EventType.ORDER_APPROVED, actor=asked.request.actor)
+        if self._progress.status is OrderStatus.APPROVED:
+            asked.accept()
 
-    async def _approve(self, approval: Approval) -> None:
+    async def _reject(self, asked: Asked[order.RejectOrder]) -> None:
+        reason = asked.request.reason or "not approved"
         await self._progress.record(
-            EventType.ORDER_APPROVED,
-            OrderStatus.APPROVED,
-            PaymentStatus.PENDING,
-            actor=approval.actor,
+            EventType.ORDER_REJECTED, actor=asked.request.actor, reason=reason
         )
-
-    async def _change_address(self, request: UpdateAddress) -> None:
-        committed = await self._progress.record(
-            EventType.ADDRESS_UPDATED,
-            self._progress.status,
-            self._progress.payment_status,
-            actor=request.actor,
-            reason=self._progress.reason,
-            address=request.address,
-        )
-        if committed.type is EventType.ADDRESS_UPDATED and committed.address:
-            self._address = committed.address
-
-    async def _cancel(self, request: CancelOrder) -> None:
-        await self._progress.record(
-            EventType.ORDER_CANCELLED,
-            OrderStatus.CANCELLED,
-            PaymentStatus.DECLINED
-            if self._progress.payment_status is PaymentStatus.DECLINED
-            else PaymentStatus.NONE,
-            actor=request.actor,
-            reason=request.reason or "cancelled",
-        )
-
-    async def _expire(self) -> None:
-        await self._progress.record(
-            EventType.ORDER_EXPIRED,
-            OrderStatus.EXPIRED,
-            self._progress.payment_status,
-            actor=THE_ORDER_SERVICE,
-            reason="nobody approved the order in time",
-        )
+        if self._progress.status is OrderStatus.REJECTED:
+            asked.accept()
 
     async def _charge(self) -> None:
+        """Take the money, unless the order is cancelled before the outcome is known."""
+        if self._cancellation:
+            await self._cancel()
+            return
         self._progress.wait_for(WaitingFor.PAYMENT, f"charging {self._order.total}")
-        outcome = await self._progress.finish(
-            calls.ask_for_payment(
-                ChargePayment(
-                    order_id=self._order.order_id,
-                    payment_token=self._payment_token,
-                    amount=self._order.total,
-                    payment_method=self._payment_method,
-                )
-            )
+        outcome = await self._progress.persist(
+            lambda patience: calls.ask_for_payment(self._attempt(), patience),
+            name="charge",
+            unless=lambda: self._cancellation,
         )
         self._progress.go_on()
         match outcome:
-            case Charged():
+            case None:
+                await self._start_cancelling()
+            case payment.Charged():
                 await self._progress.record(
                     EventType.PAYMENT_CHARGED,
-                    OrderStatus.PAID,
-                    PaymentStatus.CHARGED,
                     actor="payment-service",
-                    details={
-                        "payment_id": str(outcome.payment_id),
-                        "provider_reference": outcome.provider_reference,
-                        "amount": str(self._order.total),
-                    },
+                    details=outcome.model_dump(mode="json") | {"amount": str(self._order.total)},
                 )
-            case Declined():
+            case payment.Declined():
                 await self._progress.record(
                     EventType.PAYMENT_DECLINED,
-                    OrderStatus.AWAITING_PAYMENT_METHOD,
-                    PaymentStatus.DECLINED,
                     actor="payment-service",
                     reason=f"the payment was declined: {outcome.code}",
                     details={"code": outcome.code, "payment_token": self._payment_token},
@@ -175,122 +134,194 @@ class OrderWorkflow(contract.OrderWorkflow):
         deadline = workflow.now() + self._order.payment_method_timeout
         while self._progress.status is OrderStatus.AWAITING_PAYMENT_METHOD:
             in_time = await self._progress.wait_until(
-                lambda: self._new_payment_method or self._cancellation or self._new_addresses,
+                lambda: self._payment_method or self._cancellation or self._addresses,
                 WaitingFor.PAYMENT_METHOD,
                 deadline,
             )
             if self._cancellation:
-                await self._cancel(self._cancellation)
-            elif self._new_addresses:
-                await self._change_address(self._new_addresses.pop(0))
-            elif self._new_payment_method:
-                await self._change_payment_method(self._new_payment_method)
+                await self._cancel()
+            elif self._addresses:
+                await self._change_address()
+            elif self._payment_method:
+                await self._change_payment_method(self._payment_method)
             elif not in_time:
-                await self._give_up()
+                await self._progress.record(
+                    EventType.PAYMENT_GIVEN_UP,
+                    reason="the payment was declined, and nobody offered another method in time",
+                )
 
-    async def _change_payment_method(self, request: ChangePaymentMethod) -> None:
+    async def _change_payment_method(self, asked: Asked[order.ChangePaymentMethod]) -> None:
         self._charge_attempts += 1
         committed = await self._progress.record(
             EventType.PAYMENT_METHOD_CHANGED,
-            OrderStatus.APPROVED,
-            PaymentStatus.PENDING,
-            actor=request.actor,
-            payment_method=request.payment_method,
-            payment_token=default_payment_token(self._order.order_id, self._charge_attempts),
+            actor=asked.request.actor,
+            payment_method=asked.request.payment_method,
+            payment_token=payment.default_payment_token(
+                self._order.order_id, self._charge_attempts
+            ),
         )
-        self._new_payment_method = None
-        self._payment_method = committed.payment_method
+        self._pays_with = committed.payment_method
         self._payment_token = committed.payment_token or self._payment_token
-
-    async def _give_up(self) -> None:
-        await self._progress.record(
-            EventType.PAYMENT_GIVEN_UP,
-            OrderStatus.PAYMENT_DECLINED,
-            PaymentStatus.DECLINED,
-            actor=THE_ORDER_SERVICE,
-            reason="the payment was declined, and nobody offered another method in time",
-        )
+        self._payment_method = None
+        asked.accept()
 
     async def _ship(self) -> None:
-        while self._new_addresses:
-            await self._change_address(self._new_addresses.pop(0))
+        """Have the parcel handed over; until then it can be sent elsewhere or be called off."""
+        while self._has_new_address():
+            await self._change_address()
+        if self._cancellation:
+            await self._start_cancelling()
+            return
         await self._progress.record(
             EventType.SHIPPING_STARTED,
-            OrderStatus.PREPARING,
-            self._progress.payment_status,
-            actor=THE_ORDER_SERVICE,
-            details={"workflow_id": shipping_workflow_id(self._order.order_id)},
+            details={"workflow_id": shipping.shipping_workflow_id(self._order.order_id)},
+        )
+        self._take_trouble()  # of an earlier shipment
+        shipment = self._shipment = asyncio.ensure_future(
+            calls.ask_for_shipping(self._order, self._address)
         )
         self._progress.wait_for(WaitingFor.SHIPPING, "the shipping service has the order")
-        shipped = await self._progress.finish(
-            calls.ask_for_shipping(
-                ShipOrder(
-                    order_id=self._order.order_id,
-                    address=self._address,
-                    items=tuple(
-                        ParcelItem(sku=line.sku, quantity=line.quantity)
-                        for line in self._order.lines
-                    ),
+        while not shipment.done():
+            await self._progress.wait(lambda: shipment.done() or self._is_disturbed())
+            if self._is_cancelled():
+                if await self._call_off():
+                    return
+            elif self._has_new_address():
+                await self._readdress()
+            elif trouble := self._take_trouble():
+                await self._progress.call_for_attention(trouble)
+            elif self._progress.retry_asked:
+                await self._progress.retry()
+                await calls.ask_to_retry_shipping(self._order.order_id)
+        self._progress.go_on()
+        await self._close_shipment(shipment.result())
+
+    async def _close_shipment(self, outcome: shipping.ShippingOutcome) -> None:
+        match outcome:
+            case shipping.Shipped():
+                self._is_handed_over = True
+                await self._progress.record(
+                    EventType.ORDER_SHIPPED,
+                    actor="shipping-service",
+                    tracking_number=outcome.tracking_number,
+                    details=outcome.model_dump(mode="json"),
                 )
+            case shipping.AddressRefused():
+                await self._progress.record(
+                    EventType.CARRIER_REFUSED_ADDRESS,
+                    actor="shipping-service",
+                    reason=f"the carrier refuses the address: {outcome.code}",
+                    details={"code": outcome.code},
+                )
+            case shipping.ShippingCalledOff():
+                self._cancel_ourselves("shipping-service", "the shipment was cancelled")
+                await self._start_cancelling()
+
+    async def _wait_for_address(self) -> None:
+        """After the carrier refused one, wait for another, or give up and give the money back."""
+        deadline = workflow.now() + self._order.address_timeout
+        corrected = False
+        while self._progress.status is OrderStatus.AWAITING_ADDRESS and not corrected:
+            in_time = await self._progress.wait_until(
+                lambda: self._addresses or self._cancellation, WaitingFor.ADDRESS, deadline
             )
+            if not in_time:
+                self._cancel_ourselves(
+                    THE_ORDER_SERVICE,
+                    "the carrier refuses the address, and nobody corrected it in time",
+                )
+            if self._cancellation:
+                await self._call_off()
+            else:
+                corrected = await self._change_address()
+
+    async def _change_address(self) -> bool:
+        """Take over the next new address, unless it breaks a rule; say whether it did not."""
+        asked = self._addresses.pop(0)
+        committed = await self._progress.record(
+            EventType.ADDRESS_UPDATED, actor=asked.request.actor, address=asked.request.address
+        )
+        if committed.type is not EventType.ADDRESS_UPDATED or committed.address is None:
+            asked.refuse(order.ADDRESS_INVALID, "the address breaks a rule; the event says which")
+            return False
+        self._address = committed.address
+        asked.accept()
+        return True
+
+    async def _readdress(self) -> None:
+        """Send a parcel that is being prepared elsewhere: the shipping service decides."""
+        asked = self._addresses[0]
+        address = asked.request.address
+        if await self._progress.is_valid(address):
+            answer = await self._progress.finish(
+                calls.ask_to_readdress(self._order.order_id, address)
+            )
+            if isinstance(answer, shipping.HandedOver):
+                self._addresses.remove(asked)
+                asked.refuse(order.TOO_LATE_TO_CHANGE_ADDRESS, "the parcel is handed over")
+                return
+        await self._change_address()
+
+    async def _cancel(self) -> None:
+        """End an order that no money was taken for."""
+        asked = self._cancellation or Asked(order.CancelOrder(actor=THE_ORDER_SERVICE))
+        await self._progress.record(
+            EventType.ORDER_CANCELLED,
+            actor=asked.request.actor,
+            reason=asked.request.reason or self._progress.reason or "cancelled",
+        )
+        if self._progress.status is OrderStatus.CANCELLED:
+            asked.accept()
+
+    async def _call_off(self) -> bool:
+        """Cancel while the parcel is being prepared: the shipping service decides."""
+        answer = await self._progress.finish(calls.ask_to_call_off(self._order.order_id))
+        if isinstance(answer, shipping.HandedOver) and self._cancellation:
+            self._cancellation.refuse(order.TOO_LATE_TO_CANCEL, "the parcel is handed over")
+            self._cancellation, self._is_handed_over = None, True
+            return False
+        await self._start_cancelling()
+        return True
+
+    async def _start_cancelling(self) -> None:
+        """Commit that the order is stopped; from here on it only remains to undo."""
+        if asked := self._cancellation:
+            await self._progress.record(
+                EventType.CANCELLATION_STARTED,
+                actor=asked.request.actor,
+                reason=asked.request.reason or "cancelled",
+            )
+            asked.accept()
+
+    async def _undo(self) -> None:
+        """Give back whatever was taken, see the shipment to its end, and only then be cancelled."""
+        if self._shipment:
+            self._shipment.cancel()
+        self._progress.wait_for(WaitingFor.REFUND, f"giving {self._order.total} back")
+        outcome = await self._progress.persist(
+            lambda patience: calls.ask_to_keep_nothing(self._attempt(), patience), name="refund"
         )
         self._progress.go_on()
-        await self._progress.record(
-            EventType.ORDER_SHIPPED,
-            OrderStatus.SHIPPED,
-            self._progress.payment_status,
-            actor="shipping-service",
-            tracking_number=shipped.tracking_number,
-            details={"carrier": shipped.carrier, "tracking_number": shipped.tracking_number},
-        )
+        match outcome:
+            case payment.Refunded():
+                await self._progress.record(
+                    EventType.PAYMENT_REFUNDED,
+                    actor="payment-service",
+                    details=outcome.model_dump(mode="json") | {"amount": str(outcome.amount)},
+                )
+            case _:
+                await self._progress.record(EventType.PAYMENT_VOIDED, actor="payment-service")
+        if shipment := self._shipment:
+            with suppress(asyncio.CancelledError):
+                await shipment
+        await self._cancel()
 
-    async def _end(self) -> OrderResult:
+    async def _end(self) -> order.OrderResult:
         workflow.set_current_details(f"ended: {self._progress.status}")
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._hang_up()
         if self._cancelled_by_temporal and self._progress.status is OrderStatus.CANCELLED:
             raise asyncio.CancelledError
         return self._progress.result()
 
-    @workflow.signal
-    async def approve(self, approval: Approval = Approval()) -> None:
-        """Let a waiting order proceed; without effect once it does, or has ended."""
-        self._approval = self._approval or approval
-
-    @workflow.signal
-    async def cancel(self, request: CancelOrder = CancelOrder()) -> None:
-        """Stop a waiting order; without effect once it is approved, or has ended."""
-        self._cancellation = self._cancellation or request
-
-    @workflow.signal
-    async def update_address(self, request: UpdateAddress) -> None:
-        """Send the parcel elsewhere; without effect once it is being prepared."""
-        self._new_addresses.append(request)
-
-    @workflow.update
-    async def change_payment_method(  # type: ignore[override] # the SDK types a handler by its class
-        self, request: ChangePaymentMethod
-    ) -> None:
-        """Try again with another payment method."""
-        self._new_payment_method = request
-
-    @change_payment_method.validator
-    def _may_change_payment_method(self, request: ChangePaymentMethod) -> None:
-        del request
-        awaited = self._progress.status is OrderStatus.AWAITING_PAYMENT_METHOD
-        if not awaited or self._new_payment_method:
-            raise ApplicationError(
-                "the order does not wait for a payment method",
-                type=contract.NOT_AWAITING_PAYMENT_METHOD,
-                non_retryable=True,
-            )
-
-    @workflow.query
-    def status(self) -> LiveStatus:
-        """Say where the order stands now."""
-        return self._progress.live_status()
-
-    def _cancel_from_temporal(self) -> None:
-        self._cancelled_by_temporal = True
-        self._cancellation = self._cancellation or CancelOrder(
-            actor="temporal", reason="cancelled through Temporal"
-        )
+    def _attempt(self) -> payment.ChargePayment:
+        return calls.charge_of(self._order, self._payment_token, self._pays_with)

@@ -1,6 +1,7 @@
 """The shipping service's process: the only place where its parts are wired."""
 
 import httpx
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_contracts.order import describe_workflow
 from fuze_contracts.shipping import SHIPPING_TASK_QUEUE
@@ -8,6 +9,7 @@ from fuze_runtime import process, worker
 from fuze_runtime.database import create_engine
 from fuze_shipping.activities import ShippingActivities
 from fuze_shipping.carrier.sandbox import SandboxCarrier
+from fuze_shipping.dispatching import Dispatching
 from fuze_shipping.repository import ShipmentRepository
 from fuze_shipping.settings import ShippingSettings
 from fuze_shipping.workflows import ShippingWorkflow
@@ -20,13 +22,18 @@ async def work() -> None:
     url = f"{str(settings.carrier_url).rstrip('/')}/"
     try:
         async with httpx.AsyncClient(base_url=url, timeout=settings.carrier_timeout) as client:
-            activities = ShippingActivities(ShipmentRepository(engine), SandboxCarrier(client))
+            activities = wire(settings, engine, client)
             await worker.run(
                 settings,
                 worker.Workload(
                     task_queue=SHIPPING_TASK_QUEUE,
                     workflows=[ShippingWorkflow],
-                    activities=[activities.package_prepared, activities.carrier_dispatched],
+                    activities=[
+                        activities.package_prepared,
+                        activities.carrier_dispatched,
+                        activities.carrier_cancelled,
+                        activities.shipment_readdressed,
+                    ],
                     passed_through=[
                         "fuze_shipping.activities",
                         "fuze_shipping.messages",
@@ -36,6 +43,15 @@ async def work() -> None:
             )
     finally:
         await engine.dispose()
+
+
+def wire(
+    settings: ShippingSettings, engine: AsyncEngine, client: httpx.AsyncClient
+) -> ShippingActivities:
+    """Put the activities together over a pool and a client."""
+    repository = ShipmentRepository(engine)
+    carrier = SandboxCarrier(client, settings.carrier_timeout)
+    return ShippingActivities(repository, Dispatching(repository, carrier))
 
 
 if __name__ == "__main__":

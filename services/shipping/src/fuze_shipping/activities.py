@@ -4,20 +4,36 @@ from typing import TYPE_CHECKING
 
 from temporalio import activity
 
-from fuze_contracts.shipping import Shipped
-from fuze_shipping.messages import DispatchPackage, PreparePackage
+from fuze_contracts.shipping import (
+    AddressRefused,
+    CallOffOutcome,
+    CallOffShipping,
+    HandedOver,
+    Readdressed,
+    ReaddressOutcome,
+    ReaddressShipment,
+    ShipmentActivities,
+    Shipped,
+    ShippingCalledOff,
+    ShippingOutcome,
+)
+from fuze_shipping.messages import DispatchPackage, PreparePackage, Shipment, ShipmentState
+from fuze_shipping.rules import shipment_id
 
 if TYPE_CHECKING:  # the workflow imports this module, and must not reach HTTP or a database driver
-    from fuze_shipping.carrier import Carrier
+    from fuze_shipping.dispatching import Dispatching
     from fuze_shipping.repository import ShipmentRepository
 
 
-class ShippingActivities:
-    """What ShippingWorkflow has done; each may be called again with the same argument."""
+class ShippingActivities(ShipmentActivities):
+    """What ShippingWorkflow has done, and what others may ask of a shipment.
 
-    def __init__(self, repository: "ShipmentRepository", carrier: "Carrier") -> None:
+    Each may be called again with the same argument.
+    """
+
+    def __init__(self, repository: "ShipmentRepository", dispatching: "Dispatching") -> None:
         self._repository = repository
-        self._carrier = carrier
+        self._dispatching = dispatching
 
     @activity.defn
     async def package_prepared(self, command: PreparePackage) -> None:
@@ -25,13 +41,40 @@ class ShippingActivities:
         await self._repository.prepare(command)
 
     @activity.defn
-    async def carrier_dispatched(self, command: DispatchPackage) -> Shipped:
-        """Hand the parcel to the carrier, and write that it has it."""
-        acceptance = await self._carrier.accept(command)
-        await self._repository.dispatched(command.shipment_id, acceptance)
-        activity.logger.info("parcel handed over", extra={"outcome": acceptance.carrier})
-        return Shipped(
-            shipment_id=command.shipment_id,
-            carrier=acceptance.carrier,
-            tracking_number=acceptance.tracking_number,
-        )
+    async def carrier_dispatched(self, command: DispatchPackage) -> ShippingOutcome:
+        """Hand the parcel to the carrier, and write what it answers.
+
+        Raises:
+            ApplicationError: to be retried; the carrier is away, or did not say.
+
+        """
+        shipment = await self._dispatching.hand_over(command.shipment_id)
+        activity.logger.info("shipment settled", extra={"outcome": shipment.state})
+        return _outcome(shipment)
+
+    @activity.defn
+    async def carrier_cancelled(self, command: CallOffShipping) -> CallOffOutcome:
+        """Release the package, unless it is being handed to the carrier."""
+        state = await self._repository.call_off(shipment_id(command.order_id), command.order_id)
+        activity.logger.info("asked to call the shipment off", extra={"outcome": state})
+        return ShippingCalledOff() if state is ShipmentState.CALLED_OFF else HandedOver()
+
+    @activity.defn
+    async def shipment_readdressed(self, command: ReaddressShipment) -> ReaddressOutcome:
+        """Change where the parcel goes, unless it is being handed to the carrier."""
+        changed = await self._repository.readdress(shipment_id(command.order_id), command.address)
+        return Readdressed() if changed else HandedOver()
+
+
+def _outcome(shipment: Shipment) -> ShippingOutcome:
+    match shipment.state:
+        case ShipmentState.CALLED_OFF:
+            return ShippingCalledOff()
+        case ShipmentState.REFUSED:
+            return AddressRefused(code=shipment.refusal_code or "refused")
+        case _:
+            return Shipped(
+                shipment_id=shipment.id,
+                carrier=shipment.carrier or "",
+                tracking_number=shipment.tracking_number or "",
+            )

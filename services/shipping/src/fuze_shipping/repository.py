@@ -4,11 +4,15 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fuze_shipping.carrier import Acceptance
-from fuze_shipping.messages import PreparePackage
+from fuze_contracts.shipping import Address
+from fuze_shipping.carrier import Accepted, Refused
+from fuze_shipping.messages import PreparePackage, Shipment, ShipmentState
 from fuze_shipping.tables import shipments
+
+_CHANGEABLE = [ShipmentState.PREPARED, ShipmentState.REFUSED]
+_OPEN = [ShipmentState.PREPARED, ShipmentState.HANDING_OVER]
 
 
 class ShipmentRepository:
@@ -18,31 +22,130 @@ class ShipmentRepository:
         self._engine = engine
 
     async def prepare(self, command: PreparePackage) -> None:
-        """Insert the shipment, unless it is there already."""
+        """Insert the shipment; one whose address was refused gets the new address.
+
+        One that is being handed over, or was called off, stays as it is.
+        """
+        order = command.order
+        address = order.address.model_dump(mode="json")
         async with self._engine.begin() as connection:
             await connection.execute(
                 insert(shipments)
                 .values(
                     id=command.shipment_id,
-                    order_id=command.order.order_id,
-                    state="prepared",
-                    address=command.order.address.model_dump(mode="json"),
-                    items=[item.model_dump(mode="json") for item in command.order.items],
+                    order_id=order.order_id,
+                    state=ShipmentState.PREPARED,
+                    address=address,
+                    items=[item.model_dump(mode="json") for item in order.items],
                     prepared_at=command.occurred_at,
                 )
-                .on_conflict_do_nothing()
-            )
-
-    async def dispatched(self, shipment_id: UUID, acceptance: Acceptance) -> None:
-        """Write that the carrier has the parcel, once; it gives a repeat the same answer."""
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                sa.update(shipments)
-                .where(shipments.c.id == shipment_id, shipments.c.state == "prepared")
-                .values(
-                    state="dispatched",
-                    carrier=acceptance.carrier,
-                    tracking_number=acceptance.tracking_number,
-                    dispatched_at=sa.func.now(),
+                .on_conflict_do_update(
+                    constraint="shipments_pkey",
+                    set_={
+                        "state": ShipmentState.PREPARED,
+                        "address": address,
+                        "refusal_code": None,
+                    },
+                    where=shipments.c.state == ShipmentState.REFUSED,
                 )
             )
+
+    async def begin_hand_over(self, shipment_id: UUID) -> Shipment:
+        """Write that the carrier is about to be asked: from here on nothing can be changed.
+
+        Returns the shipment as it is then; one that has its outcome already is left alone.
+        """
+        async with self._engine.begin() as connection:
+            before = await self._locked(connection, shipment_id)
+            if before.state not in _OPEN:
+                return before
+            await connection.execute(
+                sa.update(shipments)
+                .where(shipments.c.id == shipment_id)
+                .values(state=ShipmentState.HANDING_OVER, attempt=shipments.c.attempt + 1)
+            )
+        return before.model_copy(
+            update={
+                "state": ShipmentState.HANDING_OVER,
+                "attempt": before.attempt + 1,
+                "may_be_there": before.state is ShipmentState.HANDING_OVER,
+            }
+        )
+
+    async def end_hand_over(self, shipment: Shipment, answer: Accepted | Refused | None) -> None:
+        """Write the carrier's answer; None where it surely never got the parcel.
+
+        The truth is taken from whoever brings it. That nothing happened is only true of the latest
+        attempt, and only where no earlier one may have reached the carrier.
+        """
+        row = shipments.c.id == shipment.id
+        being_handed_over = shipments.c.state == ShipmentState.HANDING_OVER
+        latest = shipments.c.attempt == shipment.attempt
+        match answer:
+            case Accepted():
+                where = row & shipments.c.state.in_(_OPEN)
+                values = {
+                    "state": ShipmentState.DISPATCHED,
+                    "carrier": answer.carrier,
+                    "tracking_number": answer.tracking_number,
+                    "dispatched_at": sa.func.now(),
+                }
+            case Refused():
+                where = row & being_handed_over & latest
+                values = {"state": ShipmentState.REFUSED, "refusal_code": answer.code}
+            case _ if shipment.may_be_there:
+                return
+            case _:
+                where = row & being_handed_over & latest
+                values = {"state": ShipmentState.PREPARED}
+        async with self._engine.begin() as connection:
+            await connection.execute(sa.update(shipments).where(where).values(**values))
+
+    async def call_off(self, shipment_id: UUID, order_id: UUID) -> ShipmentState:
+        """Release the package, unless it is being handed over; return the state it is in then.
+
+        A shipment that nobody has prepared gets its row here, so that nobody hands it over.
+        """
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                insert(shipments)
+                .values(
+                    id=shipment_id,
+                    order_id=order_id,
+                    state=ShipmentState.CALLED_OFF,
+                    prepared_at=sa.func.now(),
+                )
+                .on_conflict_do_update(
+                    constraint="shipments_pkey",
+                    set_={"state": ShipmentState.CALLED_OFF, "refusal_code": None},
+                    where=shipments.c.state.in_(_CHANGEABLE),
+                )
+            )
+            query = sa.select(shipments.c.state).where(shipments.c.id == shipment_id)
+            return ShipmentState((await connection.execute(query)).scalar_one())
+
+    async def readdress(self, shipment_id: UUID, address: Address) -> bool:
+        """Change where it goes, unless it is being handed over; say whether it was not.
+
+        Raises:
+            LookupError: it is not prepared yet; ask again.
+
+        """
+        async with self._engine.begin() as connection:
+            before = await self._locked(connection, shipment_id)
+            if before.state not in _CHANGEABLE:
+                return False
+            await connection.execute(
+                sa.update(shipments)
+                .where(shipments.c.id == shipment_id)
+                .values(address=address.model_dump(mode="json"))
+            )
+        return True
+
+    @staticmethod
+    async def _locked(connection: AsyncConnection, shipment_id: UUID) -> Shipment:
+        query = sa.select(shipments).where(shipments.c.id == shipment_id).with_for_update()
+        row = (await connection.execute(query)).mappings().one_or_none()
+        if row is None:
+            raise LookupError(f"there is no shipment {shipment_id}")
+        return Shipment.model_validate(dict(row))

@@ -4,12 +4,18 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Integer,
     MetaData,
     Table,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+
+from fuze_shipping.messages import ShipmentState
+
+_STATES = ", ".join(f"'{state}'" for state in ShipmentState)
 
 metadata = MetaData(
     schema="shipping",
@@ -26,13 +32,19 @@ shipments = Table(
     Column("id", Uuid, primary_key=True),
     Column("order_id", Uuid, nullable=False, unique=True),
     Column("state", Text, nullable=False),
-    Column("address", JSONB, nullable=False),
-    Column("items", JSONB, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("address", JSONB),
+    Column("items", JSONB),
     Column("carrier", Text),
     Column("tracking_number", Text, unique=True),
     Column("prepared_at", DateTime(timezone=True), nullable=False),
     Column("dispatched_at", DateTime(timezone=True)),
-    CheckConstraint("state IN ('prepared', 'dispatched')", name="state"),
+    Column("refusal_code", Text),
+    CheckConstraint(f"state IN ({_STATES})", name="state"),
+    CheckConstraint("(state = 'refused') = (refusal_code IS NOT NULL)", name="refused"),
+    CheckConstraint(
+        "state = 'called_off' OR (address IS NOT NULL AND items IS NOT NULL)", name="prepared"
+    ),
     CheckConstraint("jsonb_typeof(address -> 'zip_code') = 'string'", name="address"),
     CheckConstraint("jsonb_typeof(items) = 'array'", name="items"),
     CheckConstraint(
@@ -42,4 +54,7 @@ shipments = Table(
         name="dispatched",
     ),
 )
-"""One row an order. `id` is the idempotency key that the carrier gets."""
+"""One row an order. `id` is the idempotency key that the carrier gets.
+
+One that was called off before anyone prepared it has no address and no items.
+"""

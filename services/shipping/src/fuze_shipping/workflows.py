@@ -1,20 +1,34 @@
 """A shipment's life, from top to bottom."""
 
+import asyncio
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from fuze_contracts import shipping as contract
-from fuze_contracts.shipping import ShipOrder, Shipped, ShippingStatus, ShippingStep
-from fuze_runtime.steps import local_first, to_the_end
+from fuze_contracts.order import OrderWorkflow, StepInTrouble, order_workflow_id
+from fuze_contracts.shipping import (
+    AddressRefused,
+    CallOffShipping,
+    HandedOver,
+    ShipOrder,
+    Shipped,
+    ShippingCalledOff,
+    ShippingOutcome,
+    ShippingStatus,
+    ShippingStep,
+)
+from fuze_runtime.steps import is_out_of_patience, last_failure, local_first, to_the_end
 from fuze_shipping.activities import ShippingActivities
 from fuze_shipping.messages import DispatchPackage, PreparePackage
 from fuze_shipping.rules import shipment_id
 
-_DISPATCH_ATTEMPT_TIMEOUT = timedelta(seconds=30)
+_ATTEMPT_TIMEOUT = timedelta(seconds=30)
 # Without a limit: a carrier that is down for a day delays the parcel by a day, no more.
-_DISPATCH_RETRIES = RetryPolicy(
+_RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
 )
 
@@ -23,7 +37,8 @@ _DISPATCH_RETRIES = RetryPolicy(
 class ShippingWorkflow(contract.ShippingWorkflow):
     """Prepare an order's package and hand it to the carrier, however long the carrier is away.
 
-    The order is paid when this starts, so it is finished even when asked to cancel.
+    Cancelling it calls the shipment off, unless the parcel is being handed over: the shipment's
+    row decides.
     """
 
     @workflow.init
@@ -32,19 +47,24 @@ class ShippingWorkflow(contract.ShippingWorkflow):
         self._shipment_id = shipment_id(command.order_id)
         self._step = ShippingStep.PREPARING
         self._since = workflow.now()
+        self._asked_to_cancel = False
+        self._asked_to_retry = False
 
     @workflow.run
-    async def run(self, command: ShipOrder) -> Shipped:
-        """Return once the carrier has accepted the parcel."""
-        del command  # held since __init__, where the query needs it
-        return await to_the_end(self._ship(), asked_to_cancel=self._refuse_to_cancel)
-
-    async def _ship(self) -> Shipped:
-        await self._prepare()
-        shipped = await self._dispatch()
-        self._enter(ShippingStep.SHIPPED)
-        workflow.logger.info("shipped", extra={"step": self._step})
-        return shipped
+    async def run(self, command: ShipOrder) -> ShippingOutcome:
+        """Return once the carrier has the parcel or refuses it, or the shipment is called off."""
+        del command  # held since __init__, where the handlers need it
+        await to_the_end(self._prepare(), asked_to_cancel=self._cancel)
+        outcome = await self._dispatch()
+        match outcome:
+            case Shipped():
+                self._enter(ShippingStep.SHIPPED)
+            case AddressRefused():
+                self._enter(ShippingStep.ADDRESS_REFUSED)
+            case ShippingCalledOff():
+                self._enter(ShippingStep.CALLED_OFF)
+        workflow.logger.info(outcome.outcome, extra={"step": self._step})
+        return outcome
 
     async def _prepare(self) -> None:
         await local_first(
@@ -55,15 +75,74 @@ class ShippingWorkflow(contract.ShippingWorkflow):
             summary="package prepared",
         )
 
-    async def _dispatch(self) -> Shipped:
+    async def _dispatch(self) -> ShippingOutcome:
+        """Hand over, for as long as it takes; the order hears of it when it takes too long."""
         self._enter(ShippingStep.DISPATCHING)
-        return await workflow.execute_activity_method(
-            ShippingActivities.carrier_dispatched,
-            DispatchPackage(shipment_id=self._shipment_id, order=self._order),
-            start_to_close_timeout=_DISPATCH_ATTEMPT_TIMEOUT,
-            retry_policy=_DISPATCH_RETRIES,
-            summary="hand the parcel to the carrier",
+        attempt = self._hand_over(self._order.attention_after)
+        while True:
+            await self._wait(attempt)
+            if attempt.done():
+                try:
+                    return attempt.result()
+                except ActivityError as error:
+                    if not is_out_of_patience(error):
+                        raise
+                    await self._report_trouble(last_failure(error))
+                    attempt = self._hand_over(None)
+            elif self._asked_to_cancel:
+                self._asked_to_cancel = False
+                if await to_the_end(self._call_off(), asked_to_cancel=self._cancel):
+                    await _drop(attempt)
+                    return ShippingCalledOff()
+            else:
+                self._asked_to_retry = False
+                await _drop(attempt)
+                attempt = self._hand_over(self._order.attention_after)
+
+    def _hand_over(self, patience: timedelta | None) -> asyncio.Task[ShippingOutcome]:
+        return asyncio.ensure_future(
+            workflow.execute_activity_method(
+                ShippingActivities.carrier_dispatched,
+                DispatchPackage(shipment_id=self._shipment_id, order=self._order),
+                start_to_close_timeout=_ATTEMPT_TIMEOUT,
+                schedule_to_close_timeout=patience,
+                retry_policy=_RETRIES,
+                summary="hand the parcel to the carrier",
+            )
         )
+
+    async def _call_off(self) -> bool:
+        answer = await local_first(
+            ShippingActivities.carrier_cancelled,
+            CallOffShipping(order_id=self._order.order_id),
+            summary="call the shipment off",
+        )
+        return not isinstance(answer, HandedOver)
+
+    async def _report_trouble(self, last_error: str | None) -> None:
+        order = workflow.get_external_workflow_handle_for(
+            OrderWorkflow.run, order_workflow_id(self._order.order_id)
+        )
+        trouble = StepInTrouble(step="hand-over", last_error=last_error)
+        workflow.logger.warning("the hand-over keeps failing", extra={"error": last_error})
+        try:
+            await order.signal(OrderWorkflow.report_trouble, trouble)
+        except ApplicationError as unheard:
+            workflow.logger.warning("no order hears of it", exc_info=unheard)
+
+    async def _wait(self, attempt: asyncio.Task[ShippingOutcome]) -> None:
+        """Wait for the attempt, or for someone to disturb it."""
+        try:
+            await workflow.wait_condition(
+                lambda: attempt.done() or self._asked_to_cancel or self._asked_to_retry
+            )
+        except asyncio.CancelledError:
+            self._cancel()
+
+    @workflow.signal
+    async def retry(self) -> None:
+        """Try the hand-over now, without waiting for its next attempt."""
+        self._asked_to_retry = True
 
     @workflow.query
     def status(self) -> ShippingStatus:
@@ -74,5 +153,11 @@ class ShippingWorkflow(contract.ShippingWorkflow):
         self._step, self._since = step, workflow.now()
         workflow.set_current_details(str(step))
 
-    def _refuse_to_cancel(self) -> None:
-        workflow.logger.warning("a paid order is shipped; the cancellation is refused")
+    def _cancel(self) -> None:
+        self._asked_to_cancel = True
+
+
+async def _drop(attempt: asyncio.Task[ShippingOutcome]) -> None:
+    attempt.cancel()
+    with suppress(ActivityError, asyncio.CancelledError):
+        await attempt

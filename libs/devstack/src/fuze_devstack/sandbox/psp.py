@@ -8,18 +8,16 @@ first), `slow`. Any other is charged.
 
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Depends, HTTPException, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from fuze_devstack.sandbox.answers import IdempotencyKey, no_answer
 from fuze_devstack.sandbox.books import Books, Entry, KeyReusedError
 from fuze_devstack.sandbox.conditions import Fault, Weather
 from fuze_devstack.sandbox.webhooks import WebhookTarget
-
-IdempotencyKey = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
 
 _DECLINES = {
     "declined": "card_declined",
@@ -65,6 +63,17 @@ class Decision(BaseModel):
     status: str = Field(pattern="^(charged|declined)$")
 
 
+@dataclass(frozen=True)
+class _Errand:
+    """What is asked, what is promised for it, and where that is written."""
+
+    book: str
+    prefix: str
+    key: str
+    asked: Entry
+    promise: Entry
+
+
 class Psp:
     """The provider over its books."""
 
@@ -82,9 +91,12 @@ class Psp:
         code = _DECLINES.get(method)
         status = "declined" if code else "held" if method == "held" else "charged"
         asked = request.model_dump()
-        promise = {"status": status, "decline_code": code, "refunded_minor": 0, **asked}
+        promise = {"status": status, "decline_code": code, **asked}
         fault = _MAGIC_FAULTS.get(method) or self._weather.fault()
-        return self._carry_out("charges", "ch", key, asked, promise, fault, response)
+        self._weather.pass_gate("before_write")
+        answer = self._carry_out(_Errand("charges", "ch", key, asked, promise), fault, response)
+        self._weather.pass_gate("after_write")
+        return answer
 
     def refund(self, request: RefundRequest, key: str, response: Response) -> Response | Entry:
         """Give money back once for `key`."""
@@ -102,9 +114,8 @@ class Psp:
                 raise HTTPException(422, "more than was taken")
             promise = {"status": "refunded", "order_id": charge["order_id"], **asked}
             fault = self._weather.fault()
-            return self._carry_out(
-                "refunds", "re", key, asked, promise, fault, response, late=False
-            )
+            errand = _Errand("refunds", "re", key, asked, promise)
+            return self._carry_out(errand, fault, response, late=False)
 
     def void(self, charge_id: str) -> Entry:
         """Let go of a held charge."""
@@ -136,19 +147,11 @@ class Psp:
         except KeyReusedError:
             raise HTTPException(409, "the key came before with another request") from None
 
-    def _carry_out(  # noqa: PLR0913, PLR0917 - a promise, where it goes, and what goes wrong
-        self,
-        book: str,
-        prefix: str,
-        key: str,
-        asked: Entry,
-        promise: Entry,
-        fault: Fault | None,
-        response: Response,
-        *,
-        late: bool = True,
+    def _carry_out(
+        self, errand: _Errand, fault: Fault | None, response: Response, *, late: bool = True
     ) -> Response | Entry:
-        if known := self._remembered(book, key, asked):
+        key = errand.key
+        if known := self._remembered(errand.book, key, errand.asked):
             response.headers["Idempotent-Replayed"] = "true"
             return known
         first_time = key not in self._seen
@@ -157,7 +160,9 @@ class Psp:
         written_under = key if honoured else f"{key}/{time.time_ns()}"
 
         def write() -> Entry:
-            return self._books.write(book, prefix, written_under, asked, promise).entry
+            return self._books.write(
+                errand.book, errand.prefix, written_under, errand.asked, errand.promise
+            ).entry
 
         match fault:
             case "error":
@@ -168,10 +173,10 @@ class Psp:
                 raise HTTPException(429, "too many requests", headers={"Retry-After": "1"})
             case "lands_late" if late and (first_time or not honoured):
                 self._write_late(key, write, honoured=honoured)
-                return _no_answer()
+                return no_answer()
             case "reply_lost" if first_time or not honoured:
                 write()
-                return _no_answer()
+                return no_answer()
             case "slow":
                 time.sleep(_SLOW_SECONDS)
             case _:
@@ -242,13 +247,3 @@ def routes(books: Books, weather: Weather, target: WebhookTarget | None) -> APIR
         return {"refunds": [one for one in found if one["created_at"] > created_after]}
 
     return router
-
-
-def _no_answer() -> Response:
-    """Promise a body and cut the connection: what a caller sees when the reply is lost."""
-
-    async def nothing() -> AsyncIterator[bytes]:
-        yield b""
-        raise ConnectionAbortedError("the reply is lost, as was asked for")
-
-    return StreamingResponse(nothing(), headers={"Content-Length": "1000"})

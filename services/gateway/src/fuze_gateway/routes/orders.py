@@ -6,7 +6,6 @@ from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
-from temporalio.client import WorkflowUpdateFailedError
 
 from fuze_contracts.order import PlaceOrder, order_workflow_id
 from fuze_gateway import problems
@@ -15,12 +14,12 @@ from fuze_gateway.commands import names_another_order, place_order
 from fuze_gateway.dependencies import Sources, SourcesDependency, require_json
 from fuze_gateway.documented import OF_A_BODY, problem_responses
 from fuze_gateway.fields import OrderId
+from fuze_gateway.routes.unheard import refuse_unheard
 from fuze_gateway.schemas import (
     ApproveOrder,
     CancelOrderIn,
     OrderAccepted,
     OrderView,
-    PaymentMethodIn,
     SignalAccepted,
     StartOrder,
     Timeline,
@@ -63,7 +62,7 @@ async def start(
 
 @router.post(
     "/signals/approve",
-    operation_id="approveOrder",
+    operation_id="signalApproval",
     status_code=HTTPStatus.ACCEPTED,
     dependencies=[Depends(require_json)],
     responses=problem_responses(*OF_A_BODY, 404, 409, 503),
@@ -78,7 +77,7 @@ async def approve(
 
 @router.post(
     "/signals/cancel",
-    operation_id="cancelOrder",
+    operation_id="signalCancellation",
     status_code=HTTPStatus.ACCEPTED,
     dependencies=[Depends(require_json)],
     responses=problem_responses(*OF_A_BODY, 404, 409, 503),
@@ -86,14 +85,14 @@ async def approve(
 async def cancel(
     order_id: OrderId, sources: SourcesDependency, request: CancelOrderIn | None = None
 ) -> SignalAccepted:
-    """Stop the order while it waits for approval; without effect once it is approved."""
+    """Stop the order and give its money back; without effect once its parcel is handed over."""
     heard = await sources.commands.cancel(order_id, request or CancelOrderIn())
     return await _signalled(order_id, "cancel", sources, heard=heard)
 
 
 @router.post(
     "/signals/update-address",
-    operation_id="updateAddress",
+    operation_id="signalAddress",
     status_code=HTTPStatus.ACCEPTED,
     dependencies=[Depends(require_json)],
     responses=problem_responses(*OF_A_BODY, 404, 409, 503),
@@ -101,28 +100,9 @@ async def cancel(
 async def update_address(
     order_id: OrderId, request: UpdateAddressIn, sources: SourcesDependency
 ) -> SignalAccepted:
-    """Send the parcel elsewhere; without effect once it is being prepared."""
+    """Send the parcel elsewhere; without effect once it is being handed to the carrier."""
     heard = await sources.commands.update_address(order_id, request)
     return await _signalled(order_id, "update-address", sources, heard=heard)
-
-
-@router.put(
-    "/payment-method",
-    operation_id="changePaymentMethod",
-    status_code=HTTPStatus.NO_CONTENT,
-    dependencies=[Depends(require_json)],
-    responses=problem_responses(*OF_A_BODY, 404, 409, 503),
-)
-async def change_payment_method(
-    order_id: OrderId, request: PaymentMethodIn, sources: SourcesDependency
-) -> None:
-    """Offer another way to pay after one was declined; the order is charged again at once."""
-    try:
-        heard = await sources.commands.change_payment_method(order_id, request)
-    except WorkflowUpdateFailedError:
-        raise problems.not_awaiting_payment_method(order_id) from None
-    if not heard:
-        await _refuse_unheard(order_id, sources)
 
 
 @router.get("/status", operation_id="getOrderStatus", responses=problem_responses(404, 422, 503))
@@ -174,19 +154,6 @@ async def _start_or_recognise(order: PlaceOrder, sources: Sources) -> bool:
     return False
 
 
-async def _refuse_unheard(order_id: UUID, sources: Sources) -> None:
-    """Say why no workflow was there to hear.
-
-    Raises:
-        Problem: the order has ended, or was never placed.
-        SourceUnavailableError: it cannot be said which.
-
-    """
-    if await sources.live.exists(order_id) or await sources.reads.fingerprint(order_id):
-        raise problems.order_already_ended(order_id)
-    raise problems.order_not_found(order_id)
-
-
 async def _signalled(
     order_id: UUID,
     signal: Literal["approve", "cancel", "update-address"],
@@ -202,7 +169,7 @@ async def _signalled(
 
     """
     if not heard:
-        await _refuse_unheard(order_id, sources)
+        await refuse_unheard(order_id, sources)
     return SignalAccepted(order_id=order_id, signal=signal, status_url=_status_url(order_id))
 
 

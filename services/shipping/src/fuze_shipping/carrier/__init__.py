@@ -1,24 +1,53 @@
-"""Carriers: what we ask of one, and the ones we can ask."""
+"""Carriers: what we ask of one, and what it may answer."""
 
 from typing import Protocol
 
 from fuze_contracts.wire import Message
-from fuze_shipping.messages import DispatchPackage
+from fuze_shipping.messages import Shipment
 
 
-class Acceptance(Message):
+class Accepted(Message):
     """The carrier has the parcel."""
 
     carrier: str
     tracking_number: str
 
 
+class Refused(Message):
+    """The carrier does not deliver there; `code` is its reason."""
+
+    code: str
+
+
+class NotTaken(Message):
+    """The carrier surely does not have it from this request: it is away, or turned us down."""
+
+    why: str
+
+
+class NotFound(Message):
+    """The carrier knows nothing of the shipment, now."""
+
+
+class Unclear(Message):
+    """Nobody can say whether the carrier has it."""
+
+    why: str
+
+
+HandOverAnswer = Accepted | Refused | NotTaken | Unclear
+
+
 class Carrier(Protocol):
-    """Someone who takes parcels, each once."""
+    """Someone who takes parcels, each once for its shipment's id.
 
-    async def accept(self, command: DispatchPackage) -> Acceptance:
-        """Hand over, with the shipment's id as the idempotency key.
+    No method raises for what a carrier or a network does: its answer says it.
+    """
 
-        Raises anything when the outcome is not known; the same call is then safe to repeat.
-        """
+    async def accept(self, shipment: Shipment) -> HandOverAnswer:
+        """Hand over, with the shipment's id as the idempotency key."""
+        ...
+
+    async def find(self, shipment: Shipment) -> Accepted | NotFound | NotTaken | Unclear:
+        """Look the shipment up by its id."""
         ...

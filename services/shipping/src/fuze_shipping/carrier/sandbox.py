@@ -1,37 +1,94 @@
 """The sandbox carrier, over HTTP."""
 
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
 import httpx
-from pydantic import TypeAdapter
+from pydantic import ValidationError
 
-from fuze_shipping.carrier import Acceptance, Carrier
-from fuze_shipping.messages import DispatchPackage
+from fuze_contracts.wire import Message
+from fuze_shipping.carrier import (
+    Accepted,
+    Carrier,
+    HandOverAnswer,
+    NotFound,
+    NotTaken,
+    Refused,
+    Unclear,
+)
+from fuze_shipping.messages import Shipment
 
-_ACCEPTANCE = TypeAdapter(Acceptance)
+_TURNED_AWAY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+"""Statuses with which nothing was done."""
+
+
+class _Refusal(Message):
+    code: str
+
+
+class _Parcels(Message):
+    parcels: tuple[Accepted, ...]
 
 
 class SandboxCarrier(Carrier):
-    """Speaks to the sandbox carrier through `client`, whose base URL ends in `/carrier/`."""
+    """Speaks to the sandbox carrier through `client`, whose base URL ends in `/carrier/`.
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    `timeout` is for a whole request, in seconds.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, timeout: float) -> None:
         self._client = client
+        self._timeout = timeout
 
-    async def accept(self, command: DispatchPackage) -> Acceptance:
-        """Hand over, with the shipment's id as the idempotency key.
-
-        Raises:
-            httpx.HTTPError: no definite answer (no connection, a time-out, an error status).
-
-        """
-        order = command.order
-        response = await self._client.post(
+    async def accept(self, shipment: Shipment) -> HandOverAnswer:
+        """Hand over, with the shipment's id as the idempotency key."""
+        response = await self._ask(
+            "POST",
             "parcels",
-            headers={"Idempotency-Key": str(command.shipment_id)},
+            headers={"Idempotency-Key": str(shipment.id)},
             json={
-                "shipment_id": str(command.shipment_id),
-                "order_id": str(order.order_id),
-                "address": order.address.model_dump(mode="json"),
-                "contents": [item.model_dump(mode="json") for item in order.items],
+                "shipment_id": str(shipment.id),
+                "order_id": str(shipment.order_id),
+                "address": shipment.address.model_dump(mode="json") if shipment.address else {},
+                "contents": [item.model_dump(mode="json") for item in shipment.items or ()],
             },
         )
-        response.raise_for_status()
-        return _ACCEPTANCE.validate_json(response.content)
+        if not isinstance(response, httpx.Response):
+            return response
+        try:
+            if response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
+                return Refused(code=_Refusal.model_validate_json(response.content).code)
+            return Accepted.model_validate_json(response.content)
+        except ValidationError:
+            return Unclear(why="the carrier's answer cannot be read")
+
+    async def find(self, shipment: Shipment) -> Accepted | NotFound | NotTaken | Unclear:
+        """Look the shipment up by its id."""
+        response = await self._ask("GET", "parcels/search", params={"shipment_id": shipment.id})
+        if not isinstance(response, httpx.Response):
+            return response
+        try:
+            parcels = _Parcels.model_validate_json(response.content).parcels
+        except ValidationError:
+            return Unclear(why="the carrier's answer cannot be read")
+        return parcels[0] if parcels else NotFound()
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        **parts: Any,  # noqa: ANN401 - what httpx takes
+    ) -> httpx.Response | NotTaken | Unclear:
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await self._client.request(method, path, **parts)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            return NotTaken(why="the carrier cannot be reached")
+        except (httpx.HTTPError, TimeoutError) as error:
+            return Unclear(why=repr(error))
+        if response.status_code in _TURNED_AWAY:
+            return NotTaken(why=f"the carrier answered {response.status_code}")
+        if response.is_success or response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
+            return response
+        return Unclear(why=f"the carrier answered {response.status_code}")

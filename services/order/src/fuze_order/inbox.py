@@ -1,0 +1,220 @@
+"""What an order is told, by signal or by update, and how whoever told it learns what came of it."""
+
+from typing import Any
+
+from temporalio import workflow
+
+from fuze_contracts import order as contract
+from fuze_contracts.order import (
+    Approval,
+    CancelOrder,
+    ChangePaymentMethod,
+    LiveStatus,
+    OrderStatus,
+    PlaceOrder,
+    RejectOrder,
+    RetryOrder,
+    StepInTrouble,
+    UpdateAddress,
+)
+from fuze_order.asked import Asked, refusal
+from fuze_order.progress import OrderProgress
+
+_MOST_ADDRESSES = 50
+"""Each is an event: without a bound one caller could fill a paid order's history."""
+
+_BEFORE_APPROVAL = {OrderStatus.RECEIVED, OrderStatus.AWAITING_APPROVAL}
+
+
+class OrderInbox(contract.OrderWorkflow):
+    """The handlers of an order. They keep what was asked; the order's life decides it.
+
+    A validator refuses what is known to be too late, without a trace in the history.
+    """
+
+    def __init__(self, command: PlaceOrder) -> None:
+        self._progress = OrderProgress(command, asked_to_cancel=self._cancel_from_temporal)
+        self._approval: Asked[Approval] | None = None
+        self._rejection: Asked[RejectOrder] | None = None
+        self._cancellation: Asked[CancelOrder] | None = None
+        self._cancelled_by_temporal = False
+        self._is_handed_over = False
+        self._addresses: list[Asked[UpdateAddress]] = []
+        self._addresses_left = _MOST_ADDRESSES
+        self._payment_method: Asked[ChangePaymentMethod] | None = None
+        self._trouble: StepInTrouble | None = None
+
+    @workflow.signal
+    async def approve(self, approval: Approval = Approval()) -> None:
+        """Let a waiting order proceed; without effect once it does, or has ended."""
+        self._approval = self._approval or Asked(approval)
+
+    @workflow.signal
+    async def cancel(self, request: CancelOrder = CancelOrder()) -> None:
+        """Stop the order; without effect once its parcel is being handed to the carrier."""
+        if not self._is_handed_over:
+            self._cancellation = self._cancellation or Asked(request)
+
+    @workflow.signal
+    async def update_address(self, request: UpdateAddress) -> None:
+        """Send the parcel elsewhere; without effect once it is being handed to the carrier."""
+        if self._addresses_left and not self._is_handed_over:
+            self._addresses_left -= 1
+            self._addresses.append(Asked(request))
+
+    @workflow.signal
+    async def report_trouble(self, trouble: StepInTrouble) -> None:
+        """Hear from the shipment that a step of it keeps failing."""
+        self._trouble = trouble
+
+    @workflow.update
+    async def approve_order(  # type: ignore[override] # the SDK types a handler by its class
+        self, approval: Approval
+    ) -> LiveStatus:
+        """Let a waiting order proceed."""
+        self._approval = asked = Asked(approval)
+        return await self._answer(asked)
+
+    @approve_order.validator
+    def _may_approve(self, approval: Approval) -> None:
+        del approval
+        if self._approval:
+            raise refusal(contract.ALREADY_APPROVED, "the order is approved")
+        self._still_before_approval()
+
+    @workflow.update
+    async def reject_order(  # type: ignore[override] # see approve_order
+        self, request: RejectOrder
+    ) -> LiveStatus:
+        """End a waiting order."""
+        self._rejection = asked = Asked(request)
+        return await self._answer(asked)
+
+    @reject_order.validator
+    def _may_reject(self, request: RejectOrder) -> None:
+        del request
+        self._still_before_approval()
+
+    @workflow.update
+    async def cancel_order(  # type: ignore[override] # see approve_order
+        self, request: CancelOrder
+    ) -> LiveStatus:
+        """Stop the order and give its money back."""
+        self._cancellation = asked = Asked(request)
+        return await self._answer(asked)
+
+    @cancel_order.validator
+    def _may_cancel(self, request: CancelOrder) -> None:
+        del request
+        if self._cancellation:
+            raise refusal(contract.ALREADY_CANCELLED, "the order is being cancelled")
+        if self._is_handed_over or self._progress.status.is_terminal:
+            raise refusal(contract.TOO_LATE_TO_CANCEL, "the parcel is handed over")
+
+    @workflow.update
+    async def change_address(  # type: ignore[override] # see approve_order
+        self, request: UpdateAddress
+    ) -> LiveStatus:
+        """Send the parcel elsewhere."""
+        self._addresses_left -= 1
+        asked = Asked(request)
+        self._addresses.append(asked)
+        return await self._answer(asked)
+
+    @change_address.validator
+    def _may_change_address(self, request: UpdateAddress) -> None:
+        del request
+        stopped = self._cancellation or self._progress.status.is_terminal
+        if stopped or self._is_handed_over:
+            raise refusal(contract.TOO_LATE_TO_CHANGE_ADDRESS, "the parcel's way is settled")
+        if not self._addresses_left:
+            raise refusal(contract.TOO_MANY_ADDRESSES, "the address changed too often")
+
+    @workflow.update
+    async def change_payment_method(  # type: ignore[override] # see approve_order
+        self, request: ChangePaymentMethod
+    ) -> LiveStatus:
+        """Try again with another payment method."""
+        self._payment_method = asked = Asked(request)
+        return await self._answer(asked)
+
+    @change_payment_method.validator
+    def _may_change_payment_method(self, request: ChangePaymentMethod) -> None:
+        del request
+        awaited = self._progress.status is OrderStatus.AWAITING_PAYMENT_METHOD
+        if not awaited or self._payment_method or self._cancellation:
+            raise refusal(
+                contract.NOT_AWAITING_PAYMENT_METHOD, "the order waits for no payment method"
+            )
+
+    @workflow.update
+    async def retry_step(  # type: ignore[override] # see approve_order
+        self, request: RetryOrder
+    ) -> LiveStatus:
+        """Try the step that needs attention now."""
+        self._progress.retry_asked = asked = Asked(request)
+        return await self._answer(asked)
+
+    @retry_step.validator
+    def _may_retry(self, request: RetryOrder) -> None:
+        del request
+        if self._progress.retry_asked or not self._progress.needs_attention:
+            raise refusal(contract.NOTHING_TO_RETRY, "no step needs attention")
+
+    @workflow.query
+    def status(self) -> LiveStatus:
+        """Say where the order stands now."""
+        return self._progress.live_status()
+
+    async def _hang_up(self) -> None:
+        """Answer whoever still waits for one: the order has ended."""
+        ended = f"the order has ended: {self._progress.status}"
+        unanswered: list[tuple[Asked[Any] | None, str]] = [
+            (self._approval, contract.NOT_AWAITING_APPROVAL),
+            (self._rejection, contract.NOT_AWAITING_APPROVAL),
+            (self._cancellation, contract.TOO_LATE_TO_CANCEL),
+            (self._payment_method, contract.NOT_AWAITING_PAYMENT_METHOD),
+            (self._progress.retry_asked, contract.NOTHING_TO_RETRY),
+            *((one, contract.TOO_LATE_TO_CHANGE_ADDRESS) for one in self._addresses),
+        ]
+        for asked, why in unanswered:
+            if asked:
+                asked.refuse(why, ended)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    async def _answer(self, asked: Asked[Any]) -> LiveStatus:
+        await asked.answer()
+        return self._progress.live_status()
+
+    def _is_cancelled(self) -> bool:
+        """Whether somebody wants the order stopped; asked anew after each wait."""
+        return self._cancellation is not None
+
+    def _has_new_address(self) -> bool:
+        """Whether somebody wants the parcel sent elsewhere; asked anew after each wait."""
+        return bool(self._addresses)
+
+    def _take_trouble(self) -> StepInTrouble | None:
+        """Return what the shipment reported since this was last asked."""
+        trouble, self._trouble = self._trouble, None
+        return trouble
+
+    def _is_disturbed(self) -> bool:
+        """Whether something came that concerns a parcel on its way to the carrier."""
+        return bool(
+            self._cancellation or self._addresses or self._trouble or self._progress.retry_asked
+        )
+
+    def _still_before_approval(self) -> None:
+        decided = self._approval or self._rejection or self._cancellation
+        if decided or self._progress.status not in _BEFORE_APPROVAL:
+            raise refusal(contract.NOT_AWAITING_APPROVAL, "the order waits for no approval")
+
+    def _cancel_from_temporal(self) -> None:
+        self._cancelled_by_temporal = True
+        if not self._is_handed_over:
+            self._cancel_ourselves("temporal", "cancelled through Temporal")
+
+    def _cancel_ourselves(self, actor: str, reason: str) -> None:
+        request = CancelOrder(actor=actor, reason=reason)
+        self._cancellation = self._cancellation or Asked(request)

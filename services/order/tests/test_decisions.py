@@ -1,0 +1,280 @@
+"""What whoever decides about an order is told."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from shop import Handle, Shop, until, waits_for
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+
+from fuze_contracts import payment
+from fuze_contracts.order import (
+    ADDRESS_INVALID,
+    ALREADY_APPROVED,
+    NOT_AWAITING_APPROVAL,
+    NOTHING_TO_RETRY,
+    TOO_LATE_TO_CHANGE_ADDRESS,
+    Approval,
+    CancelOrder,
+    OrderStatus,
+    PaymentStatus,
+    PlaceOrder,
+    RejectOrder,
+    RetryOrder,
+    UpdateAddress,
+    WaitingFor,
+)
+from fuze_contracts.shipping import Address
+from fuze_order.workflows import OrderWorkflow
+
+Order = Callable[..., PlaceOrder]
+
+ELSEWHERE = UpdateAddress(address=Address(zip_code="94105"), actor="ada")
+
+
+async def refusal(handle: Handle, update: object, request: object) -> str | None:
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update(update, request)  # type: ignore[call-overload]
+    assert isinstance(refused.value.cause, ApplicationError)
+    return refused.value.cause.type
+
+
+async def test_an_approval_is_answered_with_the_new_state(shop: Shop, an_order: Order) -> None:
+    shop.payments.may_answer.clear()
+    handle = await shop.place(an_order())
+
+    answer = await handle.execute_update(OrderWorkflow.approve_order, Approval(actor="grace"))
+
+    assert (answer.status, answer.payment_status) == (
+        OrderStatus.APPROVED,
+        PaymentStatus.PENDING,
+    )
+    shop.payments.may_answer.set()
+    await handle.result()
+
+
+async def test_many_identical_approvals_are_one_event(shop: Shop, an_order: Order) -> None:
+    order = an_order()
+    handle = await shop.place(order)
+    await until(handle, waits_for(WaitingFor.APPROVAL))
+
+    answers = await asyncio.gather(
+        *(
+            handle.execute_update(OrderWorkflow.approve_order, Approval(actor="grace"))
+            for _ in range(50)
+        ),
+        return_exceptions=True,
+    )
+    await handle.result()
+
+    assert sum(not isinstance(answer, BaseException) for answer in answers) == 1
+    assert (await shop.timeline(order.order_id)).count("order_approved") == 1
+
+
+async def test_a_second_approval_is_refused(shop: Shop, an_order: Order) -> None:
+    shop.payments.may_answer.clear()
+    handle = await shop.place(an_order())
+    await handle.execute_update(OrderWorkflow.approve_order, Approval())
+
+    assert await refusal(handle, OrderWorkflow.approve_order, Approval()) == ALREADY_APPROVED
+    assert await refusal(handle, OrderWorkflow.reject_order, RejectOrder()) == NOT_AWAITING_APPROVAL
+    shop.payments.may_answer.set()
+    await handle.result()
+
+
+async def test_a_refusal_leaves_no_trace_in_the_history(shop: Shop, an_order: Order) -> None:
+    shop.payments.may_answer.clear()
+    handle = await shop.place(an_order())
+    await handle.execute_update(OrderWorkflow.approve_order, Approval())
+    await refusal(handle, OrderWorkflow.approve_order, Approval())
+
+    kinds = [event.event_type for event in (await handle.fetch_history()).events]
+    assert kinds.count(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED) == 1
+    shop.payments.may_answer.set()
+    await handle.result()
+
+
+async def test_a_rejection_ends_the_order_with_its_reason(shop: Shop, an_order: Order) -> None:
+    order = an_order()
+    handle = await shop.place(order)
+
+    answer = await handle.execute_update(
+        OrderWorkflow.reject_order, RejectOrder(actor="grace", reason="a known thief")
+    )
+
+    assert answer.status is OrderStatus.REJECTED
+    assert (await handle.result()).reason == "a known thief"
+    assert (await shop.timeline(order.order_id))[-1] == "order_rejected"
+
+
+async def test_a_small_order_needs_nobodys_approval(shop: Shop, an_order: Order) -> None:
+    order = an_order(auto_approve_up_to=5997)
+    handle = await shop.place(order)
+
+    assert (await handle.result()).status is OrderStatus.SHIPPED
+    assert "order_approved" in await shop.timeline(order.order_id)
+
+
+async def test_an_order_one_cent_above_the_limit_needs_it(shop: Shop, an_order: Order) -> None:
+    handle = await shop.place(an_order(auto_approve_up_to=5996))
+
+    await until(handle, waits_for(WaitingFor.APPROVAL))
+
+    await handle.signal(OrderWorkflow.cancel)
+    await handle.result()
+
+
+async def test_somebody_is_reminded_before_the_deadline(shop: Shop, an_order: Order) -> None:
+    order = an_order(approval_timeout=timedelta(days=7), approval_reminder=timedelta(days=1))
+    handle = await shop.place(order)
+
+    assert (await handle.result()).status is OrderStatus.EXPIRED
+    assert (await shop.timeline(order.order_id))[-2:] == ["approval_reminded", "order_expired"]
+
+
+async def test_an_approval_after_the_reminder_counts(shop: Shop, an_order: Order) -> None:
+    order = an_order(approval_timeout=timedelta(days=7), approval_reminder=timedelta(days=6))
+    handle = await shop.place(order)
+    await shop.environment.sleep(timedelta(days=2))
+    await handle.execute_update(OrderWorkflow.approve_order, Approval())
+
+    assert (await handle.result()).status is OrderStatus.SHIPPED
+    assert "approval_reminded" in await shop.timeline(order.order_id)
+
+
+async def test_a_new_address_is_answered_once_it_is_recorded(shop: Shop, an_order: Order) -> None:
+    order = an_order()
+    handle = await shop.place(order)
+
+    answer = await handle.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+
+    assert answer.last_seq == 3
+    assert (await shop.timeline(order.order_id))[-1] == "address_updated"
+    await handle.signal(OrderWorkflow.cancel)
+    await handle.result()
+
+
+async def test_an_address_that_breaks_a_rule_is_refused_and_is_an_event(
+    shop: Shop, an_order: Order
+) -> None:
+    order = an_order()
+    handle = await shop.place(order)
+    nowhere = UpdateAddress(address=Address(zip_code="NOWHERE"))
+
+    assert await refusal(handle, OrderWorkflow.change_address, nowhere) == ADDRESS_INVALID
+    assert (await shop.timeline(order.order_id))[-1] == "address_refused"
+    await handle.signal(OrderWorkflow.cancel)
+    await handle.result()
+
+
+async def test_a_parcel_in_preparation_still_goes_elsewhere(shop: Shop, an_order: Order) -> None:
+    shop.depot.may_hand_over.clear()
+    handle = await shop.place(an_order())
+    await handle.signal(OrderWorkflow.approve)
+    await shop.depot.reached.wait()
+
+    await handle.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+    shop.depot.may_hand_over.set()
+
+    assert ((await handle.result()).tracking_number or "").startswith("to-94105-")
+
+
+async def test_once_the_parcel_is_being_handed_over_its_address_stays(
+    shop: Shop, an_order: Order
+) -> None:
+    shop.depot.may_hand_over.clear()
+    order = an_order()
+    handle = await shop.place(order)
+    await handle.signal(OrderWorkflow.approve)
+    await shop.depot.reached.wait()
+    shop.depot.handed_over.add(order.order_id)
+
+    why = await refusal(handle, OrderWorkflow.change_address, ELSEWHERE)
+    shop.depot.may_hand_over.set()
+
+    assert why == TOO_LATE_TO_CHANGE_ADDRESS
+    assert ((await handle.result()).tracking_number or "").startswith("to-10001-")
+    assert "address_updated" not in await shop.timeline(order.order_id)
+
+
+async def test_an_address_that_the_carrier_refuses_is_corrected_and_shipped_to(
+    shop: Shop, an_order: Order
+) -> None:
+    shop.depot.refused_zip_codes.add("10001")
+    order = an_order()
+    handle = await shop.place(order)
+    await handle.signal(OrderWorkflow.approve)
+    waiting = await until(handle, waits_for(WaitingFor.ADDRESS))
+
+    await handle.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+
+    assert waiting.status is OrderStatus.AWAITING_ADDRESS
+    assert ((await handle.result()).tracking_number or "").startswith("to-94105-")
+    assert len(shop.payments.asked) == 1
+
+
+async def test_an_address_that_nobody_corrects_ends_the_order_and_gives_the_money_back(
+    shop: Shop, an_order: Order
+) -> None:
+    shop.depot.refused_zip_codes.add("10001")
+    handle = await shop.place(an_order())
+    await handle.signal(OrderWorkflow.approve)
+
+    result = await handle.result()
+
+    assert (result.status, result.payment_status) == (
+        OrderStatus.CANCELLED,
+        PaymentStatus.REFUNDED,
+    )
+    assert "nobody corrected it in time" in (result.reason or "")
+
+
+async def test_a_charge_that_keeps_failing_needs_attention_and_is_tried_on(
+    shop: Shop, an_order: Order
+) -> None:
+    shop.payments.outcome = ApplicationError("the provider is away")
+    order = an_order(attention_after=timedelta(seconds=10))
+    handle = await shop.place(order)
+    await handle.signal(OrderWorkflow.approve)
+    await shop.payments.reached.wait()
+    await shop.environment.sleep(timedelta(seconds=20))
+    status = await until(handle, lambda status: status.needs_attention)
+
+    shop.payments.outcome = None
+    result = await handle.result()
+
+    assert status.waiting_for is WaitingFor.PAYMENT
+    assert result.status is OrderStatus.SHIPPED
+    assert (await shop.timeline(order.order_id)).count("needs_attention") == 1
+
+
+async def test_a_refund_that_keeps_failing_needs_attention_and_can_be_tried_now(
+    shop: Shop, an_order: Order
+) -> None:
+    shop.depot.may_hand_over.clear()
+    shop.payments.void_outcome = ApplicationError("refused", type=payment.PAYMENT_OUTCOME_UNKNOWN)
+    order = an_order(attention_after=timedelta(seconds=10))
+    handle = await shop.place(order)
+    await handle.signal(OrderWorkflow.approve)
+    await shop.depot.reached.wait()
+    await handle.execute_update(OrderWorkflow.cancel_order, CancelOrder())
+    assert await refusal(handle, OrderWorkflow.retry_step, RetryOrder()) == NOTHING_TO_RETRY
+    await shop.environment.sleep(timedelta(seconds=20))
+    await until(handle, lambda status: status.needs_attention)
+    shop.payments.void_outcome = None
+    shop.depot.may_hand_over.set()
+
+    answer = await handle.execute_update(OrderWorkflow.retry_step, RetryOrder(actor="grace"))
+
+    assert not answer.needs_attention
+    assert (await handle.result()).payment_status is PaymentStatus.REFUNDED
+    timeline = await shop.timeline(order.order_id)
+    assert timeline[-4:] == [
+        "needs_attention",
+        "step_retried",
+        "payment_refunded",
+        "order_cancelled",
+    ]
