@@ -22,7 +22,7 @@ from fuze_payment.rules import Payment
 from fuze_runtime import process
 
 
-async def _look_up_charge_insert(self: Any, command: ChargePayment) -> Payment:  # noqa: ANN401
+async def _look_up_charge_insert(self: Any, command: ChargePayment) -> Payment:  # noqa: ANN401 - a patched method
     """Charge as most systems do: look the token up, ask under a key of one's own, write."""
     found = await self._repository.find(command.payment_token)
     if found is not None and found.state.is_settled:
@@ -39,7 +39,7 @@ async def _look_up_charge_insert(self: Any, command: ChargePayment) -> Payment: 
 def main() -> None:
     """Fork a worker a line, until the end of stdin."""
     if "--without-claim" in sys.argv:
-        Charging.charge = _look_up_charge_insert  # type: ignore[method-assign]
+        Charging.charge = _look_up_charge_insert  # type: ignore[method-assign] # the defect
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are nobody's zombies
     while line := sys.stdin.readline():
         pid = os.fork()

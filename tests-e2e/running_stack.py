@@ -60,6 +60,9 @@ class Stack:
     def post(self, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         return self.http.post(f"{self.facts['gateway']['url']}{path}", json=body)
 
+    def put(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        return self.http.put(f"{self.facts['gateway']['url']}{path}", json=body)
+
     def place(self, **changes: Any) -> str:  # noqa: ANN401 - a request's fields
         order_id = str(uuid4())
         answer = self.post(f"/orders/{order_id}/start", TEAPOTS | changes)
@@ -94,7 +97,7 @@ class Stack:
         answer = self.get(f"/carrier/parcels?order_id={order_id}", "sandbox")
         return list(answer.json()["parcels"])
 
-    def set_conditions(self, part: str, **conditions: Any) -> None:  # noqa: ANN401
+    def set_conditions(self, part: str, **conditions: Any) -> None:  # noqa: ANN401 - as JSON
         url = f"{self.facts['sandbox']['url']}/control/{part}"
         self.http.put(url, json=conditions).raise_for_status()
 

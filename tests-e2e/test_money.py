@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -35,6 +34,7 @@ from fuze_contracts.payment import (
     ChargePayment,
     PaymentActivities,
 )
+from fuze_devstack.ports import Ports
 
 _SEED = 20261124
 _WORKERS = 3
@@ -85,7 +85,7 @@ class Crew:
     def hire(self) -> None:
         assert self._hatchery.stdin is not None
         assert self._hatchery.stdout is not None
-        self._hatchery.stdin.write(f"{_a_free_port()}\n")
+        self._hatchery.stdin.write(f"{Ports.free().payment}\n")
         self._hatchery.stdin.flush()
         while not (line := self._hatchery.stdout.readline()).strip().isdecimal():
             assert line, "the hatchery has ended"
@@ -269,10 +269,3 @@ async def _read_books(
         open_claims=open_claims,
         kills=crew.kills,
     )
-
-
-def _a_free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port

@@ -1,11 +1,12 @@
 """Money back, through the front door."""
 
+import asyncio
 from uuid import uuid4
 
 import httpx
 import pytest
 from running_stack import Stack, eventually
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleActionExecutionStartWorkflow
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +73,22 @@ def test_an_order_that_has_not_shipped_is_not_refunded(stack: Stack) -> None:
 
 
 async def test_the_books_are_compared_on_a_schedule(stack: Stack, temporal: Client) -> None:
+    order_id = stack.place()
+    stack.approve(order_id)
+    stack.wait_for(order_id, "shipped")
     schedule = temporal.get_schedule_handle("reconcile-payments")
     await schedule.trigger()
 
-    async def recent() -> int:
-        return len((await schedule.describe()).info.recent_actions)
+    async with asyncio.timeout(30):
+        while not (actions := (await schedule.describe()).info.recent_actions):
+            await asyncio.sleep(0.1)
+    action = actions[-1].action
+    assert isinstance(action, ScheduleActionExecutionStartWorkflow)
+    compared = await temporal.get_workflow_handle(action.workflow_id).result()
 
-    for _ in range(100):
-        if await recent():
-            break
-    assert stack.get("/payments/discrepancies").status_code == 200
+    assert compared["charges"] >= 1
+    listed = stack.get("/payments/discrepancies").json()["discrepancies"]
+    assert [one for one in listed if one["order_id"] == order_id] == []
 
 
 def test_a_payment_under_review_goes_on_when_the_provider_says_so(stack: Stack) -> None:

@@ -28,7 +28,7 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     books.close()
 
 
-async def _charge(http: httpx.AsyncClient, key: str = "key", **changes: Any) -> httpx.Response:  # noqa: ANN401
+async def _charge(http: httpx.AsyncClient, key: str = "key", **changes: Any) -> httpx.Response:  # noqa: ANN401 - as JSON
     return await http.post("/psp/charges", json=_CHARGE | changes, headers={"Idempotency-Key": key})
 
 

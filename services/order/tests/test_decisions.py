@@ -37,7 +37,7 @@ ELSEWHERE = UpdateAddress(address=Address(zip_code="94105"), actor="ada")
 
 async def refusal(handle: Handle, update: object, request: object) -> str | None:
     with pytest.raises(WorkflowUpdateFailedError) as refused:
-        await handle.execute_update(update, request)  # type: ignore[call-overload]
+        await handle.execute_update(update, request)  # type: ignore[call-overload] # any of them
     assert isinstance(refused.value.cause, ApplicationError)
     return refused.value.cause.type
 

@@ -84,7 +84,7 @@ async def test_an_outage_longer_than_the_local_attempts_is_waited_out_by_the_ser
         (EventType.ORDER_APPROVED, OrderStatus.APPROVED, "cancel", OrderStatus.CANCELLED),
     ],
 )
-async def test_a_workflow_that_decides_again_follows_what_was_committed(  # noqa: PLR0913, PLR0917
+async def test_a_workflow_that_decides_again_follows_what_was_committed(  # noqa: PLR0913, PLR0917 - fixtures and parameters
     time_skipping: WorkflowEnvironment,
     engine_of: EngineOf,
     an_order: Order,

@@ -64,8 +64,7 @@ async def test_what_was_taken_after_it_was_let_go_of_is_given_back(
         await till.service().payment_charged(charge)
     impatient = till.service(psp_settle_window=timedelta(milliseconds=1))
     assert isinstance(await insist(lambda: impatient.payment_voided(a_void(charge))), Voided)
-    while not await till.taken(charge.order_id):
-        pass
+    await till.until_taken(charge.order_id)
 
     found = await _reconcile(till, since)
 

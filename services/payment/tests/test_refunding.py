@@ -159,9 +159,7 @@ async def test_what_is_taken_after_it_was_let_go_of_is_given_back(till: Till) ->
         await service.payment_charged(charge)
     impatient = till.service(psp_settle_window=till.settings.psp_settle_window / 20)
     assert isinstance(await insist(lambda: impatient.payment_voided(a_void(charge))), Voided)
-    async with asyncio.timeout(10):
-        while not await till.taken(charge.order_id):
-            await asyncio.sleep(0.1)
+    await till.until_taken(charge.order_id)
 
     # Nobody asks for it any more; whoever looks finds it and gives it back.
     payment = await service._charging._repository.find(charge.payment_token)

@@ -71,7 +71,7 @@ class Till:
         )
         return payments
 
-    async def conditions(self, **conditions: Any) -> None:  # noqa: ANN401
+    async def conditions(self, **conditions: Any) -> None:  # noqa: ANN401 - as JSON
         (await self.http.put("/control/psp", json=conditions)).raise_for_status()
 
     async def at_the_provider(self, book: str, order_id: UUID) -> list[dict[str, Any]]:
@@ -81,6 +81,12 @@ class Till:
     async def taken(self, order_id: UUID) -> list[dict[str, Any]]:
         found = await self.at_the_provider("charges", order_id)
         return [charge for charge in found if charge["status"] == "charged"]
+
+    async def until_taken(self, order_id: UUID) -> None:
+        """Wait for a charge that lands late."""
+        async with asyncio.timeout(10):
+            while not await self.taken(order_id):
+                await asyncio.sleep(0.05)
 
     async def kept_at_the_provider(self, order_id: UUID) -> int:
         taken = sum(one["amount_minor"] for one in await self.taken(order_id))

@@ -31,7 +31,6 @@ COMPONENTS = ("postgres", "temporal", "sandbox", *SERVICES, "gateway")
 _SIGNALS = [number.name.removeprefix("SIG") for number in signal.Signals]
 
 console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 state_option = click.option(
     "--state",
@@ -126,7 +125,7 @@ def _detach(folder: Path, arguments: list[str]) -> None:
     log = folder / "up.log"
     before = log.stat().st_size if log.exists() else 0
     with log.open("a") as output:
-        started = subprocess.Popen(  # noqa: S603 - this very command
+        started = subprocess.Popen(
             [sys.executable, "-m", "fuze_devstack", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,

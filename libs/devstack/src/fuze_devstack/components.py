@@ -1,7 +1,6 @@
 """What a stack is made of, and how each part is started, asked for its health and stopped."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ import psutil
 
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres, Passwords
+from fuze_devstack.strangers import end_strangers
 
 SERVICES = ("order", "payment", "shipping")
 """The services that have a schema and a worker."""
@@ -202,14 +202,7 @@ class Blueprint:
 def _end_orphans(argument: str) -> None:
     """End what outlived a killed supervisor and has our files; `argument` tells it is ours."""
     orphans = [one for one in psutil.process_iter(["cmdline"]) if argument in _arguments(one)]
-    for orphan in orphans:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            orphan.terminate()
-    _, stubborn = psutil.wait_procs(orphans, timeout=20)
-    for orphan in stubborn:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            orphan.kill()
-    psutil.wait_procs(stubborn)
+    end_strangers(orphans, signal.SIGTERM, patience=20)
 
 
 def _arguments(process: psutil.Process) -> list[str]:

@@ -1,6 +1,5 @@
 """PostgreSQL from a wheel: the real server, as our own child process."""
 
-import contextlib
 import os
 import secrets
 import shutil
@@ -15,6 +14,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from fuze_devstack.errors import StackError
+from fuze_devstack.strangers import end_strangers
 
 _ROLES = (
     "order",
@@ -102,7 +102,7 @@ class EmbeddedPostgres:
     def is_ready(self) -> bool:
         """Whether the server takes connections."""
         command = [str(_binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
-        return subprocess.run(command, check=False).returncode == 0  # noqa: S603
+        return subprocess.run(command, check=False).returncode == 0
 
     def set_up(self) -> None:
         """Make the database, the roles and the schemas, as far as they are not there."""
@@ -122,7 +122,7 @@ class EmbeddedPostgres:
             for role, password in self._passwords.roles.items()
         }
         address = ["-h", "127.0.0.1", "-p", str(self._port), "-U", "postgres", "-d", database]
-        done = subprocess.run(  # noqa: S603 - our own command
+        done = subprocess.run(
             [str(_binaries() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *address, *arguments],
             env={**_without_libpq_settings(), **passwords, "PGPASSWORD": self._passwords.superuser},
             capture_output=True,
@@ -146,7 +146,7 @@ class EmbeddedPostgres:
             if os.geteuid() == 0:
                 for path in (Path(folder), password):
                     os.chown(path, _UNPRIVILEGED, _UNPRIVILEGED)
-            done = subprocess.run(  # noqa: S603 - our own command
+            done = subprocess.run(
                 [
                     *self._as_unprivileged(),
                     *(str(_binaries() / "initdb"), "-D", str(fresh), "-U", "postgres"),
@@ -168,14 +168,7 @@ class EmbeddedPostgres:
         server refuses the data.
         """
         orphans = [one for one in psutil.process_iter() if _works_in(one, self._data)]
-        for orphan in orphans:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                orphan.send_signal(signal.SIGINT)
-        _, stubborn = psutil.wait_procs(orphans, timeout=10)
-        for orphan in stubborn:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                orphan.kill()
-        psutil.wait_procs(stubborn)
+        end_strangers(orphans, signal.SIGINT, patience=10)
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _as_unprivileged(self) -> list[str]:

@@ -166,7 +166,7 @@ class SandboxProvider(PaymentProvider):
         path: str,
         *,
         key: str | None = None,
-        **parts: Any,  # noqa: ANN401
+        **parts: Any,  # noqa: ANN401 - what httpx takes
     ) -> bytes | Refused | NotSent | TryLater | Unclear:
         headers = {"Idempotency-Key": key} if key else {}
         try:

@@ -96,9 +96,3 @@ def upgrade() -> None:
     op.execute("GRANT SELECT, INSERT ON orders.order_lines, orders.events TO fuze_order")
     op.execute("GRANT USAGE ON SCHEMA orders TO fuze_gateway")
     op.execute("GRANT SELECT ON orders.published_orders, orders.published_events TO fuze_gateway")
-
-
-def downgrade() -> None:
-    op.execute("DROP VIEW orders.published_events, orders.published_orders")
-    op.execute("DROP TABLE orders.events, orders.order_lines, orders.orders")
-    op.execute("REVOKE USAGE ON SCHEMA orders FROM fuze_gateway")

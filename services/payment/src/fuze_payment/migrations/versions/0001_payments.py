@@ -38,7 +38,3 @@ def upgrade() -> None:
         ON payments.payments (order_id) WHERE state <> 'declined'
     """)
     op.execute("GRANT SELECT, INSERT, UPDATE ON payments.payments TO fuze_payment")
-
-
-def downgrade() -> None:
-    op.execute("DROP TABLE payments.payments")

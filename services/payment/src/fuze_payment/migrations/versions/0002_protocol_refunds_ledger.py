@@ -126,35 +126,3 @@ def upgrade() -> None:
     op.execute("GRANT SELECT, INSERT, UPDATE ON payments.refunds TO fuze_payment")
     op.execute("GRANT SELECT, INSERT ON payments.ledger_entries TO fuze_payment")
     op.execute("GRANT SELECT ON payments.balances TO fuze_payment")
-
-
-def downgrade() -> None:
-    op.execute("DROP VIEW payments.balances")
-    op.execute("DROP TABLE payments.ledger_entries, payments.refunds")
-    op.execute("DROP FUNCTION payments.refuse_unbalanced_posting")
-    op.execute("DROP INDEX payments.payments_order_id_idx")
-    op.execute("DROP INDEX payments.payments_one_live_charge_per_order")
-    op.execute("""
-        ALTER TABLE payments.payments
-            DROP CONSTRAINT payments_state_check,
-            DROP CONSTRAINT payments_refunded_check,
-            DROP CONSTRAINT payments_refunded_when_charged_check,
-            DROP CONSTRAINT payments_sent_check
-    """)
-    op.execute("""
-        UPDATE payments.payments
-        SET state = CASE WHEN state IN ('charged', 'declined') THEN state
-                         WHEN state = 'voided' THEN 'declined' ELSE 'claimed' END,
-            decline_code = CASE state WHEN 'voided' THEN 'voided' ELSE decline_code END
-    """)
-    op.execute("""
-        ALTER TABLE payments.payments
-            DROP COLUMN refunded_minor, DROP COLUMN let_go, DROP COLUMN epoch,
-            DROP COLUMN lease_until, DROP COLUMN first_sent_at, DROP COLUMN last_sent_at,
-            ADD CONSTRAINT payments_state_check
-                CHECK (state IN ('claimed', 'charged', 'declined'))
-    """)
-    op.execute("""
-        CREATE UNIQUE INDEX payments_one_live_charge_per_order
-        ON payments.payments (order_id) WHERE state <> 'declined'
-    """)

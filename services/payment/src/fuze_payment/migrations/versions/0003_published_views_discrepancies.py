@@ -49,12 +49,3 @@ def upgrade() -> None:
                         payments.published_discrepancies
         TO fuze_gateway
     """)
-
-
-def downgrade() -> None:
-    op.execute("""
-        DROP VIEW payments.published_payments, payments.published_refunds,
-                  payments.published_discrepancies
-    """)
-    op.execute("DROP TABLE payments.discrepancies")
-    op.execute("REVOKE USAGE ON SCHEMA payments FROM fuze_gateway")

@@ -32,7 +32,3 @@ def upgrade() -> None:
         )
     """)
     op.execute("GRANT SELECT, INSERT, UPDATE ON shipping.shipments TO fuze_shipping")
-
-
-def downgrade() -> None:
-    op.execute("DROP TABLE shipping.shipments")
