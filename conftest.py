@@ -1,9 +1,8 @@
 """What the tests of several packages stand on: a real PostgreSQL, a Temporal that skips time."""
 
-import subprocess
+import os
 import sys
 import sysconfig
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -12,33 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from fuze_devstack.components import SERVICES
-from fuze_devstack.ports import Ports
+from fuze_devstack.migrated import SHARED, migrated_postgres
 from fuze_devstack.postgres import EmbeddedPostgres
-from fuze_runtime import migrations
-from fuze_runtime.settings import MigrationSettings
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL with every role and every migration, for the whole run."""
-    folder = tmp_path_factory.mktemp("postgres")
-    server = EmbeddedPostgres(folder, Ports.free().postgres)
-    server.prepare()
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*server.command, "-c", "fsync=off"], stdout=log, stderr=subprocess.STDOUT
-        )
-    while not server.is_ready():
-        assert process.poll() is None, (folder / "log").read_text()
-        time.sleep(0.05)
-    server.set_up()
-    for service in SERVICES:
-        settings = MigrationSettings(migration_database_url=server.url(f"{service}_migrator"))
-        migrations.upgrade(settings, f"fuze_{service}")
-    yield server
-    process.send_signal(2)
-    process.wait(30)
+    if shared := os.environ.get(SHARED):
+        folder, _, port = shared.rpartition(":")
+        yield EmbeddedPostgres(Path(folder), int(port))
+        return
+    with migrated_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -139,6 +139,23 @@ def test_the_refund_that_undoes_a_payment_has_one_name_of_its_own() -> None:
     assert len({one, other, void_refund_id(one), void_refund_id(other)}) == 4
 
 
+def test_each_refused_attempt_to_undo_a_payment_is_followed_by_one_of_another_name() -> None:
+    payment = payment_id("token")
+
+    names = [void_refund_id(payment, attempt) for attempt in range(3)]
+
+    assert names[0] == void_refund_id(payment)
+    assert len(set(names)) == 3
+
+
+def test_names_that_the_provider_knows_stay_what_they_are() -> None:
+    payment = payment_id("token")
+
+    assert str(payment) == "f36cdabd-505b-5b4d-a32b-e06e5dc68a96"
+    assert str(void_refund_id(payment)) == "129fa0e4-cb44-5a9c-be0e-54743ed45a66"
+    assert str(void_refund_id(payment, 1)) == "930ff482-5cf2-5d64-8bc3-c12e5a79d2e0"
+
+
 def test_settled_is_what_nothing_is_left_to_find_out_about() -> None:
     payments = {state.value for state in PaymentState if state.is_settled}
     refunds = {state.value for state in RefundState if state.is_settled}

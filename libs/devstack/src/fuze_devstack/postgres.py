@@ -69,7 +69,7 @@ class EmbeddedPostgres:
     def __init__(self, folder: Path, port: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._data = folder.absolute() / "postgres"
-        self._port = port
+        self.port = port
         self._passwords = Passwords.of(folder)
 
     @property
@@ -78,7 +78,7 @@ class EmbeddedPostgres:
         return [
             *self._as_unprivileged(),
             str(_binaries() / "postgres"),
-            *("-D", str(self._data), "-p", str(self._port), "-h", "127.0.0.1"),
+            *("-D", str(self._data), "-p", str(self.port), "-h", "127.0.0.1"),
             *("-c", "unix_socket_directories=", "-c", "max_connections=200"),
         ]
 
@@ -86,12 +86,12 @@ class EmbeddedPostgres:
     def dsn(self) -> str:
         """Where outside tools find everything, as the superuser."""
         password = self._passwords.superuser
-        return f"postgresql://postgres:{password}@127.0.0.1:{self._port}/fuze"
+        return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/fuze"
 
     def url(self, role: str) -> str:
         """Return SQLAlchemy's URL for a role: `order`, `order_migrator`, …, `gateway`."""
         password = self._passwords.roles[role]
-        return f"postgresql+asyncpg://fuze_{role}:{password}@127.0.0.1:{self._port}/fuze"
+        return f"postgresql+asyncpg://fuze_{role}:{password}@127.0.0.1:{self.port}/fuze"
 
     def prepare(self) -> None:
         """Make the data folder the first time; clear what a killed server left, every time."""
@@ -101,7 +101,7 @@ class EmbeddedPostgres:
 
     def is_ready(self) -> bool:
         """Whether the server takes connections."""
-        command = [str(_binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
+        command = [str(_binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0
 
     def set_up(self) -> None:
@@ -121,7 +121,7 @@ class EmbeddedPostgres:
             f"FUZE_{role.upper()}_DB_PASSWORD": password
             for role, password in self._passwords.roles.items()
         }
-        address = ["-h", "127.0.0.1", "-p", str(self._port), "-U", "postgres", "-d", database]
+        address = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
         done = subprocess.run(
             [str(_binaries() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *address, *arguments],
             env={**_without_libpq_settings(), **passwords, "PGPASSWORD": self._passwords.superuser},

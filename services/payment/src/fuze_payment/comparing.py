@@ -5,8 +5,34 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import JsonValue
+
+from fuze_contracts.wire import Message
 from fuze_payment.provider import ListedCharge, ProviderBooks
-from fuze_payment.rules import Finding, OurBooks, Payment, PaymentState, RefundState
+from fuze_payment.rules import Payment, PaymentState, Refund, RefundState
+
+
+class OurBooks(Message):
+    """Our side of a comparison. `at_rest` are those that nobody is working on."""
+
+    payments: tuple[Payment, ...]
+    refunds: tuple[Refund, ...]
+    at_rest: frozenset[UUID]
+
+    def payment(self, payment: UUID | None) -> Payment | None:
+        """Return a payment that is at rest."""
+        found = (one for one in self.payments if one.id == payment and one.id in self.at_rest)
+        return next(found, None)
+
+
+class Finding(Message):
+    """One thing that the two books do not agree on; `made_at` is when it was written (UTC)."""
+
+    kind: str
+    reference: str
+    order_id: UUID | None = None
+    made_at: datetime
+    details: dict[str, JsonValue]
 
 
 def is_to_be_mended(payment: Payment) -> bool:

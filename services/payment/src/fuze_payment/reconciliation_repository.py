@@ -7,7 +7,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_payment import lease
-from fuze_payment.rules import Finding, OurBooks, Payment, Refund
+from fuze_payment.comparing import Finding, OurBooks
+from fuze_payment.rules import Payment, Refund
 from fuze_payment.tables import discrepancies, payments, refunds
 
 

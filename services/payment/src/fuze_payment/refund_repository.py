@@ -1,6 +1,7 @@
 """All SQL about refunds. Each method is one transaction."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -35,7 +36,7 @@ class RefundRepository:
             await connection.execute(
                 sa.select(payments.c.id).where(payments.c.id == payment.id).with_for_update()
             )
-            if known := await self._find(connection, refund_id):
+            if known := await _find(connection, refund_id):
                 return known
             set_aside = await connection.execute(
                 sa.update(payments)
@@ -57,19 +58,41 @@ class RefundRepository:
                     state=RefundState.INTENT,
                 )
             )
-            return await self._find(connection, refund_id)
+            return await _get(connection, refund_id)
+
+    async def refuse(
+        self, payment: Payment, refund_id: UUID, amount_minor: int, reason: str
+    ) -> Refund:
+        """Write that there was not that much left to give back, so that whoever asked can see it.
+
+        Returns the refund's row; one that is there already stays as it is.
+        """
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                insert(refunds)
+                .values(
+                    id=refund_id,
+                    payment_id=payment.id,
+                    amount_minor=amount_minor,
+                    reason=reason,
+                    state=RefundState.REFUSED,
+                    refusal_code="more_than_charged",
+                )
+                .on_conflict_do_nothing()
+            )
+            return await _get(connection, refund_id)
 
     async def find(self, refund_id: UUID) -> Refund | None:
         """Return the refund's row."""
         async with self._engine.connect() as connection:
-            return await self._find(connection, refund_id)
+            return await _find(connection, refund_id)
 
     async def take(self, refund: Refund) -> Refund | None:
         """Take the lease; None if somebody else has it, or the refund is settled."""
         async with self._engine.begin() as connection:
             if not await lease.take(connection, refunds, refund.id, _SETTLED, self._lease_for):
                 return None
-            return await self._find(connection, refund.id)
+            return await _get(connection, refund.id)
 
     async def mark_sent(self, refund: Refund) -> bool:
         """Write that the provider is about to be asked; False for one who lost the lease."""
@@ -114,22 +137,27 @@ class RefundRepository:
                 )
             elif settled.rowcount == 1:
                 await ledger.post_refund(connection, refund.payment_id, refund.id, refund.amount)
-            found = await self._find(connection, refund.id)
-        if found is None:
-            raise LookupError(f"there is no refund {refund.id}")
-        return found
+            return await _get(connection, refund.id)
 
-    @staticmethod
-    async def _find(connection: AsyncConnection, refund_id: UUID) -> Refund | None:
-        query = (
-            sa.select(
-                refunds,
-                *lease.errand_columns(refunds),
-                payments.c.currency,
-                payments.c.provider_reference.label("charge_reference"),
-            )
-            .join(payments, payments.c.id == refunds.c.payment_id)
-            .where(refunds.c.id == refund_id)
+
+async def _find(connection: AsyncConnection, refund_id: UUID) -> Refund | None:
+    row = (await connection.execute(_one(refund_id))).mappings().one_or_none()
+    return Refund.model_validate(dict(row)) if row else None
+
+
+async def _get(connection: AsyncConnection, refund_id: UUID) -> Refund:
+    row = (await connection.execute(_one(refund_id))).mappings().one()
+    return Refund.model_validate(dict(row))
+
+
+def _one(refund_id: UUID) -> sa.Select[Any]:
+    return (
+        sa.select(
+            refunds,
+            *lease.errand_columns(refunds),
+            payments.c.currency,
+            payments.c.provider_reference.label("charge_reference"),
         )
-        row = (await connection.execute(query)).mappings().one_or_none()
-        return Refund.model_validate(dict(row)) if row else None
+        .join(payments, payments.c.id == refunds.c.payment_id)
+        .where(refunds.c.id == refund_id)
+    )

@@ -1,10 +1,10 @@
 """Money back: a refund of some of it, or a void of all of it."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from temporalio.exceptions import ApplicationError
 
-from fuze_contracts.money import Money
 from fuze_contracts.payment import (
     PAYMENT_TOKEN_CONFLICT,
     Refunded,
@@ -44,6 +44,8 @@ from fuze_payment.rules import (
     void_refund_id,
 )
 
+_A_WHILE = timedelta(hours=1)
+
 
 class Refunding:
     """The same machine as a charge's, with the refund's own key."""
@@ -76,7 +78,8 @@ class Refunding:
             raise unknown("whether the payment was taken is not known yet")
         if payment.currency != command.amount.currency or command.amount.amount_minor == 0:
             return RefundRefused(refund_id=command.refund_id, code="amount_invalid")
-        return await self._give(payment, command.refund_id, command.amount, command.reason)
+        asked = (payment, command.refund_id, command.amount.amount_minor, command.reason)
+        return _outcome(await self._give(*asked) or await self._refunds.refuse(*asked))
 
     async def void(self, command: VoidPayment) -> VoidOutcome:
         """Make sure that nothing is kept under this token.
@@ -87,7 +90,7 @@ class Refunding:
 
         """
         payment = await self._payments.let_go(command)
-        if payment is None or not asks_the_same(payment, command.charge):
+        if not asks_the_same(payment, command.charge):
             raise ApplicationError(
                 "the payment token or the order was charged before, for something else",
                 type=PAYMENT_TOKEN_CONFLICT,
@@ -107,16 +110,31 @@ class Refunding:
             ApplicationError: `PAYMENT_IN_FLIGHT` and `PAYMENT_OUTCOME_UNKNOWN`, to be retried.
 
         """
+        begun, refund_id = await self._void_begun(payment)
         left = payment.amount_minor - payment.refunded_minor
-        refund_id = void_refund_id(payment.id)
-        begun = await self._refunds.find(refund_id)
         if payment.state is not PaymentState.CHARGED or (left == 0 and begun is None):
             return Voided()
-        amount = begun.amount if begun else Money(amount_minor=left, currency=payment.currency)
-        outcome = await self._give(payment, refund_id, amount, reason)
-        if isinstance(outcome, RefundRefused):
-            raise unknown(f"the provider refuses the refund: {outcome.code}")
-        return outcome
+        amount_minor = begun.amount_minor if begun else left
+        refund = await self._give(payment, refund_id, amount_minor, reason)
+        if refund is None:
+            raise unknown("another refund was quicker: less is left to give back")
+        if refund.state is RefundState.REFUSED:
+            # It may have the money tomorrow; until then somebody sees that this needs attention.
+            raise unknown(f"the provider refuses the refund: {refund.refusal_code}", _A_WHILE)
+        return _refunded(refund)
+
+    async def _void_begun(self, payment: Payment) -> tuple[Refund | None, UUID]:
+        """Return the refund that undoes this payment, as far as it is begun, and its id.
+
+        A refusal is final for its id, so that each refused attempt is followed by another.
+        """
+        attempt = 0
+        while True:
+            refund_id = void_refund_id(payment.id, attempt)
+            begun = await self._refunds.find(refund_id)
+            if begun is None or begun.state is not RefundState.REFUSED:
+                return begun, refund_id
+            attempt += 1
 
     async def _let_go(self, payment: Payment) -> Payment:
         answer: ChargeAnswer | NotFound = await self._provider.find_charge(payment)
@@ -138,17 +156,16 @@ class Refunding:
                 raise unknown("the charge may still land")
 
     async def _give(
-        self, payment: Payment, refund_id: UUID, amount: Money, reason: str
-    ) -> RefundOutcome:
-        refund = await self._refunds.claim(payment, refund_id, amount.amount_minor, reason)
-        if refund is None:
-            return RefundRefused(refund_id=refund_id, code="more_than_charged")
-        if not refund.state.is_settled:
-            taken = await self._refunds.take(refund)
-            if taken is None:
-                raise in_flight(refund.lease_left)
-            refund = await self._find_out(taken)
-        return _outcome(refund)
+        self, payment: Payment, refund_id: UUID, amount_minor: int, reason: str
+    ) -> Refund | None:
+        """Return the settled refund; None where not that much is left to give back."""
+        refund = await self._refunds.claim(payment, refund_id, amount_minor, reason)
+        if refund is None or refund.state.is_settled:
+            return refund
+        taken = await self._refunds.take(refund)
+        if taken is None:
+            raise in_flight(refund.lease_left)
+        return await self._find_out(taken)
 
     async def _find_out(self, refund: Refund) -> Refund:
         if next_step(refund.state) is NextStep.ASK:
@@ -186,6 +203,10 @@ class Refunding:
 def _outcome(refund: Refund) -> RefundOutcome:
     if refund.state is RefundState.REFUSED:
         return RefundRefused(refund_id=refund.id, code=refund.refusal_code or "refused")
+    return _refunded(refund)
+
+
+def _refunded(refund: Refund) -> Refunded:
     return Refunded(
         refund_id=refund.id, amount=refund.amount, provider_reference=refund.provider_reference
     )

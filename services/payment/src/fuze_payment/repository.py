@@ -1,6 +1,7 @@
 """All SQL about payments. Each method is one transaction."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -30,28 +31,24 @@ class PaymentRepository:
         """
         async with self._engine.begin() as connection:
             await self._insert(connection, command, PaymentState.INTENT)
-            return await self._find(connection, command.payment_token)
+            return await _read(connection, payments.c.payment_token == command.payment_token)
 
     async def find(self, payment_token: str) -> Payment | None:
         """Return the token's row."""
         async with self._engine.connect() as connection:
-            return await self._find(connection, payment_token)
+            return await _read(connection, payments.c.payment_token == payment_token)
 
     async def get(self, identity: UUID) -> Payment | None:
         """Return a payment by its id."""
-        query = sa.select(payments, *lease.errand_columns(payments)).where(
-            payments.c.id == identity
-        )
         async with self._engine.connect() as connection:
-            row = (await connection.execute(query)).mappings().one_or_none()
-        return Payment.model_validate(dict(row)) if row else None
+            return await _read(connection, payments.c.id == identity)
 
     async def take(self, payment: Payment) -> Payment | None:
         """Take the lease; None if somebody else has it, or the payment is settled."""
         async with self._engine.begin() as connection:
             if not await lease.take(connection, payments, payment.id, _SETTLED, self._lease_for):
                 return None
-            return await self._find(connection, payment.payment_token)
+            return await _get(connection, payments.c.id == payment.id)
 
     async def mark_sent(self, payment: Payment) -> bool:
         """Write that the provider is about to be asked; False for one who lost the lease."""
@@ -111,13 +108,13 @@ class PaymentRepository:
             )
             if settled.rowcount == 1 and state is PaymentState.CHARGED:
                 await ledger.post_capture(connection, payment.id, payment.amount)
-            return await self._get(connection, payment.payment_token)
+            return await _get(connection, payments.c.id == payment.id)
 
-    async def let_go(self, command: VoidPayment) -> Payment | None:
+    async def let_go(self, command: VoidPayment) -> Payment:
         """Write that nothing of this charge is to be kept; voided at once where nothing was sent.
 
-        A charge that nobody has claimed gets its row here, so that nobody will. None means that
-        the order has another live charge, under another token.
+        A charge that nobody has claimed gets its row here, so that nobody will. A row that was
+        claimed for something else stays as it is.
         """
         charge = command.charge
         async with self._engine.begin() as connection:
@@ -139,7 +136,7 @@ class PaymentRepository:
                     updated_at=sa.func.clock_timestamp(),
                 )
             )
-            return await self._find(connection, charge.payment_token)
+            return await _get(connection, payments.c.payment_token == charge.payment_token)
 
     async def void(self, payment: Payment) -> Payment:
         """Write that nothing was taken and nothing will be kept."""
@@ -155,7 +152,7 @@ class PaymentRepository:
                     updated_at=sa.func.clock_timestamp(),
                 )
             )
-            return await self._get(connection, payment.payment_token)
+            return await _get(connection, payments.c.id == payment.id)
 
     @staticmethod
     async def _insert(
@@ -181,16 +178,16 @@ class PaymentRepository:
             .on_conflict_do_nothing()
         )
 
-    @staticmethod
-    async def _find(connection: AsyncConnection, token: str) -> Payment | None:
-        query = sa.select(payments, *lease.errand_columns(payments)).where(
-            payments.c.payment_token == token
-        )
-        row = (await connection.execute(query)).mappings().one_or_none()
-        return Payment.model_validate(dict(row)) if row else None
 
-    async def _get(self, connection: AsyncConnection, token: str) -> Payment:
-        payment = await self._find(connection, token)
-        if payment is None:
-            raise LookupError(f"there is no payment {token}")
-        return payment
+async def _read(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> Payment | None:
+    row = (await connection.execute(_query(which))).mappings().one_or_none()
+    return Payment.model_validate(dict(row)) if row else None
+
+
+async def _get(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> Payment:
+    row = (await connection.execute(_query(which))).mappings().one()
+    return Payment.model_validate(dict(row))
+
+
+def _query(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    return sa.select(payments, *lease.errand_columns(payments)).where(which)

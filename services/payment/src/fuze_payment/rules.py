@@ -5,8 +5,6 @@ from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from pydantic import JsonValue
-
 from fuze_contracts.money import Money
 from fuze_contracts.payment import ChargePayment
 from fuze_contracts.wire import Message
@@ -104,29 +102,6 @@ class Refund(Errand):
         return Money(amount_minor=self.amount_minor, currency=self.currency)
 
 
-class OurBooks(Message):
-    """Our side of a comparison. `at_rest` are those that nobody is working on."""
-
-    payments: tuple[Payment, ...]
-    refunds: tuple[Refund, ...]
-    at_rest: frozenset[UUID]
-
-    def payment(self, payment: UUID | None) -> Payment | None:
-        """Return a payment that is at rest."""
-        found = (one for one in self.payments if one.id == payment and one.id in self.at_rest)
-        return next(found, None)
-
-
-class Finding(Message):
-    """One thing that the two books do not agree on; `made_at` is when it was written (UTC)."""
-
-    kind: str
-    reference: str
-    order_id: UUID | None = None
-    made_at: datetime
-    details: dict[str, JsonValue]
-
-
 @dataclass(frozen=True, kw_only=True)
 class ProviderPromise:
     """What we rely on.
@@ -179,9 +154,12 @@ def payment_id(payment_token: str) -> UUID:
     return uuid5(_NAMESPACE, payment_token)
 
 
-def void_refund_id(payment: UUID) -> UUID:
-    """Name the refund that undoes a whole payment, so that it is made once."""
-    return uuid5(_NAMESPACE, f"void:{payment}")
+def void_refund_id(payment: UUID, attempt: int = 0) -> UUID:
+    """Name the refund that undoes a whole payment, so that it is made once.
+
+    `attempt` counts those that the provider has refused for good.
+    """
+    return uuid5(_NAMESPACE, f"void:{payment}" if attempt == 0 else f"void:{payment}:{attempt}")
 
 
 def asks_the_same(payment: Payment, command: ChargePayment) -> bool:
