@@ -157,6 +157,21 @@ async def test_a_new_address_is_answered_once_it_is_recorded(shop: Shop, an_orde
     await handle.result()
 
 
+async def test_a_new_address_does_not_wait_for_the_charge(shop: Shop, an_order: Order) -> None:
+    shop.payments.may_answer.clear()
+    order = an_order()
+    handle = await shop.place(order)
+    await handle.signal(OrderWorkflow.approve)
+    await shop.payments.reached.wait()
+
+    await handle.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+
+    assert (await shop.timeline(order.order_id))[-1] == "address_updated"
+    shop.payments.may_answer.set()
+    assert ((await handle.result()).tracking_number or "").startswith("to-94105-")
+    assert len(shop.payments.asked) == 1
+
+
 async def test_an_address_that_breaks_a_rule_is_refused_and_is_an_event(
     shop: Shop, an_order: Order
 ) -> None:

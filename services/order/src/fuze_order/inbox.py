@@ -9,6 +9,7 @@ from fuze_contracts.order import (
     Approval,
     CancelOrder,
     ChangePaymentMethod,
+    EventType,
     LiveStatus,
     OrderStatus,
     PlaceOrder,
@@ -34,6 +35,7 @@ class OrderInbox(contract.OrderWorkflow):
 
     def __init__(self, command: PlaceOrder) -> None:
         self._progress = OrderProgress(command, asked_to_cancel=self._cancel_from_temporal)
+        self._address = command.address
         self._approval: Asked[Approval] | None = None
         self._rejection: Asked[RejectOrder] | None = None
         self._cancellation: Asked[CancelOrder] | None = None
@@ -181,6 +183,40 @@ class OrderInbox(contract.OrderWorkflow):
             if asked:
                 asked.refuse(why, ended)
         await workflow.wait_condition(workflow.all_handlers_finished)
+
+    async def _decide(
+        self,
+        asked: Asked[Approval] | Asked[RejectOrder] | Asked[CancelOrder],
+        event: EventType,
+        otherwise: str | None = None,
+    ) -> None:
+        """Commit what somebody asked for, with their reason, and let them know."""
+        request = asked.request
+        reason = None if isinstance(request, Approval) else request.reason or otherwise
+        committed = await self._progress.record(event, actor=request.actor, reason=reason)
+        if committed.type is event:
+            asked.accept()
+
+    async def _change_address(self) -> bool:
+        """Take over the next new address, unless it breaks a rule; say whether it did not."""
+        asked = self._addresses.pop(0)
+        committed = await self._progress.record(
+            EventType.ADDRESS_UPDATED, actor=asked.request.actor, address=asked.request.address
+        )
+        if committed.type is not EventType.ADDRESS_UPDATED or committed.address is None:
+            asked.refuse(
+                contract.ADDRESS_INVALID, "the address breaks a rule; the event says which"
+            )
+            return False
+        self._address = committed.address
+        asked.accept()
+        return True
+
+    def _approve_small_order(self, placed: PlaceOrder) -> None:
+        """Approve of an order that needs nobody's approval."""
+        limit = placed.auto_approve_up_to
+        if limit is not None and placed.total_minor <= limit:
+            self._approval = self._approval or Asked(Approval(actor="auto-approval"))
 
     async def _answer(self, asked: Asked[Any]) -> LiveStatus:
         await asked.answer()

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydantic import JsonValue
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError
 
 from fuze_contracts.order import (
     ORDER_REJECTED,
@@ -27,7 +26,7 @@ from fuze_order.activities import OrderActivities
 from fuze_order.asked import Asked
 from fuze_order.lifecycle import payment_after, status_after
 from fuze_order.messages import ReceiveOrder, Transition, ValidateOrder
-from fuze_runtime.steps import is_out_of_patience, last_failure, local_first, to_the_end
+from fuze_runtime.steps import local_first, to_the_end
 
 Result = TypeVar("Result")
 
@@ -162,46 +161,6 @@ class OrderProgress:
         return await self.finish(
             local_first(OrderActivities.address_judged, address, summary="judge the address")
         )
-
-    async def persist(
-        self,
-        step: Callable[[timedelta | None], Awaitable[Result]],
-        *,
-        name: str,
-        unless: Callable[[], object] = lambda: False,
-    ) -> Result | None:
-        """Carry out a step of another service for as long as it takes.
-
-        The step gets the patience after which it needs attention; from then on it gets None, which
-        is patience without end. One that fails for good waits for somebody's retry. Returns None
-        where it is interrupted by `unless`: then nobody waits for its outcome, which may be any.
-        """
-        patience: timedelta | None = self._order.attention_after
-        while True:
-            attempt = asyncio.ensure_future(step(patience))
-            await self.wait(lambda: attempt.done() or unless() or self.retry_asked)  # noqa: B023 - awaited at once
-            if not attempt.done():
-                attempt.cancel()
-                with suppress(ActivityError, asyncio.CancelledError):
-                    await attempt
-                if unless():
-                    return None
-                await self.retry()
-                patience = self._order.attention_after
-                continue
-            try:
-                return attempt.result()
-            except ActivityError as error:
-                await self.call_for_attention(
-                    StepInTrouble(step=name, last_error=last_failure(error))
-                )
-                if not is_out_of_patience(error):
-                    # It failed for good: only somebody who has mended the cause can go on.
-                    await self.wait(lambda: unless() or self.retry_asked)
-                    if unless():
-                        return None
-                    await self.retry()
-                patience = None
 
     async def retry(self) -> None:
         """Write who has the step tried again, and answer."""

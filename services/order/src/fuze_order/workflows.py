@@ -11,6 +11,7 @@ from fuze_contracts.order import EventType, OrderStatus, PlaceOrder, WaitingFor
 from fuze_order import calls
 from fuze_order.asked import Asked
 from fuze_order.inbox import OrderInbox
+from fuze_order.persistence import persist
 from fuze_order.progress import THE_ORDER_SERVICE
 
 _TO_BE_SHIPPED = {OrderStatus.PAID, OrderStatus.AWAITING_ADDRESS}
@@ -22,14 +23,13 @@ class OrderWorkflow(OrderInbox):
 
     It ends elsewhere as rejected, expired, payment_declined or cancelled. Until its parcel is
     handed to the carrier it can be cancelled, by update, by signal or by Temporal's own
-    cancellation: then whatever was taken is given back. What it is told is in `OrderInbox`.
+    cancellation: then whatever was taken is given back. `OrderInbox` has what it is told.
     """
 
     @workflow.init
     def __init__(self, command: PlaceOrder) -> None:
         super().__init__(command)
         self._order = command
-        self._address = command.address
         self._pays_with = command.payment_method
         self._payment_token = command.payment_token
         self._charge_attempts = 1
@@ -58,9 +58,7 @@ class OrderWorkflow(OrderInbox):
 
     async def _wait_for_approval(self) -> None:
         """Wait until someone decides, or nobody does in time. A cancellation beats an approval."""
-        limit = self._order.auto_approve_up_to
-        if limit is not None and self._order.total_minor <= limit:
-            self._approval = self._approval or Asked(order.Approval(actor="auto-approval"))
+        self._approve_small_order(self._order)
         deadline = self._progress.received_at + self._order.approval_timeout
         remind_at = deadline - self._order.approval_reminder
         wake_at = remind_at if remind_at > self._progress.received_at else None
@@ -74,11 +72,11 @@ class OrderWorkflow(OrderInbox):
             if self._cancellation:
                 await self._cancel()
             elif self._rejection:
-                await self._reject(self._rejection)
+                await self._decide(self._rejection, EventType.ORDER_REJECTED, "not approved")
             elif self._addresses:
                 await self._change_address()
             elif self._approval:
-                await self._approve(self._approval)
+                await self._decide(self._approval, EventType.ORDER_APPROVED)
             elif not in_time and wake_at:
                 wake_at = None
                 await self._progress.record(EventType.APPROVAL_REMINDED)
@@ -87,29 +85,20 @@ class OrderWorkflow(OrderInbox):
                     EventType.ORDER_EXPIRED, reason="nobody approved the order in time"
                 )
 
-    async def _approve(self, asked: Asked[order.Approval]) -> None:
-        await self._progress.record(EventType.ORDER_APPROVED, actor=asked.request.actor)
-        if self._progress.status is OrderStatus.APPROVED:
-            asked.accept()
-
-    async def _reject(self, asked: Asked[order.RejectOrder]) -> None:
-        reason = asked.request.reason or "not approved"
-        await self._progress.record(
-            EventType.ORDER_REJECTED, actor=asked.request.actor, reason=reason
-        )
-        if self._progress.status is OrderStatus.REJECTED:
-            asked.accept()
-
     async def _charge(self) -> None:
         """Take the money, unless the order is cancelled before the outcome is known."""
         if self._cancellation:
             await self._cancel()
             return
         self._progress.wait_for(WaitingFor.PAYMENT, f"charging {self._order.total}")
-        outcome = await self._progress.persist(
+        outcome = await persist(
+            self._progress,
             lambda patience: calls.ask_for_payment(self._attempt(), patience),
             name="charge",
-            unless=lambda: self._cancellation,
+            patience=self._order.attention_after,
+            unless=self._is_cancelled,
+            has_news=self._has_new_address,
+            hear=self._change_address,
         )
         self._progress.go_on()
         match outcome:
@@ -235,19 +224,6 @@ class OrderWorkflow(OrderInbox):
             else:
                 corrected = await self._change_address()
 
-    async def _change_address(self) -> bool:
-        """Take over the next new address, unless it breaks a rule; say whether it did not."""
-        asked = self._addresses.pop(0)
-        committed = await self._progress.record(
-            EventType.ADDRESS_UPDATED, actor=asked.request.actor, address=asked.request.address
-        )
-        if committed.type is not EventType.ADDRESS_UPDATED or committed.address is None:
-            asked.refuse(order.ADDRESS_INVALID, "the address breaks a rule; the event says which")
-            return False
-        self._address = committed.address
-        asked.accept()
-        return True
-
     async def _readdress(self) -> None:
         """Send a parcel that is being prepared elsewhere: the shipping service decides."""
         asked = self._addresses[0]
@@ -263,15 +239,9 @@ class OrderWorkflow(OrderInbox):
         await self._change_address()
 
     async def _cancel(self) -> None:
-        """End an order that no money was taken for."""
+        """End an order of which nothing is left to undo."""
         asked = self._cancellation or Asked(order.CancelOrder(actor=THE_ORDER_SERVICE))
-        await self._progress.record(
-            EventType.ORDER_CANCELLED,
-            actor=asked.request.actor,
-            reason=asked.request.reason or self._progress.reason or "cancelled",
-        )
-        if self._progress.status is OrderStatus.CANCELLED:
-            asked.accept()
+        await self._decide(asked, EventType.ORDER_CANCELLED, self._progress.reason or "cancelled")
 
     async def _call_off(self) -> bool:
         """Cancel while the parcel is being prepared: the shipping service decides."""
@@ -285,21 +255,19 @@ class OrderWorkflow(OrderInbox):
 
     async def _start_cancelling(self) -> None:
         """Commit that the order is stopped; from here on it only remains to undo."""
-        if asked := self._cancellation:
-            await self._progress.record(
-                EventType.CANCELLATION_STARTED,
-                actor=asked.request.actor,
-                reason=asked.request.reason or "cancelled",
-            )
-            asked.accept()
+        if self._cancellation:
+            await self._decide(self._cancellation, EventType.CANCELLATION_STARTED, "cancelled")
 
     async def _undo(self) -> None:
         """Give back whatever was taken, see the shipment to its end, and only then be cancelled."""
         if self._shipment:
             self._shipment.cancel()
         self._progress.wait_for(WaitingFor.REFUND, f"giving {self._order.total} back")
-        outcome = await self._progress.persist(
-            lambda patience: calls.ask_to_keep_nothing(self._attempt(), patience), name="refund"
+        outcome = await persist(
+            self._progress,
+            lambda patience: calls.ask_to_keep_nothing(self._attempt(), patience),
+            name="refund",
+            patience=self._order.attention_after,
         )
         self._progress.go_on()
         match outcome:

@@ -1,0 +1,84 @@
+"""A step of another service, carried out for as long as it takes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio.exceptions import ActivityError
+
+from fuze_contracts.order import StepInTrouble
+from fuze_order.progress import OrderProgress
+from fuze_runtime.steps import is_out_of_patience, last_failure
+
+Result = TypeVar("Result")
+
+
+def _never() -> bool:
+    return False
+
+
+async def _nothing() -> None:
+    return
+
+
+async def persist(  # noqa: PLR0913 - each may happen while the step is under way
+    progress: OrderProgress,
+    step: Callable[[timedelta | None], Awaitable[Result]],
+    *,
+    name: str,
+    patience: timedelta,
+    unless: Callable[[], object] = _never,
+    has_news: Callable[[], object] = _never,
+    hear: Callable[[], Awaitable[object]] = _nothing,
+) -> Result | None:
+    """Return the step's outcome, or None where it was interrupted by `unless`.
+
+    The step gets the patience after which it needs attention; from then on it gets None, which is
+    patience without end. One that fails for good waits for somebody's retry. News are heard while
+    it goes on. Nobody waits for the outcome of a step that was interrupted: it may be any.
+    """
+    this_time: timedelta | None = patience
+    while True:
+        attempt = asyncio.ensure_future(step(this_time))
+        interrupted = await _wait(progress, attempt, unless, has_news, hear)
+        if not attempt.done():
+            attempt.cancel()
+            with suppress(ActivityError, asyncio.CancelledError):
+                await attempt
+            if interrupted:
+                return None
+            await progress.retry()
+            this_time = patience
+            continue
+        try:
+            return attempt.result()
+        except ActivityError as error:
+            await progress.call_for_attention(
+                StepInTrouble(step=name, last_error=last_failure(error))
+            )
+            if not is_out_of_patience(error):
+                # It failed for good: only somebody who has mended the cause can go on.
+                await progress.wait(lambda: unless() or progress.retry_asked)
+                if unless():
+                    return None
+                await progress.retry()
+            this_time = None
+
+
+async def _wait(
+    progress: OrderProgress,
+    attempt: asyncio.Future[Result],
+    unless: Callable[[], object],
+    has_news: Callable[[], object],
+    hear: Callable[[], Awaitable[object]],
+) -> bool:
+    """Wait for the attempt, an interruption or a retry; say whether it was interrupted."""
+    while True:
+        await progress.wait(
+            lambda: attempt.done() or unless() or progress.retry_asked or has_news()
+        )
+        if attempt.done() or unless() or progress.retry_asked:
+            return bool(unless())
+        await hear()

@@ -1,0 +1,143 @@
+"""An order's life as a few lines, to compare the real one with."""
+
+from fuze_contracts.order import (
+    ADDRESS_INVALID,
+    ALREADY_APPROVED,
+    ALREADY_CANCELLED,
+    NOT_AWAITING_APPROVAL,
+    NOT_AWAITING_PAYMENT_METHOD,
+    OrderStatus,
+    PaymentStatus,
+)
+
+ENDED = "ended"
+
+_WAITING = {
+    OrderStatus.AWAITING_APPROVAL,
+    OrderStatus.AWAITING_PAYMENT_METHOD,
+    OrderStatus.AWAITING_ADDRESS,
+}
+
+
+class Life:
+    """Where an order stands, what happened to it, and what each command should come to.
+
+    A command returns why it is refused: a type from contracts, `ended`, or None where it is not.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.status = OrderStatus.AWAITING_APPROVAL
+        self.payment_status = PaymentStatus.NONE
+        self.events = ["order_received"]
+        self.is_handed_over = False
+        self.is_invalid = address == "invalid"
+        self.voids = 0
+        self._address = address
+        self._approved = False
+        if self.is_invalid:
+            self._enter("order_rejected", OrderStatus.REJECTED)
+        else:
+            self.events.append("order_validated")
+
+    @property
+    def seq(self) -> int:
+        """The number of the last event."""
+        return len(self.events)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the order waits for somebody, until a deadline."""
+        return self.status in _WAITING
+
+    def approve(self, way: str) -> str | None:
+        if self.status.is_terminal:
+            return ENDED
+        if self._approved:
+            return ALREADY_APPROVED
+        del way
+        self._approved = True
+        self._enter("order_approved", OrderStatus.APPROVED, PaymentStatus.PENDING)
+        return None
+
+    def reject(self) -> str | None:
+        if self.status.is_terminal:
+            return ENDED
+        if self.status is not OrderStatus.AWAITING_APPROVAL:
+            return NOT_AWAITING_APPROVAL
+        self._enter("order_rejected", OrderStatus.REJECTED)
+        return None
+
+    def cancel(self) -> str | None:
+        match self.status:
+            case status if status.is_terminal:
+                return ENDED
+            case OrderStatus.CANCELLING:
+                return ALREADY_CANCELLED
+            case OrderStatus.AWAITING_APPROVAL | OrderStatus.AWAITING_PAYMENT_METHOD:
+                self._enter("order_cancelled", OrderStatus.CANCELLED)
+            case _:
+                self._undo()
+        return None
+
+    def change_address(self, address: str, way: str) -> str | None:
+        if self.status.is_terminal:
+            return ENDED
+        del way
+        return self._take_over(address)
+
+    def change_payment_method(self) -> str | None:
+        if self.status.is_terminal:
+            return ENDED
+        if self.status is not OrderStatus.AWAITING_PAYMENT_METHOD:
+            return NOT_AWAITING_PAYMENT_METHOD
+        self._enter("payment_method_changed", OrderStatus.APPROVED, PaymentStatus.PENDING)
+        return None
+
+    def provider_answers(self, *, declines: bool) -> None:
+        if declines:
+            self._enter(
+                "payment_declined", OrderStatus.AWAITING_PAYMENT_METHOD, PaymentStatus.DECLINED
+            )
+        else:
+            self._enter("payment_charged", OrderStatus.PAID, PaymentStatus.CHARGED)
+        if not declines:
+            self._enter("shipping_started", OrderStatus.PREPARING)
+
+    def carrier_answers(self) -> None:
+        if self._address == "refused":
+            self._enter("carrier_refused_address", OrderStatus.AWAITING_ADDRESS)
+        else:
+            self.is_handed_over = True
+            self._enter("order_shipped", OrderStatus.SHIPPED)
+
+    def nobody_comes_in_time(self) -> None:
+        match self.status:
+            case OrderStatus.AWAITING_APPROVAL:
+                self._enter("order_expired", OrderStatus.EXPIRED)
+            case OrderStatus.AWAITING_PAYMENT_METHOD:
+                self._enter("payment_given_up", OrderStatus.PAYMENT_DECLINED)
+            case _:
+                self._undo()
+
+    def _take_over(self, address: str) -> str | None:
+        if address == "invalid":
+            self.events.append("address_refused")
+            return ADDRESS_INVALID
+        self._address = address
+        self.events.append("address_updated")
+        if self.status is OrderStatus.AWAITING_ADDRESS:
+            self._enter("shipping_started", OrderStatus.PREPARING)
+        return None
+
+    def _undo(self) -> None:
+        self.voids += 1
+        self._enter("cancellation_started", OrderStatus.CANCELLING, PaymentStatus.REFUNDING)
+        self._enter("payment_refunded", OrderStatus.CANCELLING, PaymentStatus.REFUNDED)
+        self._enter("order_cancelled", OrderStatus.CANCELLED)
+
+    def _enter(
+        self, event: str, status: OrderStatus, payment_status: PaymentStatus | None = None
+    ) -> None:
+        self.events.append(event)
+        self.status = status
+        self.payment_status = payment_status or self.payment_status

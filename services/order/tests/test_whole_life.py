@@ -1,0 +1,295 @@
+"""Any command at any time, against a small model: everybody must agree after each step.
+
+`FUZE_LIVES` says how many orders live.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from sysconfig import get_path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from model import ENDED, Life
+from shop import Handle, PaymentService, Shop, open_shop
+from sqlalchemy.ext.asyncio import create_async_engine
+from temporalio.client import WorkflowUpdateFailedError
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from fuze_contracts import payment
+from fuze_contracts.order import (
+    Approval,
+    CancelOrder,
+    ChangePaymentMethod,
+    OrderLine,
+    OrderStatus,
+    OrderWorkflow,
+    PlaceOrder,
+    RejectOrder,
+    UpdateAddress,
+)
+from fuze_contracts.shipping import Address
+from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_order.repository import OrderRepository
+
+Result = TypeVar("Result")
+
+LIVES = int(os.environ.get("FUZE_LIVES", "200"))
+STEPS = 30
+ADDRESSES = {
+    "good": Address(zip_code="94105"),
+    "invalid": Address(zip_code="NOWHERE"),
+    "refused": Address(zip_code="99999"),
+}
+SELDOM = st.sampled_from([False] * 9 + [True])
+"""What ends an order at once must not end most of them."""
+
+
+class World:
+    """The order service at work, in an event loop that a step runs until it is done."""
+
+    def __init__(self, postgres: EmbeddedPostgres) -> None:
+        self._runner = asyncio.Runner()
+        self._stack = AsyncExitStack()
+        self.shop: Shop
+        self.run(self._open(postgres))
+
+    def run(self, step: Coroutine[Any, Any, Result]) -> Result:
+        return self._runner.run(asyncio.wait_for(step, 60))
+
+    def close(self) -> None:
+        self.run(self._stack.aclose())
+        self._runner.close()
+
+    async def _open(self, postgres: EmbeddedPostgres) -> None:
+        binary = Path(get_path("scripts")) / "temporal-test-server"
+        environment = await self._stack.enter_async_context(
+            await WorkflowEnvironment.start_time_skipping(
+                test_server_existing_path=str(binary), data_converter=pydantic_data_converter
+            )
+        )
+        engine = create_async_engine(postgres.url("order"), pool_size=5, max_overflow=0)
+        self._stack.push_async_callback(engine.dispose)
+        self.shop = Shop(environment, engine, PaymentService())
+        await self._stack.enter_async_context(open_shop(self.shop, OrderRepository(engine)))
+
+
+@pytest.fixture(scope="module")
+def world(postgres: EmbeddedPostgres) -> Iterator[World]:
+    world = World(postgres)
+    yield world
+    world.close()
+
+
+class WholeLife(RuleBasedStateMachine):
+    """One order, everything that can be done to it, and what should come of it."""
+
+    world: World
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shop = self.world.shop
+        self.shop.payments.may_answer.clear()
+        self.shop.payments.outcome = None
+        self.shop.payments.void_outcome = None
+        self.shop.depot.may_hand_over.clear()
+        self.shop.depot.refused_zip_codes = {ADDRESSES["refused"].zip_code}
+
+    @initialize(address=st.sampled_from(["good", "good", "invalid", "refused"]))
+    def place(self, address: str) -> None:
+        order_id = uuid4()
+        self.order = PlaceOrder(
+            order_id=order_id,
+            address=ADDRESSES[address],
+            fingerprint="a-fingerprint",
+            lines=(OrderLine(sku="TEAPOT-1", quantity=3, unit_price_minor=1999),),
+            payment_method="pm_card_visa",
+            payment_token=f"{order_id}:1",
+            approval_reminder=timedelta(days=30),  # longer than the deadline: none
+        )
+        self.life = Life(address)
+        self.handle: Handle = self.world.run(self.shop.place(self.order))
+
+    @rule(way=st.sampled_from(["update", "signal"]))
+    def approve(self, way: str) -> None:
+        expected = self.life.approve(way)
+        approval = Approval(actor="grace")
+        if way == "update":
+            self._ask(OrderWorkflow.approve_order, approval, expected)
+        else:
+            self._tell(OrderWorkflow.approve, approval)
+
+    @rule(now=SELDOM)
+    def reject(self, *, now: bool) -> None:
+        if not now:
+            return
+        expected = self.life.reject()
+        self._ask(OrderWorkflow.reject_order, RejectOrder(actor="grace"), expected)
+
+    @rule(way=st.sampled_from(["update", "signal"]), now=SELDOM)
+    def cancel(self, way: str, *, now: bool) -> None:
+        if not now:
+            return
+        expected = self.life.cancel()
+        request = CancelOrder(actor="ada", reason="changed my mind")
+        if way == "update":
+            self._ask(OrderWorkflow.cancel_order, request, expected)
+        else:
+            self._tell(OrderWorkflow.cancel, request)
+
+    @rule(
+        way=st.sampled_from(["update", "signal"]),
+        address=st.sampled_from(["good", "invalid", "refused"]),
+    )
+    def change_address(self, way: str, address: str) -> None:
+        expected = self.life.change_address(address, way)
+        request = UpdateAddress(address=ADDRESSES[address], actor="ada")
+        if way == "update":
+            self._ask(OrderWorkflow.change_address, request, expected)
+        else:
+            self._tell(OrderWorkflow.update_address, request)
+
+    @rule()
+    def change_payment_method(self) -> None:
+        expected = self.life.change_payment_method()
+        self._ask(
+            OrderWorkflow.change_payment_method,
+            ChangePaymentMethod(payment_method="pm_other"),
+            expected,
+        )
+
+    @precondition(lambda self: self.life.status is OrderStatus.APPROVED)
+    @rule(declines=st.booleans())
+    def provider_answers(self, *, declines: bool) -> None:
+        payments = self.shop.payments
+        declined = payment.Declined(payment_id=uuid4(), code="card_declined")
+        payments.outcome = declined if declines else None
+        before = self.life.seq
+        self.life.provider_answers(declines=declines)
+        payments.may_answer.set()
+        self.world.run(self._until_after(before))
+        payments.may_answer.clear()
+
+    @rule()
+    def proceed(self) -> None:
+        """Do what most orders need next, so that many come far."""
+        match self.life.status:
+            case OrderStatus.AWAITING_APPROVAL:
+                self.approve("update")
+            case OrderStatus.APPROVED:
+                self.provider_answers(declines=False)
+            case OrderStatus.AWAITING_PAYMENT_METHOD:
+                self.change_payment_method()
+            case OrderStatus.AWAITING_ADDRESS:
+                self.change_address("update", "good")
+            case _:
+                pass
+
+    @precondition(lambda self: self.life.status is OrderStatus.PREPARING)
+    @rule()
+    def carrier_answers(self) -> None:
+        before = self.life.seq
+        self.life.carrier_answers()
+        self.shop.depot.may_hand_over.set()
+        self.world.run(self._until_after(before))
+        self.shop.depot.may_hand_over.clear()
+
+    @precondition(lambda self: self.life.waits)
+    @rule(now=SELDOM)
+    def nobody_comes_in_time(self, *, now: bool) -> None:
+        if not now:
+            return
+        self.life.nobody_comes_in_time()
+        self.world.run(self.shop.environment.sleep(timedelta(days=8)))
+
+    @invariant()
+    def all_agree(self) -> None:
+        if not hasattr(self, "life"):
+            return
+        self.world.run(self._agree())
+
+    def teardown(self) -> None:
+        if hasattr(self, "life") and not self.life.status.is_terminal:
+            self.cancel("update", now=True)
+            self.all_agree()
+
+    def _ask(self, update: Any, request: Any, expected: str | None) -> None:  # noqa: ANN401 - any
+        """Ask for a decision, and compare it with the model's: None is yes."""
+
+        async def asked() -> str | None:
+            try:
+                await self.handle.execute_update(update, request)
+            except WorkflowUpdateFailedError as error:
+                return getattr(error.cause, "type", None) or "refused"
+            except RPCError:
+                return ENDED
+            return None
+
+        assert self.world.run(asked()) == expected
+
+    def _tell(self, signal: Any, request: Any) -> None:  # noqa: ANN401 - any
+        async def told() -> None:
+            try:
+                await self.handle.signal(signal, request)
+            except RPCError:
+                assert self.life.status.is_terminal
+
+        self.world.run(told())
+
+    async def _until_after(self, seq: int) -> None:
+        while len(await self.shop.timeline(self.order.order_id)) <= seq:
+            await asyncio.sleep(0.01)
+
+    async def _agree(self) -> None:
+        order_id, life = self.order.order_id, self.life
+        await _eventually(lambda: self.shop.timeline(order_id), life.events)
+        assert await self.shop.row_status(order_id) == life.status
+        assert (order_id in self.shop.depot.handed_over) == life.is_handed_over
+        voided = [one for one in self.shop.payments.voided if one.charge.order_id == order_id]
+        assert len(voided) == life.voids
+        if life.status.is_terminal:
+            result = await self._result()
+            assert result is None or result == (life.status, life.payment_status)
+        else:
+            live = await self.handle.query(OrderWorkflow.status)
+            assert (live.status, live.payment_status) == (life.status, life.payment_status)
+            assert live.last_seq == life.seq
+
+    async def _result(self) -> tuple[Any, Any] | None:
+        if self.life.is_invalid:
+            return None  # a rejection by the rules fails the workflow
+        result = await self.handle.result()
+        return result.status, result.payment_status
+
+
+async def _eventually(read: Callable[[], Awaitable[list[str]]], expected: list[str]) -> None:
+    """Wait until as much has happened as should have, and compare."""
+    for _ in range(500):
+        if len(found := await read()) >= len(expected):
+            break
+        await asyncio.sleep(0.01)
+    assert found == expected
+
+
+@pytest.mark.timeout(600)
+def test_whatever_is_done_to_an_order_everybody_agrees_where_it_stands(world: World) -> None:
+    WholeLife.world = world
+    machine = settings(
+        max_examples=LIVES,
+        stateful_step_count=STEPS,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+        print_blob=True,
+    )
+    WholeLife.TestCase.settings = machine
+    WholeLife.TestCase().runTest()
