@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -18,9 +19,12 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
     Address,
+    AddressRefused,
     ParcelItem,
     ShipOrder,
     Shipped,
+    ShippingCalledOff,
+    ShippingOutcome,
     ShippingStep,
     shipping_workflow_id,
 )
@@ -33,6 +37,7 @@ from fuze_shipping.repository import ShipmentRepository
 from fuze_shipping.tables import shipments
 from fuze_shipping.workflows import ShippingWorkflow
 
+Handle = WorkflowHandle[ShippingWorkflow, ShippingOutcome]
 EngineOf = Callable[[str], AsyncEngine]
 
 
@@ -44,17 +49,33 @@ class Depot:
     engine: AsyncEngine
     books: Books
 
-    async def ship(self, order_id: UUID) -> WorkflowHandle[ShippingWorkflow, Shipped]:
+    async def ship(
+        self,
+        order_id: UUID,
+        *,
+        line1: str | None = None,
+        attention_after: timedelta = timedelta(days=1),
+    ) -> Handle:
         return await self.environment.client.start_workflow(
             ShippingWorkflow.run,
             ShipOrder(
                 order_id=order_id,
-                address=Address(zip_code="10001"),
+                address=Address(zip_code="10001", line1=line1),
+                attention_after=attention_after,
                 items=(ParcelItem(sku="TEAPOT-1", quantity=3),),
             ),
             id=shipping_workflow_id(order_id),
             task_queue=SHIPPING_TASK_QUEUE,
         )
+
+    async def until_asked(self, handle: Handle) -> None:
+        """Wait until the carrier was asked in vain."""
+        async with asyncio.timeout(20):
+            while True:
+                description = await handle.describe()
+                if any(one.attempt > 1 for one in description.raw_description.pending_activities):
+                    return
+                await asyncio.sleep(0.02)
 
     async def state(self, order_id: UUID) -> str:
         query = sa.select(shipments.c.state).where(shipments.c.order_id == order_id)
@@ -94,6 +115,7 @@ async def test_a_parcel_is_prepared_and_handed_over(depot: Depot) -> None:
     shipped = await (await depot.ship(order_id)).result()
 
     [parcel] = depot.books.read("parcels", order_id=str(order_id))
+    assert isinstance(shipped, Shipped)
     assert parcel["tracking_number"] == shipped.tracking_number
     assert parcel["contents"] == [{"sku": "TEAPOT-1", "quantity": 3}]
     assert await depot.state(order_id) == "dispatched"
@@ -115,14 +137,55 @@ async def test_a_carrier_that_is_down_delays_the_parcel_and_no_more(depot: Depot
     assert await depot.state(order_id) == "dispatched"
 
 
-async def test_a_paid_shipment_is_finished_even_when_asked_to_cancel(depot: Depot) -> None:
+async def test_a_shipment_that_is_cancelled_while_the_carrier_is_away_is_called_off(
+    depot: Depot,
+) -> None:
     order_id = uuid4()
     depot.books.set_available("carrier", available=False)
     handle = await depot.ship(order_id)
+    await depot.until_asked(handle)
     await handle.cancel()
+
+    assert isinstance(await handle.result(), ShippingCalledOff)
+    depot.books.set_available("carrier", available=True)
+    assert await depot.state(order_id) == "called_off"
+    assert depot.books.read("parcels", order_id=str(order_id)) == []
+
+
+async def test_an_address_that_the_carrier_refuses_is_an_outcome(depot: Depot) -> None:
+    order_id = uuid4()
+
+    outcome = await (await depot.ship(order_id, line1="refused")).result()
+    corrected = await (await depot.ship(order_id)).result()
+
+    assert outcome == AddressRefused(code="not_delivered_there")
+    assert isinstance(corrected, Shipped)
+
+
+async def test_an_outage_does_not_make_the_history_grow(depot: Depot) -> None:
+    depot.books.set_available("carrier", available=False)
+    handle = await depot.ship(uuid4(), attention_after=timedelta(minutes=10))
+    await depot.until_asked(handle)
+    await depot.environment.sleep(timedelta(minutes=9))
+    before = len((await handle.fetch_history()).events)
+    await depot.environment.sleep(timedelta(hours=1))
     depot.books.set_available("carrier", available=True)
 
-    assert (await handle.result()).tracking_number
+    await handle.result()
+
+    # It was given up once after its patience, tried to tell the order, and asked without a limit.
+    assert len((await handle.fetch_history()).events) <= before + 24
+
+
+async def test_a_hand_over_is_tried_at_once_when_somebody_asks_for_it(depot: Depot) -> None:
+    depot.books.set_available("carrier", available=False)
+    handle = await depot.ship(uuid4())
+    await depot.until_asked(handle)
+    depot.books.set_available("carrier", available=True)
+
+    await handle.signal(ShippingWorkflow.retry)
+
+    assert isinstance(await handle.result(), Shipped)
 
 
 async def test_the_same_shipment_again_hands_over_nothing_new(depot: Depot) -> None:
