@@ -157,6 +157,23 @@ async def test_once_the_parcel_is_being_handed_over_it_is_too_late(
     assert shop.payments.voided == []
 
 
+async def test_too_late_is_not_for_good_when_the_carrier_did_not_take_the_parcel(
+    shop: Shop, an_order: Order
+) -> None:
+    shop.depot.may_hand_over.clear()
+    order = an_order()
+    handle = await shop.place(order)
+    await handle.signal(OrderWorkflow.approve)
+    await shop.depot.reached.wait()
+    shop.depot.handed_over.add(order.order_id)
+    assert await refusal(handle) == TOO_LATE_TO_CANCEL
+    shop.depot.handed_over.remove(order.order_id)
+
+    await cancel(handle, "update")
+
+    await end(handle, shop, order, "update")
+
+
 async def test_the_answer_to_a_cancellation_does_not_wait_for_the_refund(
     shop: Shop, an_order: Order
 ) -> None:

@@ -22,7 +22,8 @@ from fuze_order.asked import Asked, refusal
 from fuze_order.progress import OrderProgress
 
 _MOST_ADDRESSES = 50
-"""Each is an event: without a bound one caller could fill a paid order's history."""
+_MOST_CANCELLATIONS = 50
+"""Each is in the history: without a bound one caller could fill that of a paid order."""
 
 _BEFORE_APPROVAL = {OrderStatus.RECEIVED, OrderStatus.AWAITING_APPROVAL}
 
@@ -43,6 +44,7 @@ class OrderInbox(contract.OrderWorkflow):
         self._is_handed_over = False
         self._addresses: list[Asked[UpdateAddress]] = []
         self._addresses_left = _MOST_ADDRESSES
+        self._cancellations_left = _MOST_CANCELLATIONS
         self._payment_method: Asked[ChangePaymentMethod] | None = None
         self._trouble: StepInTrouble | None = None
 
@@ -54,8 +56,9 @@ class OrderInbox(contract.OrderWorkflow):
     @workflow.signal
     async def cancel(self, request: CancelOrder = CancelOrder()) -> None:
         """Stop the order; without effect once its parcel is being handed to the carrier."""
-        if not self._is_handed_over:
-            self._cancellation = self._cancellation or Asked(request)
+        if self._may_still_be_cancelled() and not self._cancellation:
+            self._cancellations_left -= 1
+            self._cancellation = Asked(request)
 
     @workflow.signal
     async def update_address(self, request: UpdateAddress) -> None:
@@ -102,6 +105,7 @@ class OrderInbox(contract.OrderWorkflow):
         self, request: CancelOrder
     ) -> LiveStatus:
         """Stop the order and give its money back."""
+        self._cancellations_left -= 1
         self._cancellation = asked = Asked(request)
         return await self._answer(asked)
 
@@ -110,7 +114,7 @@ class OrderInbox(contract.OrderWorkflow):
         del request
         if self._cancellation:
             raise refusal(contract.ALREADY_CANCELLED, "the order is being cancelled")
-        if self._is_handed_over or self._progress.status.is_terminal:
+        if not self._may_still_be_cancelled():
             raise refusal(contract.TOO_LATE_TO_CANCEL, "the parcel is handed over")
 
     @workflow.update
@@ -221,6 +225,10 @@ class OrderInbox(contract.OrderWorkflow):
     async def _answer(self, asked: Asked[Any]) -> LiveStatus:
         await asked.answer()
         return self._progress.live_status()
+
+    def _may_still_be_cancelled(self) -> bool:
+        ended = self._is_handed_over or self._progress.status.is_terminal
+        return not ended and self._cancellations_left > 0
 
     def _is_cancelled(self) -> bool:
         """Whether somebody wants the order stopped; asked anew after each wait."""

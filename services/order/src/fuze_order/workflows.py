@@ -234,7 +234,7 @@ class OrderWorkflow(OrderInbox):
             )
             if isinstance(answer, shipping.HandedOver):
                 self._addresses.remove(asked)
-                asked.refuse(order.TOO_LATE_TO_CHANGE_ADDRESS, "the parcel is handed over")
+                asked.refuse(order.TOO_LATE_TO_CHANGE_ADDRESS, "the parcel is being handed over")
                 return
         await self._change_address()
 
@@ -247,8 +247,9 @@ class OrderWorkflow(OrderInbox):
         """Cancel while the parcel is being prepared: the shipping service decides."""
         answer = await self._progress.finish(calls.ask_to_call_off(self._order.order_id))
         if isinstance(answer, shipping.HandedOver) and self._cancellation:
-            self._cancellation.refuse(order.TOO_LATE_TO_CANCEL, "the parcel is handed over")
-            self._cancellation, self._is_handed_over = None, True
+            # Not for good: the carrier may turn out not to have taken it.
+            self._cancellation.refuse(order.TOO_LATE_TO_CANCEL, "the parcel is being handed over")
+            self._cancellation = None
             return False
         await self._start_cancelling()
         return True
