@@ -170,6 +170,22 @@ class Shop:
         self.payments.may_answer.set()
         self.depot.may_hand_over.set()
 
+    async def charging(self, order: PlaceOrder) -> Handle:
+        """Place an order and let it proceed to the provider, who takes time to answer."""
+        self.payments.may_answer.clear()
+        handle = await self.place(order)
+        await handle.signal(OrderWorkflow.approve)
+        await self.payments.reached.wait()
+        return handle
+
+    async def preparing(self, order: PlaceOrder) -> Handle:
+        """Place an order and let it proceed to the carrier, who takes time to answer."""
+        self.depot.may_hand_over.clear()
+        handle = await self.place(order)
+        await handle.signal(OrderWorkflow.approve)
+        await self.depot.reached.wait()
+        return handle
+
     async def place(self, order: PlaceOrder) -> Handle:
         return await self.environment.client.start_workflow(
             OrderWorkflow.run,

@@ -83,11 +83,8 @@ async def test_before_the_approval_there_is_nothing_to_undo(
 async def test_while_the_charge_is_under_way_whatever_comes_of_it_is_given_back(
     shop: Shop, an_order: Order, way: str
 ) -> None:
-    shop.payments.may_answer.clear()
     order = an_order()
-    handle = await shop.place(order)
-    await handle.signal(OrderWorkflow.approve)
-    await shop.payments.reached.wait()
+    handle = await shop.charging(order)
 
     await cancel(handle, way)
 
@@ -104,11 +101,8 @@ async def test_while_the_charge_is_under_way_whatever_comes_of_it_is_given_back(
 async def test_a_charge_that_never_happened_leaves_nothing_to_pay(
     shop: Shop, an_order: Order
 ) -> None:
-    shop.payments.may_answer.clear()
     shop.payments.void_outcome = payment.Voided()
-    handle = await shop.place(an_order())
-    await handle.signal(OrderWorkflow.approve)
-    await shop.payments.reached.wait()
+    handle = await shop.charging(an_order())
     await cancel(handle, "signal")
 
     assert (await handle.result()).payment_status is PaymentStatus.NONE
@@ -119,11 +113,8 @@ async def test_a_charge_that_never_happened_leaves_nothing_to_pay(
 async def test_while_the_parcel_is_prepared_it_is_called_off_and_the_money_given_back(
     shop: Shop, an_order: Order, way: str
 ) -> None:
-    shop.depot.may_hand_over.clear()
     order = an_order()
-    handle = await shop.place(order)
-    await handle.signal(OrderWorkflow.approve)
-    await shop.depot.reached.wait()
+    handle = await shop.preparing(order)
 
     await cancel(handle, way)
 
@@ -139,11 +130,8 @@ async def test_while_the_parcel_is_prepared_it_is_called_off_and_the_money_given
 async def test_once_the_parcel_is_being_handed_over_it_is_too_late(
     shop: Shop, an_order: Order, way: str
 ) -> None:
-    shop.depot.may_hand_over.clear()
     order = an_order()
-    handle = await shop.place(order)
-    await handle.signal(OrderWorkflow.approve)
-    await shop.depot.reached.wait()
+    handle = await shop.preparing(order)
     shop.depot.handed_over.add(order.order_id)
 
     if way == "update":
@@ -160,11 +148,8 @@ async def test_once_the_parcel_is_being_handed_over_it_is_too_late(
 async def test_too_late_is_not_for_good_when_the_carrier_did_not_take_the_parcel(
     shop: Shop, an_order: Order
 ) -> None:
-    shop.depot.may_hand_over.clear()
     order = an_order()
-    handle = await shop.place(order)
-    await handle.signal(OrderWorkflow.approve)
-    await shop.depot.reached.wait()
+    handle = await shop.preparing(order)
     shop.depot.handed_over.add(order.order_id)
     assert await refusal(handle) == TOO_LATE_TO_CANCEL
     shop.depot.handed_over.remove(order.order_id)
@@ -177,11 +162,8 @@ async def test_too_late_is_not_for_good_when_the_carrier_did_not_take_the_parcel
 async def test_the_answer_to_a_cancellation_does_not_wait_for_the_refund(
     shop: Shop, an_order: Order
 ) -> None:
-    shop.depot.may_hand_over.clear()
     shop.payments.void_outcome = ApplicationError("the provider is away")
-    handle = await shop.place(an_order())
-    await handle.signal(OrderWorkflow.approve)
-    await shop.depot.reached.wait()
+    handle = await shop.preparing(an_order())
 
     answer = await handle.execute_update(OrderWorkflow.cancel_order, CancelOrder())
 
@@ -199,11 +181,8 @@ async def test_the_answer_to_a_cancellation_does_not_wait_for_the_refund(
 async def test_an_operator_who_cancels_the_shipment_cancels_the_order(
     shop: Shop, an_order: Order
 ) -> None:
-    shop.depot.may_hand_over.clear()
     order = an_order()
-    handle = await shop.place(order)
-    await handle.signal(OrderWorkflow.approve)
-    await shop.depot.reached.wait()
+    handle = await shop.preparing(order)
     shop.depot.called_off.add(order.order_id)
 
     await shop.environment.client.get_workflow_handle(f"shipping/{order.order_id}").cancel()
@@ -255,12 +234,9 @@ async def test_many_cancellations_at_once_are_one(shop: Shop, an_order: Order) -
 async def test_an_order_without_lines_is_cancelled_without_a_refund(
     shop: Shop, an_order: Order
 ) -> None:
-    shop.depot.may_hand_over.clear()
     shop.payments.void_outcome = payment.Voided()
     order = an_order(lines=(), payment_method=None, attention_after=timedelta(minutes=5))
-    handle = await shop.place(order)
-    await handle.signal(OrderWorkflow.approve)
-    await shop.depot.reached.wait()
+    handle = await shop.preparing(order)
     await cancel(handle, "update")
 
     assert (await handle.result()).payment_status is PaymentStatus.NONE

@@ -158,11 +158,8 @@ async def test_a_new_address_is_answered_once_it_is_recorded(shop: Shop, an_orde
 
 
 async def test_a_new_address_does_not_wait_for_the_charge(shop: Shop, an_order: Order) -> None:
-    shop.payments.may_answer.clear()
     order = an_order()
-    handle = await shop.place(order)
-    await handle.signal(OrderWorkflow.approve)
-    await shop.payments.reached.wait()
+    handle = await shop.charging(order)
 
     await handle.execute_update(OrderWorkflow.change_address, ELSEWHERE)
 
@@ -186,10 +183,7 @@ async def test_an_address_that_breaks_a_rule_is_refused_and_is_an_event(
 
 
 async def test_a_parcel_in_preparation_still_goes_elsewhere(shop: Shop, an_order: Order) -> None:
-    shop.depot.may_hand_over.clear()
-    handle = await shop.place(an_order())
-    await handle.signal(OrderWorkflow.approve)
-    await shop.depot.reached.wait()
+    handle = await shop.preparing(an_order())
 
     await handle.execute_update(OrderWorkflow.change_address, ELSEWHERE)
     shop.depot.may_hand_over.set()
@@ -200,11 +194,8 @@ async def test_a_parcel_in_preparation_still_goes_elsewhere(shop: Shop, an_order
 async def test_once_the_parcel_is_being_handed_over_its_address_stays(
     shop: Shop, an_order: Order
 ) -> None:
-    shop.depot.may_hand_over.clear()
     order = an_order()
-    handle = await shop.place(order)
-    await handle.signal(OrderWorkflow.approve)
-    await shop.depot.reached.wait()
+    handle = await shop.preparing(order)
     shop.depot.handed_over.add(order.order_id)
 
     why = await refusal(handle, OrderWorkflow.change_address, ELSEWHERE)
@@ -269,12 +260,9 @@ async def test_a_charge_that_keeps_failing_needs_attention_and_is_tried_on(
 async def test_a_refund_that_keeps_failing_needs_attention_and_can_be_tried_now(
     shop: Shop, an_order: Order
 ) -> None:
-    shop.depot.may_hand_over.clear()
     shop.payments.void_outcome = ApplicationError("refused", type=payment.PAYMENT_OUTCOME_UNKNOWN)
     order = an_order(attention_after=timedelta(seconds=10))
-    handle = await shop.place(order)
-    await handle.signal(OrderWorkflow.approve)
-    await shop.depot.reached.wait()
+    handle = await shop.preparing(order)
     await handle.execute_update(OrderWorkflow.cancel_order, CancelOrder())
     assert await refusal(handle, OrderWorkflow.retry_step, RetryOrder()) == NOTHING_TO_RETRY
     await shop.environment.sleep(timedelta(seconds=20))

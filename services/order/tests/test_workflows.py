@@ -179,10 +179,7 @@ async def test_every_address_is_an_event_and_the_last_good_one_counts(
 async def test_an_address_that_comes_while_the_charge_is_under_way_is_shipped_to(
     shop: Shop, an_order: Order
 ) -> None:
-    shop.payments.may_answer.clear()
-    handle = await shop.place(an_order())
-    await handle.signal(OrderWorkflow.approve)
-    await shop.payments.reached.wait()
+    handle = await shop.charging(an_order())
     await handle.signal(
         OrderWorkflow.update_address, UpdateAddress(address=Address(zip_code="94105"))
     )
