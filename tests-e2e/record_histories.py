@@ -240,6 +240,22 @@ class Ways:
     async def address_never_corrected(self) -> Handle:
         return await self._approved(address=_REFUSED, address_timeout=timedelta(seconds=1))
 
+    async def delivered(self) -> Handle:
+        return await self._reported("delivered")
+
+    async def returned(self) -> Handle:
+        return await self._reported("returned")
+
+    async def _reported(self, state: str) -> Handle:
+        """An order that follows its parcel, of which the carrier reports the end."""
+        order = await self._approved(follow_parcel_for=timedelta(days=30))
+        await _until(order, "delivery")
+        query = {"order_id": order.id.removeprefix("order/")}
+        [parcel] = (await self._sandbox.get("/carrier/parcels", params=query)).json()["parcels"]
+        report = f"/carrier/parcels/{parcel['id']}/report"
+        (await self._sandbox.post(report, json={"status": state})).raise_for_status()
+        return order
+
     async def _place(self, **changes: object) -> Handle:
         order_id = uuid4()
         fields = {

@@ -72,6 +72,10 @@ class OrderWorkflow(contract.OrderWorkflow):
     async def report_trouble(self, trouble: contract.StepInTrouble) -> None:
         pass
 
+    @workflow.signal
+    async def report_parcel(self, parcel: shipping.ParcelTracked) -> None:
+        pass
+
     @workflow.update
     async def approve_order(self, approval: contract.Approval) -> LiveStatus:
         return self._heard(f"approve by {approval.actor}")

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fuze_contracts.shipping import Address, ParcelItem, ShipOrder
+from fuze_contracts.shipping import Address, ParcelItem, ParcelState, ShipOrder
 from fuze_shipping.carrier import Accepted, Refused
 from fuze_shipping.messages import PreparePackage, Shipment, ShipmentState
 from fuze_shipping.repository import ShipmentRepository
@@ -203,3 +203,26 @@ async def test_a_cancellation_and_a_hand_over_at_once_have_one_winner(
         )
 
         assert shipment.state is state
+
+
+async def test_how_far_a_parcel_has_come_only_goes_forward(repository: ShipmentRepository) -> None:
+    order_id = await prepare(repository)
+    shipment = await begin(repository, order_id)
+    await repository.end_hand_over(shipment, accepted())
+
+    heard = [
+        await repository.track(shipment, state)
+        for state in (ParcelState.DELIVERED, ParcelState.IN_TRANSIT, ParcelState.DELIVERED)
+    ]
+
+    assert heard == [ParcelState.DELIVERED] * 3
+    assert (await repository.get(shipment.id)).parcel_state is ParcelState.DELIVERED
+
+
+async def test_news_of_a_parcel_that_is_not_handed_over_here_is_asked_for_again(
+    repository: ShipmentRepository,
+) -> None:
+    shipment = await begin(repository, await prepare(repository))
+
+    with pytest.raises(LookupError):
+        await repository.track(shipment, ParcelState.DELIVERED)

@@ -8,7 +8,7 @@ from uuid import UUID
 from temporalio import workflow
 
 from fuze_contracts.money import Money
-from fuze_contracts.shipping import Address
+from fuze_contracts.shipping import Address, ParcelTracked
 from fuze_contracts.wire import Message
 
 ORDER_TASK_QUEUE = "order"
@@ -77,6 +77,8 @@ class OrderStatus(StrEnum):
     AWAITING_ADDRESS = "awaiting_address"
     CANCELLING = "cancelling"
     SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    RETURNED = "returned"
     REJECTED = "rejected"
     EXPIRED = "expired"
     PAYMENT_DECLINED = "payment_declined"
@@ -91,6 +93,8 @@ class OrderStatus(StrEnum):
 TERMINAL_STATUSES = frozenset(
     {
         OrderStatus.SHIPPED,
+        OrderStatus.DELIVERED,
+        OrderStatus.RETURNED,
         OrderStatus.REJECTED,
         OrderStatus.EXPIRED,
         OrderStatus.PAYMENT_DECLINED,
@@ -130,6 +134,8 @@ class EventType(StrEnum):
     SHIPPING_STARTED = "shipping_started"
     CARRIER_REFUSED_ADDRESS = "carrier_refused_address"
     ORDER_SHIPPED = "order_shipped"
+    ORDER_DELIVERED = "order_delivered"
+    ORDER_RETURNED = "order_returned"
     CANCELLATION_STARTED = "cancellation_started"
     PAYMENT_REFUNDED = "payment_refunded"
     PAYMENT_VOIDED = "payment_voided"
@@ -153,7 +159,8 @@ class PlaceOrder(Message):
     long the order waits for approval, how long before that runs out somebody is reminded, how long
     it waits for another payment method or address once one was refused, and after how long a step
     that keeps failing needs attention. `auto_approve_up_to` is the total, in minor units, that
-    needs nobody's approval.
+    needs nobody's approval. The order follows its parcel for `follow_parcel_for`, or ends when it
+    is shipped.
     """
 
     order_id: UUID
@@ -170,6 +177,7 @@ class PlaceOrder(Message):
     address_timeout: timedelta = timedelta(days=7)
     attention_after: timedelta = timedelta(hours=1)
     auto_approve_up_to: int | None = None
+    follow_parcel_for: timedelta | None = None
 
     @property
     def total_minor(self) -> int:
@@ -249,6 +257,7 @@ class WaitingFor(StrEnum):
     SHIPPING = "shipping"
     ADDRESS = "address"
     REFUND = "refund"
+    DELIVERY = "delivery"
 
 
 class LiveStatus(Message):
@@ -303,6 +312,11 @@ class OrderWorkflow(ABC):
     @abstractmethod
     async def report_trouble(self, trouble: StepInTrouble) -> None:
         """Hear from the shipment that a step of it keeps failing."""
+
+    @workflow.signal
+    @abstractmethod
+    async def report_parcel(self, parcel: ParcelTracked) -> None:
+        """Hear from the shipping service how far the parcel has come."""
 
     @workflow.update
     @abstractmethod

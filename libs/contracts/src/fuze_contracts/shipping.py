@@ -14,6 +14,11 @@ from fuze_contracts.wire import Message
 SHIPPING_TASK_QUEUE = "shipping"
 
 
+def carrier_event_workflow_id(event_id: str) -> str:
+    """Return the id of the one workflow that follows a carrier's event up."""
+    return f"carrier-event/{event_id}"
+
+
 def shipping_workflow_id(order_id: UUID) -> str:
     """Return the id of the one workflow that ships this order."""
     return f"shipping/{order_id}"
@@ -97,6 +102,28 @@ class ReaddressShipment(Message):
     address: Address
 
 
+class ParcelState(StrEnum):
+    """How far a parcel has come, in the order in which that happens."""
+
+    ACCEPTED = "accepted"
+    IN_TRANSIT = "in_transit"
+    DELIVERED = "delivered"
+    RETURNED = "returned"
+
+
+class TrackParcel(Message):
+    """The carrier hints that something has become of a parcel: see for yourself."""
+
+    shipment_id: UUID
+
+
+class ParcelTracked(Message):
+    """How far an order's parcel has come."""
+
+    order_id: UUID
+    state: ParcelState
+
+
 # Not by `outcome`: a Shipped that an older version wrote has none.
 ShippingOutcome = Annotated[
     Shipped | AddressRefused | ShippingCalledOff, Field(union_mode="left_to_right")
@@ -158,3 +185,13 @@ class ShippingWorkflow(ABC):
     @abstractmethod
     def status(self) -> ShippingStatus:
         """Say where the shipment stands now."""
+
+
+@workflow.defn
+class CarrierEventWorkflow(ABC):
+    """Follow one event of the carrier up: not what it says is believed, only that it came."""
+
+    @workflow.run
+    @abstractmethod
+    async def run(self, command: TrackParcel) -> str:
+        """Return the state that the parcel is in after the carrier was asked."""

@@ -148,6 +148,7 @@ class Blueprint:
 
     def _sandbox(self) -> Component:
         url = f"http://127.0.0.1:{self._ports.sandbox}"
+        gateway = f"http://127.0.0.1:{self._ports.gateway}"
         return Component(
             name="sandbox",
             command=[sys.executable, "-m", "fuze_devstack.sandbox"],
@@ -155,8 +156,10 @@ class Blueprint:
             | {
                 "FUZE_SANDBOX_PORT": str(self._ports.sandbox),
                 "FUZE_SANDBOX_DIR": str(self._folder / "sandbox"),
-                "FUZE_SANDBOX_WEBHOOK_URL": f"http://127.0.0.1:{self._ports.gateway}/webhooks/psp",
+                "FUZE_SANDBOX_PSP_WEBHOOK_URL": f"{gateway}/webhooks/psp",
+                "FUZE_SANDBOX_CARRIER_WEBHOOK_URL": f"{gateway}/webhooks/carrier",
                 "FUZE_PSP_WEBHOOK_SECRET": self._webhook_secret,
+                "FUZE_CARRIER_WEBHOOK_SECRET": self._webhook_secret,
             },
             address=url,
             facts={"url": url},
@@ -191,6 +194,7 @@ class Blueprint:
             | {
                 "FUZE_DATABASE_URL": self._database.url("gateway"),
                 "FUZE_PORT": str(self._ports.gateway),
+                "FUZE_CARRIER_WEBHOOK_SECRET": self._webhook_secret,
                 "FUZE_PSP_WEBHOOK_SECRET": self._webhook_secret,
             },
             address=f"{url}   docs {url}/docs",

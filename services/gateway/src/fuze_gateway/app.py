@@ -13,7 +13,15 @@ from fuze_gateway import problems
 from fuze_gateway.access import PROBES, AccessLog
 from fuze_gateway.dependencies import sources_of
 from fuze_gateway.limits import BodyLimits
-from fuze_gateway.routes import decisions, health, lists, orders, payments, webhooks
+from fuze_gateway.routes import (
+    carrier_webhooks,
+    decisions,
+    health,
+    lists,
+    orders,
+    payments,
+    webhooks,
+)
 from fuze_gateway.settings import GatewaySettings
 from fuze_runtime import temporal
 from fuze_runtime.database import create_engine
@@ -58,6 +66,7 @@ def create_app(
     app.include_router(decisions.router)
     app.include_router(payments.router)
     app.include_router(webhooks.router)
+    app.include_router(carrier_webhooks.router)
     app.include_router(health.router)
 
     @app.get("/", include_in_schema=False)

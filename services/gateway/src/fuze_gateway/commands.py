@@ -38,7 +38,13 @@ from fuze_contracts.payment import (
     refund_workflow_id,
     webhook_workflow_id,
 )
-from fuze_contracts.shipping import Address
+from fuze_contracts.shipping import (
+    SHIPPING_TASK_QUEUE,
+    Address,
+    CarrierEventWorkflow,
+    TrackParcel,
+    carrier_event_workflow_id,
+)
 from fuze_gateway.availability import SourceUnavailableError, temporal_within
 from fuze_gateway.schemas import (
     AddressIn,
@@ -79,6 +85,7 @@ def place_order(order_id: UUID, request: StartOrder, settings: GatewaySettings) 
         approval_reminder=settings.approval_reminder,
         address_timeout=settings.address_timeout,
         attention_after=settings.attention_after,
+        follow_parcel_for=settings.follow_parcel_for,
         auto_approve_up_to=settings.auto_approve.get(request.currency),
     )
 
@@ -205,6 +212,21 @@ class OrderCommands:
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 static_summary="the provider has news of a payment",
+                rpc_timeout=self._limit,
+            )
+        return attempt.was_first
+
+    async def follow_parcel(self, event_id: str, command: TrackParcel) -> bool:
+        """Follow a carrier's event up; False where that was done before."""
+        async with _started_once(self._limit) as attempt:
+            await self._client.start_workflow(
+                CarrierEventWorkflow.run,
+                command,
+                id=carrier_event_workflow_id(event_id),
+                task_queue=SHIPPING_TASK_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                static_summary="the carrier has news of a parcel",
                 rpc_timeout=self._limit,
             )
         return attempt.was_first

@@ -31,6 +31,14 @@ class GatewaySettings(ProcessSettings, DatabaseSettings):
     auto_approve: dict[str, int] = Field(
         {}, description='Totals that need no approval, in minor units: {"USD": 5000}.'
     )
+    follow_parcel_for: Duration | None = Field(
+        None,
+        description="How long an order follows its parcel after the hand-over; "
+        "without it an order ends when it is shipped.",
+    )
+    carrier_webhook_secret: SecretStr | None = Field(
+        None, description="Shared with the carrier; without it its webhooks are not taken."
+    )
     psp_webhook_secret: SecretStr | None = Field(
         None, description="Shared with the provider; without it webhooks are not taken."
     )

@@ -52,8 +52,8 @@ def merge(order_id: UUID, durable: DurablePart, live: LivePart) -> OrderView | U
     """Return where the order stands, or why that cannot be said.
 
     - The account with the higher `last_seq` speaks. On a tie the row speaks of an order that has
-      ended, since its workflow is about to close, and the workflow of one that goes on, since it
-      also knows what it waits for.
+      ended, since its workflow is about to close, and the workflow of one that goes on or waits,
+      since it also knows what for.
     - An order that Temporal runs and PostgreSQL has no row of is received: Temporal's
       acknowledgement is the acceptance, and the row follows.
     - Nobody is told "not found" while one of the two cannot be asked: PostgreSQL has orders that
@@ -95,7 +95,7 @@ def _newer(
     if row is None or told is None:
         return row or told
     if row.last_seq == told.last_seq:
-        return row if row.status.is_terminal else told
+        return row if row.status.is_terminal and not told.waiting_for else told
     return row if row.last_seq > told.last_seq else told
 
 

@@ -18,6 +18,7 @@ from fuze_contracts.order import (
     StepInTrouble,
     UpdateAddress,
 )
+from fuze_contracts.shipping import ParcelState, ParcelTracked
 from fuze_order.asked import Asked, refusal
 from fuze_order.progress import OrderProgress
 
@@ -25,6 +26,7 @@ _MOST_ADDRESSES = 50
 _MOST_CANCELLATIONS = 50
 """Each is in the history: without a bound one caller could fill that of a paid order."""
 
+_ENDS_OF_A_PARCEL = {ParcelState.DELIVERED, ParcelState.RETURNED}
 _BEFORE_APPROVAL = {OrderStatus.RECEIVED, OrderStatus.AWAITING_APPROVAL}
 
 
@@ -47,6 +49,7 @@ class OrderInbox(contract.OrderWorkflow):
         self._cancellations_left = _MOST_CANCELLATIONS
         self._payment_method: Asked[ChangePaymentMethod] | None = None
         self._trouble: StepInTrouble | None = None
+        self._parcel: ParcelState | None = None
 
     @workflow.signal
     async def approve(self, approval: Approval = Approval()) -> None:
@@ -71,6 +74,12 @@ class OrderInbox(contract.OrderWorkflow):
     async def report_trouble(self, trouble: StepInTrouble) -> None:
         """Hear from the shipment that a step of it keeps failing."""
         self._trouble = trouble
+
+    @workflow.signal
+    async def report_parcel(self, parcel: ParcelTracked) -> None:
+        """Hear from the shipping service how far the parcel has come; only its end matters."""
+        if parcel.state in _ENDS_OF_A_PARCEL:
+            self._parcel = parcel.state
 
     @workflow.update
     async def approve_order(  # type: ignore[override] # the SDK types a handler by its class
@@ -175,6 +184,7 @@ class OrderInbox(contract.OrderWorkflow):
     async def _hang_up(self) -> None:
         """Answer whoever still waits for one: the order has ended."""
         ended = f"the order has ended: {self._progress.status}"
+        workflow.set_current_details(f"ended: {self._progress.status}")
         unanswered: list[tuple[Asked[Any] | None, str]] = [
             (self._approval, contract.NOT_AWAITING_APPROVAL),
             (self._rejection, contract.NOT_AWAITING_APPROVAL),

@@ -1,7 +1,7 @@
 """Where each event leads: the order's states as one table. Pure.
 
 ```
-received ─► awaiting_approval ─► approved ─► paid ─► preparing ─► shipped
+received ─► awaiting_approval ─► approved ─► paid ─► preparing ─► shipped ─► delivered
 ```
 An event that leads to no status of its own leaves the order where it is.
 """
@@ -21,6 +21,8 @@ _STATUS_AFTER = {
     EventType.SHIPPING_STARTED: OrderStatus.PREPARING,
     EventType.CARRIER_REFUSED_ADDRESS: OrderStatus.AWAITING_ADDRESS,
     EventType.ORDER_SHIPPED: OrderStatus.SHIPPED,
+    EventType.ORDER_DELIVERED: OrderStatus.DELIVERED,
+    EventType.ORDER_RETURNED: OrderStatus.RETURNED,
     EventType.CANCELLATION_STARTED: OrderStatus.CANCELLING,
     EventType.ORDER_CANCELLED: OrderStatus.CANCELLED,
 }
@@ -30,6 +32,7 @@ _PAYMENT_AFTER = {
     EventType.PAYMENT_DECLINED: PaymentStatus.DECLINED,
     EventType.PAYMENT_METHOD_CHANGED: PaymentStatus.PENDING,
     EventType.CANCELLATION_STARTED: PaymentStatus.REFUNDING,
+    EventType.ORDER_RETURNED: PaymentStatus.REFUNDING,
     EventType.PAYMENT_REFUNDED: PaymentStatus.REFUNDED,
     EventType.PAYMENT_VOIDED: PaymentStatus.NONE,
 }

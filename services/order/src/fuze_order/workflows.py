@@ -10,11 +10,13 @@ from fuze_contracts import order, payment, shipping
 from fuze_contracts.order import EventType, OrderStatus, PlaceOrder, WaitingFor
 from fuze_order import calls
 from fuze_order.asked import Asked
+from fuze_order.following import follow
 from fuze_order.inbox import OrderInbox
 from fuze_order.persistence import persist
 from fuze_order.progress import THE_ORDER_SERVICE
 
 _TO_BE_SHIPPED = {OrderStatus.PAID, OrderStatus.AWAITING_ADDRESS}
+_TO_BE_UNDONE = {OrderStatus.CANCELLING, OrderStatus.RETURNED}
 
 
 @workflow.defn
@@ -38,7 +40,7 @@ class OrderWorkflow(OrderInbox):
     @workflow.run
     async def run(self, command: PlaceOrder) -> order.OrderResult:
         """Return when the order has ended; a rejected one fails here, its row says why."""
-        del command  # held since __init__, where the handlers need it
+        del command  # held since __init__
         try:
             await self._progress.receive()
             await self._progress.validate()
@@ -52,7 +54,9 @@ class OrderWorkflow(OrderInbox):
         while self._progress.status in _TO_BE_SHIPPED:
             await self._ship()
             await self._wait_for_address()
-        if self._progress.status is OrderStatus.CANCELLING:
+        if self._progress.status is OrderStatus.SHIPPED and self._order.follow_parcel_for:
+            await follow(self._progress, self._order.follow_parcel_for, lambda: self._parcel)
+        if self._progress.status in _TO_BE_UNDONE:
             await self._undo()
         return await self._end()
 
@@ -283,10 +287,10 @@ class OrderWorkflow(OrderInbox):
         if shipment := self._shipment:
             with suppress(asyncio.CancelledError):
                 await shipment
-        await self._cancel()
+        if self._progress.status is OrderStatus.CANCELLING:
+            await self._cancel()
 
     async def _end(self) -> order.OrderResult:
-        workflow.set_current_details(f"ended: {self._progress.status}")
         await self._hang_up()
         if self._cancelled_by_temporal and self._progress.status is OrderStatus.CANCELLED:
             raise asyncio.CancelledError

@@ -12,7 +12,7 @@ from fuze_shipping.carrier.sandbox import SandboxCarrier
 from fuze_shipping.dispatching import Dispatching
 from fuze_shipping.repository import ShipmentRepository
 from fuze_shipping.settings import ShippingSettings
-from fuze_shipping.workflows import ShippingWorkflow
+from fuze_shipping.workflows import CarrierEventWorkflow, ShippingWorkflow
 
 
 async def work() -> None:
@@ -27,12 +27,13 @@ async def work() -> None:
                 settings,
                 worker.Workload(
                     task_queue=SHIPPING_TASK_QUEUE,
-                    workflows=[ShippingWorkflow],
+                    workflows=[ShippingWorkflow, CarrierEventWorkflow],
                     activities=[
                         activities.package_prepared,
                         activities.carrier_dispatched,
                         activities.carrier_cancelled,
                         activities.shipment_readdressed,
+                        activities.parcel_tracked,
                     ],
                     passed_through=[
                         "fuze_shipping.activities",

@@ -9,6 +9,7 @@ from fuze_contracts.shipping import (
     CallOffOutcome,
     CallOffShipping,
     HandedOver,
+    ParcelTracked,
     Readdressed,
     ReaddressOutcome,
     ReaddressShipment,
@@ -16,6 +17,7 @@ from fuze_contracts.shipping import (
     Shipped,
     ShippingCalledOff,
     ShippingOutcome,
+    TrackParcel,
 )
 from fuze_shipping.messages import DispatchPackage, PreparePackage, Shipment, ShipmentState
 from fuze_shipping.rules import shipment_id
@@ -51,6 +53,13 @@ class ShippingActivities(ShipmentActivities):
         shipment = await self._dispatching.hand_over(command.shipment_id)
         activity.logger.info("shipment settled", extra={"outcome": shipment.state})
         return _outcome(shipment)
+
+    @activity.defn
+    async def parcel_tracked(self, command: TrackParcel) -> ParcelTracked:
+        """Ask the carrier how far a parcel has come, and write it."""
+        tracked = await self._dispatching.track(command.shipment_id)
+        activity.logger.info("parcel tracked", extra={"outcome": tracked.state})
+        return tracked
 
     @activity.defn
     async def carrier_cancelled(self, command: CallOffShipping) -> CallOffOutcome:

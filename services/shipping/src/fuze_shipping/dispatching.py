@@ -5,6 +5,7 @@ from uuid import UUID
 
 from temporalio.exceptions import ApplicationError
 
+from fuze_contracts.shipping import ParcelTracked
 from fuze_shipping.carrier import (
     Accepted,
     Carrier,
@@ -12,6 +13,7 @@ from fuze_shipping.carrier import (
     NotFound,
     NotTaken,
     Refused,
+    Tracked,
     Unclear,
 )
 from fuze_shipping.messages import Shipment, ShipmentState
@@ -54,6 +56,21 @@ class Dispatching:
                 raise ApplicationError(answer.why, type="CarrierUnclear")
             case _:
                 assert_never(answer)
+
+    async def track(self, shipment_id: UUID) -> ParcelTracked:
+        """Ask the carrier how far the parcel has come, and write it.
+
+        Raises:
+            LookupError: it is not known here yet that the carrier has it; to be retried.
+            ApplicationError: the carrier is away, or did not say; to be retried.
+
+        """
+        shipment = await self._repository.get(shipment_id)
+        answer = await self._carrier.track(shipment)
+        if not isinstance(answer, Tracked):
+            raise ApplicationError(f"the carrier does not say: {answer!r}", type="CarrierUnclear")
+        further = await self._repository.track(shipment, answer.state)
+        return ParcelTracked(order_id=shipment.order_id, state=further)
 
     async def _ask(self, shipment: Shipment) -> HandOverAnswer:
         if shipment.may_be_there:

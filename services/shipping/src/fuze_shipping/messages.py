@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from fuze_contracts.shipping import Address, ParcelItem, ShipOrder
+from fuze_contracts.shipping import Address, ParcelItem, ParcelState, ShipOrder
 from fuze_contracts.wire import Message
 
 
@@ -52,4 +52,5 @@ class Shipment(Message):
     carrier: str | None = None
     tracking_number: str | None = None
     refusal_code: str | None = None
+    parcel_state: ParcelState | None = None
     may_be_there: bool = False

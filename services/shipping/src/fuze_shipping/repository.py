@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fuze_contracts.shipping import Address
+from fuze_contracts.shipping import Address, ParcelState
 from fuze_shipping.carrier import Accepted, Refused
 from fuze_shipping.messages import PreparePackage, Shipment, ShipmentState
 from fuze_shipping.tables import shipments
@@ -141,6 +141,38 @@ class ShipmentRepository:
                 .values(address=address.model_dump(mode="json"))
             )
         return True
+
+    async def get(self, shipment_id: UUID) -> Shipment:
+        """Return the shipment.
+
+        Raises:
+            LookupError: there is none.
+
+        """
+        async with self._engine.begin() as connection:
+            return await self._locked(connection, shipment_id)
+
+    async def track(self, shipment: Shipment, state: ParcelState) -> ParcelState:
+        """Write how far the parcel has come, and return how far it is known to have.
+
+        Events come in any order: what is written only ever goes forward.
+
+        Raises:
+            LookupError: it is not known here yet that the carrier has it; ask again.
+
+        """
+        async with self._engine.begin() as connection:
+            before = await self._locked(connection, shipment.id)
+            if before.state is not ShipmentState.DISPATCHED:
+                raise LookupError(f"shipment {shipment.id} is not dispatched")
+            known = before.parcel_state or ParcelState.ACCEPTED
+            further = max(known, state, key=list(ParcelState).index)
+            await connection.execute(
+                sa.update(shipments)
+                .where(shipments.c.id == shipment.id)
+                .values(parcel_state=further)
+            )
+            return further
 
     @staticmethod
     async def _locked(connection: AsyncConnection, shipment_id: UUID) -> Shipment:

@@ -13,8 +13,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from fuze_contracts.shipping import ParcelState
 from fuze_shipping.messages import ShipmentState
 
+_PARCEL_STATES = ", ".join(f"'{state}'" for state in ParcelState)
 _STATES = ", ".join(f"'{state}'" for state in ShipmentState)
 
 metadata = MetaData(
@@ -40,8 +42,13 @@ shipments = Table(
     Column("prepared_at", DateTime(timezone=True), nullable=False),
     Column("dispatched_at", DateTime(timezone=True)),
     Column("refusal_code", Text),
+    Column("parcel_state", Text),
     CheckConstraint(f"state IN ({_STATES})", name="state"),
     CheckConstraint("(state = 'refused') = (refusal_code IS NOT NULL)", name="refused"),
+    CheckConstraint(
+        f"parcel_state IS NULL OR (state = 'dispatched' AND parcel_state IN ({_PARCEL_STATES}))",
+        name="parcel_state",
+    ),
     CheckConstraint(
         "state = 'called_off' OR (address IS NOT NULL AND items IS NOT NULL)", name="prepared"
     ),

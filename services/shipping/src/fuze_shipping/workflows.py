@@ -20,6 +20,7 @@ from fuze_contracts.shipping import (
     ShippingOutcome,
     ShippingStatus,
     ShippingStep,
+    TrackParcel,
 )
 from fuze_runtime.steps import is_out_of_patience, last_failure, local_first, to_the_end
 from fuze_shipping.activities import ShippingActivities
@@ -27,6 +28,7 @@ from fuze_shipping.messages import DispatchPackage, PreparePackage
 from fuze_shipping.rules import shipment_id
 
 _ATTEMPT_TIMEOUT = timedelta(seconds=30)
+_EVENT_TIMEOUT = timedelta(minutes=30)
 # Without a limit: a carrier that is down for a day delays the parcel by a day, no more.
 _RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
@@ -155,6 +157,32 @@ class ShippingWorkflow(contract.ShippingWorkflow):
 
     def _cancel(self) -> None:
         self._asked_to_cancel = True
+
+
+@workflow.defn
+class CarrierEventWorkflow(contract.CarrierEventWorkflow):
+    """Follow one event of the carrier up, and tell the order that waits for it."""
+
+    @workflow.run
+    async def run(self, command: TrackParcel) -> str:
+        """Return the state that the parcel is in after the carrier was asked."""
+        tracked = await workflow.execute_activity_method(
+            ShippingActivities.parcel_tracked,
+            command,
+            start_to_close_timeout=_ATTEMPT_TIMEOUT,
+            # Not without end: an event may be about a parcel that is not ours.
+            schedule_to_close_timeout=_EVENT_TIMEOUT,
+            retry_policy=_RETRIES,
+            summary="ask how far the parcel has come",
+        )
+        order = workflow.get_external_workflow_handle_for(
+            OrderWorkflow.run, order_workflow_id(tracked.order_id)
+        )
+        try:
+            await order.signal(OrderWorkflow.report_parcel, tracked)
+        except ApplicationError:
+            workflow.logger.info("the order does not follow its parcel")
+        return tracked.state
 
 
 async def _drop(attempt: asyncio.Task[ShippingOutcome]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import uvicorn
 
@@ -11,11 +12,11 @@ from fuze_devstack.sandbox.webhooks import WebhookTarget
 
 
 def main() -> None:
-    """Serve until SIGTERM, from `FUZE_SANDBOX_HOST`, `_PORT`, `_DIR` and `_WEBHOOK_URL`."""
+    """Serve until SIGTERM, as `FUZE_SANDBOX_…` and the webhooks' secrets say."""
     books = Books(Path(os.environ.get("FUZE_SANDBOX_DIR", ".fuze/sandbox")))
     try:
         uvicorn.run(
-            create_app(books, _target()),
+            create_app(books, _target("PSP"), _target("CARRIER")),
             host=os.environ.get("FUZE_SANDBOX_HOST", "127.0.0.1"),
             port=int(os.environ.get("FUZE_SANDBOX_PORT", "8090")),
             access_log=False,
@@ -24,10 +25,11 @@ def main() -> None:
         books.close()
 
 
-def _target() -> WebhookTarget | None:
-    url = os.environ.get("FUZE_SANDBOX_WEBHOOK_URL")
-    secret = os.environ.get("FUZE_PSP_WEBHOOK_SECRET")
-    return WebhookTarget(url, secret) if url and secret else None
+def _target(part: Literal["PSP", "CARRIER"]) -> WebhookTarget | None:
+    url = os.environ.get(f"FUZE_SANDBOX_{part}_WEBHOOK_URL")
+    secret = os.environ.get(f"FUZE_{part}_WEBHOOK_SECRET")
+    header = "PSP-Signature" if part == "PSP" else "Carrier-Signature"
+    return WebhookTarget(url, secret, header) if url and secret else None
 
 
 if __name__ == "__main__":

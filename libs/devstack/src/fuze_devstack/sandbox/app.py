@@ -8,15 +8,19 @@ from fuze_devstack.sandbox.conditions import Conditions, Part, State, Weather
 from fuze_devstack.sandbox.webhooks import WebhookTarget
 
 
-def create_app(books: Books, target: WebhookTarget | None = None) -> FastAPI:
-    """Return the sandbox over these books; webhooks go to `target`."""
+def create_app(
+    books: Books,
+    psp_target: WebhookTarget | None = None,
+    carrier_target: WebhookTarget | None = None,
+) -> FastAPI:
+    """Return the sandbox over these books; webhooks go to the targets."""
     weathers: dict[Part, Weather] = {
         "psp": Weather("psp", books),
         "carrier": Weather("carrier", books),
     }
     app = FastAPI(title="Fuze sandbox")
-    app.include_router(psp.routes(books, weathers["psp"], target))
-    app.include_router(carrier.routes(books, weathers["carrier"]))
+    app.include_router(psp.routes(books, weathers["psp"], psp_target))
+    app.include_router(carrier.routes(books, weathers["carrier"], carrier_target))
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:

@@ -7,7 +7,7 @@ first), `rate_limited` (a 429 first), `down` (a 503 each time), `slow`. Any othe
 
 import threading
 import time
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Response
 from fastapi.responses import JSONResponse
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from fuze_devstack.sandbox.answers import IdempotencyKey, no_answer
 from fuze_devstack.sandbox.books import Books, Entry, KeyReusedError, Written
 from fuze_devstack.sandbox.conditions import Fault, Weather
+from fuze_devstack.sandbox.webhooks import WebhookTarget
 
 _MAGIC_FAULTS: dict[str, Fault] = {
     "reply_lost": "reply_lost",
@@ -38,11 +39,18 @@ class ParcelRequest(BaseModel):
     contents: list[dict[str, Any]] = []
 
 
+class Report(BaseModel):
+    """How far a parcel has come."""
+
+    status: Literal["in_transit", "delivered", "returned"]
+
+
 class Depot:
     """The carrier over its books."""
 
-    def __init__(self, books: Books, weather: Weather) -> None:
+    def __init__(self, books: Books, weather: Weather, target: WebhookTarget | None) -> None:
         self._books = books
+        self._target = target
         self._weather = weather
         self._seen: set[str] = set()
 
@@ -88,6 +96,15 @@ class Depot:
         response.status_code = 201
         return written.entry
 
+    def report(self, parcel_id: str, report: Report) -> Entry:
+        """Say how far a parcel has come, as a driver would."""
+        changed = self._books.change(parcel_id, status=report.status)
+        if changed is None:
+            raise HTTPException(404, "there is no such parcel")
+        if self._target:
+            self._target.send(f"parcel.{report.status}", shipment_id=changed["shipment_id"])
+        return changed
+
     def _write(self, request: ParcelRequest, key: str) -> Written:
         asked = request.model_dump()
         promise = {
@@ -102,15 +119,19 @@ class Depot:
             raise HTTPException(409, "the key came before with another request") from None
 
 
-def routes(books: Books, weather: Weather) -> APIRouter:
+def routes(books: Books, weather: Weather, target: WebhookTarget | None) -> APIRouter:
     """Return the carrier's HTTP face."""
-    depot = Depot(books, weather)
+    depot = Depot(books, weather, target)
     router = APIRouter(prefix="/carrier")
     open_for_business = [Depends(weather.check)]
 
     @router.post("/parcels", dependencies=open_for_business, response_model=None)
     def accept(request: ParcelRequest, key: IdempotencyKey, response: Response) -> Response | Entry:
         return depot.accept(request, key, response)
+
+    @router.post("/parcels/{parcel_id}/report")
+    def report(parcel_id: str, report: Report) -> Entry:
+        return depot.report(parcel_id, report)
 
     @router.get("/parcels/search", dependencies=open_for_business)
     def search(shipment_id: str) -> dict[str, list[Entry]]:

@@ -136,7 +136,7 @@ class Psp:
         code = "review_failed" if decision.status == "declined" else None
         changed = self._books.change(charge_id, status=decision.status, decline_code=code)
         if self._target:
-            self._target.send(f"charge.{decision.status}", charge["payment_id"])
+            self._target.send(f"charge.{decision.status}", payment_id=charge["payment_id"])
         return changed or charge
 
     def _remembered(self, book: str, key: str, asked: Entry) -> Entry | None:

@@ -1,4 +1,4 @@
-"""The provider's webhooks: signed, sent again until they are taken."""
+"""The provider's and the carrier's webhooks: signed, sent again until they are taken."""
 
 import hmac
 import json
@@ -14,14 +14,15 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class WebhookTarget:
-    """Where events go, and the secret that signs them."""
+    """Where events go, the secret that signs them, and the header that has the signature."""
 
     url: str
     secret: str
+    header: str
 
-    def send(self, kind: str, payment_id: str) -> None:
+    def send(self, kind: str, **about: str) -> None:
         """Send an event in the background, with growing pauses until it is taken."""
-        event = {"id": f"evt_{uuid.uuid4().hex}", "type": kind, "payment_id": payment_id}
+        event = {"id": f"evt_{uuid.uuid4().hex}", "type": kind, **about}
         body = json.dumps(event).encode()
         threading.Thread(target=self._deliver, args=[body], daemon=True).start()
 
@@ -30,7 +31,7 @@ class WebhookTarget:
             at = int(time.time())
             digest = hmac.new(self.secret.encode(), f"{at}.".encode() + body, "sha256").hexdigest()
             headers = {
-                "PSP-Signature": f"t={at},v1={digest}",
+                self.header: f"t={at},v1={digest}",
                 "Content-Type": "application/json",
             }
             try:

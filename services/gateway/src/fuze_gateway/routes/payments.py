@@ -38,6 +38,7 @@ IdempotencyKey = Annotated[
     ),
 ]
 
+_REFUNDABLE = {OrderStatus.SHIPPED, OrderStatus.DELIVERED}
 _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/refunds")
 
 
@@ -120,7 +121,7 @@ async def _charged_payment(order_id: UUID, sources: Sources) -> PublishedPayment
     if status is None:
         raise problems.order_not_found(order_id)
     charged = [one for one in attempts if one.state == "charged" and one.amount_minor]
-    if status is not OrderStatus.SHIPPED or not charged:
+    if status not in _REFUNDABLE or not charged:
         raise problems.not_refundable(order_id)
     return charged[-1]
 

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from fuze_contracts.shipping import ParcelState
 from fuze_contracts.wire import Message
 from fuze_shipping.messages import Shipment
 
@@ -35,6 +36,12 @@ class Unclear(Message):
     why: str
 
 
+class Tracked(Message):
+    """How far the carrier says that the parcel has come."""
+
+    state: ParcelState
+
+
 HandOverAnswer = Accepted | Refused | NotTaken | Unclear
 
 
@@ -50,4 +57,8 @@ class Carrier(Protocol):
 
     async def find(self, shipment: Shipment) -> Accepted | NotFound | NotTaken | Unclear:
         """Look the shipment up by its id."""
+        ...
+
+    async def track(self, shipment: Shipment) -> Tracked | NotFound | NotTaken | Unclear:
+        """Ask how far the parcel has come."""
         ...

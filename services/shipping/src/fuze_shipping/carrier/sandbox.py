@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
+from fuze_contracts.shipping import ParcelState
 from fuze_contracts.wire import Message
 from fuze_shipping.carrier import (
     Accepted,
@@ -15,6 +16,7 @@ from fuze_shipping.carrier import (
     NotFound,
     NotTaken,
     Refused,
+    Tracked,
     Unclear,
 )
 from fuze_shipping.messages import Shipment
@@ -27,8 +29,12 @@ class _Refusal(Message):
     code: str
 
 
+class _Parcel(Accepted):
+    status: ParcelState
+
+
 class _Parcels(Message):
-    parcels: tuple[Accepted, ...]
+    parcels: tuple[_Parcel, ...]
 
 
 class SandboxCarrier(Carrier):
@@ -65,6 +71,17 @@ class SandboxCarrier(Carrier):
 
     async def find(self, shipment: Shipment) -> Accepted | NotFound | NotTaken | Unclear:
         """Look the shipment up by its id."""
+        found = await self._parcel(shipment)
+        if not isinstance(found, _Parcel):
+            return found
+        return Accepted(carrier=found.carrier, tracking_number=found.tracking_number)
+
+    async def track(self, shipment: Shipment) -> Tracked | NotFound | NotTaken | Unclear:
+        """Ask how far the parcel has come."""
+        found = await self._parcel(shipment)
+        return Tracked(state=found.status) if isinstance(found, _Parcel) else found
+
+    async def _parcel(self, shipment: Shipment) -> _Parcel | NotFound | NotTaken | Unclear:
         response = await self._ask("GET", "parcels/search", params={"shipment_id": shipment.id})
         if not isinstance(response, httpx.Response):
             return response

@@ -1,0 +1,78 @@
+"""An order that follows its parcel after the hand-over."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from shop import Handle, Shop, until, waits_for
+
+from fuze_contracts.order import OrderStatus, PaymentStatus, PlaceOrder, WaitingFor
+from fuze_contracts.shipping import ParcelState, ParcelTracked
+from fuze_order.workflows import OrderWorkflow
+
+Order = Callable[..., PlaceOrder]
+
+
+@pytest.fixture
+def followed(an_order: Order) -> PlaceOrder:
+    return an_order(follow_parcel_for=timedelta(days=30), auto_approve_up_to=10_000)
+
+
+async def report(handle: Handle, order: PlaceOrder, state: ParcelState) -> None:
+    parcel = ParcelTracked(order_id=order.order_id, state=state)
+    await handle.signal(OrderWorkflow.report_parcel, parcel)
+
+
+async def test_an_order_ends_when_its_parcel_is_delivered(shop: Shop, followed: PlaceOrder) -> None:
+    handle = await shop.place(followed)
+    waiting = await until(handle, waits_for(WaitingFor.DELIVERY))
+    await report(handle, followed, ParcelState.IN_TRANSIT)
+
+    await report(handle, followed, ParcelState.DELIVERED)
+
+    assert waiting.status is OrderStatus.SHIPPED
+    result = await handle.result()
+    assert (result.status, result.payment_status) == (
+        OrderStatus.DELIVERED,
+        PaymentStatus.CHARGED,
+    )
+    assert (await shop.timeline(followed.order_id))[-1] == "order_delivered"
+
+
+async def test_the_money_for_a_parcel_that_comes_back_is_given_back(
+    shop: Shop, followed: PlaceOrder
+) -> None:
+    handle = await shop.place(followed)
+    await until(handle, waits_for(WaitingFor.DELIVERY))
+
+    await report(handle, followed, ParcelState.RETURNED)
+
+    result = await handle.result()
+    assert (result.status, result.payment_status) == (
+        OrderStatus.RETURNED,
+        PaymentStatus.REFUNDED,
+    )
+    assert result.reason == "the parcel came back"
+    assert len(shop.payments.voided) == 1
+    timeline = await shop.timeline(followed.order_id)
+    assert timeline[-2:] == ["order_returned", "payment_refunded"]
+
+
+async def test_a_parcel_that_nobody_hears_of_leaves_the_order_shipped(
+    shop: Shop, followed: PlaceOrder
+) -> None:
+    handle = await shop.place(followed)
+
+    assert (await handle.result()).status is OrderStatus.SHIPPED
+
+
+async def test_a_cancellation_through_temporal_does_not_stop_the_following(
+    shop: Shop, followed: PlaceOrder
+) -> None:
+    handle = await shop.place(followed)
+    await until(handle, waits_for(WaitingFor.DELIVERY))
+    await handle.cancel()
+
+    await report(handle, followed, ParcelState.DELIVERED)
+
+    assert (await handle.result()).status is OrderStatus.DELIVERED
