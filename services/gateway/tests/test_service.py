@@ -49,7 +49,8 @@ async def test_its_description_documents_every_operation_and_its_problems(
         "startOrder", "approveOrder", "rejectOrder", "cancelOrder", "changeAddress", "retryOrder",
         "signalApproval", "signalCancellation", "signalAddress", "listOrders", "getOrderStatus",
         "getOrderEvents", "getOrderPayments", "changePaymentMethod", "refundOrder",
-        "getPaymentDiscrepancies", "receivePspWebhook", "receiveCarrierWebhook", "livez", "readyz",
+        "getPaymentDiscrepancies", "receivePspWebhook", "receiveStripeWebhook",
+        "receiveCarrierWebhook", "livez", "readyz",
     }  # fmt: skip
     assert {"202", "409", "422", "503"} <= operations["startOrder"]["responses"].keys()
 

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 from stand_in import Serve
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from fuze_contracts.payment import webhook_workflow_id
 from fuze_gateway.webhooks import is_genuine
@@ -27,6 +28,9 @@ def _signed(body: bytes, at: float, secret: str = _SECRET) -> str:
     [
         (_signed(b"body", 1000), True),
         (_signed(b"body", 1300), True),
+        (f"t=1000,v1={'0' * 64},{_signed(b'body', 1000)[7:]},v0=old", True),
+        (f"{_signed(b'body', 1000)},t=1001", False),
+        (_signed(b"body", 1000)[7:], False),
         (_signed(b"body", 699), False),
         (_signed(b"body", 1301), False),
         (_signed(b"other", 1000), False),
@@ -75,3 +79,71 @@ async def test_without_a_secret_no_webhook_is_taken(gateway: httpx.AsyncClient) 
     answer = await gateway.post("/webhooks/psp", content=b"{}", headers={"PSP-Signature": "x"})
 
     assert answer.status_code == 404
+
+
+def _of_stripe(metadata: object, kind: str = "payment_intent.succeeded") -> tuple[str, bytes]:
+    event_id = f"evt_{uuid4().hex}"
+    thing = {"id": "pi_1", "object": "payment_intent", "metadata": metadata}
+    event = {"id": event_id, "object": "event", "type": kind, "data": {"object": thing}}
+    return event_id, json.dumps(event).encode()
+
+
+async def _send_from_stripe(http: httpx.AsyncClient, body: bytes, secret: str = _SECRET) -> int:
+    headers = {"Stripe-Signature": _signed(body, time.time(), secret)}
+    return (await http.post("/webhooks/stripe", content=body, headers=headers)).status_code
+
+
+async def _is_followed_up(temporal: Client, event_id: str) -> bool:
+    handle = temporal.get_workflow_handle(webhook_workflow_id(event_id))
+    try:
+        description = await handle.describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    assert description.workflow_type == "ProviderEventWorkflow"
+    await handle.terminate()
+    return True
+
+
+async def test_an_event_of_stripes_about_a_payment_of_ours_is_followed_up_once(
+    serve: Serve, temporal: Client
+) -> None:
+    event_id, body = _of_stripe({"payment_id": str(uuid4())})
+    async with serve(stripe_webhook_secret=SecretStr(_SECRET)) as http:
+        answers = [await _send_from_stripe(http, body) for _ in range(3)]
+
+    assert answers == [204] * 3
+    assert await _is_followed_up(temporal, event_id)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "kind"),
+    [
+        ({"payment_id": "a02ea0ba-7d2a-4c5a-9a43-b7d1cd4a1c4a"}, "payment_intent.created"),
+        ({"payment_id": "somebody else's"}, "payment_intent.succeeded"),
+        ({}, "payment_intent.succeeded"),
+        (None, "balance.available"),
+    ],
+)
+async def test_any_other_event_of_stripes_is_acknowledged_and_ignored(
+    serve: Serve, temporal: Client, metadata: object, kind: str
+) -> None:
+    event_id, body = _of_stripe(metadata, kind)
+    async with serve(stripe_webhook_secret=SecretStr(_SECRET)) as http:
+        assert await _send_from_stripe(http, body) == 204
+
+    assert not await _is_followed_up(temporal, event_id)
+
+
+async def test_a_forged_or_broken_event_of_stripes_is_refused(serve: Serve) -> None:
+    _, body = _of_stripe({"payment_id": str(uuid4())})
+    async with serve(stripe_webhook_secret=SecretStr(_SECRET)) as http:
+        assert await _send_from_stripe(http, body, "a guess") == 401
+        assert await _send_from_stripe(http, b"[]") == 422
+
+
+async def test_the_sandboxs_secret_opens_nothing_for_stripe(serve: Serve) -> None:
+    _, body = _of_stripe({"payment_id": str(uuid4())})
+    async with serve(psp_webhook_secret=SecretStr(_SECRET)) as http:
+        assert await _send_from_stripe(http, body) == 404

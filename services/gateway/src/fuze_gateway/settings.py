@@ -40,7 +40,10 @@ class GatewaySettings(ProcessSettings, DatabaseSettings):
         None, description="Shared with the carrier; without it its webhooks are not taken."
     )
     psp_webhook_secret: SecretStr | None = Field(
-        None, description="Shared with the provider; without it webhooks are not taken."
+        None, description="Shared with the sandbox; without it its webhooks are not taken."
+    )
+    stripe_webhook_secret: SecretStr | None = Field(
+        None, description="Of Stripe's webhook endpoint; without it its webhooks are not taken."
     )
     read_timeout: Duration = Field(
         timedelta(seconds=2), description="What one call to Temporal or PostgreSQL may take."
