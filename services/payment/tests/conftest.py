@@ -7,10 +7,13 @@ from datetime import timedelta
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from stripe_stand_in import KEY, Door, localstripe
+from stripe_till import StripeTill
 from till import Till
 
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_payment.provider.stripe_client import connect
 from fuze_payment.settings import PaymentSettings
 
 
@@ -61,3 +64,33 @@ async def till(
         yield till
         for client in till.clients:
             await client.aclose()
+
+
+@pytest.fixture(scope="session")
+def stripe_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with localstripe(tmp_path_factory.mktemp("localstripe")) as url:
+        yield url
+
+
+@pytest.fixture
+async def stripe_till(
+    stripe_url: str, postgres: EmbeddedPostgres, engine_of: Callable[[str], AsyncEngine]
+) -> AsyncIterator[StripeTill]:
+    door = Door(stripe_url)
+    url = await door.open()
+    settings = PaymentSettings(
+        database_url=postgres.url("payment"),
+        payment_provider="stripe",
+        stripe_api_key=KEY,
+        stripe_api_base=url,
+        psp_timeout=2,
+        payment_lease=3,
+        psp_settle_window=timedelta(seconds=2),
+        psp_review_interval=timedelta(seconds=1),
+    )
+    async with (
+        httpx.AsyncClient(base_url=url, trust_env=False) as http,
+        connect(KEY, url, 2) as client,
+    ):
+        yield StripeTill(engine_of("payment"), http, settings, door=door, client=client)
+    await door.close()

@@ -15,6 +15,7 @@ from fuze_contracts.money import Money
 from fuze_contracts.payment import ChargePayment, RefundPayment, VoidPayment
 from fuze_payment.__main__ import wire
 from fuze_payment.activities import Payments, ProviderEventActivities, ReconciliationActivities
+from fuze_payment.provider.sandbox import SandboxProvider
 from fuze_payment.settings import PaymentSettings
 
 Outcome = TypeVar("Outcome")
@@ -67,7 +68,9 @@ class Till:
         )
         self.clients.append(client)
         payments, self.reconciliation, self.events = wire(
-            self.settings.model_copy(update=changes), self.engine, client
+            self.settings.model_copy(update=changes),
+            self.engine,
+            SandboxProvider(client, timeout=1),
         )
         return payments
 

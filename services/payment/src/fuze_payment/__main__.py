@@ -1,5 +1,7 @@
 """The payment service's process: the only place where its parts are wired."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import httpx
@@ -15,7 +17,10 @@ from fuze_payment.activities import (
     ReconciliationActivities,
 )
 from fuze_payment.charging import Charging
+from fuze_payment.provider import PaymentProvider
 from fuze_payment.provider.sandbox import SandboxProvider
+from fuze_payment.provider.stripe import StripeProvider
+from fuze_payment.provider.stripe_client import connect
 from fuze_payment.reconciliation import Reconciliation
 from fuze_payment.reconciliation_repository import ReconciliationRepository
 from fuze_payment.refund_repository import RefundRepository
@@ -31,10 +36,9 @@ async def work() -> None:
     """Serve the payment queue until SIGTERM."""
     settings = process.load(PaymentSettings)
     engine = create_engine(settings, "fuze-payment")
-    url = f"{str(settings.psp_url).rstrip('/')}/"
     try:
-        async with httpx.AsyncClient(base_url=url, timeout=settings.psp_timeout) as client:
-            payments, reconciliation, events = wire(settings, engine, client)
+        async with provider_of(settings) as provider:
+            payments, reconciliation, events = wire(settings, engine, provider)
 
             async def make_schedule(temporal: Client) -> None:
                 await schedule.make(
@@ -68,13 +72,26 @@ async def work() -> None:
         await engine.dispose()
 
 
+@asynccontextmanager
+async def provider_of(settings: PaymentSettings) -> AsyncIterator[PaymentProvider]:
+    """Hold the provider that the settings name."""
+    timeout = settings.psp_timeout
+    if settings.payment_provider == "stripe" and settings.stripe_api_key:
+        key, base = settings.stripe_api_key.get_secret_value(), settings.stripe_api_base
+        async with connect(key, str(base) if base else None, timeout) as stripe:
+            yield StripeProvider(stripe, timeout, settings.psp_settle_window)
+    else:
+        url = f"{str(settings.psp_url).rstrip('/')}/"
+        async with httpx.AsyncClient(base_url=url, timeout=timeout) as client:
+            yield SandboxProvider(client, timeout)
+
+
 def wire(
-    settings: PaymentSettings, engine: AsyncEngine, client: httpx.AsyncClient
+    settings: PaymentSettings, engine: AsyncEngine, provider: PaymentProvider
 ) -> tuple[Payments, ReconciliationActivities, ProviderEventActivities]:
-    """Put the activities together over a pool and a client."""
+    """Put the activities together over a pool and a provider."""
     lease = timedelta(seconds=settings.payment_lease)
     repository = PaymentRepository(engine, lease)
-    provider = SandboxProvider(client, settings.psp_timeout)
     charging = Charging(
         repository, provider, settings.promise, review_interval=settings.psp_review_interval
     )
