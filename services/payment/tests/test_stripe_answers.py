@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import ValidationError
 from stripe_stand_in import KEY, error
 
-from fuze_payment.provider import NotFound, NotSent, Refused, TryLater, Unclear
+from fuze_payment.provider import NotFound, NotSent, ProviderBooks, Refused, TryLater, Unclear
 from fuze_payment.provider.stripe import StripeProvider
 from fuze_payment.provider.stripe_amounts import from_stripe, to_stripe
 from fuze_payment.provider.stripe_client import connect
@@ -210,6 +210,22 @@ async def test_what_is_not_in_the_list_is_not_found(provider: Canned) -> None:
     page = {"object": "list", "data": [_intent(metadata={"payment_id": "x"})], "has_more": False}
 
     assert await provider.says(web.json_response(page)).find_charge(_payment()) == NotFound()
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [("succeeded", True), ("canceled", False), ("processing", False), ("pending", False)],
+)
+async def test_only_what_has_succeeded_is_in_the_books(
+    provider: Canned, status: str, *, counts: bool
+) -> None:
+    page = {"object": "list", "data": [_intent(status=status)], "has_more": False}
+
+    books = await provider.says(web.json_response(page)).books_since(datetime.now(UTC))
+
+    assert isinstance(books, ProviderBooks)
+    assert [one.taken for one in books.charges] == [counts]
+    assert len(books.refunds) == counts
 
 
 @pytest.mark.parametrize("status", ["failed", "canceled"])
