@@ -1,9 +1,14 @@
 """The ports of a stack, all on 127.0.0.1."""
 
 import contextlib
+import secrets
 import socket
 
 from pydantic import BaseModel, ConfigDict, Field
+
+
+_UNASKED = range(15000, 32000)
+"""Ports that no usual kernel gives to a connection by itself, so that a free one stays free."""
 
 
 class Ports(BaseModel):
@@ -25,7 +30,7 @@ class Ports(BaseModel):
         """Return ports that nobody listens on now."""
         with contextlib.ExitStack() as stack:
             # All are held until all are found, so that none comes twice.
-            found = {name: _bind(stack, 0) for name in cls.model_fields}
+            found = {name: _bind_any(stack) for name in cls.model_fields}
         return cls(**found)
 
     def taken(self) -> dict[str, int]:
@@ -38,6 +43,13 @@ class Ports(BaseModel):
                 except OSError:
                     taken[name] = port
         return taken
+
+
+def _bind_any(stack: contextlib.ExitStack) -> int:
+    while True:
+        port = secrets.choice(_UNASKED)
+        with contextlib.suppress(OSError):
+            return _bind(stack, port)
 
 
 def _bind(stack: contextlib.ExitStack, port: int) -> int:
