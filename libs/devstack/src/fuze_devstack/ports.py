@@ -6,7 +6,6 @@ import socket
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
 _UNASKED = range(15000, 32000)
 """Ports that no usual kernel gives to a connection by itself, so that a free one stays free."""
 
