@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from typing import Any
 
 import psutil
@@ -11,6 +12,9 @@ from temporalio.service import RPCError
 
 from fuze_contracts.order import order_workflow_id
 from fuze_contracts.shipping import shipping_workflow_id
+
+_LONG_OUTAGE_SECONDS = 20
+"""Beyond what local attempts outlive."""
 
 
 def _kill(stack: Stack, component: str) -> None:
@@ -97,9 +101,11 @@ def test_every_service_ends_with_code_0_on_sigterm(stack: Stack) -> None:
 
 
 def test_a_database_outage_delays_orders_and_loses_none(stack: Stack) -> None:
+    """While it lasts, the gateway answers from what Temporal knows."""
     waiting = stack.place()
     stack.wait_for(waiting, "awaiting_approval")
     _kill(stack, "postgres")
+    away_since = time.monotonic()
 
     stack.approve(waiting)
     placed_meanwhile = stack.place()
@@ -114,6 +120,10 @@ def test_a_database_outage_delays_orders_and_loses_none(stack: Stack) -> None:
     )
     assert live_only["missing"]["durable"]
     assert "SELECT" not in str(live_only)
+    while time.monotonic() - away_since < _LONG_OUTAGE_SECONDS:
+        live = stack.status(waiting)["live"]
+        assert live["waiting_for"] == "database"
+        time.sleep(0.5)
     stack.run("restart", "postgres")
     stack.approve(placed_meanwhile)
 

@@ -1,11 +1,26 @@
-"""Both orders of every race with the outside, forced by gates in the sandbox."""
+"""Both orders of every race, forced by gates in the sandbox and locks in the database."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 from running_stack import TEAPOTS, Stack, eventually
+from temporalio.client import Client
+
+from fuze_contracts.order import (
+    ORDER_TASK_QUEUE,
+    OrderLine,
+    OrderWorkflow,
+    PlaceOrder,
+    order_workflow_id,
+)
+from fuze_contracts.payment import default_payment_token
+from fuze_contracts.shipping import Address
 
 Hold = Callable[[str, str], None]
 
@@ -144,6 +159,45 @@ def test_an_address_that_comes_while_the_parcel_is_handed_over_is_too_late(
     assert "address_updated" not in stack.timeline(order_id)
 
 
+async def test_an_approval_that_comes_while_the_deadline_is_recorded_is_too_late(
+    stack: Stack, temporal: Client
+) -> None:
+    order = await _short_of_time(temporal)
+    stack.wait_for(str(order.order_id), "awaiting_approval")
+    async with _no_event_written(stack) as is_held:
+        await is_held()
+
+        approval = asyncio.create_task(
+            asyncio.to_thread(stack.post, f"/orders/{order.order_id}/approve", {"actor": "grace"})
+        )
+    answer = await approval
+
+    assert answer.json()["type"] in {
+        "/problems/not-awaiting-approval",
+        "/problems/order-already-ended",
+    }
+    await asyncio.to_thread(stack.wait_for, str(order.order_id), "expired")
+    assert stack.timeline(str(order.order_id))[-1] == "order_expired"
+    assert stack.charges(str(order.order_id)) == []
+
+
+async def test_an_approval_that_is_being_recorded_at_the_deadline_holds(
+    stack: Stack, temporal: Client
+) -> None:
+    order = await _short_of_time(temporal)
+    order_id = str(order.order_id)
+    deadline = stack.wait_for(order_id, "awaiting_approval")["live"]["until"]
+    async with _no_event_written(stack) as is_held:
+        stack.approve(order_id)
+        await is_held()
+        assert datetime.now(UTC) < datetime.fromisoformat(deadline)
+        while datetime.now(UTC) < datetime.fromisoformat(deadline):
+            await asyncio.sleep(0.1)
+
+    await asyncio.to_thread(stack.wait_for, order_id, "shipped")
+    assert "order_expired" not in stack.timeline(order_id)
+
+
 @pytest.mark.parametrize("line", ["reply_lost", "lands_late", "error_once", "rate_limited"])
 def test_whatever_goes_wrong_on_the_way_one_parcel_is_handed_over(stack: Stack, line: str) -> None:
     order_id = stack.place(address={"zip_code": "10001", "line1": line})
@@ -186,3 +240,46 @@ async def test_many_identical_starts_and_approvals_are_one_of_each(stack: Stack)
 def _has_tried(stack: Stack, order_id: str) -> bool:
     pending = (stack.status(order_id)["live"] or {}).get("pending_activities", [])
     return any(one["name"] == "carrier_dispatched" and one["last_failure"] for one in pending)
+
+
+async def _short_of_time(temporal: Client) -> PlaceOrder:
+    """Place an order that nobody has long to approve."""
+    order_id = uuid4()
+    order = PlaceOrder(
+        order_id=order_id,
+        address=Address(zip_code="10001"),
+        fingerprint="none",
+        lines=(OrderLine(sku="TEAPOT-1", quantity=3, unit_price_minor=1999),),
+        payment_method="pm_card_visa",
+        payment_token=default_payment_token(order_id, 1),
+        approval_timeout=timedelta(seconds=4),
+        approval_reminder=timedelta(days=1),  # longer than that: none
+    )
+    await temporal.start_workflow(
+        OrderWorkflow.run, order, id=order_workflow_id(order_id), task_queue=ORDER_TASK_QUEUE
+    )
+    await temporal.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(order_id)).query(
+        OrderWorkflow.status
+    )
+    return order
+
+
+@asynccontextmanager
+async def _no_event_written(stack: Stack) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Hold every event of an order before it is written; yields how to wait for one."""
+    connection = await asyncpg.connect(stack.facts["postgres"]["dsn"])
+
+    async def is_held() -> None:
+        async with asyncio.timeout(20):
+            while not await connection.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                " AND relation = 'orders.events'::regclass"
+            ):
+                await asyncio.sleep(0.05)
+
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE orders.events IN SHARE MODE")
+            yield is_held
+    finally:
+        await connection.close()

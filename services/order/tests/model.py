@@ -6,6 +6,9 @@ from fuze_contracts.order import (
     ALREADY_CANCELLED,
     NOT_AWAITING_APPROVAL,
     NOT_AWAITING_PAYMENT_METHOD,
+    NOTHING_TO_RETRY,
+    TOO_LATE_TO_CANCEL,
+    TOO_LATE_TO_CHANGE_ADDRESS,
     OrderStatus,
     PaymentStatus,
 )
@@ -25,13 +28,16 @@ class Life:
     A command returns why it is refused: a type from contracts, `ended`, or None where it is not.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, follows: bool) -> None:
         self.status = OrderStatus.AWAITING_APPROVAL
         self.payment_status = PaymentStatus.NONE
         self.events = ["order_received"]
         self.is_handed_over = False
         self.is_invalid = address == "invalid"
         self.voids = 0
+        self.needs_attention = False
+        self.is_cancelled_by_temporal = False
+        self._follows = follows
         self._address = address
         self._approved = False
         if self.is_invalid:
@@ -45,12 +51,22 @@ class Life:
         return len(self.events)
 
     @property
+    def has_ended(self) -> bool:
+        """Whether nothing can be done any more."""
+        return self.status.is_terminal and not self.follows
+
+    @property
+    def follows(self) -> bool:
+        """Whether the order waits for what becomes of its parcel."""
+        return self._follows and self.status is OrderStatus.SHIPPED
+
+    @property
     def waits(self) -> bool:
         """Whether the order waits for somebody, until a deadline."""
-        return self.status in _WAITING
+        return self.status in _WAITING or self.follows
 
     def approve(self, way: str) -> str | None:
-        if self.status.is_terminal:
+        if self.has_ended:
             return ENDED
         if self._approved:
             return ALREADY_APPROVED
@@ -60,7 +76,7 @@ class Life:
         return None
 
     def reject(self) -> str | None:
-        if self.status.is_terminal:
+        if self.has_ended:
             return ENDED
         if self.status is not OrderStatus.AWAITING_APPROVAL:
             return NOT_AWAITING_APPROVAL
@@ -69,8 +85,10 @@ class Life:
 
     def cancel(self) -> str | None:
         match self.status:
-            case status if status.is_terminal:
+            case _ if self.has_ended:
                 return ENDED
+            case OrderStatus.SHIPPED:
+                return TOO_LATE_TO_CANCEL
             case OrderStatus.CANCELLING:
                 return ALREADY_CANCELLED
             case OrderStatus.AWAITING_APPROVAL | OrderStatus.AWAITING_PAYMENT_METHOD:
@@ -79,14 +97,28 @@ class Life:
                 self._undo()
         return None
 
-    def change_address(self, address: str, way: str) -> str | None:
-        if self.status.is_terminal:
+    def cancel_through_temporal(self) -> None:
+        if self.cancel() is None:
+            self.is_cancelled_by_temporal = True
+
+    def retry(self) -> str | None:
+        if self.has_ended:
             return ENDED
+        if not self.needs_attention:
+            return NOTHING_TO_RETRY
+        self._enter("step_retried", self.status)
+        return None
+
+    def change_address(self, address: str, way: str) -> str | None:
+        if self.has_ended:
+            return ENDED
+        if self.is_handed_over:
+            return TOO_LATE_TO_CHANGE_ADDRESS
         del way
         return self._take_over(address)
 
     def change_payment_method(self) -> str | None:
-        if self.status.is_terminal:
+        if self.has_ended:
             return ENDED
         if self.status is not OrderStatus.AWAITING_PAYMENT_METHOD:
             return NOT_AWAITING_PAYMENT_METHOD
@@ -103,6 +135,18 @@ class Life:
         if not declines:
             self._enter("shipping_started", OrderStatus.PREPARING)
 
+    def provider_fails(self) -> None:
+        self._enter("needs_attention", self.status)
+        self.needs_attention = True
+
+    def parcel_arrives(self) -> None:
+        self._enter("order_delivered", OrderStatus.DELIVERED)
+
+    def parcel_comes_back(self) -> None:
+        self.voids += 1
+        self._enter("order_returned", OrderStatus.RETURNED, PaymentStatus.REFUNDING)
+        self._enter("payment_refunded", OrderStatus.RETURNED, PaymentStatus.REFUNDED)
+
     def carrier_answers(self) -> None:
         if self._address == "refused":
             self._enter("carrier_refused_address", OrderStatus.AWAITING_ADDRESS)
@@ -116,6 +160,8 @@ class Life:
                 self._enter("order_expired", OrderStatus.EXPIRED)
             case OrderStatus.AWAITING_PAYMENT_METHOD:
                 self._enter("payment_given_up", OrderStatus.PAYMENT_DECLINED)
+            case OrderStatus.SHIPPED:
+                self._follows = False
             case _:
                 self._undo()
 
@@ -140,4 +186,5 @@ class Life:
     ) -> None:
         self.events.append(event)
         self.status = status
+        self.needs_attention = False
         self.payment_status = payment_status or self.payment_status

@@ -20,8 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from model import ENDED, Life
 from shop import Handle, PaymentService, Shop, open_shop
 from sqlalchemy.ext.asyncio import create_async_engine
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
@@ -35,9 +36,10 @@ from fuze_contracts.order import (
     OrderWorkflow,
     PlaceOrder,
     RejectOrder,
+    RetryOrder,
     UpdateAddress,
 )
-from fuze_contracts.shipping import Address
+from fuze_contracts.shipping import Address, ParcelState, ParcelTracked
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_order.repository import OrderRepository
 
@@ -104,8 +106,11 @@ class WholeLife(RuleBasedStateMachine):
         self.shop.depot.may_hand_over.clear()
         self.shop.depot.refused_zip_codes = {ADDRESSES["refused"].zip_code}
 
-    @initialize(address=st.sampled_from(["good", "good", "invalid", "refused"]))
-    def place(self, address: str) -> None:
+    @initialize(
+        address=st.sampled_from(["good"] * 4 + ["invalid"] + ["refused"] * 2),
+        follows=st.booleans(),
+    )
+    def place(self, address: str, *, follows: bool) -> None:
         order_id = uuid4()
         self.order = PlaceOrder(
             order_id=order_id,
@@ -115,8 +120,9 @@ class WholeLife(RuleBasedStateMachine):
             payment_method="pm_card_visa",
             payment_token=f"{order_id}:1",
             approval_reminder=timedelta(days=30),  # longer than the deadline: none
+            follow_parcel_for=timedelta(days=7) if follows else None,
         )
-        self.life = Life(address)
+        self.life = Life(address, follows=follows)
         self.handle: Handle = self.world.run(self.shop.place(self.order))
 
     @rule(way=st.sampled_from(["update", "signal"]))
@@ -146,6 +152,21 @@ class WholeLife(RuleBasedStateMachine):
         else:
             self._tell(OrderWorkflow.cancel, request)
 
+    @rule(now=SELDOM)
+    def cancel_through_temporal(self, *, now: bool) -> None:
+        if not now:
+            return
+        self.life.cancel_through_temporal()
+        self.world.run(self._cancel_through_temporal())
+
+    @rule()
+    def retry(self) -> None:
+        expected = self.life.retry()
+        self.shop.payments.reached.clear()
+        self._ask(OrderWorkflow.retry_step, RetryOrder(actor="grace"), expected)
+        if expected is None:
+            self.world.run(self.shop.payments.reached.wait())
+
     @rule(
         way=st.sampled_from(["update", "signal"]),
         address=st.sampled_from(["good", "invalid", "refused"]),
@@ -167,7 +188,18 @@ class WholeLife(RuleBasedStateMachine):
             expected,
         )
 
-    @precondition(lambda self: self.life.status is OrderStatus.APPROVED)
+    @precondition(lambda self: self._is_charging())
+    @rule()
+    def provider_fails(self) -> None:
+        payments = self.shop.payments
+        payments.outcome = ApplicationError("no such method", non_retryable=True)
+        before = self.life.seq
+        self.life.provider_fails()
+        payments.may_answer.set()
+        self.world.run(self._until_after(before))
+        payments.may_answer.clear()
+
+    @precondition(lambda self: self._is_charging())
     @rule(declines=st.booleans())
     def provider_answers(self, *, declines: bool) -> None:
         payments = self.shop.payments
@@ -185,8 +217,12 @@ class WholeLife(RuleBasedStateMachine):
         match self.life.status:
             case OrderStatus.AWAITING_APPROVAL:
                 self.approve("update")
+            case OrderStatus.APPROVED if self.life.needs_attention:
+                self.retry()
             case OrderStatus.APPROVED:
                 self.provider_answers(declines=False)
+            case OrderStatus.PREPARING:
+                self.carrier_answers()
             case OrderStatus.AWAITING_PAYMENT_METHOD:
                 self.change_payment_method()
             case OrderStatus.AWAITING_ADDRESS:
@@ -203,6 +239,19 @@ class WholeLife(RuleBasedStateMachine):
         self.world.run(self._until_after(before))
         self.shop.depot.may_hand_over.clear()
 
+    @rule()
+    def parcel_moves(self) -> None:
+        self._report(ParcelState.IN_TRANSIT)
+
+    @precondition(lambda self: self.life.follows)
+    @rule(arrives=st.booleans())
+    def parcel_ends_its_way(self, *, arrives: bool) -> None:
+        if arrives:
+            self.life.parcel_arrives()
+        else:
+            self.life.parcel_comes_back()
+        self._report(ParcelState.DELIVERED if arrives else ParcelState.RETURNED)
+
     @precondition(lambda self: self.life.waits)
     @rule(now=SELDOM)
     def nobody_comes_in_time(self, *, now: bool) -> None:
@@ -218,9 +267,26 @@ class WholeLife(RuleBasedStateMachine):
         self.world.run(self._agree())
 
     def teardown(self) -> None:
-        if hasattr(self, "life") and not self.life.status.is_terminal:
+        if not hasattr(self, "life") or self.life.has_ended:
+            return
+        if self.life.follows:
+            self.parcel_ends_its_way(arrives=True)
+        else:
             self.cancel("update", now=True)
-            self.all_agree()
+        self.all_agree()
+
+    def _is_charging(self) -> bool:
+        return self.life.status is OrderStatus.APPROVED and not self.life.needs_attention
+
+    def _report(self, state: ParcelState) -> None:
+        parcel = ParcelTracked(order_id=self.order.order_id, state=state)
+        self._tell(OrderWorkflow.report_parcel, parcel)
+
+    async def _cancel_through_temporal(self) -> None:
+        try:
+            await self.handle.cancel()
+        except RPCError:
+            assert self.life.has_ended
 
     def _ask(self, update: Any, request: Any, expected: str | None) -> None:  # noqa: ANN401 - any
         """Ask for a decision, and compare it with the model's: None is yes."""
@@ -241,7 +307,7 @@ class WholeLife(RuleBasedStateMachine):
             try:
                 await self.handle.signal(signal, request)
             except RPCError:
-                assert self.life.status.is_terminal
+                assert self.life.status.is_terminal  # the order may end by what it is told
 
         self.world.run(told())
 
@@ -256,17 +322,22 @@ class WholeLife(RuleBasedStateMachine):
         assert (order_id in self.shop.depot.handed_over) == life.is_handed_over
         voided = [one for one in self.shop.payments.voided if one.charge.order_id == order_id]
         assert len(voided) == life.voids
-        if life.status.is_terminal:
+        if life.has_ended:
             result = await self._result()
             assert result is None or result == (life.status, life.payment_status)
         else:
             live = await self.handle.query(OrderWorkflow.status)
             assert (live.status, live.payment_status) == (life.status, life.payment_status)
-            assert live.last_seq == life.seq
+            assert (live.last_seq, live.needs_attention) == (life.seq, life.needs_attention)
 
     async def _result(self) -> tuple[Any, Any] | None:
         if self.life.is_invalid:
             return None  # a rejection by the rules fails the workflow
+        if self.life.is_cancelled_by_temporal:
+            with pytest.raises(WorkflowFailureError) as ended:
+                await self.handle.result()
+            assert isinstance(ended.value.cause, CancelledError)
+            return None
         result = await self.handle.result()
         return result.status, result.payment_status
 

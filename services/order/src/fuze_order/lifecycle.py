@@ -37,6 +37,8 @@ _PAYMENT_AFTER = {
     EventType.PAYMENT_VOIDED: PaymentStatus.NONE,
 }
 
+_LEAVES_TROUBLE = {EventType.ADDRESS_UPDATED, EventType.ADDRESS_REFUSED}
+
 
 def status_after(event: EventType, status: OrderStatus) -> OrderStatus:
     """Return where the order is after the event."""
@@ -48,3 +50,13 @@ def payment_after(event: EventType, payment: PaymentStatus) -> PaymentStatus:
     if event is EventType.ORDER_CANCELLED and payment is PaymentStatus.PENDING:
         return PaymentStatus.NONE  # nobody was asked for it yet
     return _PAYMENT_AFTER.get(event, payment)
+
+
+def attention_after(event: EventType, *, needs_attention: bool) -> bool:
+    """Return whether somebody should look after the event.
+
+    What is only heard while a step is in trouble mends nothing.
+    """
+    if event in _LEAVES_TROUBLE:
+        return needs_attention
+    return event is EventType.NEEDS_ATTENTION

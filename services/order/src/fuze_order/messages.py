@@ -51,9 +51,10 @@ class Transition(Message):
     """One event, and what the order's row is after it.
 
     `seq` counts an order's events 1, 2, 3, …; the workflow gives it, so that a retry writes
-    nothing twice. `needs_attention` holds until the next event. `reason` is why the order is where
-    it is; of the fields after it, one that is None leaves its column as it was. Text is stored
-    without NUL, which PostgreSQL cannot hold: a signal that carries one must not stop an order.
+    nothing twice. `needs_attention` says whether somebody should look at the order. `reason` is why
+    the order is where it is; of the fields after it, one that is None leaves its column as it was.
+    Text is stored without NUL, which PostgreSQL cannot hold: a signal that carries one must not
+    stop an order.
     """
 
     order_id: UUID

@@ -42,8 +42,9 @@ async def persist(  # noqa: PLR0913 - each may happen while the step is under wa
     this_time: timedelta | None = patience
     while True:
         attempt = asyncio.ensure_future(step(this_time))
-        interrupted = await _wait(progress, attempt, unless, has_news, hear)
+        await _wait(progress, _any(attempt.done, unless, progress.is_to_retry), has_news, hear)
         if not attempt.done():
+            interrupted = unless()
             attempt.cancel()
             with suppress(ActivityError, asyncio.CancelledError):
                 await attempt
@@ -60,7 +61,7 @@ async def persist(  # noqa: PLR0913 - each may happen while the step is under wa
             )
             if not is_out_of_patience(error):
                 # It failed for good: only somebody who has mended the cause can go on.
-                await progress.wait(lambda: unless() or progress.retry_asked)
+                await _wait(progress, _any(unless, progress.is_to_retry), has_news, hear)
                 if unless():
                     return None
                 await progress.retry()
@@ -69,16 +70,17 @@ async def persist(  # noqa: PLR0913 - each may happen while the step is under wa
 
 async def _wait(
     progress: OrderProgress,
-    attempt: asyncio.Future[Result],
-    unless: Callable[[], object],
+    condition: Callable[[], object],
     has_news: Callable[[], object],
     hear: Callable[[], Awaitable[object]],
-) -> bool:
-    """Wait for the attempt, an interruption or a retry; say whether it was interrupted."""
+) -> None:
+    """Wait for a condition, hearing news meanwhile."""
     while True:
-        await progress.wait(
-            lambda: attempt.done() or unless() or progress.retry_asked or has_news()
-        )
-        if attempt.done() or unless() or progress.retry_asked:
-            return bool(unless())
+        await progress.wait(lambda: condition() or has_news())
+        if condition():
+            return
         await hear()
+
+
+def _any(*conditions: Callable[[], object]) -> Callable[[], bool]:
+    return lambda: any(condition() for condition in conditions)

@@ -24,7 +24,7 @@ from fuze_contracts.order import (
 from fuze_contracts.shipping import Address
 from fuze_order.activities import OrderActivities
 from fuze_order.asked import Asked
-from fuze_order.lifecycle import payment_after, status_after
+from fuze_order.lifecycle import attention_after, payment_after, status_after
 from fuze_order.messages import ReceiveOrder, Transition, ValidateOrder
 from fuze_runtime.steps import local_first, to_the_end
 
@@ -129,7 +129,7 @@ class OrderProgress:
                     tracking_number=tracking_number,
                     payment_method=payment_method,
                     payment_token=payment_token,
-                    needs_attention=event is EventType.NEEDS_ATTENTION,
+                    needs_attention=attention_after(event, needs_attention=self.needs_attention),
                     details=details or {},
                 ),
                 summary=event.replace("_", " "),
@@ -161,6 +161,10 @@ class OrderProgress:
         return await self.finish(
             local_first(OrderActivities.address_judged, address, summary="judge the address")
         )
+
+    def is_to_retry(self) -> bool:
+        """Whether somebody wants the step tried again; asked anew after each wait."""
+        return self.retry_asked is not None
 
     async def retry(self) -> None:
         """Write who has the step tried again, and answer."""

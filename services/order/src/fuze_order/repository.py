@@ -86,13 +86,13 @@ class OrderRepository:
                 orders.c.tracking_number,
                 orders.c.payment_method,
                 orders.c.payment_token,
+                orders.c.needs_attention,
             )
             .join(orders, orders.c.id == events.c.order_id)
             .where(events.c.order_id == asked.order_id, events.c.seq == asked.seq)
         )
         row = (await connection.execute(query)).mappings().one()
-        attention = row["type"] == EventType.NEEDS_ATTENTION
-        return Transition.model_validate({**row, "needs_attention": attention})
+        return Transition.model_validate(row)
 
     @staticmethod
     async def _insert_order(connection: AsyncConnection, command: ReceiveOrder) -> bool:
