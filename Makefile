@@ -10,7 +10,7 @@ TESTS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format types imports unit e2e mutation migrate revision histories lock images clean
+.PHONY: help setup demo up test lint format types imports unit e2e mutation migrate revision openapi histories lock images clean
 
 ##@ Run it
 help: ## Show this help
@@ -57,6 +57,9 @@ migrate: $(READY) ## Bring the schemas of the stack in .fuze/ to their newest re
 
 revision: $(READY) ## Write a migration: make revision SERVICE=order MESSAGE="add a column"
 	@$(BIN)/fuze revision $(SERVICE) --message "$(MESSAGE)"
+
+openapi: $(READY) ## Write docs/openapi.json and docs/problems.md from the code
+	@FUZE_DATABASE_URL=postgresql://nowhere/ $(BIN)/python -m fuze_gateway describe docs
 
 histories: $(READY) ## Record the workflow histories that the replay tests hold
 	$(BIN)/python tests-e2e/record_histories.py

@@ -2,13 +2,13 @@
 
 import pytest
 
-from fuze_devstack.components import SERVICES
+from fuze_devstack.components import SCHEMAS
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_runtime import migrations
 from fuze_runtime.settings import MigrationSettings
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SCHEMAS)
 def test_no_revision_is_missing(postgres: EmbeddedPostgres, service: str) -> None:
     settings = MigrationSettings(migration_database_url=postgres.url(f"{service}_migrator"))
 

@@ -160,7 +160,7 @@ class PlaceOrder(Message):
     it waits for another payment method or address once one was refused, and after how long a step
     that keeps failing needs attention. `auto_approve_up_to` is the total, in minor units, that
     needs nobody's approval. The order follows its parcel for `follow_parcel_for`, or ends when it
-    is shipped.
+    is shipped. `placed_by` is whom the gateway knows as its caller.
     """
 
     order_id: UUID
@@ -178,6 +178,7 @@ class PlaceOrder(Message):
     attention_after: timedelta = timedelta(hours=1)
     auto_approve_up_to: int | None = None
     follow_parcel_for: timedelta | None = None
+    placed_by: str | None = None
 
     @property
     def total_minor(self) -> int:

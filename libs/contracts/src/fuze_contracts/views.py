@@ -27,12 +27,25 @@ DISCREPANCIES_VIEW = "payments.published_discrepancies"
 """One row a difference to the provider's books that nobody has resolved: `Discrepancy`."""
 
 
-class PublishedOrder(Message):
-    """An order as PostgreSQL holds it. Money in minor units, times in UTC."""
+class Progress(Message):
+    """How far an order has come: the part of its row that says so."""
 
     order_id: UUID
     status: OrderStatus
     payment_status: PaymentStatus
+    last_seq: int
+    followed_until: datetime | None = None
+
+    def is_closed(self, now: datetime) -> bool:
+        """Whether nothing can become of the order any more, so that its row says it all."""
+        if self.status is OrderStatus.SHIPPED:
+            return self.followed_until is None or self.followed_until < now
+        return self.status.is_terminal and self.payment_status is not PaymentStatus.REFUNDING
+
+
+class PublishedOrder(Progress):
+    """An order as PostgreSQL holds it. Money in minor units, times in UTC."""
+
     reason: str | None
     customer: str | None
     currency: str
@@ -40,10 +53,16 @@ class PublishedOrder(Message):
     address: dict[str, Any]
     tracking_number: str | None
     fingerprint: str
-    last_seq: int
     created_at: datetime
     updated_at: datetime
     needs_attention: bool = False
+    payment_method: str | None = None
+
+
+class PublishedOrderInFull(PublishedOrder):
+    """The same with its lines: `sku`, `quantity`, `unit_price_minor` of each, as ordered."""
+
+    lines: list[dict[str, Any]]
 
 
 class PublishedEvent(Message):

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fuze_devstack import demo, schemas
-from fuze_devstack.components import SERVICES
+from fuze_devstack.components import SCHEMAS, SERVICES
 from fuze_devstack.control import Request, ask
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
@@ -261,13 +261,13 @@ def reset(state: Path | None, *, yes: bool) -> None:
 @state_option
 def migrate(state: Path | None) -> None:
     """Bring every service's schema to its newest revision."""
-    for service in SERVICES:
+    for service in SCHEMAS:
         _schema_command(state, service, "migrate")
 
 
 @main.command()
 @state_option
-@click.argument("service", type=click.Choice(SERVICES))
+@click.argument("service", type=click.Choice(SCHEMAS))
 @click.option("--message", "-m", required=True, help="What changes, in a few words.")
 def revision(state: Path | None, service: str, message: str) -> None:
     """Write a revision from the difference between a service's tables and its schema."""

@@ -17,7 +17,10 @@ from fuze_devstack.postgres import EmbeddedPostgres, Passwords
 from fuze_devstack.strangers import end_strangers
 
 SERVICES = ("order", "payment", "shipping")
-"""The services that have a schema and a worker."""
+"""The services that have a worker."""
+
+SCHEMAS = (*SERVICES, "gateway")
+"""The services that have a schema."""
 
 
 def _nothing() -> None:
@@ -87,7 +90,7 @@ class Blueprint:
 
     def migrations(self) -> list[Migration]:
         """Return the schemas to bring up to date."""
-        return [self.migration(name, "migrate") for name in SERVICES]
+        return [self.migration(name, "migrate") for name in SCHEMAS]
 
     def migration(self, service: str, *arguments: str) -> Migration:
         """Return a run of a service's schema commands, as the role that owns the schema."""

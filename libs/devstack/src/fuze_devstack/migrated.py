@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fuze_devstack.components import SERVICES
+from fuze_devstack.components import SCHEMAS
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres
@@ -36,7 +36,7 @@ def migrated_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
                 raise StackError((folder / "log").read_text())
             time.sleep(0.05)
         server.set_up()
-        for service in SERVICES:
+        for service in SCHEMAS:
             settings = MigrationSettings(migration_database_url=server.url(f"{service}_migrator"))
             migrations.upgrade(settings, f"fuze_{service}")
         yield server

@@ -24,6 +24,7 @@ _ROLES = (
     "shipping",
     "shipping_migrator",
     "gateway",
+    "gateway_migrator",
 )
 _UNPRIVILEGED = 65534  # PostgreSQL refuses to run as root; this is `nobody` nearly everywhere
 
@@ -49,15 +50,27 @@ class Passwords(BaseModel):
         """Return the passwords kept in `folder`, making them the first time."""
         path = folder / "secrets.json"
         if path.exists():
-            return cls.model_validate_json(path.read_bytes())
+            kept = cls.model_validate_json(path.read_bytes())
+            if kept.roles.keys() >= set(_ROLES):
+                return kept
+            # The folder is older than one of the roles.
+            return cls._keep(path, kept.model_copy(update={"roles": _passwords() | kept.roles}))
         made = cls(
             superuser=secrets.token_urlsafe(18),
             psp_webhooks=secrets.token_urlsafe(24),
-            roles={role: secrets.token_urlsafe(18) for role in _ROLES},
+            roles=_passwords(),
         )
+        return cls._keep(path, made)
+
+    @classmethod
+    def _keep(cls, path: Path, passwords: "Passwords") -> "Passwords":
         path.touch(mode=0o600)
-        path.write_text(made.model_dump_json(indent=2))
-        return made
+        path.write_text(passwords.model_dump_json(indent=2))
+        return passwords
+
+
+def _passwords() -> dict[str, str]:
+    return {role: secrets.token_urlsafe(18) for role in _ROLES}
 
 
 class EmbeddedPostgres:

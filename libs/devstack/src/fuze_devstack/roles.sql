@@ -2,7 +2,8 @@
 -- with each role's password in the environment.
 --
 -- A service has two roles: one that owns its schema and migrates it, and one that it runs as, with
--- just the rights that the migrations grant. The gateway's may read the published views only.
+-- just the rights that the migrations grant. The gateway's reads the published views, and has API
+-- keys of its own.
 \set ON_ERROR_STOP on
 \getenv order_password FUZE_ORDER_DB_PASSWORD
 \getenv order_migrator_password FUZE_ORDER_MIGRATOR_DB_PASSWORD
@@ -11,10 +12,12 @@
 \getenv shipping_password FUZE_SHIPPING_DB_PASSWORD
 \getenv shipping_migrator_password FUZE_SHIPPING_MIGRATOR_DB_PASSWORD
 \getenv gateway_password FUZE_GATEWAY_DB_PASSWORD
+\getenv gateway_migrator_password FUZE_GATEWAY_MIGRATOR_DB_PASSWORD
 
 SELECT format('CREATE ROLE %I LOGIN', role)
 FROM unnest(ARRAY['fuze_order', 'fuze_order_migrator', 'fuze_payment', 'fuze_payment_migrator',
-                  'fuze_shipping', 'fuze_shipping_migrator', 'fuze_gateway']) AS role
+                  'fuze_shipping', 'fuze_shipping_migrator', 'fuze_gateway',
+                  'fuze_gateway_migrator']) AS role
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role)
 \gexec
 
@@ -25,18 +28,22 @@ ALTER ROLE fuze_payment_migrator PASSWORD :'payment_migrator_password';
 ALTER ROLE fuze_shipping PASSWORD :'shipping_password';
 ALTER ROLE fuze_shipping_migrator PASSWORD :'shipping_migrator_password';
 ALTER ROLE fuze_gateway PASSWORD :'gateway_password';
+ALTER ROLE fuze_gateway_migrator PASSWORD :'gateway_migrator_password';
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database())
 \gexec
 SELECT format('GRANT CONNECT ON DATABASE %I TO fuze_order, fuze_order_migrator, fuze_payment, '
-              'fuze_payment_migrator, fuze_shipping, fuze_shipping_migrator, fuze_gateway',
+              'fuze_payment_migrator, fuze_shipping, fuze_shipping_migrator, fuze_gateway, '
+              'fuze_gateway_migrator',
               current_database())
 \gexec
 
 CREATE SCHEMA IF NOT EXISTS orders AUTHORIZATION fuze_order_migrator;
 CREATE SCHEMA IF NOT EXISTS payments AUTHORIZATION fuze_payment_migrator;
 CREATE SCHEMA IF NOT EXISTS shipping AUTHORIZATION fuze_shipping_migrator;
+CREATE SCHEMA IF NOT EXISTS gateway AUTHORIZATION fuze_gateway_migrator;
 GRANT USAGE ON SCHEMA orders TO fuze_order;
 GRANT USAGE ON SCHEMA payments TO fuze_payment;
 GRANT USAGE ON SCHEMA shipping TO fuze_shipping;
+GRANT USAGE ON SCHEMA gateway TO fuze_gateway;

@@ -1,4 +1,4 @@
-"""The command line of a worker service: `python -m fuze_order [migrate|check|revision]`."""
+"""The command line of a service: `python -m fuze_order [migrate|check|revision]`."""
 
 import argparse
 import asyncio
@@ -30,10 +30,7 @@ def main(
     )
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("work", help="run the worker until SIGTERM (the default)")
-    commands.add_parser("migrate", help="bring the schema to its newest revision")
-    commands.add_parser("check", help="fail if the tables in the code lack a revision")
-    revision = commands.add_parser("revision", help="write a revision from the tables in the code")
-    revision.add_argument("-m", "--message", required=True)
+    add_schema_commands(commands)
     arguments = parser.parse_args()
 
     telemetry.configure(
@@ -43,17 +40,32 @@ def main(
         describe_workflow=describe_workflow,
     )
     try:
-        match arguments.command:
-            case "migrate":
-                migrations.upgrade(load(MigrationSettings), package)
-            case "check":
-                migrations.check(load(MigrationSettings), package)
-            case "revision":
-                migrations.revise(load(MigrationSettings), package, arguments.message)
-            case _:
-                asyncio.run(_run(work))
+        if not ran_schema_command(arguments, package):
+            asyncio.run(_run(work))
     finally:
         telemetry.shut_down()
+
+
+def add_schema_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Let a command line migrate, check and revise the schema of its service."""
+    commands.add_parser("migrate", help="bring the schema to its newest revision")
+    commands.add_parser("check", help="fail if the tables in the code lack a revision")
+    revision = commands.add_parser("revision", help="write a revision from the tables in the code")
+    revision.add_argument("-m", "--message", required=True)
+
+
+def ran_schema_command(arguments: argparse.Namespace, package: str) -> bool:
+    """Run what `add_schema_commands` added; False where another command was given."""
+    match arguments.command:
+        case "migrate":
+            migrations.upgrade(load(MigrationSettings), package)
+        case "check":
+            migrations.check(load(MigrationSettings), package)
+        case "revision":
+            migrations.revise(load(MigrationSettings), package, arguments.message)
+        case _:
+            return False
+    return True
 
 
 def load(kind: type[Settings]) -> Settings:

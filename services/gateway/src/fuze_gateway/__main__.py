@@ -1,27 +1,78 @@
-"""The gateway process: settings, telemetry, server. `python -m fuze_gateway`."""
+"""The gateway's command line: serve, migrate, make API keys. `python -m fuze_gateway --help`."""
 
+import argparse
+import asyncio
 import os
 import signal
+import socket
+from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from fuze_contracts.order import describe_workflow
+from fuze_gateway import describing, key_commands
 from fuze_gateway.app import create_app
 from fuze_gateway.settings import GatewaySettings
 from fuze_runtime import process, telemetry
+from fuze_runtime.settings import ProcessSettings
+
+
+class _Server(uvicorn.Server):
+    """Ends the event streams before it drains: they would go on for as long as their orders."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more requests, hang up on who listens, and let the rest finish."""
+        self._app.state.sources.feed.hang_up()
+        await super().shutdown(sockets)
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT, then let running requests finish."""
-    settings = process.load(GatewaySettings)
-    telemetry.configure(
-        settings, service="gateway", environment=os.environ, describe_workflow=describe_workflow
+    """Do what the command line says; without a command, serve."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fuze_gateway",
+        description="The gateway, set by FUZE_* and TEMPORAL_* variables.",
     )
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    commands.add_parser("serve", help="serve until SIGTERM (the default)")
+    process.add_schema_commands(commands)
+    key_commands.add(commands)
+    describe = commands.add_parser("describe", help="write the API's description and its problems")
+    describe.add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+
+    telemetry.configure(
+        process.load(ProcessSettings),
+        service="gateway",
+        environment=os.environ,
+        describe_workflow=describe_workflow,
+    )
+    try:
+        if process.ran_schema_command(arguments, "fuze_gateway"):
+            return
+        match arguments.command:
+            case "keys":
+                asyncio.run(key_commands.run(arguments))
+            case "describe":
+                describing.write(arguments.folder)
+            case _:
+                _serve(process.load(GatewaySettings))
+    finally:
+        telemetry.shut_down()
+
+
+def _serve(settings: GatewaySettings) -> None:
+    """Serve until SIGTERM or SIGINT, then let running requests finish."""
     # uvicorn drains on these and then raises them again for us, when there is nothing left to do.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -29,10 +80,7 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=int(settings.drain_timeout.total_seconds()),
     )
-    try:
-        uvicorn.Server(config).run()
-    finally:
-        telemetry.shut_down()
+    _Server(config, app).run()
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ class AccessLog:
                 path=_template(scope),
                 status=status,
                 duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                caller=_caller(scope),
                 **_order_field(scope),
             )
 
@@ -49,6 +50,11 @@ def _template(scope: Scope) -> str | None:
     """Return the path as the route spells it: as many values as there are routes."""
     path: str | None = getattr(scope.get("route"), "path", None)
     return path
+
+
+def _caller(scope: Scope) -> str | None:
+    caller = scope.get("state", {}).get("caller")
+    return caller.name if caller else None
 
 
 def _order_field(scope: Scope) -> dict[str, str]:

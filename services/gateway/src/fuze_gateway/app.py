@@ -1,25 +1,39 @@
 """The gateway as an ASGI application."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
+import httpx
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Scope
 from temporalio.client import Client
 
-from fuze_gateway import problems
+from fuze_gateway import problem_handlers
 from fuze_gateway.access import PROBES, AccessLog
+from fuze_gateway.deadlines import RequestDeadline
 from fuze_gateway.dependencies import sources_of
+from fuze_gateway.documented import describe_problems
+from fuze_gateway.headers import StandardHeaders
+from fuze_gateway.identity.authentication import Authentication
 from fuze_gateway.limits import BodyLimits
 from fuze_gateway.routes import (
+    api_keys,
+    bulk,
     carrier_webhooks,
     decisions,
     health,
     lists,
-    orders,
     payments,
+    placing,
+    reading,
+    signals,
+    stream,
     webhooks,
 )
 from fuze_gateway.settings import GatewaySettings
@@ -27,6 +41,13 @@ from fuze_runtime import temporal
 from fuze_runtime.database import create_engine
 
 VERSION = version("fuze-gateway")
+
+_SMALLEST_ZIPPED_BYTES = 1024
+_DESCRIPTION = """
+Every error is a problem of RFC 9457; decide by its `type`. Money is in minor units (cents, yen).
+Whatever changes something can be repeated: by the order's id, or by `Idempotency-Key`. While
+PostgreSQL or Temporal is away the answer is 503 with `Retry-After`, and nothing is lost.
+"""
 
 
 def create_app(
@@ -43,39 +64,90 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        pool = engine or create_engine(settings, "fuze-gateway")
-        app.state.sources = sources_of(settings, pool, client or await temporal.connect(lazy=True))
-        try:
-            yield
-        finally:
+        async with AsyncExitStack() as stack:
+            pool = engine or create_engine(settings, "fuze-gateway")
             if engine is None:
-                await pool.dispose()
+                stack.push_async_callback(pool.dispose)
+            http = await stack.enter_async_context(
+                httpx.AsyncClient(timeout=settings.read_timeout.total_seconds())
+            )
+            app.state.sources = sources_of(
+                settings, pool, client or await temporal.connect(lazy=True), http
+            )
+            stack.push_async_callback(app.state.sources.feed.aclose)
+            yield
 
-    app = FastAPI(
+    app: FastAPI = FastAPIOffline(
+        redoc_url=None,
         title="Fuze",
-        summary="Place orders, follow them, tell them things.",
+        summary="Place orders, follow them, decide about them.",
+        description=_DESCRIPTION.strip(),
         version=VERSION,
         lifespan=lifespan,
-        redoc_url=None,
         # FastAPI opens a span for each request by itself; spans of its own steps say nothing more.
         telemetry={"operation_spans": False, "exclude": _is_probe},
     )
-    problems.install(app)
-    app.include_router(lists.router)
-    app.include_router(orders.router)
-    app.include_router(decisions.router)
-    app.include_router(payments.router)
-    app.include_router(webhooks.router)
-    app.include_router(carrier_webhooks.router)
-    app.include_router(health.router)
+    problem_handlers.install(app)
+    for routes in (
+        lists,
+        bulk,
+        placing,
+        reading,
+        stream,
+        decisions,
+        signals,
+        payments,
+        api_keys,
+        webhooks,
+        carrier_webhooks,
+        health,
+    ):
+        app.include_router(routes.router)
 
     @app.get("/", include_in_schema=False)
     async def root() -> dict[str, str]:
         return {"name": "fuze", "version": VERSION, "docs": "/docs"}
 
-    app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes, timeout=settings.body_timeout)
-    app.add_middleware(AccessLog)
+    _describe(app)
+    _add_middleware(app, settings)
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Let the description have each problem once, however many operations can meet it."""
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            describe_problems(describe())
+        return describe()
+
+    app.openapi = described  # type: ignore[method-assign] # FastAPI's documented way
+
+
+def _add_middleware(app: FastAPI, settings: GatewaySettings) -> None:
+    """Put the layers around the routes, the innermost first. All of them are plain ASGI."""
+    app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes, timeout=settings.body_timeout)
+    app.add_middleware(Authentication)
+    app.add_middleware(RequestDeadline, limit=settings.request_timeout)
+    app.add_middleware(GZipMiddleware, minimum_size=_SMALLEST_ZIPPED_BYTES)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+            expose_headers=[
+                "Idempotent-Replayed",
+                "Link",
+                "Location",
+                "Retry-After",
+                "X-Request-ID",
+            ],
+            max_age=600,
+        )
+    app.add_middleware(AccessLog)
+    app.add_middleware(StandardHeaders, https_only=settings.environment == "production")
 
 
 def _is_probe(scope: Scope) -> bool:

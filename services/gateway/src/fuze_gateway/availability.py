@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError, RPCStatusCode
 
-Source = Literal["temporal", "database"]
+Source = Literal["temporal", "database", "identity provider"]
 
 _log = structlog.get_logger(__name__)
 

@@ -46,13 +46,8 @@ from fuze_contracts.shipping import (
     carrier_event_workflow_id,
 )
 from fuze_gateway.availability import SourceUnavailableError, temporal_within
-from fuze_gateway.schemas import (
-    AddressIn,
-    ApproveOrder,
-    CancelOrderIn,
-    StartOrder,
-    UpdateAddressIn,
-)
+from fuze_gateway.identity.callers import Caller
+from fuze_gateway.requests import AddressIn, StartOrder
 from fuze_gateway.settings import GatewaySettings
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -65,7 +60,9 @@ Update = UpdateMethodMultiParam[[OrderWorkflow, Request], LiveStatus]
 """An update of the order's workflow, as its contract has it."""
 
 
-def place_order(order_id: UUID, request: StartOrder, settings: GatewaySettings) -> PlaceOrder:
+def place_order(
+    order_id: UUID, request: StartOrder, settings: GatewaySettings, caller: Caller
+) -> PlaceOrder:
     """Return the order that a request asks for, defaults applied."""
     token = request.payment_token or default_payment_token(order_id, 1)
     return PlaceOrder(
@@ -87,6 +84,7 @@ def place_order(order_id: UUID, request: StartOrder, settings: GatewaySettings) 
         attention_after=settings.attention_after,
         follow_parcel_for=settings.follow_parcel_for,
         auto_approve_up_to=settings.auto_approve.get(request.currency),
+        placed_by=caller.name,
     )
 
 
@@ -137,25 +135,22 @@ class OrderCommands:
             )
         return attempt.was_first
 
-    async def approve(self, order_id: UUID, request: ApproveOrder) -> bool:
+    async def approve(self, order_id: UUID, approval: Approval) -> bool:
         """Let the order proceed; False where no such workflow runs."""
-        approval = Approval(actor=request.actor)
         return await self._tell(
             order_id,
             lambda order: order.signal(OrderWorkflow.approve, approval, rpc_timeout=self._limit),
         )
 
-    async def cancel(self, order_id: UUID, request: CancelOrderIn) -> bool:
+    async def cancel(self, order_id: UUID, cancellation: CancelOrder) -> bool:
         """Ask the order to stop; False where no such workflow runs."""
-        cancellation = CancelOrder(actor=request.actor, reason=request.reason)
         return await self._tell(
             order_id,
             lambda order: order.signal(OrderWorkflow.cancel, cancellation, rpc_timeout=self._limit),
         )
 
-    async def update_address(self, order_id: UUID, request: UpdateAddressIn) -> bool:
+    async def update_address(self, order_id: UUID, update: UpdateAddress) -> bool:
         """Send the parcel elsewhere; False where no such workflow runs."""
-        update = UpdateAddress(address=address_of(request.address), actor=request.actor)
         return await self._tell(
             order_id,
             lambda order: order.signal(

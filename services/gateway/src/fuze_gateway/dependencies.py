@@ -1,42 +1,113 @@
-"""What the routes are given: the gateway's two sources, and its settings."""
+"""What the routes are given: who calls, the gateway's sources, and its settings."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+import httpx
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from fuze_gateway import problems
 from fuze_gateway.commands import OrderCommands
+from fuze_gateway.feed import EventFeed
+from fuze_gateway.identity.api_keys import ApiKeyCallers, ApiKeys
+from fuze_gateway.identity.authentication import Callers
+from fuze_gateway.identity.callers import Caller, Scope
+from fuze_gateway.identity.oidc import OidcCallers
+from fuze_gateway.identity.rate_limits import RateLimits
 from fuze_gateway.live import LiveOrders
+from fuze_gateway.order_list import OrderList
 from fuze_gateway.reads import OrderReads
 from fuze_gateway.settings import GatewaySettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Where orders are asked for and told things."""
+    """Where orders are asked for and told things, and who may do so."""
 
     settings: GatewaySettings
     reads: OrderReads
+    listed: OrderList
     live: LiveOrders
     commands: OrderCommands
+    feed: EventFeed
+    api_keys: ApiKeys
+    callers: Callers
+    rate_limits: RateLimits
 
 
-def sources_of(settings: GatewaySettings, engine: AsyncEngine, client: Client) -> Sources:
-    """Build the sources over a pool and a client."""
+def sources_of(
+    settings: GatewaySettings, engine: AsyncEngine, client: Client, http: httpx.AsyncClient
+) -> Sources:
+    """Build the sources over a pool, a client of Temporal and one of the identity provider."""
+    reads = OrderReads(engine, settings.read_timeout)
+    api_keys = ApiKeys(engine, settings.read_timeout)
     return Sources(
         settings=settings,
-        reads=OrderReads(engine, settings.read_timeout),
+        reads=reads,
+        listed=OrderList(engine, settings.read_timeout, settings.signing_key),
         live=LiveOrders(client, settings.read_timeout),
         commands=OrderCommands(client, settings.read_timeout),
+        feed=EventFeed(reads, poll=settings.stream_poll, most_readers=settings.most_streams),
+        api_keys=api_keys,
+        callers=_callers(settings, api_keys, http),
+        rate_limits=RateLimits(settings),
+    )
+
+
+def _callers(settings: GatewaySettings, keys: ApiKeys, http: httpx.AsyncClient) -> Callers:
+    if settings.authentication == "none":
+        return Callers(keys=None, tokens=None)
+    return Callers(
+        keys=ApiKeyCallers(
+            keys,
+            cache=settings.api_key_cache,
+            takes_development_keys=settings.environment != "production",
+        ),
+        tokens=OidcCallers(settings, http) if settings.oidc_issuer else None,
     )
 
 
 def _sources(request: Request) -> Sources:
     sources: Sources = request.app.state.sources
     return sources
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+SourcesDependency = Annotated[Sources, Depends(_sources)]
+CallerDependency = Annotated[Caller, Depends(_caller)]
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="bearer",
+    description="An API key (`fz_…`), or an access token of the identity provider.",
+)
+
+
+async def _authorize(
+    scopes: SecurityScopes,
+    caller: CallerDependency,
+    _documented: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> None:
+    """Refuse a caller that may not.
+
+    Raises:
+        Problem: 403.
+
+    """
+    if not caller.scopes.issuperset(scopes.scopes):
+        raise problems.insufficient_scope(scopes.scopes)
+
+
+def requires(scope: Scope) -> Any:  # noqa: ANN401 - what FastAPI calls a dependency
+    """Return the dependency of a route that takes this scope."""
+    return Security(_authorize, scopes=[scope.value])
 
 
 async def require_json(request: Request) -> None:
@@ -49,6 +120,3 @@ async def require_json(request: Request) -> None:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and await request.body():
         raise problems.not_json()
-
-
-SourcesDependency = Annotated[Sources, Depends(_sources)]

@@ -1,24 +1,34 @@
 """How the API's own description tells of problems."""
 
+from collections import defaultdict
 from http import HTTPStatus
 from typing import Any
 
+from fuze_gateway import problem_types as types
+from fuze_gateway.problem_types import ProblemType
+from fuze_gateway.problems import Problem
+
 _TEXT = {"type": "string"}
-_PROBLEM = {
+_PROBLEM_SCHEMA = {
     "title": "ProblemDetails",
     "description": "RFC 9457 problem details.",
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance"],
     "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
+        "type": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "The kind of problem, for programs; docs/problems.md lists them.",
+        },
         "title": _TEXT,
         "status": {"type": "integer"},
-        "detail": _TEXT,
+        "detail": {"type": "string", "description": "What happened, for people."},
         "instance": {"type": "string", "format": "uri-reference"},
-        "trace_id": {"type": "string", "description": "Find the request's log lines by it."},
+        "request_id": {"type": "string", "description": "Find the request's log lines by it."},
+        "trace_id": {"type": "string", "description": "Find the request's trace by it."},
         "errors": {
             "type": "array",
-            "description": "What is wrong with which field (422 only).",
+            "description": "What is wrong with which field (invalid-request).",
             "items": {
                 "type": "object",
                 "required": ["loc", "message"],
@@ -28,24 +38,87 @@ _PROBLEM = {
                 },
             },
         },
+        "required": {
+            "type": "array",
+            "description": "The scopes that it takes (insufficient-scope).",
+            "items": _TEXT,
+        },
     },
 }
-_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "What to send."},
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "Seconds to wait."},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "Seconds to wait."},
+}
 
-OF_A_BODY = (400, 408, 413, 415, 422)
+Responses = dict[int | str, dict[str, Any]]
+
+OF_A_CALLER = (types.NOT_AUTHENTICATED, types.INSUFFICIENT_SCOPE, types.CALLED_TOO_OFTEN)
+"""What any request can meet where callers are asked who they are."""
+
+OF_A_BODY = (
+    types.MALFORMED_BODY,
+    types.BODY_TOO_SLOW,
+    types.BODY_TOO_LARGE,
+    types.UNSUPPORTED_MEDIA_TYPE,
+    types.INVALID_REQUEST,
+)
 """What any request with a body can meet."""
 
 
-def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*kinds: ProblemType) -> Responses:
     """Return the OpenAPI responses of a route that can answer with these problems."""
-    return {status: _response(HTTPStatus(status)) for status in statuses}
+    by_status: dict[HTTPStatus, list[ProblemType]] = defaultdict(list)
+    for kind in kinds:
+        by_status[kind.status].append(kind)
+    return {status: _response(status, found) for status, found in by_status.items()}
 
 
-def _response(status: HTTPStatus) -> dict[str, Any]:
+def describe_problems(description: dict[str, Any]) -> None:
+    """Add to an OpenAPI document what `problem_responses` refers to."""
+    components = description["components"]
+    components["schemas"]["ProblemDetails"] = _PROBLEM_SCHEMA
+    components["examples"] = {
+        kind.slug: {"summary": kind.title, "value": _example(kind)}
+        for kind in types.REGISTRY.values()
+    }
+
+
+def _response(status: HTTPStatus, kinds: list[ProblemType]) -> dict[str, Any]:
+    examples = {kind.slug: {"$ref": f"#/components/examples/{kind.slug}"} for kind in kinds}
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
     response: dict[str, Any] = {
         "description": status.phrase,
-        "content": {"application/problem+json": {"schema": _PROBLEM}},
+        "content": {"application/problem+json": {"schema": schema, "examples": examples}},
     }
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        response["headers"] = _RETRY_AFTER
+    if headers := _HEADERS.get(status):
+        response["headers"] = {
+            name: {"description": text, "schema": _TEXT} for name, text in headers.items()
+        }
     return response
+
+
+def _example(kind: ProblemType) -> dict[str, Any]:
+    content = Problem(kind).content() | {"instance": "/orders"}
+    if kind is types.INVALID_REQUEST:
+        content["errors"] = [{"loc": ["body", "address", "zip_code"], "message": "Field required"}]
+    if kind is types.INSUFFICIENT_SCOPE:
+        content["required"] = ["orders:approve"]
+    return content | {"request_id": "8f1c4fb1c5a44b4da8a1f3a8f0b6d2e7"}
+
+
+def problems_page() -> str:
+    """Return the registry as a page of the docs, in Markdown."""
+    lines = [
+        "# Problems",
+        "",
+        "Every error is `application/problem+json` (RFC 9457). Decide by `type`: a kind is never",
+        "renamed and never changes its status. `detail` is for people and may change. `request_id`",
+        "and `trace_id` lead to the log lines and the trace.",
+        "",
+        "| type | status | meaning |",
+        "| --- | --- | --- |",
+    ]
+    kinds = sorted(types.REGISTRY.values(), key=lambda one: (one.status, one.slug))
+    rows = [f"| `{kind.uri}` | {kind.status.value} | {kind.meaning} |" for kind in kinds]
+    return "\n".join([*lines, *rows, ""])

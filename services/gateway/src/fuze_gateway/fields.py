@@ -5,6 +5,7 @@ import unicodedata
 from typing import Annotated
 from uuid import UUID
 
+from fastapi import Header
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from fuze_contracts.money import CURRENCY_EXPONENTS
@@ -75,3 +76,13 @@ Currency = Annotated[
     Field(json_schema_extra={"enum": sorted(CURRENCY_EXPONENTS)}),
 ]
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+
+IdempotencyKey = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,200}$",
+        description="Names what you want done: the same key again is the same thing, done once.",
+        examples=["cart-2026-0042"],
+    ),
+]

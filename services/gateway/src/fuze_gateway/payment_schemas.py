@@ -4,11 +4,46 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from fuze_contracts.money import MAX_AMOUNT_MINOR
 from fuze_contracts.views import Discrepancy
-from fuze_gateway.fields import Name
-from fuze_gateway.schemas import RequestModel
+from fuze_gateway.fields import EXAMPLE_ORDER_ID, Name
+from fuze_gateway.requests import RequestModel
+
+_PAYMENT: JsonDict = {
+    "payment_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+    "state": "charged",
+    "amount_minor": 5997,
+    "currency": "USD",
+    "payment_method": "pm_card_visa",
+    "provider_reference": "ch_0123456789",
+    "decline_code": None,
+    "refunded_minor": 1999,
+    "created_at": "2026-01-05T10:01:00Z",
+    "updated_at": "2026-01-05T10:01:01Z",
+}
+_REFUND: JsonDict = {
+    "refund_id": "e4eaaaf2-d142-5b1f-b3a4-0a5f1b1f2c3d",
+    "payment_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+    "state": "refunded",
+    "amount_minor": 1999,
+    "currency": "USD",
+    "reason": "one teapot was broken",
+    "provider_reference": "re_0123456789",
+    "refusal_code": None,
+    "created_at": "2026-01-09T08:00:00Z",
+    "updated_at": "2026-01-09T08:00:01Z",
+}
+_DISCREPANCY: JsonDict = {
+    "kind": "unknown_charge",
+    "reference": "ch_9876543210",
+    "order_id": None,
+    "made_at": "2026-01-05T10:01:00Z",
+    "details": {"amount_minor": 100, "currency": "USD"},
+    "found_at": "2026-01-05T11:00:00Z",
+    "seen_at": "2026-01-05T12:00:00Z",
+}
 
 
 class RefundOrder(RequestModel):
@@ -24,6 +59,20 @@ class RefundOrder(RequestModel):
 
 class RefundAccepted(BaseModel):
     """The refund will be carried out; the same for a repeat of the same request."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "order_id": EXAMPLE_ORDER_ID,
+                    "refund_id": _REFUND["refund_id"],
+                    "amount_minor": 1999,
+                    "currency": "USD",
+                    "payments_url": f"/orders/{EXAMPLE_ORDER_ID}/payments",
+                }
+            ]
+        }
+    )
 
     order_id: UUID
     refund_id: UUID
@@ -65,6 +114,14 @@ class Refund(BaseModel):
 class Payments(BaseModel):
     """Everything about the order's money, oldest first."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"order_id": EXAMPLE_ORDER_ID, "payments": [_PAYMENT], "refunds": [_REFUND]}
+            ]
+        }
+    )
+
     order_id: UUID
     payments: list[Payment]
     refunds: list[Refund]
@@ -72,5 +129,7 @@ class Payments(BaseModel):
 
 class Discrepancies(BaseModel):
     """What a person should look at."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"discrepancies": [_DISCREPANCY]}]})
 
     discrepancies: list[Discrepancy]

@@ -1,84 +1,89 @@
-"""Every error that a caller sees: RFC 9457 problem details, and never what the caller sent."""
+"""The problems that the gateway answers with: RFC 9457, and never what the caller sent."""
 
 import json
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from opentelemetry import trace
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fuze_contracts import order as contract
 from fuze_contracts.money import Money
-from fuze_contracts.order import (
-    ADDRESS_INVALID,
-    ALREADY_APPROVED,
-    ALREADY_CANCELLED,
-    NOT_AWAITING_APPROVAL,
-    NOT_AWAITING_PAYMENT_METHOD,
-    NOTHING_TO_RETRY,
-    TOO_LATE_TO_CANCEL,
-    TOO_LATE_TO_CHANGE_ADDRESS,
-    TOO_MANY_ADDRESSES,
-)
-from fuze_gateway.availability import SourceUnavailableError
+from fuze_gateway import problem_types as types
+from fuze_gateway.problem_types import ProblemType
 
 RETRY_AFTER_SECONDS = 2
 
 _REFUSALS = {
-    ALREADY_APPROVED: ("already-approved", "is approved already."),
-    NOT_AWAITING_APPROVAL: ("not-awaiting-approval", "does not wait for an approval."),
-    ALREADY_CANCELLED: ("already-cancelled", "is being cancelled already."),
-    TOO_LATE_TO_CANCEL: (
-        "too-late-to-cancel",
+    contract.ALREADY_APPROVED: (types.ALREADY_APPROVED, "is approved already."),
+    contract.NOT_AWAITING_APPROVAL: (
+        types.NOT_AWAITING_APPROVAL,
+        "does not wait for an approval.",
+    ),
+    contract.ALREADY_CANCELLED: (types.ALREADY_CANCELLED, "is being cancelled already."),
+    contract.TOO_LATE_TO_CANCEL: (
+        types.TOO_LATE_TO_CANCEL,
         "cannot be cancelled any more: its parcel is being handed over, or it has ended.",
     ),
-    TOO_LATE_TO_CHANGE_ADDRESS: (
-        "too-late-to-change-address",
+    contract.TOO_LATE_TO_CHANGE_ADDRESS: (
+        types.TOO_LATE_TO_CHANGE_ADDRESS,
         "cannot go elsewhere any more: its parcel is being handed over, or it is stopped.",
     ),
-    ADDRESS_INVALID: ("address-invalid", "refuses the address; its events say why."),
-    TOO_MANY_ADDRESSES: ("too-many-addresses", "has changed its address too often."),
-    NOT_AWAITING_PAYMENT_METHOD: (
-        "not-awaiting-payment-method",
+    contract.ADDRESS_INVALID: (
+        types.ADDRESS_INVALID,
+        "refuses the address; its events say why.",
+    ),
+    contract.TOO_MANY_ADDRESSES: (
+        types.TOO_MANY_ADDRESSES,
+        "has changed its address too often.",
+    ),
+    contract.NOT_AWAITING_PAYMENT_METHOD: (
+        types.NOT_AWAITING_PAYMENT_METHOD,
         "does not wait for a payment method.",
     ),
-    NOTHING_TO_RETRY: ("nothing-to-retry", "has no step that needs attention."),
+    contract.NOTHING_TO_RETRY: (
+        types.NOTHING_TO_RETRY,
+        "has no step that needs attention.",
+    ),
 }
-"""Why an order refuses: a slug for programs, the end of a sentence for people."""
-
-_MEDIA_TYPE = "application/problem+json"
-_MOST_ERRORS = 20
-_LONGEST_NAME = 64
+"""Why an order refuses: the kind for programs, the end of a sentence for people."""
 
 
 class Problem(HTTPException):
-    """An answer that is an error. `slug` names its kind for programs, `detail` is for people."""
+    """An answer that is an error. `detail` is for people; `extensions` are more fields of it."""
 
     def __init__(
         self,
-        status: HTTPStatus,
-        slug: str,
-        detail: str,
+        kind: ProblemType,
+        detail: str | None = None,
         *,
         headers: Mapping[str, str] | None = None,
         extensions: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(status, detail, headers)
-        self.slug = slug
-        self.title = slug.replace("-", " ").capitalize()
+        super().__init__(kind.status, detail or kind.example, headers)
+        self.kind = kind
         self.extensions = dict(extensions or {})
+
+    def content(self) -> dict[str, Any]:
+        """Return the problem as JSON has it, but for the request that met it."""
+        return {
+            "type": self.kind.uri,
+            "title": self.kind.title,
+            "status": self.status_code,
+            "detail": self.detail,
+            **self.extensions,
+        }
 
 
 class ProblemResponse(Response):
     """A problem as JSON, in ASCII: it stays valid whatever the names in a request were."""
 
-    media_type = _MEDIA_TYPE
+    media_type = "application/problem+json"
 
     def render(self, content: Any) -> bytes:  # noqa: ANN401 - the base class says so
         """Write JSON that no lone surrogate can break."""
@@ -87,111 +92,99 @@ class ProblemResponse(Response):
 
 def order_not_found(order_id: UUID) -> Problem:
     """404: neither Temporal nor PostgreSQL knows the order."""
-    return Problem(
-        HTTPStatus.NOT_FOUND,
-        "order-not-found",
-        f"There is no order {order_id}.",
-    )
+    return Problem(types.ORDER_NOT_FOUND, f"There is no order {order_id}.")
 
 
 def order_already_exists(order_id: UUID) -> Problem:
     """409: the id was used for another request."""
-    return Problem(
-        HTTPStatus.CONFLICT,
-        "order-already-exists",
-        f"Order {order_id} was started with another request.",
-    )
+    detail = f"Order {order_id} was started with another request."
+    return Problem(types.ORDER_ALREADY_EXISTS, detail)
 
 
 def order_already_ended(order_id: UUID) -> Problem:
     """409: nothing can be told to an order that has ended."""
-    return Problem(
-        HTTPStatus.CONFLICT,
-        "order-already-ended",
-        f"Order {order_id} has ended; its status says how.",
-    )
+    detail = f"Order {order_id} has ended; its status says how."
+    return Problem(types.ORDER_ALREADY_ENDED, detail)
 
 
-def key_used_for_another_refund() -> Problem:
-    """422: the idempotency key came with another refund before."""
-    return Problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "idempotency-key-reused",
-        "The Idempotency-Key was used for another refund of this order.",
-    )
+def idempotency_key_reused() -> Problem:
+    """422: the idempotency key came with another request before."""
+    return Problem(types.IDEMPOTENCY_KEY_REUSED)
 
 
 def not_refundable(order_id: UUID) -> Problem:
     """409: the order has not shipped, or nothing was charged for it."""
-    return Problem(
-        HTTPStatus.CONFLICT,
-        "order-not-refundable",
-        f"Order {order_id} has not shipped, or nothing was charged for it.",
-    )
+    detail = f"Order {order_id} has not shipped, or nothing was charged for it."
+    return Problem(types.ORDER_NOT_REFUNDABLE, detail)
 
 
 def refused(order_id: UUID, why: str | None) -> Problem:
-    """409 or 422: the order said no, for a reason of its own."""
-    slug, sentence = _REFUSALS.get(why or "", ("refused", "refuses this request."))
-    status = HTTPStatus.UNPROCESSABLE_ENTITY if why == ADDRESS_INVALID else HTTPStatus.CONFLICT
-    return Problem(status, slug, f"Order {order_id} {sentence}")
+    """409 or 422: the order said no, for a reason of its own; `why` is a type from contracts."""
+    kind, sentence = _REFUSALS.get(why or "", (types.REFUSED, "refuses this request."))
+    return Problem(kind, f"Order {order_id} {sentence}")
 
 
 def no_webhooks() -> Problem:
     """404: this gateway shares no secret with a provider."""
-    return Problem(HTTPStatus.NOT_FOUND, "webhooks-not-configured", "Webhooks are not taken here.")
+    return Problem(types.WEBHOOKS_NOT_CONFIGURED)
 
 
 def bad_signature() -> Problem:
     """401: not the provider's, or too old."""
+    return Problem(types.BAD_SIGNATURE)
+
+
+def not_authenticated(why: str) -> Problem:
+    """401: we do not know who calls."""
+    return Problem(types.NOT_AUTHENTICATED, why, headers={"WWW-Authenticate": "Bearer"})
+
+
+def insufficient_scope(required: Sequence[str]) -> Problem:
+    """403: we know who calls, and they may not."""
+    scopes = " ".join(required)
     return Problem(
-        HTTPStatus.UNAUTHORIZED,
-        "bad-signature",
-        "The signature does not match the body, or is more than five minutes off.",
+        types.INSUFFICIENT_SCOPE,
+        f"This takes the scope {scopes}.",
+        headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scopes}"'},
+        extensions={"required": list(required)},
     )
+
+
+def called_too_often(limit: str, seconds: int) -> Problem:
+    """429: the caller's calls are used up."""
+    headers = {"Retry-After": str(max(seconds, 1))}
+    return Problem(types.CALLED_TOO_OFTEN, f"At most {limit}.", headers=headers)
+
+
+def invalid_cursor() -> Problem:
+    """400: a cursor that is not ours, or of another list."""
+    return Problem(types.INVALID_CURSOR)
 
 
 def refund_too_large(left: Money) -> Problem:
     """409: more than is left to give back."""
-    return Problem(
-        HTTPStatus.CONFLICT, "refund-too-large", f"At most {left} can still be given back."
-    )
+    return Problem(types.REFUND_TOO_LARGE, f"At most {left} can still be given back.")
 
 
 def unavailable(detail: str, **extensions: object) -> Problem:
     """503: a fault behind the gateway, after which the same request is worth repeating."""
-    return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "unavailable",
-        detail,
-        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-        extensions=extensions,
-    )
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return Problem(types.UNAVAILABLE, detail, headers=headers, extensions=extensions)
 
 
 def body_too_large(limit: int) -> Problem:
     """413: the body passes the limit, announced or not."""
-    return Problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "body-too-large",
-        f"A request body may have at most {limit} bytes.",
-    )
+    return Problem(types.BODY_TOO_LARGE, f"A request body may have at most {limit} bytes.")
 
 
 def body_too_slow() -> Problem:
     """408: the body took too long to arrive."""
-    return Problem(
-        HTTPStatus.REQUEST_TIMEOUT, "body-too-slow", "The request body took too long to arrive."
-    )
+    return Problem(types.BODY_TOO_SLOW)
 
 
 def not_json() -> Problem:
     """415: a body of another kind than JSON."""
-    return Problem(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "unsupported-media-type",
-        "Send the body as application/json.",
-    )
+    return Problem(types.UNSUPPORTED_MEDIA_TYPE)
 
 
 def invalid_field(location: Sequence[str | int], message: str) -> RequestValidationError:
@@ -201,83 +194,10 @@ def invalid_field(location: Sequence[str | int], message: str) -> RequestValidat
 
 def respond(request: Request, problem: Problem) -> ProblemResponse:
     """Render a problem for the request that met it."""
-    content = {
-        "type": f"/problems/{problem.slug}",
-        "title": problem.title,
-        "status": problem.status_code,
-        "detail": problem.detail,
-        "instance": quote(request.scope["path"]),
-        **problem.extensions,
-    }
+    content = problem.content() | {"instance": quote(request.scope["path"])}
+    if request_id := request.scope.get("state", {}).get("request_id"):
+        content["request_id"] = request_id
     span = trace.get_current_span().get_span_context()
     if span.is_valid:
         content["trace_id"] = trace.format_trace_id(span.trace_id)
     return ProblemResponse(content, problem.status_code, problem.headers)
-
-
-def install(app: FastAPI) -> None:
-    """Answer every error of the app as a problem."""
-    app.exception_handler(HTTPException)(_on_http_exception)
-    app.exception_handler(RequestValidationError)(_on_invalid_request)
-    app.exception_handler(SourceUnavailableError)(_on_source_unavailable)
-    app.exception_handler(Exception)(_on_unhandled)
-
-
-async def _on_http_exception(request: Request, error: HTTPException) -> Response:
-    if isinstance(error, Problem):
-        return respond(request, error)
-    return respond(request, _of_the_framework(error))
-
-
-async def _on_invalid_request(request: Request, error: RequestValidationError) -> Response:
-    found = error.errors()
-    if any(one["type"] == "json_invalid" for one in found):
-        return respond(request, _malformed_body())
-    problem = Problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "invalid-request",
-        "The request does not fit its schema.",
-        extensions={
-            "errors": [
-                {"loc": [_shorten(part) for part in one["loc"]], "message": one["msg"]}
-                for one in found[:_MOST_ERRORS]
-            ]
-        },
-    )
-    return respond(request, problem)
-
-
-async def _on_source_unavailable(request: Request, error: SourceUnavailableError) -> Response:
-    name = {"temporal": "Temporal", "database": "PostgreSQL"}[error.source]
-    how = "did not answer in time" if error.timed_out else "cannot be reached"
-    return respond(request, unavailable(f"{name} {how}; repeating the request is safe."))
-
-
-async def _on_unhandled(request: Request, error: Exception) -> Response:
-    del error  # the server logs it; the caller gets the trace id
-    problem = Problem(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "The gateway failed; it is logged."
-    )
-    return respond(request, problem)
-
-
-def _of_the_framework(error: HTTPException) -> Problem:
-    """Give what Starlette and FastAPI raise by themselves a kind and a sentence."""
-    status = HTTPStatus(error.status_code)
-    if status is HTTPStatus.BAD_REQUEST:
-        return _malformed_body()
-    slug = status.phrase.lower().replace(" ", "-")
-    return Problem(status, slug, f"{status.description or status.phrase}.", headers=error.headers)
-
-
-def _malformed_body() -> Problem:
-    return Problem(
-        HTTPStatus.BAD_REQUEST,
-        "malformed-body",
-        "The request body is not JSON that can be read.",
-    )
-
-
-def _shorten(part: str | int) -> str | int:
-    """Names of unknown fields come from the caller, at any length."""
-    return part[:_LONGEST_NAME] if isinstance(part, str) else part

@@ -1,5 +1,6 @@
 """All SQL of the gateway: it reads the views that the order service publishes, nothing else."""
 
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -17,8 +18,10 @@ from fuze_contracts.views import (
     PAYMENTS_VIEW,
     REFUNDS_VIEW,
     Discrepancy,
+    Progress,
     PublishedEvent,
     PublishedOrder,
+    PublishedOrderInFull,
     PublishedPayment,
     PublishedRefund,
 )
@@ -33,7 +36,10 @@ def _view(name: str, row: type[Message], **types: TypeEngine[Any]) -> TableClaus
     return table(relation, *columns, schema=schema)
 
 
-_ORDERS = _view(ORDERS_VIEW, PublishedOrder, order_id=Uuid(), address=JSONB())
+ORDERS = _view(ORDERS_VIEW, PublishedOrderInFull, order_id=Uuid(), address=JSONB(), lines=JSONB())
+ORDER_COLUMNS = [ORDERS.c[name] for name in PublishedOrder.model_fields]
+"""Without the lines, which cost a query of their own."""
+
 _EVENTS = _view(EVENTS_VIEW, PublishedEvent, order_id=Uuid(), details=JSONB())
 _PAYMENTS = _view(PAYMENTS_VIEW, PublishedPayment, payment_id=Uuid(), order_id=Uuid())
 _REFUNDS = _view(REFUNDS_VIEW, PublishedRefund, payment_id=Uuid(), order_id=Uuid())
@@ -55,9 +61,7 @@ class OrderReads:
 
     async def fingerprint(self, order_id: UUID) -> str | None:
         """Return the digest of the request that made the order, or None without a row."""
-        rows = await self._fetch(
-            select(_ORDERS.c.fingerprint).where(_ORDERS.c.order_id == order_id)
-        )
+        rows = await self._fetch(select(ORDERS.c.fingerprint).where(ORDERS.c.order_id == order_id))
         return str(rows[0]["fingerprint"]) if rows else None
 
     async def order_with_last_event(
@@ -65,12 +69,12 @@ class OrderReads:
     ) -> tuple[PublishedOrder, PublishedEvent] | None:
         """Return the row and its last event as of one moment, or None without a row."""
         rows = await self._fetch(
-            select(_ORDERS, *(c.label(f"{_EVENT_PREFIX}{c.name}") for c in _EVENTS.c))
+            select(*ORDER_COLUMNS, *(c.label(f"{_EVENT_PREFIX}{c.name}") for c in _EVENTS.c))
             .join(
                 _EVENTS,
-                (_EVENTS.c.order_id == _ORDERS.c.order_id) & (_EVENTS.c.seq == _ORDERS.c.last_seq),
+                (_EVENTS.c.order_id == ORDERS.c.order_id) & (_EVENTS.c.seq == ORDERS.c.last_seq),
             )
-            .where(_ORDERS.c.order_id == order_id)
+            .where(ORDERS.c.order_id == order_id)
         )
         if not rows:
             return None
@@ -81,20 +85,35 @@ class OrderReads:
         }
         return PublishedOrder.model_validate(rows[0]), PublishedEvent.model_validate(event)
 
-    async def orders(
-        self, *, status: OrderStatus | None, needs_attention: bool | None, limit: int
-    ) -> list[PublishedOrder]:
-        """Return orders, newest first."""
-        query = select(_ORDERS)
-        if status:
-            query = query.where(_ORDERS.c.status == status)
-        if needs_attention is not None:
-            query = query.where(_ORDERS.c.needs_attention.is_(needs_attention))
-        newest_first = query.order_by(_ORDERS.c.created_at.desc(), _ORDERS.c.order_id)
-        return [
-            PublishedOrder.model_validate(row)
-            for row in await self._fetch(newest_first.limit(limit))
-        ]
+    async def order(self, order_id: UUID) -> PublishedOrderInFull | None:
+        """Return the row with its lines, or None without one."""
+        rows = await self._fetch(select(ORDERS).where(ORDERS.c.order_id == order_id))
+        return PublishedOrderInFull.model_validate(rows[0]) if rows else None
+
+    async def progress(self, order_ids: Collection[UUID]) -> list[Progress]:
+        """Return how far each of these orders has come; those without a row are left out."""
+        columns = (
+            ORDERS.c.order_id,
+            ORDERS.c.last_seq,
+            ORDERS.c.status,
+            ORDERS.c.payment_status,
+            ORDERS.c.followed_until,
+        )
+        rows = await self._fetch(select(*columns).where(ORDERS.c.order_id.in_(order_ids)))
+        return [Progress.model_validate(row) for row in rows]
+
+    async def events_after(self, seen: Mapping[UUID, int]) -> list[PublishedEvent]:
+        """Return what happened to these orders after the event that is given for each."""
+        if not seen:
+            return []
+        least = min(seen.values())
+        rows = await self._fetch(
+            select(_EVENTS)
+            .where(_EVENTS.c.order_id.in_(seen), _EVENTS.c.seq > least)
+            .order_by(_EVENTS.c.order_id, _EVENTS.c.seq)
+        )
+        events = [PublishedEvent.model_validate(row) for row in rows]
+        return [event for event in events if event.seq > seen[event.order_id]]
 
     async def events(self, order_id: UUID) -> list[PublishedEvent]:
         """Return the order's timeline, oldest first; empty without a row."""
@@ -105,7 +124,7 @@ class OrderReads:
 
     async def status(self, order_id: UUID) -> OrderStatus | None:
         """Return where the row says that the order stands, or None without a row."""
-        rows = await self._fetch(select(_ORDERS.c.status).where(_ORDERS.c.order_id == order_id))
+        rows = await self._fetch(select(ORDERS.c.status).where(ORDERS.c.order_id == order_id))
         return OrderStatus(str(rows[0]["status"])) if rows else None
 
     async def payments(self, order_id: UUID) -> list[PublishedPayment]:

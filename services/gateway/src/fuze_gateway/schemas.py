@@ -1,141 +1,63 @@
-"""What callers send and what they are told, as JSON."""
+"""What callers are told, as JSON."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.config import JsonDict
 
-from fuze_contracts.money import MAX_AMOUNT_MINOR
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, WaitingFor
-from fuze_gateway.fields import (
-    EXAMPLE_ORDER_ID,
-    Country,
-    Currency,
-    LongText,
-    Name,
-    OrderId,
-    ShortText,
-)
+from fuze_contracts.views import PublishedOrderInFull
+from fuze_gateway.fields import EXAMPLE_ORDER_ID
 
-_ADDRESS: JsonDict = {
-    "name": "Ada Lovelace",
-    "line1": "12 Elm Street",
-    "city": "New York",
-    "region": "NY",
-    "zip_code": "10001",
-    "country": "US",
+_ADDRESS: JsonDict = {"zip_code": "10001", "country": "US", "name": "Ada Lovelace"}
+_SUMMARY: JsonDict = {
+    "order_id": EXAMPLE_ORDER_ID,
+    "status": "shipped",
+    "payment_status": "charged",
+    "reason": None,
+    "customer": "ada@example.com",
+    "currency": "USD",
+    "total_minor": 5997,
+    "tracking_number": "FZ0123456789",
+    "needs_attention": False,
+    "created_at": "2026-01-05T10:00:00Z",
+    "updated_at": "2026-01-05T10:02:00Z",
+}
+_STATE: JsonDict = {
+    "order_id": EXAMPLE_ORDER_ID,
+    "status": "approved",
+    "payment_status": "pending",
+    "last_seq": 3,
+    "reason": None,
+    "tracking_number": None,
+    "needs_attention": False,
+}
+_EVENT: JsonDict = {
+    "seq": 3,
+    "type": "order_approved",
+    "status": "approved",
+    "payment_status": "pending",
+    "actor": "grace",
+    "details": {},
+    "occurred_at": "2026-01-05T10:01:00Z",
 }
 
 
-class RequestModel(BaseModel):
-    """Strict on purpose: a caller should hear of a field that we do not know."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class AddressIn(RequestModel):
-    """Where the parcel goes. Whether the zip code is one of the country is the order's business."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_ADDRESS]})
-
-    zip_code: Annotated[ShortText, Field(description="Judged by the order, not by this API.")]
-    country: Country = "US"
-    name: LongText | None = None
-    line1: LongText | None = None
-    line2: LongText | None = None
-    city: LongText | None = None
-    region: LongText | None = None
-
-
-class LineIn(RequestModel):
-    """So many of one article, each at `unit_price` minor units (cents, yen) of the currency."""
-
-    sku: Annotated[ShortText, Field(min_length=1)]
-    quantity: int = Field(ge=1, le=1_000_000)
-    unit_price: int = Field(ge=0, le=10**12)
-
-
-class StartOrder(RequestModel):
-    """An order to place. Only the address's zip code must be given."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"order_id": EXAMPLE_ORDER_ID, "address": {"zip_code": "10001"}},
-                {
-                    "customer": "ada@example.com",
-                    "lines": [{"sku": "TEAPOT-1", "quantity": 3, "unit_price": 1999}],
-                    "currency": "USD",
-                    "payment_method": "pm_card_visa",
-                    "address": _ADDRESS,
-                },
-            ]
-        }
-    )
-
-    order_id: OrderId | None = Field(None, description="If given, the one in the path.")
-    address: AddressIn
-    customer: Name | None = None
-    lines: Annotated[list[LineIn], Field(max_length=200)] = []
-    currency: Currency = "USD"
-    payment_method: Name | None = Field(None, description="The payment provider's name for it.")
-    payment_token: Name | None = Field(
-        None, description="Names this attempt to charge; derived from the order id without one."
-    )
-
-    @model_validator(mode="after")
-    def _bound_total(self) -> "StartOrder":
-        if sum(line.quantity * line.unit_price for line in self.lines) > MAX_AMOUNT_MINOR:
-            raise ValueError(f"the total must not pass {MAX_AMOUNT_MINOR} minor units")
-        return self
-
-
-class ApproveOrder(RequestModel):
-    """Who lets the order proceed."""
-
-    actor: Name = "unknown"
-
-
-class RejectOrderIn(RequestModel):
-    """Who does not approve of the order, and why."""
-
-    actor: Name = "unknown"
-    reason: LongText | None = None
-
-
-class RetryIn(RequestModel):
-    """Who has the step that needs attention tried now."""
-
-    actor: Name = "unknown"
-
-
-class CancelOrderIn(RequestModel):
-    """Who wants the order stopped, and why."""
-
-    actor: Name = "unknown"
-    reason: LongText | None = None
-
-
-class UpdateAddressIn(RequestModel):
-    """Where the parcel shall go instead."""
-
-    address: AddressIn
-    actor: Name = "unknown"
-
-
-class PaymentMethodIn(RequestModel):
-    """Another way to pay, the payment provider's name for it."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"payment_method": "pm_card_visa"}]})
-
-    payment_method: Name
-    actor: Name = "unknown"
+def _example(**fields: JsonValue) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 class OrderAccepted(BaseModel):
     """The request is accepted; the same for a repeat. Where the order stands is at `status_url`."""
+
+    model_config = _example(
+        order_id=EXAMPLE_ORDER_ID,
+        workflow_id=f"order/{EXAMPLE_ORDER_ID}",
+        status="received",
+        status_url=f"/orders/{EXAMPLE_ORDER_ID}/status",
+    )
 
     order_id: UUID
     workflow_id: str
@@ -146,6 +68,13 @@ class OrderAccepted(BaseModel):
 class SignalAccepted(BaseModel):
     """The order will hear of it. What it made of it is in its status and its events."""
 
+    model_config = _example(
+        order_id=EXAMPLE_ORDER_ID,
+        accepted=True,
+        signal="approve",
+        status_url=f"/orders/{EXAMPLE_ORDER_ID}/status",
+    )
+
     order_id: UUID
     accepted: Literal[True] = True
     signal: Literal["approve", "cancel", "update-address"]
@@ -154,6 +83,8 @@ class SignalAccepted(BaseModel):
 
 class OrderState(BaseModel):
     """Where the order stands now that it has decided."""
+
+    model_config = _example(**_STATE)
 
     order_id: UUID
     status: OrderStatus
@@ -181,9 +112,85 @@ class OrderSummary(BaseModel):
 
 
 class Orders(BaseModel):
-    """Orders, newest first."""
+    """A page of orders. `next` is the cursor of the one that follows, null on the last."""
+
+    model_config = _example(orders=[_SUMMARY], next="WyIyMDI2LTAxLTA1VDEwOjAw")
 
     orders: list[OrderSummary]
+    next: str | None
+
+
+class Line(BaseModel):
+    """So many of one article, each at `unit_price_minor`."""
+
+    sku: str
+    quantity: int
+    unit_price_minor: int
+
+
+class Order(OrderSummary):
+    """All of an order, but for its events and its payments, which have addresses of their own."""
+
+    model_config = _example(
+        **_SUMMARY,
+        payment_method="pm_card_visa",
+        address=_ADDRESS,
+        lines=[{"sku": "TEAPOT-1", "quantity": 3, "unit_price_minor": 1999}],
+        last_seq=6,
+        status_url=f"/orders/{EXAMPLE_ORDER_ID}/status",
+        events_url=f"/orders/{EXAMPLE_ORDER_ID}/events",
+        payments_url=f"/orders/{EXAMPLE_ORDER_ID}/payments",
+    )
+
+    payment_method: str | None
+    address: dict[str, Any]
+    lines: list[Line]
+    last_seq: int
+    status_url: str
+    events_url: str
+    payments_url: str
+
+    @classmethod
+    def of(cls, row: PublishedOrderInFull) -> "Order":
+        """Show an order as its row has it."""
+        here = f"/orders/{row.order_id}"
+        return cls(
+            **row.model_dump(include=set(cls.model_fields)),
+            status_url=f"{here}/status",
+            events_url=f"{here}/events",
+            payments_url=f"{here}/payments",
+        )
+
+
+class ProblemSummary(BaseModel):
+    """What became of one order among many, where it could not be what was asked."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class BulkResult(BaseModel):
+    """What became of one order: its new state, or a problem."""
+
+    order_id: UUID
+    order: OrderState | None
+    problem: ProblemSummary | None
+
+
+class BulkResults(BaseModel):
+    """What became of each order, as they were given."""
+
+    model_config = _example(
+        results=[{"order_id": EXAMPLE_ORDER_ID, "order": _STATE, "problem": None}],
+        accepted=1,
+        refused=0,
+    )
+
+    results: list[BulkResult]
+    accepted: int
+    refused: int
 
 
 class Event(BaseModel):
@@ -200,6 +207,8 @@ class Event(BaseModel):
 
 class Timeline(BaseModel):
     """Everything that happened to the order, oldest first."""
+
+    model_config = _example(order_id=EXAMPLE_ORDER_ID, events=[_EVENT])
 
     order_id: UUID
     events: list[Event]
@@ -280,6 +289,26 @@ class OrderView(BaseModel):
     `status` is null only when the workflow closed and left no record, which takes an operator.
     """
 
+    model_config = _example(
+        order_id=EXAMPLE_ORDER_ID,
+        status="awaiting_approval",
+        payment_status="none",
+        waiting_for="approval",
+        until="2026-01-12T10:00:00Z",
+        needs_attention=False,
+        durable=None,
+        live={
+            "execution": "running",
+            "status": "awaiting_approval",
+            "payment_status": "none",
+            "last_seq": 2,
+            "since": "2026-01-05T10:00:00Z",
+            "waiting_for": "approval",
+            "until": "2026-01-12T10:00:00Z",
+        },
+        missing={"durable": "database unavailable"},
+    )
+
     order_id: UUID
     status: OrderStatus | None
     payment_status: PaymentStatus | None
@@ -295,8 +324,18 @@ class OrderView(BaseModel):
     )
 
 
+class Liveness(BaseModel):
+    """The event loop turns."""
+
+    model_config = _example(status="alive")
+
+    status: Literal["alive"] = "alive"
+
+
 class Readiness(BaseModel):
     """Whether each of the gateway's two sources answers."""
+
+    model_config = _example(status="ready", temporal="ok", postgresql="ok")
 
     status: Literal["ready"] = "ready"
     temporal: Literal["ok"] = "ok"

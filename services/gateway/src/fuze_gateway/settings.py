@@ -1,16 +1,70 @@
 """What the gateway reads from its environment."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr
+from limits import parse_many
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from fuze_runtime.settings import DatabaseSettings, Duration, ProcessSettings
 
+_DEVELOPMENT_KEY = "for-development-only"
+_SHORTEST_KEY = 32
+
+
+def _rate_limit(text: str) -> str:
+    """Refuse what is no limit when the process starts, rather than when somebody calls.
+
+    Raises:
+        ValueError: not of the form `100/second;1000/minute`.
+
+    """
+    parse_many(text)
+    return text
+
 
 class GatewaySettings(ProcessSettings, DatabaseSettings):
-    """How the gateway listens, and how long it waits for others."""
+    """How the gateway listens, whom it lets in, and how long it waits for others."""
 
+    authentication: Literal["none", "required"] = Field(
+        "none", description="Whether callers must show an API key or a token."
+    )
+    signing_key: SecretStr = Field(
+        SecretStr(_DEVELOPMENT_KEY),
+        description="Signs cursors; the same for every gateway of a deployment.",
+    )
+    api_key_cache: Duration = Field(
+        timedelta(seconds=10), description="After how long a revoked key is noticed."
+    )
+    oidc_issuer: str | None = Field(
+        None, description="The identity provider, as its tokens name it; none without."
+    )
+    oidc_audience: str | None = Field(None, description="Whom its tokens must be meant for.")
+    oidc_jwks_url: str | None = Field(
+        None, description="Where its keys are; found through the issuer without it."
+    )
+    oidc_algorithms: list[Literal["RS256", "PS256", "ES256", "EdDSA"]] = Field(
+        ["RS256", "ES256"], description="What its tokens may be signed with, and nothing else."
+    )
+    oidc_name_claim: str = "sub"
+    oidc_roles_claim: str = "roles"
+    rate_limit: Annotated[str, AfterValidator(_rate_limit)] = Field(
+        "100/second", description="How often one caller may call: `100/second;2000/minute`."
+    )
+    rate_limit_storage: str = Field(
+        "memory://", description="`redis://host:6379` counts for all gateways together."
+    )
+    cors_origins: list[str] = Field([], description="Browsers' pages that may call.")
+    request_timeout: Duration = Field(
+        timedelta(seconds=30), description="What a request may take until its answer begins."
+    )
+    bulk_timeout: Duration = Field(
+        timedelta(seconds=20), description="What a request about many orders may take."
+    )
+    stream_poll: Duration = Field(
+        timedelta(seconds=0.5), description="How often PostgreSQL is asked for streamed events."
+    )
+    most_streams: int = Field(2000, ge=0, description="Event streams open at a time.")
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     approval_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
@@ -55,3 +109,19 @@ class GatewaySettings(ProcessSettings, DatabaseSettings):
     drain_timeout: Duration = Field(
         timedelta(seconds=10), description="How long running requests get after SIGTERM."
     )
+
+    @model_validator(mode="after")
+    def _fit_for_production(self) -> Self:
+        if self.authentication == "required" and self.oidc_issuer and not self.oidc_audience:
+            raise ValueError("FUZE_OIDC_ISSUER takes FUZE_OIDC_AUDIENCE: whom tokens are meant for")
+        if self.environment != "production":
+            return self
+        if self.authentication == "none":
+            raise ValueError("in production FUZE_AUTHENTICATION must be `required`")
+        key = self.signing_key.get_secret_value()
+        if key == _DEVELOPMENT_KEY or len(key) < _SHORTEST_KEY:
+            raise ValueError(
+                f"in production FUZE_SIGNING_KEY must be a secret of {_SHORTEST_KEY} characters or"
+                " more, such as `openssl rand -hex 32` prints"
+            )
+        return self

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -25,6 +26,10 @@ class DurablePart:
     row: tuple[PublishedOrder, PublishedEvent] | None = None
     missing: DurableMissing | None = None
 
+    def is_closed(self, now: datetime) -> bool:
+        """Whether the row says all that there is to say."""
+        return self.row is not None and self.row[0].is_closed(now)
+
     @property
     def is_away(self) -> bool:
         """Whether we could not ask, which is not the same as a no."""
@@ -41,7 +46,7 @@ class LivePart:
     @property
     def is_away(self) -> bool:
         """Whether we could not ask, which is not the same as a no."""
-        return self.answer is None and self.missing != "workflow not found"
+        return self.answer is None and self.missing not in {"workflow not found", "workflow closed"}
 
 
 Unknown = Literal["not found", "unavailable"]

@@ -69,6 +69,7 @@ class Transition(Message):
     tracking_number: str | None = None
     payment_method: str | None = None
     payment_token: str | None = None
+    followed_until: datetime | None = None
     needs_attention: bool = False
     details: dict[str, JsonValue] = Field(default_factory=dict)
 

@@ -105,6 +105,7 @@ class OrderProgress:
         tracking_number: str | None = None,
         payment_method: str | None = None,
         payment_token: str | None = None,
+        followed_until: datetime | None = None,
         details: dict[str, JsonValue] | None = None,
     ) -> Transition:
         """Commit one event with the row it leads to, then be where the commit says.
@@ -129,6 +130,7 @@ class OrderProgress:
                     tracking_number=tracking_number,
                     payment_method=payment_method,
                     payment_token=payment_token,
+                    followed_until=followed_until,
                     needs_attention=attention_after(event, needs_attention=self.needs_attention),
                     details=details or {},
                 ),

@@ -87,6 +87,7 @@ class OrderRepository:
                 orders.c.payment_method,
                 orders.c.payment_token,
                 orders.c.needs_attention,
+                orders.c.followed_until,
             )
             .join(orders, orders.c.id == events.c.order_id)
             .where(events.c.order_id == asked.order_id, events.c.seq == asked.seq)
@@ -136,7 +137,7 @@ class OrderRepository:
                 type=EventType.ORDER_RECEIVED,
                 status=OrderStatus.RECEIVED,
                 payment_status=PaymentStatus.NONE,
-                actor=order.customer or "customer",
+                actor=order.placed_by or order.customer or "customer",
                 details={"total_minor": order.total_minor, "currency": order.currency},
                 occurred_at=command.occurred_at,
             )
@@ -163,7 +164,7 @@ def _changed_columns(transition: Transition) -> dict[str, object]:
     }
     if transition.address is not None:
         columns["address"] = transition.address.model_dump(mode="json")
-    for name in ("tracking_number", "payment_method", "payment_token"):
+    for name in ("tracking_number", "payment_method", "payment_token", "followed_until"):
         if (value := getattr(transition, name)) is not None:
             columns[name] = value
     return columns

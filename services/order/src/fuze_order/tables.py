@@ -54,6 +54,7 @@ orders = Table(
     Column("address", JSONB, nullable=False),
     Column("tracking_number", Text),
     Column("needs_attention", Boolean, nullable=False, server_default=text("false")),
+    Column("followed_until", DateTime(timezone=True)),
     Column("last_seq", Integer, nullable=False),
     Column("approval_deadline", DateTime(timezone=True), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
@@ -68,8 +69,18 @@ orders = Table(
         "status <> 'shipped' OR (payment_status = 'charged' AND tracking_number IS NOT NULL)",
         name="shipped",
     ),
-    Index(None, "status", "created_at"),
-    Index("orders_needs_attention_idx", "created_at", postgresql_where=text("needs_attention")),
+    # What the gateway's lists are read from, newest first, a page after another.
+    Index(None, "created_at", "id"),
+    Index(None, "status", "created_at", "id"),
+    Index(None, "customer", "created_at", "id"),
+    Index(
+        "orders_needs_attention_idx", "created_at", "id", postgresql_where=text("needs_attention")
+    ),
+    Index(
+        "orders_customer_prefix_idx",
+        text("lower(customer)"),
+        postgresql_ops={"lower(customer)": "text_pattern_ops"},
+    ),
 )
 
 order_lines = Table(

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import datetime
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -197,6 +198,7 @@ class OrderWorkflow(OrderInbox):
                     EventType.ORDER_SHIPPED,
                     actor="shipping-service",
                     tracking_number=outcome.tracking_number,
+                    followed_until=self._followed_until(),
                     details=outcome.model_dump(mode="json"),
                 )
             case shipping.AddressRefused():
@@ -295,6 +297,10 @@ class OrderWorkflow(OrderInbox):
         if self._cancelled_by_temporal and self._progress.status is OrderStatus.CANCELLED:
             raise asyncio.CancelledError
         return self._progress.result()
+
+    def _followed_until(self) -> datetime | None:
+        how_long = self._order.follow_parcel_for
+        return workflow.now() + how_long if how_long else None
 
     def _attempt(self) -> payment.ChargePayment:
         return calls.charge_of(self._order, self._payment_token, self._pays_with)

@@ -6,9 +6,10 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fuze_contracts.shipping import TrackParcel
+from fuze_gateway import problem_types as types
 from fuze_gateway import problems
 from fuze_gateway.dependencies import SourcesDependency
 from fuze_gateway.documented import OF_A_BODY, problem_responses
@@ -22,6 +23,12 @@ Signature = Annotated[str, Header(alias="Carrier-Signature", max_length=200)]
 class _Event(BaseModel):
     """What we read of an event: its id, and what it is about. What it claims is not read."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"id": "evt_1", "shipment_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7"}]
+        }
+    )
+
     id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")
     shipment_id: UUID
 
@@ -30,7 +37,9 @@ class _Event(BaseModel):
     "/webhooks/carrier",
     operation_id="receiveCarrierWebhook",
     status_code=HTTPStatus.NO_CONTENT,
-    responses=problem_responses(*OF_A_BODY, 401, 404, 503),
+    responses=problem_responses(
+        *OF_A_BODY, types.BAD_SIGNATURE, types.WEBHOOKS_NOT_CONFIGURED, types.UNAVAILABLE
+    ),
     openapi_extra={
         "requestBody": {
             "required": True,

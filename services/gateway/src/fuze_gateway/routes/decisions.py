@@ -14,94 +14,174 @@ from fuze_contracts.order import (
     RetryOrder,
     UpdateAddress,
 )
+from fuze_gateway import problem_types as types
 from fuze_gateway import problems
 from fuze_gateway.commands import RefusedError, Update, address_of
-from fuze_gateway.dependencies import Sources, SourcesDependency, require_json
-from fuze_gateway.documented import OF_A_BODY, problem_responses
+from fuze_gateway.dependencies import (
+    CallerDependency,
+    Sources,
+    SourcesDependency,
+    require_json,
+    requires,
+)
+from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, Responses, problem_responses
 from fuze_gateway.fields import OrderId
-from fuze_gateway.routes.unheard import refuse_unheard
-from fuze_gateway.schemas import (
+from fuze_gateway.identity.callers import Scope
+from fuze_gateway.requests import (
     ApproveOrder,
     CancelOrderIn,
-    OrderState,
     PaymentMethodIn,
     RejectOrderIn,
     RetryIn,
     UpdateAddressIn,
 )
+from fuze_gateway.routes.unheard import refuse_unheard
+from fuze_gateway.schemas import OrderState
+
+
+def _of_a_decision(*refusals: types.ProblemType) -> Responses:
+    return problem_responses(
+        *OF_A_CALLER,
+        *OF_A_BODY,
+        types.ORDER_NOT_FOUND,
+        types.ORDER_ALREADY_ENDED,
+        types.UNAVAILABLE,
+        *refusals,
+    )
+
 
 router = APIRouter(
     prefix="/orders/{order_id}",
     tags=["decisions"],
     dependencies=[Depends(require_json)],
-    responses=problem_responses(*OF_A_BODY, 404, 409, 503),
 )
 
 Request = TypeVar("Request")
 
 
-@router.post("/approve", operation_id="approveOrder")
+@router.post(
+    "/approve",
+    operation_id="approveOrder",
+    dependencies=[requires(Scope.ORDERS_APPROVE)],
+    responses=_of_a_decision(types.ALREADY_APPROVED, types.NOT_AWAITING_APPROVAL),
+)
 async def approve(
-    order_id: OrderId, sources: SourcesDependency, request: ApproveOrder | None = None
+    order_id: OrderId,
+    sources: SourcesDependency,
+    caller: CallerDependency,
+    request: ApproveOrder | None = None,
 ) -> OrderState:
     """Let the order proceed to payment."""
-    approval = Approval(actor=(request or ApproveOrder()).actor)
-    return await _decided(order_id, OrderWorkflow.approve_order, approval, sources)
+    approval = Approval(actor=caller.acting_as(request.actor if request else None))
+    return await decided(order_id, OrderWorkflow.approve_order, approval, sources)
 
 
-@router.post("/reject", operation_id="rejectOrder")
+@router.post(
+    "/reject",
+    operation_id="rejectOrder",
+    dependencies=[requires(Scope.ORDERS_APPROVE)],
+    responses=_of_a_decision(types.NOT_AWAITING_APPROVAL),
+)
 async def reject(
-    order_id: OrderId, sources: SourcesDependency, request: RejectOrderIn | None = None
+    order_id: OrderId,
+    sources: SourcesDependency,
+    caller: CallerDependency,
+    request: RejectOrderIn | None = None,
 ) -> OrderState:
     """End an order that waits for approval."""
     asked = request or RejectOrderIn()
-    rejection = RejectOrder(actor=asked.actor, reason=asked.reason)
-    return await _decided(order_id, OrderWorkflow.reject_order, rejection, sources)
+    rejection = RejectOrder(actor=caller.acting_as(asked.actor), reason=asked.reason)
+    return await decided(order_id, OrderWorkflow.reject_order, rejection, sources)
 
 
-@router.post("/cancel", operation_id="cancelOrder")
+@router.post(
+    "/cancel",
+    operation_id="cancelOrder",
+    dependencies=[requires(Scope.ORDERS_WRITE)],
+    responses=_of_a_decision(types.ALREADY_CANCELLED, types.TOO_LATE_TO_CANCEL),
+)
 async def cancel(
-    order_id: OrderId, sources: SourcesDependency, request: CancelOrderIn | None = None
+    order_id: OrderId,
+    sources: SourcesDependency,
+    caller: CallerDependency,
+    request: CancelOrderIn | None = None,
 ) -> OrderState:
     """Stop the order, up to the moment at which its parcel is handed to the carrier.
 
     Whatever was charged is given back. Where that takes longer, the answer is `cancelling`.
     """
     asked = request or CancelOrderIn()
-    cancellation = CancelOrder(actor=asked.actor, reason=asked.reason)
-    return await _decided(order_id, OrderWorkflow.cancel_order, cancellation, sources)
+    cancellation = CancelOrder(actor=caller.acting_as(asked.actor), reason=asked.reason)
+    return await decided(order_id, OrderWorkflow.cancel_order, cancellation, sources)
 
 
-@router.put("/address", operation_id="changeAddress")
+@router.put(
+    "/address",
+    operation_id="changeAddress",
+    dependencies=[requires(Scope.ORDERS_WRITE)],
+    responses=_of_a_decision(
+        types.TOO_LATE_TO_CHANGE_ADDRESS, types.TOO_MANY_ADDRESSES, types.ADDRESS_INVALID
+    ),
+)
 async def change_address(
-    order_id: OrderId, request: UpdateAddressIn, sources: SourcesDependency
+    order_id: OrderId,
+    request: UpdateAddressIn,
+    sources: SourcesDependency,
+    caller: CallerDependency,
 ) -> OrderState:
     """Send the parcel elsewhere, up to the moment at which it is handed to the carrier."""
-    change = UpdateAddress(address=address_of(request.address), actor=request.actor)
-    return await _decided(order_id, OrderWorkflow.change_address, change, sources)
+    change = UpdateAddress(
+        address=address_of(request.address), actor=caller.acting_as(request.actor)
+    )
+    return await decided(order_id, OrderWorkflow.change_address, change, sources)
 
 
-@router.put("/payment-method", operation_id="changePaymentMethod")
+@router.put(
+    "/payment-method",
+    operation_id="changePaymentMethod",
+    dependencies=[requires(Scope.ORDERS_WRITE)],
+    responses=_of_a_decision(types.NOT_AWAITING_PAYMENT_METHOD),
+)
 async def change_payment_method(
-    order_id: OrderId, request: PaymentMethodIn, sources: SourcesDependency
+    order_id: OrderId,
+    request: PaymentMethodIn,
+    sources: SourcesDependency,
+    caller: CallerDependency,
 ) -> OrderState:
     """Offer another way to pay after one was declined; the order is charged again at once."""
-    change = ChangePaymentMethod(payment_method=request.payment_method, actor=request.actor)
-    return await _decided(order_id, OrderWorkflow.change_payment_method, change, sources)
+    change = ChangePaymentMethod(
+        payment_method=request.payment_method, actor=caller.acting_as(request.actor)
+    )
+    return await decided(order_id, OrderWorkflow.change_payment_method, change, sources)
 
 
-@router.post("/retry", operation_id="retryOrder")
+@router.post(
+    "/retry",
+    operation_id="retryOrder",
+    dependencies=[requires(Scope.ORDERS_OPERATE)],
+    responses=_of_a_decision(types.NOTHING_TO_RETRY),
+)
 async def retry(
-    order_id: OrderId, sources: SourcesDependency, request: RetryIn | None = None
+    order_id: OrderId,
+    sources: SourcesDependency,
+    caller: CallerDependency,
+    request: RetryIn | None = None,
 ) -> OrderState:
     """Try the step that needs attention now, without waiting for its next attempt."""
-    again = RetryOrder(actor=(request or RetryIn()).actor)
-    return await _decided(order_id, OrderWorkflow.retry_step, again, sources)
+    again = RetryOrder(actor=caller.acting_as(request.actor if request else None))
+    return await decided(order_id, OrderWorkflow.retry_step, again, sources)
 
 
-async def _decided(
+async def decided(
     order_id: UUID, update: Update[Request], request: Request, sources: Sources
 ) -> OrderState:
+    """Have the order decide, and return where it stands then.
+
+    Raises:
+        Problem: the order refuses, has ended, or was never placed.
+        SourceUnavailableError: it did not answer in time, or cannot be asked.
+
+    """
     try:
         decided = await sources.commands.decide(order_id, update, request)
     except RefusedError as error:

@@ -4,22 +4,23 @@ import asyncio
 
 from fastapi import APIRouter
 
+from fuze_gateway import problem_types as types
 from fuze_gateway import problems
 from fuze_gateway.availability import SourceUnavailableError
 from fuze_gateway.dependencies import SourcesDependency
 from fuze_gateway.documented import problem_responses
-from fuze_gateway.schemas import Readiness
+from fuze_gateway.schemas import Liveness, Readiness
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/livez", operation_id="livez")
-async def livez() -> dict[str, str]:
+async def livez() -> Liveness:
     """Answer as long as the event loop turns."""
-    return {"status": "alive"}
+    return Liveness()
 
 
-@router.get("/readyz", operation_id="readyz", responses=problem_responses(503))
+@router.get("/readyz", operation_id="readyz", responses=problem_responses(types.UNAVAILABLE))
 async def readyz(sources: SourcesDependency) -> Readiness:
     """Say whether orders can be taken, which takes Temporal.
 

@@ -2,20 +2,21 @@
 
 import asyncio
 from http import HTTPStatus
-from typing import Annotated
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Response
 
 from fuze_contracts.money import Money
 from fuze_contracts.order import OrderStatus
 from fuze_contracts.payment import RefundPayment, refund_workflow_id
 from fuze_contracts.views import Discrepancy, PublishedPayment
+from fuze_gateway import problem_types as types
 from fuze_gateway import problems
 from fuze_gateway.commands import refund_fingerprint
-from fuze_gateway.dependencies import Sources, SourcesDependency, require_json
-from fuze_gateway.documented import OF_A_BODY, problem_responses
-from fuze_gateway.fields import OrderId
+from fuze_gateway.dependencies import Sources, SourcesDependency, require_json, requires
+from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, problem_responses
+from fuze_gateway.fields import IdempotencyKey, OrderId
+from fuze_gateway.identity.callers import Scope
 from fuze_gateway.payment_schemas import (
     Discrepancies,
     Payment,
@@ -27,17 +28,6 @@ from fuze_gateway.payment_schemas import (
 
 router = APIRouter(tags=["payments"])
 
-IdempotencyKey = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=200,
-        description="Names this refund: the same key again is the same refund.",
-        examples=["return-2026-0042"],
-    ),
-]
-
 _REFUNDABLE = {OrderStatus.SHIPPED, OrderStatus.DELIVERED}
 _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/refunds")
 
@@ -45,7 +35,10 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/refunds")
 @router.get(
     "/orders/{order_id}/payments",
     operation_id="getOrderPayments",
-    responses=problem_responses(404, 422, 503),
+    dependencies=[requires(Scope.ORDERS_READ)],
+    responses=problem_responses(
+        *OF_A_CALLER, types.INVALID_REQUEST, types.ORDER_NOT_FOUND, types.UNAVAILABLE
+    ),
 )
 async def payments(order_id: OrderId, sources: SourcesDependency) -> Payments:
     """Tell of every attempt to charge the order, and of every refund, oldest first."""
@@ -67,8 +60,17 @@ async def payments(order_id: OrderId, sources: SourcesDependency) -> Payments:
     "/orders/{order_id}/refunds",
     operation_id="refundOrder",
     status_code=HTTPStatus.ACCEPTED,
-    dependencies=[Depends(require_json)],
-    responses=problem_responses(*OF_A_BODY, 404, 409, 503),
+    dependencies=[requires(Scope.PAYMENTS_REFUND), Depends(require_json)],
+    responses=problem_responses(
+        *OF_A_CALLER,
+        *OF_A_BODY,
+        types.IDEMPOTENCY_KEY_MISSING,
+        types.IDEMPOTENCY_KEY_REUSED,
+        types.ORDER_NOT_FOUND,
+        types.ORDER_NOT_REFUNDABLE,
+        types.REFUND_TOO_LARGE,
+        types.UNAVAILABLE,
+    ),
 )
 async def refund(
     order_id: OrderId,
@@ -106,7 +108,8 @@ async def refund(
 @router.get(
     "/payments/discrepancies",
     operation_id="getPaymentDiscrepancies",
-    responses=problem_responses(503),
+    dependencies=[requires(Scope.ORDERS_OPERATE)],
+    responses=problem_responses(*OF_A_CALLER, types.UNAVAILABLE),
 )
 async def discrepancies(sources: SourcesDependency) -> Discrepancies:
     """List what the provider's books and ours do not agree on, newest first, at most 500."""
@@ -136,5 +139,5 @@ async def _recognise(command: RefundPayment, sources: Sources) -> bool:
     workflow_id = refund_workflow_id(command.order_id, command.refund_id)
     earlier = await sources.live.fingerprint(workflow_id)
     if earlier is not None and earlier != refund_fingerprint(command):
-        raise problems.key_used_for_another_refund()
+        raise problems.idempotency_key_reused()
     return earlier is not None

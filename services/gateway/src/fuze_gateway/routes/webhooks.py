@@ -6,9 +6,18 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request
-from pydantic import BaseModel, Field, JsonValue, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from fuze_contracts.payment import LookAgain
+from fuze_gateway import problem_types as types
 from fuze_gateway import problems
 from fuze_gateway.dependencies import SourcesDependency
 from fuze_gateway.documented import OF_A_BODY, problem_responses
@@ -30,6 +39,12 @@ _DECIDED_BY_STRIPE = {
 
 class _Event(BaseModel):
     """What we read of an event: its id, and whom it is about. What it claims is not read."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"id": "evt_1", "payment_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7"}]
+        }
+    )
 
     id: _EventId
     payment_id: UUID
@@ -79,7 +94,9 @@ def _body_of(schema: dict[str, Any]) -> dict[str, Any]:
     "/webhooks/psp",
     operation_id="receivePspWebhook",
     status_code=HTTPStatus.NO_CONTENT,
-    responses=problem_responses(*OF_A_BODY, 401, 404, 503),
+    responses=problem_responses(
+        *OF_A_BODY, types.BAD_SIGNATURE, types.WEBHOOKS_NOT_CONFIGURED, types.UNAVAILABLE
+    ),
     openapi_extra=_body_of(_Event.model_json_schema()),
 )
 async def receive(request: Request, signature: Signature, sources: SourcesDependency) -> None:
@@ -100,8 +117,16 @@ async def receive(request: Request, signature: Signature, sources: SourcesDepend
     "/webhooks/stripe",
     operation_id="receiveStripeWebhook",
     status_code=HTTPStatus.NO_CONTENT,
-    responses=problem_responses(*OF_A_BODY, 401, 404, 503),
-    openapi_extra=_body_of({"title": "Stripe's event", "type": "object"}),
+    responses=problem_responses(
+        *OF_A_BODY, types.BAD_SIGNATURE, types.WEBHOOKS_NOT_CONFIGURED, types.UNAVAILABLE
+    ),
+    openapi_extra=_body_of(
+        {
+            "title": "Stripe's event",
+            "type": "object",
+            "examples": [{"id": "evt_1", "type": "charge.updated"}],
+        }
+    ),
 )
 async def receive_from_stripe(
     request: Request, signature: StripeSignature, sources: SourcesDependency

@@ -1,0 +1,181 @@
+"""API keys: what they look like, where they are kept, when one is good.
+
+A key is `fz_<id>_<secret>`: the id, 12 hexadecimal digits, says which row; the secret, 256 random
+bits, is stored as its SHA-256. A digest that takes long would protect what people choose; nobody
+guesses 256 bits.
+"""
+
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from fuze_gateway.availability import database_within
+from fuze_gateway.identity.callers import Caller, NotAuthenticatedError, Scope
+from fuze_gateway.tables import api_keys
+
+KEY_PREFIX = "fz_"
+MOST_LIVE_KEYS = 2
+"""One in use, and the one that takes its place."""
+
+_KEY = re.compile(r"fz_([0-9a-f]{12})_([0-9a-f]{64})")
+_MOST_CACHED = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiKey:
+    """A key as it is kept: everything but its secret."""
+
+    id: str
+    client: str
+    scopes: frozenset[Scope]
+    is_development: bool
+    created_by: str
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    secret_sha256: bytes
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether the key opens anything."""
+        return self.revoked_at is None and now < self.expires_at
+
+
+class TooManyKeysError(Exception):
+    """The client has two live keys already."""
+
+
+class ApiKeys:
+    """The keys in PostgreSQL.
+
+    Every method raises `SourceUnavailableError` when PostgreSQL does not answer within the limit.
+    """
+
+    def __init__(self, engine: AsyncEngine, limit: timedelta) -> None:
+        self._engine = engine
+        self._limit = limit
+
+    async def create(
+        self,
+        client: str,
+        scopes: frozenset[Scope],
+        *,
+        lifetime: timedelta,
+        created_by: str,
+        is_development: bool = False,
+    ) -> tuple[str, ApiKey]:
+        """Make a key, and return it with its row; nobody can read it a second time.
+
+        Raises:
+            TooManyKeysError: two keys of the client are live.
+
+        """
+        key_id, secret = secrets.token_hex(6), secrets.token_hex(32)
+        async with database_within(self._limit), self._engine.begin() as connection:
+            await connection.execute(
+                sa.text("SELECT pg_advisory_xact_lock(hashtext('api_keys'), hashtext(:client))"),
+                {"client": client},
+            )
+            live = sa.select(sa.func.count()).where(api_keys.c.client == client, _is_live())
+            if (await connection.execute(live)).scalar_one() >= MOST_LIVE_KEYS:
+                raise TooManyKeysError
+            row = await connection.execute(
+                sa.insert(api_keys)
+                .values(
+                    id=key_id,
+                    client=client,
+                    secret_sha256=sha256(secret.encode()).digest(),
+                    scopes=sorted(scopes),
+                    is_development=is_development,
+                    created_by=created_by,
+                    expires_at=datetime.now(UTC) + lifetime,
+                )
+                .returning(api_keys)
+            )
+            return f"{KEY_PREFIX}{key_id}_{secret}", _key_of(row.mappings().one())
+
+    async def list(self) -> Sequence[ApiKey]:
+        """Return every key that was ever made, by client, newest first."""
+        query = sa.select(api_keys).order_by(api_keys.c.client, api_keys.c.created_at.desc())
+        async with database_within(self._limit), self._engine.connect() as connection:
+            return [_key_of(row) for row in (await connection.execute(query)).mappings()]
+
+    async def find(self, key_id: str) -> ApiKey | None:
+        """Return a key, live or not."""
+        query = sa.select(api_keys).where(api_keys.c.id == key_id)
+        async with database_within(self._limit), self._engine.connect() as connection:
+            row = (await connection.execute(query)).mappings().first()
+            return _key_of(row) if row else None
+
+    async def revoke(self, *, key_id: str | None = None, client: str | None = None) -> int:
+        """Take live keys back, one or all of a client; return how many there were."""
+        chosen = api_keys.c.id == key_id if key_id else api_keys.c.client == client
+        update = sa.update(api_keys).where(chosen, _is_live()).values(revoked_at=sa.func.now())
+        async with database_within(self._limit), self._engine.begin() as connection:
+            return (await connection.execute(update)).rowcount
+
+
+class ApiKeyCallers:
+    """Who a key stands for. A row is read again after `cache`, so a revocation takes that long."""
+
+    def __init__(
+        self,
+        keys: ApiKeys,
+        *,
+        cache: timedelta,
+        takes_development_keys: bool,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._keys = keys
+        self._cache = cache
+        self._takes_development_keys = takes_development_keys
+        self._now = now
+        self._known: dict[str, tuple[datetime, ApiKey | None]] = {}
+
+    async def caller(self, text: str) -> Caller:
+        """Return whose key it is.
+
+        Raises:
+            NotAuthenticatedError: it opens nothing.
+            SourceUnavailableError: it was not read lately, and PostgreSQL does not answer.
+
+        """
+        found = _KEY.fullmatch(text)
+        if found is None:
+            raise NotAuthenticatedError("That is no API key.")
+        key_id, secret = found.groups()
+        key = await self._key(key_id)
+        digest = sha256(secret.encode()).digest()
+        expected = key.secret_sha256 if key else bytes(32)
+        if not hmac.compare_digest(digest, expected) or key is None:
+            raise NotAuthenticatedError("There is no such API key.")
+        if not key.is_live(self._now()):
+            raise NotAuthenticatedError("The API key has expired or was revoked.")
+        if key.is_development and not self._takes_development_keys:
+            raise NotAuthenticatedError("A development key opens nothing here.")
+        return Caller(name=key.client, scopes=key.scopes)
+
+    async def _key(self, key_id: str) -> ApiKey | None:
+        known = self._known.get(key_id)
+        if known and self._now() - known[0] < self._cache:
+            return known[1]
+        key = await self._keys.find(key_id)
+        if len(self._known) >= _MOST_CACHED:
+            self._known.clear()  # somebody tries ids; what is in use comes back with one read each
+        self._known[key_id] = (self._now(), key)
+        return key
+
+
+def _is_live() -> sa.ColumnElement[bool]:
+    return api_keys.c.revoked_at.is_(None) & (api_keys.c.expires_at > sa.func.now())
+
+
+def _key_of(row: sa.RowMapping) -> ApiKey:
+    known = frozenset(Scope(scope) for scope in row["scopes"] if scope in set(Scope))
+    return ApiKey(**{**row, "scopes": known})

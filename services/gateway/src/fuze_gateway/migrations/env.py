@@ -1,0 +1,8 @@
+"""Where Alembic enters; the connection and the transaction are the caller's."""
+
+from alembic import context
+
+from fuze_gateway.tables import metadata
+from fuze_runtime.migrations import run_environment
+
+run_environment(context, metadata)

@@ -1,0 +1,136 @@
+"""Placing orders, each once."""
+
+from http import HTTPStatus
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from fastapi import APIRouter, Depends, Response
+
+from fuze_contracts.order import PlaceOrder, order_workflow_id
+from fuze_gateway import problem_types as types
+from fuze_gateway import problems
+from fuze_gateway.availability import SourceUnavailableError
+from fuze_gateway.commands import names_another_order, place_order
+from fuze_gateway.dependencies import (
+    CallerDependency,
+    Sources,
+    SourcesDependency,
+    require_json,
+    requires,
+)
+from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, problem_responses
+from fuze_gateway.fields import IdempotencyKey, OrderId
+from fuze_gateway.identity.callers import Caller, Scope
+from fuze_gateway.requests import StartOrder
+from fuze_gateway.schemas import OrderAccepted
+
+router = APIRouter(
+    tags=["orders"], dependencies=[requires(Scope.ORDERS_WRITE), Depends(require_json)]
+)
+
+_NAMESPACE = uuid5(NAMESPACE_URL, "fuze/orders")
+
+
+@router.post(
+    "/orders",
+    operation_id="placeOrder",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=problem_responses(
+        *OF_A_CALLER,
+        *OF_A_BODY,
+        types.IDEMPOTENCY_KEY_MISSING,
+        types.IDEMPOTENCY_KEY_REUSED,
+        types.UNAVAILABLE,
+    ),
+)
+async def place(
+    request: StartOrder,
+    key: IdempotencyKey,
+    response: Response,
+    sources: SourcesDependency,
+    caller: CallerDependency,
+) -> OrderAccepted:
+    """Place an order; a 202 is a promise that it will be worked on.
+
+    The same key again is the same order, for as long as orders are kept: its id is made of the
+    caller and the key. `Idempotent-Replayed` says so.
+    """
+    if request.order_id is not None:
+        raise problems.invalid_field(
+            ("body", "order_id"), "is chosen here; use /start for your own"
+        )
+    order_id = uuid5(_NAMESPACE, f"{caller.name or ''}/{key}")
+    return await _placed(
+        order_id, request, response, sources, caller, problems.idempotency_key_reused()
+    )
+
+
+@router.post(
+    "/orders/{order_id}/start",
+    operation_id="startOrder",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=problem_responses(
+        *OF_A_CALLER, *OF_A_BODY, types.ORDER_ALREADY_EXISTS, types.UNAVAILABLE
+    ),
+)
+async def start(
+    order_id: OrderId,
+    request: StartOrder,
+    response: Response,
+    sources: SourcesDependency,
+    caller: CallerDependency,
+) -> OrderAccepted:
+    """Place an order under an id of the caller's; a 202 is a promise that it will be worked on.
+
+    Repeating the request is harmless and says so in the header `Idempotent-Replayed`; another
+    request under the same id is a 409.
+    """
+    if request.order_id not in {None, order_id}:
+        raise problems.invalid_field(("body", "order_id"), "must be the order id in the path")
+    return await _placed(
+        order_id, request, response, sources, caller, problems.order_already_exists(order_id)
+    )
+
+
+async def _placed(  # noqa: PLR0913, PLR0917 - a request has this many sides
+    order_id: UUID,
+    request: StartOrder,
+    response: Response,
+    sources: Sources,
+    caller: Caller,
+    otherwise: problems.Problem,
+) -> OrderAccepted:
+    if names_another_order(request.payment_token, order_id):
+        raise problems.invalid_field(("body", "payment_token"), "must not name another order")
+    order = place_order(order_id, request, sources.settings, caller)
+    if not await _start_or_recognise(order, sources, otherwise):
+        response.headers["Idempotent-Replayed"] = "true"
+    status_url = f"/orders/{order_id}/status"
+    response.headers["Location"] = status_url
+    return OrderAccepted(
+        order_id=order_id, workflow_id=order_workflow_id(order_id), status_url=status_url
+    )
+
+
+async def _start_or_recognise(
+    order: PlaceOrder, sources: Sources, otherwise: problems.Problem
+) -> bool:
+    """Start the order; False if it is a repeat of the request that did.
+
+    The row comes first, because it outlives Temporal's memory of the workflow. Without PostgreSQL
+    Temporal alone decides: within its retention it refuses a duplicate by itself.
+
+    Raises:
+        Problem: the id belongs to another request; that is `otherwise`.
+
+    """
+    try:
+        earlier = await sources.reads.fingerprint(order.order_id)
+    except SourceUnavailableError:
+        earlier = None
+    if earlier is None:
+        if await sources.commands.start(order):
+            return True
+        earlier = await sources.live.fingerprint(order_workflow_id(order.order_id))
+    if earlier != order.fingerprint:
+        raise otherwise
+    return False

@@ -1,0 +1,89 @@
+"""One order: all of it, where it stands, what happened to it."""
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from fuze_gateway import problem_types as types
+from fuze_gateway import problems
+from fuze_gateway.availability import SourceUnavailableError
+from fuze_gateway.dependencies import Sources, SourcesDependency, requires
+from fuze_gateway.documented import OF_A_CALLER, problem_responses
+from fuze_gateway.fields import OrderId
+from fuze_gateway.identity.callers import Scope
+from fuze_gateway.schemas import Order, OrderView, Timeline
+from fuze_gateway.status import DurablePart, LivePart, event_of, merge
+
+router = APIRouter(
+    prefix="/orders/{order_id}",
+    tags=["orders"],
+    dependencies=[requires(Scope.ORDERS_READ)],
+    responses=problem_responses(
+        *OF_A_CALLER, types.INVALID_REQUEST, types.ORDER_NOT_FOUND, types.UNAVAILABLE
+    ),
+)
+
+_PATIENCE_WITH_THE_ROW_SECONDS = 0.1
+"""What an order that has ended saves Temporal; a row that takes longer is not waited for alone."""
+
+_CLOSED = LivePart(missing="workflow closed")
+
+
+@router.get("", operation_id="getOrder")
+async def order(order_id: OrderId, sources: SourcesDependency) -> Order:
+    """Return all that PostgreSQL has of the order, but for its events and its payments."""
+    row = await sources.reads.order(order_id)
+    if row is None:
+        raise problems.order_not_found(order_id)
+    return Order.of(row)
+
+
+@router.get("/status", operation_id="getOrderStatus")
+async def status(order_id: OrderId, sources: SourcesDependency) -> OrderView:
+    """Say where the order stands, from its row and from its workflow, whichever can be asked.
+
+    The row of an order that has ended says it all; then its workflow is not asked.
+    """
+    reading = asyncio.ensure_future(_durable_part(order_id, sources))
+    await asyncio.wait({reading}, timeout=_PATIENCE_WITH_THE_ROW_SECONDS)
+    if reading.done() and reading.result().is_closed(datetime.now(UTC)):
+        live = _CLOSED
+    else:
+        live = await _live_part(order_id, sources)
+    durable = await reading
+    view = merge(order_id, durable, live)
+    if view == "not found":
+        raise problems.order_not_found(order_id)
+    if view == "unavailable":
+        raise problems.unavailable(
+            f"Where order {order_id} stands cannot be said now.",
+            missing={"durable": durable.missing, "live": live.missing},
+        )
+    return view
+
+
+@router.get("/events", operation_id="getOrderEvents")
+async def events(order_id: OrderId, sources: SourcesDependency) -> Timeline:
+    """Tell everything that happened to the order, as far as it is recorded."""
+    recorded = await sources.reads.events(order_id)
+    if not recorded:
+        raise problems.order_not_found(order_id)
+    return Timeline(order_id=order_id, events=[event_of(event) for event in recorded])
+
+
+async def _durable_part(order_id: UUID, sources: Sources) -> DurablePart:
+    try:
+        row = await sources.reads.order_with_last_event(order_id)
+    except SourceUnavailableError as error:
+        return DurablePart(missing="timed out" if error.timed_out else "database unavailable")
+    return DurablePart(row=row, missing=None if row else "not recorded yet")
+
+
+async def _live_part(order_id: UUID, sources: Sources) -> LivePart:
+    try:
+        answer = await sources.live.read(order_id)
+    except SourceUnavailableError as error:
+        return LivePart(missing="timed out" if error.timed_out else "temporal unavailable")
+    return LivePart(answer=answer, missing=answer.missing if answer else "workflow not found")

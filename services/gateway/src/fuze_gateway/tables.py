@@ -1,0 +1,45 @@
+"""The gateway's own tables, in PostgreSQL's schema `gateway`."""
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    func,
+    text,
+)
+
+metadata = MetaData(
+    schema="gateway",
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    },
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("client", Text, nullable=False),
+    Column("secret_sha256", LargeBinary, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("is_development", Boolean, nullable=False, server_default=text("false")),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("revoked_at", DateTime(timezone=True)),
+    CheckConstraint("id ~ '^[0-9a-f]{12}$'", name="id"),
+    CheckConstraint("client <> ''", name="client"),
+    CheckConstraint("octet_length(secret_sha256) = 32", name="secret"),
+    CheckConstraint("cardinality(scopes) > 0", name="scopes"),
+    Index(None, "client", "created_at"),
+)
+"""Who may call, and for what. The secret itself is only ever with the caller."""

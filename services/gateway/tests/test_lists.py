@@ -1,0 +1,188 @@
+"""Many orders, a page after another."""
+
+import json
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+from pydantic import SecretStr
+from sqlalchemy.dialects import postgresql
+from stand_in import Serve
+
+from fuze_contracts.order import OrderStatus
+from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_gateway.order_list import OrderFilter, page_query
+
+_ROWS = 100_000
+_MOST_BUFFERS = 600
+"""Pages of 8 kB that one page of orders may touch; a scan of the table touches thousands."""
+
+
+@pytest.fixture(scope="session")
+async def many(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connection]:
+    """100,000 orders of the year 2020, beside whatever other tests write."""
+    connection = await asyncpg.connect(postgres.dsn)
+    await connection.execute(
+        """
+        INSERT INTO orders.orders (id, run_id, fingerprint, status, payment_status, customer,
+            currency, total_minor, payment_token, address, last_seq, needs_attention,
+            approval_deadline, created_at, updated_at)
+        SELECT gen_random_uuid(), 'run', 'none',
+            CASE WHEN n % 1000 = 0 THEN 'awaiting_approval' ELSE 'cancelled' END, 'none',
+            'customer-' || n % 5000 || '@example.com', 'USD', n, 'token', '{"zip_code": "1"}', 1,
+            n % 2000 = 0, now(), made, made
+        FROM generate_series(1, $1::int) AS n,
+            LATERAL (SELECT timestamptz '2020-01-01' + n / 3 * interval '1 minute' AS made) AS at
+        """,
+        _ROWS,
+    )
+    await connection.execute("ANALYZE orders.orders")
+    yield connection
+    await connection.execute("DELETE FROM orders.orders WHERE created_at < '2021-01-01'")
+    await connection.close()
+
+
+@pytest.fixture
+async def five(postgres: EmbeddedPostgres) -> AsyncIterator[list[str]]:
+    """Five orders of one customer, three of them placed at the same moment."""
+    connection = await asyncpg.connect(postgres.dsn)
+    ids = [uuid4() for _ in range(5)]
+    for number, order_id in enumerate(ids):
+        await connection.execute(
+            "INSERT INTO orders.orders (id, run_id, fingerprint, status, payment_status, customer,"
+            " currency, total_minor, payment_token, address, last_seq, approval_deadline,"
+            " created_at, updated_at) VALUES ($1, 'run', 'none', 'cancelled', 'none',"
+            " 'Grace Hopper', 'USD', 1, 'token', '{\"zip_code\": \"1\"}', 1, now(),"
+            " timestamptz '2019-01-01' + $2 * interval '1 day', now())",
+            *(order_id, min(number, 2)),
+        )
+    yield [str(order_id) for order_id in ids]
+    await connection.execute("DELETE FROM orders.orders WHERE customer = 'Grace Hopper'")
+    await connection.close()
+
+
+async def walk(http: httpx.AsyncClient, **query: object) -> list[str]:
+    """Read every page, and return the ids in the order in which they came."""
+    found: list[str] = []
+    cursor: dict[str, object] = {}
+    while True:
+        answer = await http.get("/orders", params={**query, **cursor})
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        found += [order["order_id"] for order in page["orders"]]
+        if page["next"] is None:
+            return found
+        assert f"cursor={page['next']}" in answer.headers["link"]
+        cursor = {"cursor": page["next"]}
+
+
+@pytest.mark.parametrize("sort", ["-created_at", "created_at"])
+async def test_page_by_page_every_order_comes_once(
+    gateway: httpx.AsyncClient, five: list[str], sort: str
+) -> None:
+    found = await walk(gateway, customer="Grace Hopper", limit=2, sort=sort)
+
+    assert sorted(found) == sorted(five)
+    oldest, latest = (0, -1) if sort == "created_at" else (-1, 0)
+    assert found[oldest] == five[0]
+    assert found[latest] in five[2:]
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        ({"q": "grace h"}, [0, 1, 2, 3, 4]),
+        ({"created_before": "2019-01-02T00:00:00Z"}, [0]),
+        ({"created_from": "2019-01-02T00:00:00Z", "created_before": "2019-01-03T00:00:00Z"}, [1]),
+        ({"customer": "Grace Hopper", "status": ["cancelled", "shipped"]}, [0, 1, 2, 3, 4]),
+        ({"customer": "Grace Hopper", "status": "shipped"}, []),
+        ({"customer": "Grace Hopper", "waiting_for": "approval"}, []),
+        ({"status": "cancelled", "waiting_for": "approval"}, []),
+        ({"customer": "Grace Hopper", "needs_attention": "true"}, []),
+        ({"customer": "Grace Hopper", "needs_attention": "false"}, [0, 1, 2, 3, 4]),
+        ({"q": "100%"}, []),
+    ],
+    ids=str,
+)
+async def test_only_what_is_asked_for_is_listed(
+    gateway: httpx.AsyncClient, five: list[str], query: dict[str, object], numbers: list[int]
+) -> None:
+    assert sorted(await walk(gateway, **query)) == sorted(five[number] for number in numbers)
+
+
+async def test_an_order_is_found_by_the_beginning_of_its_id(
+    gateway: httpx.AsyncClient, five: list[str]
+) -> None:
+    for length in (4, 8, 9, 13, 36):
+        assert five[0] in await walk(gateway, q=five[0][:length].upper())
+
+
+async def test_a_cursor_fits_its_own_list_only(
+    gateway: httpx.AsyncClient, serve: Serve, five: list[str]
+) -> None:
+    del five
+    query = {"customer": "Grace Hopper", "limit": "2"}
+    cursor = (await gateway.get("/orders", params=query)).json()["next"]
+
+    async with serve(signing_key=SecretStr("another")) as elsewhere:
+        refused = [
+            await elsewhere.get("/orders", params=query | {"cursor": cursor}),
+            await gateway.get("/orders", params={"cursor": cursor}),
+            await gateway.get("/orders", params=query | {"cursor": cursor[:-1]}),
+            await gateway.get("/orders", params=query | {"cursor": "WzFd.é"}),
+        ]
+
+    kinds = {(answer.status_code, answer.json()["type"]) for answer in refused}
+    assert kinds == {(400, "/problems/invalid-cursor")}
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=201", "limit=1000000000", "limit=ten", "sort=total", "status=lost", "q=ab",
+     "created_from=yesterday", "created_from=2026-01-01T00:00:00", "q=a%00b", "needs_attention=2",
+     "surprise=1", "customer="],
+)  # fmt: skip
+async def test_a_question_that_makes_no_sense_is_refused(
+    gateway: httpx.AsyncClient, query: str
+) -> None:
+    answer = await gateway.get(f"/orders?{query}")
+
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-request")
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        OrderFilter(),
+        OrderFilter(sort="created_at"),
+        OrderFilter(statuses=(OrderStatus.AWAITING_APPROVAL,)),
+        OrderFilter(statuses=(OrderStatus.CANCELLED, OrderStatus.AWAITING_APPROVAL)),
+        OrderFilter(customer="customer-77@example.com"),
+        OrderFilter(customer="customer-0@example.com", statuses=(OrderStatus.AWAITING_APPROVAL,)),
+        OrderFilter(needs_attention=True),
+        OrderFilter(needs_attention=False),
+        OrderFilter(text="customer-77@"),
+        OrderFilter(text="customer"),
+        OrderFilter(text="abcd"),
+    ],
+    ids=repr,
+)
+async def test_a_page_of_a_hundred_thousand_orders_is_read_by_an_index(
+    many: asyncpg.Connection, wanted: OrderFilter
+) -> None:
+    middle = await many.fetchrow(
+        "SELECT created_at, id FROM orders.orders WHERE created_at < '2020-01-20' LIMIT 1"
+    )
+    for after in (None, (middle["created_at"], UUID(str(middle["id"])))):
+        query = page_query(wanted, after, 50).compile(
+            dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
+        )
+
+        told = await many.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT json) {query}")
+
+        [explained] = json.loads(told)
+        plan = explained["Plan"]
+        assert "Seq Scan" not in told
+        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < _MOST_BUFFERS

@@ -1,0 +1,159 @@
+"""Callers that an identity provider vouches for."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from stand_in import Serve
+
+_AUDIENCE = "fuze"
+
+
+@dataclass
+class Issuer:
+    """An identity provider: its keys over HTTP, and tokens."""
+
+    server: ThreadingHTTPServer
+    keys: dict[str, Any] = field(default_factory=dict)
+    asked: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def token(self, *, key_id: str = "rsa", algorithm: str = "RS256", **changes: object) -> str:
+        claims = {
+            "iss": self.url,
+            "aud": _AUDIENCE,
+            "sub": "ada",
+            "roles": ["viewer"],
+            "exp": time.time() + 60,
+        } | changes
+        stated = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(stated, self.keys[key_id], algorithm, headers={"kid": key_id})
+
+    def jwks(self) -> dict[str, Any]:
+        made = []
+        for key_id, key in self.keys.items():
+            algorithm = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
+            public = json.loads(algorithm.to_jwk(key.public_key()))
+            made.append(public | {"kid": key_id, "use": "sig"})
+        return {"keys": made}
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            issuer.asked += 1
+            discovered = {"issuer": issuer.url, "jwks_uri": f"{issuer.url}/keys"}
+            body = json.dumps(
+                discovered if self.path.startswith("/.well-known") else issuer.jwks()
+            ).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        issuer = Issuer(server)
+        issuer.keys["rsa"] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        issuer.keys["ec"] = ec.generate_private_key(ec.SECP256R1())
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield issuer
+        server.shutdown()
+        thread.join()
+
+
+def trusting(issuer: Issuer) -> dict[str, object]:
+    return {
+        "authentication": "required",
+        "oidc_issuer": issuer.url,
+        "oidc_audience": _AUDIENCE,
+    }
+
+
+async def status(http: httpx.AsyncClient, token: str, path: str = "/orders") -> int:
+    return (await http.get(path, headers={"Authorization": f"Bearer {token}"})).status_code
+
+
+async def test_a_good_token_opens_what_its_roles_open(serve: Serve, issuer: Issuer) -> None:
+    async with serve(**trusting(issuer)) as http:
+        assert await status(http, issuer.token()) == 200
+        assert await status(http, issuer.token(key_id="ec", algorithm="ES256")) == 200
+        assert await status(http, issuer.token(), "/api-keys") == 403
+        assert await status(http, issuer.token(roles="viewer admin"), "/api-keys") == 200
+        assert await status(http, issuer.token(roles=["something else"])) == 403
+        assert await status(http, issuer.token(roles=None)) == 403
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": time.time() - 3600},
+        {"aud": "another"},
+        {"iss": "https://evil.example"},
+        {"exp": None},
+        {"aud": None},
+        {"sub": None},
+        {"nbf": time.time() + 3600},
+    ],
+    ids=str,
+)
+async def test_a_token_that_is_not_good_opens_nothing(
+    serve: Serve, issuer: Issuer, changes: dict[str, object]
+) -> None:
+    async with serve(**trusting(issuer)) as http:
+        assert await status(http, issuer.token(**changes)) == 401
+
+
+async def test_only_the_algorithms_that_are_named_are_taken(serve: Serve, issuer: Issuer) -> None:
+    claims = {"iss": issuer.url, "aud": _AUDIENCE, "sub": "ada", "exp": time.time() + 60}
+    unsigned = jwt.encode(claims, None, "none", headers={"kid": "rsa"})
+    public = issuer.jwks()["keys"][0]["n"]
+    confused = jwt.encode(claims, public, "HS256", headers={"kid": "rsa"})
+    async with serve(**trusting(issuer)) as http:
+        tokens = (unsigned, confused, issuer.token(algorithm="RS512"), "a.b.c", "nonsense")
+        assert [await status(http, token) for token in tokens] == [401] * 5
+
+
+async def test_the_issuers_keys_are_read_once_for_many_tokens(serve: Serve, issuer: Issuer) -> None:
+    async with serve(**trusting(issuer)) as http:
+        for _ in range(5):
+            await status(http, issuer.token())
+
+    assert issuer.asked == 2  # where the keys are, and the keys
+
+
+async def test_tokens_of_unknown_keys_do_not_have_the_issuer_asked_each_time(
+    serve: Serve, issuer: Issuer
+) -> None:
+    stranger = Issuer(issuer.server, {"unknown": issuer.keys["rsa"]})
+    async with serve(**trusting(issuer)) as http:
+        for _ in range(5):
+            assert await status(http, stranger.token(key_id="unknown")) == 401
+
+    assert issuer.asked == 2
+
+
+async def test_while_the_issuer_was_never_heard_nobody_can_be_known(
+    serve: Serve, issuer: Issuer, closed_port: int
+) -> None:
+    away = trusting(issuer) | {"oidc_jwks_url": f"http://127.0.0.1:{closed_port}/keys"}
+    async with serve(**away) as http:
+        answer = await http.get("/orders", headers={"Authorization": f"Bearer {issuer.token()}"})
+
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")

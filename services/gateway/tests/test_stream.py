@@ -1,0 +1,173 @@
+"""An order's events as they happen."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+from sqlalchemy import event as hooks
+from sqlalchemy.ext.asyncio import AsyncEngine
+from stand_in import Serve
+
+from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_gateway.availability import SourceUnavailableError
+from fuze_gateway.feed import EventFeed, Reader, TooManyReadersError
+from fuze_gateway.reads import OrderReads
+
+Record = Callable[..., Awaitable[None]]
+
+_SOON = timedelta(seconds=10)
+
+
+@pytest.fixture
+async def feed(database: AsyncEngine) -> AsyncIterator[EventFeed]:
+    reads = OrderReads(database, timedelta(seconds=2))
+    feed = EventFeed(reads, poll=timedelta(seconds=0.02), most_readers=100)
+    yield feed
+    await feed.aclose()
+
+
+async def happens(
+    postgres: EmbeddedPostgres, order_id: UUID, seq: int, *, status: str = "cancelled"
+) -> None:
+    connection = await asyncpg.connect(postgres.dsn)
+    async with connection.transaction():
+        await connection.execute(
+            "INSERT INTO orders.events (order_id, seq, type, status, payment_status, actor,"
+            " occurred_at) VALUES ($1, $2, 'order_cancelled', $3, 'none', 'ada', now())",
+            *(order_id, seq, status),
+        )
+        await connection.execute(
+            "UPDATE orders.orders SET status = $2, last_seq = $3 WHERE id = $1",
+            *(order_id, status, seq),
+        )
+    await connection.close()
+
+
+async def read(reader: Reader | None, after: int = 0) -> list[int]:
+    assert reader is not None
+    async with asyncio.timeout(20):
+        return [event.seq async for event in reader.events(after, heartbeat=_SOON) if event]
+
+
+async def test_a_reader_gets_what_happened_and_what_happens_until_the_end(
+    feed: EventFeed, record: Record, postgres: EmbeddedPostgres, order_id: UUID
+) -> None:
+    await record(order_id)
+    reader = await feed.open(order_id)
+    reading = asyncio.create_task(read(reader))
+
+    await happens(postgres, order_id, 3)
+
+    assert await reading == [1, 2, 3]
+
+
+async def test_many_readers_cost_as_many_queries_as_one(
+    feed: EventFeed,
+    record: Record,
+    database: AsyncEngine,
+    postgres: EmbeddedPostgres,
+    order_id: UUID,
+) -> None:
+    await record(order_id)
+    readers = [await feed.open(order_id) for _ in range(50)]
+    reading = [asyncio.create_task(read(reader)) for reader in readers]
+    asked: list[str] = []
+    hooks.listen(database.sync_engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+
+    await happens(postgres, order_id, 3)
+
+    assert await asyncio.gather(*reading) == [[1, 2, 3]] * 50
+    assert sum("published_events" in query for query in asked) == 1
+
+
+async def test_a_reader_goes_on_where_it_stopped(
+    feed: EventFeed, record: Record, postgres: EmbeddedPostgres, order_id: UUID
+) -> None:
+    await record(order_id)
+    await happens(postgres, order_id, 3)
+
+    assert await read(await feed.open(order_id), after=2) == [3]
+
+
+async def test_nobody_reads_an_order_that_is_not_there(feed: EventFeed, order_id: UUID) -> None:
+    assert await feed.open(order_id) is None
+
+
+async def test_silence_is_told_from_a_dead_line(
+    feed: EventFeed, record: Record, order_id: UUID
+) -> None:
+    await record(order_id)
+    reader = await feed.open(order_id)
+    assert reader is not None
+
+    async for event in reader.events(2, heartbeat=timedelta(seconds=0.01)):
+        assert event is None
+        break
+
+
+async def test_one_reader_too_many_is_sent_away_and_a_place_becomes_free(
+    database: AsyncEngine, record: Record, order_id: UUID
+) -> None:
+    await record(order_id)
+    reads = OrderReads(database, timedelta(seconds=2))
+    feed = EventFeed(reads, poll=timedelta(seconds=1), most_readers=1)
+    reader = await feed.open(order_id)
+    assert reader is not None
+
+    with pytest.raises(TooManyReadersError):
+        await feed.open(order_id)
+    feed.release(reader)
+
+    assert await feed.open(order_id) is not None
+    await feed.aclose()
+
+
+async def test_a_reader_that_cannot_be_served_takes_no_place(
+    no_database: AsyncEngine, order_id: UUID
+) -> None:
+    reads = OrderReads(no_database, timedelta(seconds=2))
+    feed = EventFeed(reads, poll=timedelta(seconds=1), most_readers=1)
+    for _ in range(2):
+        with pytest.raises(SourceUnavailableError):
+            await feed.open(order_id)
+
+
+async def test_readers_are_let_go_when_the_process_stops(
+    feed: EventFeed, record: Record, order_id: UUID
+) -> None:
+    await record(order_id)
+    reading = asyncio.create_task(read(await feed.open(order_id)))
+
+    feed.hang_up()
+
+    assert await reading in ([], [1, 2])
+
+
+async def test_a_stream_speaks_as_browsers_understand_it(
+    serve: Serve, record: Record, postgres: EmbeddedPostgres, order_id: UUID
+) -> None:
+    await record(order_id)
+    await happens(postgres, order_id, 3)
+    async with serve() as http:
+        answer = await http.get(f"/orders/{order_id}/events/stream", headers={"Last-Event-ID": "1"})
+        again = await http.get(f"/orders/{order_id}/events/stream", headers={"Last-Event-ID": "3"})
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    retry, *messages = answer.text.strip().split("\n\n")
+    assert retry == "retry: 2000"
+    fields = [dict(line.split(": ", 1) for line in message.splitlines()) for message in messages]
+    assert [one["id"] for one in fields] == ["2", "3"]
+    assert fields[1]["event"] == json.loads(fields[1]["data"])["type"] == "order_cancelled"
+    assert again.status_code == 204
+
+
+async def test_a_stream_of_no_order_is_a_problem(serve: Serve, order_id: UUID) -> None:
+    async with serve() as http:
+        absent = await http.get(f"/orders/{order_id}/events/stream")
+        odd = await http.get(f"/orders/{order_id}/events/stream", headers={"Last-Event-ID": "-1"})
+
+    assert [absent.status_code, odd.status_code] == [404, 422]
