@@ -12,7 +12,6 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 from stand_in import OrderWorkflow, Serve, ShippingWorkflow, carrier_is_away, provider_is_away
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
@@ -25,8 +24,8 @@ from fuze_contracts.order import (
 )
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_gateway.app import create_app
+from fuze_gateway.database import Database
 from fuze_gateway.settings import GatewaySettings
-from fuze_runtime.database import create_engine
 
 
 @pytest.fixture(scope="session")
@@ -76,31 +75,32 @@ def settings(postgres: EmbeddedPostgres) -> GatewaySettings:
 
 
 @pytest.fixture(scope="session")
-async def database(settings: GatewaySettings) -> AsyncIterator[AsyncEngine]:
+async def database(settings: GatewaySettings) -> AsyncIterator[Database]:
     """The gateway's own pool: the published views, read only."""
-    engine = create_engine(settings, "fuze-gateway-tests")
-    yield engine
-    await engine.dispose()
+    database = Database(settings, "fuze-gateway-tests", settings.read_timeout)
+    yield database
+    await database.aclose()
 
 
 @pytest.fixture(scope="session")
-async def no_database(closed_port: int) -> AsyncIterator[AsyncEngine]:
+async def no_database(closed_port: int) -> AsyncIterator[Database]:
     """A pool whose server is away."""
     url = f"postgresql+asyncpg://nobody@127.0.0.1:{closed_port}/nothing"
-    engine = create_engine(GatewaySettings(database_url=url), "fuze-gateway-tests")
-    yield engine
-    await engine.dispose()
+    settings = GatewaySettings(database_url=url)
+    database = Database(settings, "fuze-gateway-tests", settings.read_timeout)
+    yield database
+    await database.aclose()
 
 
 @pytest.fixture(scope="session")
-def serve(settings: GatewaySettings, database: AsyncEngine, temporal: Client) -> Serve:
+def serve(settings: GatewaySettings, database: Database, temporal: Client) -> Serve:
     """Serve the gateway over any mix of sources and settings."""
 
     @contextlib.asynccontextmanager
     async def served(
-        *, engine: AsyncEngine = database, client: Client = temporal, **changes: object
+        *, given: Database = database, client: Client = temporal, **changes: object
     ) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_app(settings.model_copy(update=changes), engine=engine, client=client)
+        app = create_app(settings.model_copy(update=changes), database=given, client=client)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
             app.router.lifespan_context(app),
@@ -119,11 +119,9 @@ async def gateway(serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture(scope="session")
-async def without_database(
-    serve: Serve, no_database: AsyncEngine
-) -> AsyncIterator[httpx.AsyncClient]:
+async def without_database(serve: Serve, no_database: Database) -> AsyncIterator[httpx.AsyncClient]:
     """The gateway while PostgreSQL is away."""
-    async with serve(engine=no_database) as http:
+    async with serve(given=no_database) as http:
         yield http
 
 
@@ -136,10 +134,10 @@ async def without_temporal(serve: Serve, no_temporal: Client) -> AsyncIterator[h
 
 @pytest.fixture(scope="session")
 async def without_either(
-    serve: Serve, no_database: AsyncEngine, no_temporal: Client
+    serve: Serve, no_database: Database, no_temporal: Client
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The gateway all alone."""
-    async with serve(engine=no_database, client=no_temporal) as http:
+    async with serve(given=no_database, client=no_temporal) as http:
         yield http
 
 

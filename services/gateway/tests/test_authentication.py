@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 from stand_in import Serve
 from test_description import DESCRIPTION
 
+from fuze_gateway.database import Database
 from fuze_gateway.identity.api_keys import ApiKeys
 from fuze_gateway.identity.callers import Role, scopes_of
 
@@ -25,8 +25,8 @@ def bearing(key: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def make_key(database: AsyncEngine) -> MakeKey:
-    keys = ApiKeys(database, timedelta(seconds=2))
+def make_key(database: Database) -> MakeKey:
+    keys = ApiKeys(database)
 
     async def made(role: Role = Role.ADMIN, **changes: Any) -> str:  # noqa: ANN401 - as create has it
         told = {
@@ -166,14 +166,14 @@ async def test_a_secret_is_told_once_and_kept_by_nobody(
 
 
 async def test_a_key_that_was_seen_opens_while_the_database_is_away(
-    serve: Serve, make_key: MakeKey, no_database: AsyncEngine
+    serve: Serve, make_key: MakeKey, no_database: Database
 ) -> None:
     key = await make_key()
     async with serve(authentication="required") as http:
         app = http._transport.app  # type: ignore[attr-defined] # the application itself
         await http.get("/livez")
         await http.get("/orders", headers=bearing(key))
-        app.state.sources.api_keys._engine = no_database
+        app.state.sources.api_keys._database = no_database
         seen = await http.get("/orders", headers=bearing(key))
         unseen = await http.get("/orders", headers=bearing(f"fz_{'0' * 12}_{'0' * 64}"))
 

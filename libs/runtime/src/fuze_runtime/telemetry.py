@@ -6,6 +6,7 @@ trace bears its `trace_id`. Lines of libraries that use the standard logging mod
 """
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -46,6 +47,13 @@ def configure(
     _configure_logging(settings, service, describe_workflow)
 
 
+def exports_spans(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether anybody is sent this process's spans."""
+    return bool(
+        {OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT} & environment.keys()
+    )
+
+
 def shut_down() -> None:
     """Send the spans that still wait."""
     provider = trace.get_tracer_provider()
@@ -61,7 +69,7 @@ def _configure_tracing(
             {"service.name": f"fuze-{service}", "deployment.environment.name": settings.environment}
         )
     )
-    if {OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT} & environment.keys():
+    if exports_spans(environment):
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
 

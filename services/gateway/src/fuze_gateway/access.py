@@ -1,6 +1,8 @@
-"""One log line a request."""
+"""One log line a request; those that only read, and could, are for `DEBUG`."""
 
+import logging
 import time
+from http import HTTPStatus
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,6 +11,7 @@ PROBES = frozenset({"/livez", "/readyz"})
 """Asked every few seconds by whoever runs the gateway; their lines and spans would say nothing."""
 
 _log = structlog.get_logger(__name__)
+_stdlib_log = logging.getLogger(__name__)
 
 
 class AccessLog:
@@ -34,16 +37,25 @@ class AccessLog:
         try:
             await self._app(scope, receive, send_and_remember)
         finally:
-            log = _log.debug if scope["path"] in PROBES else _log.info
-            log(
-                "request",
-                method=scope["method"],
-                path=_template(scope),
-                status=status,
-                duration_ms=round((time.perf_counter() - started) * 1000, 1),
-                caller=_caller(scope),
-                **_order_field(scope),
-            )
+            level = logging.DEBUG if _is_unremarkable(scope, status) else logging.INFO
+            if _stdlib_log.isEnabledFor(level):
+                _log.log(
+                    level,
+                    "request",
+                    method=scope["method"],
+                    path=_template(scope),
+                    status=status,
+                    duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                    caller=_caller(scope),
+                    **_order_field(scope),
+                )
+
+
+def _is_unremarkable(scope: Scope, status: int) -> bool:
+    """Whether a line would say nothing: somebody read something, or probed, and all was well."""
+    return scope["path"] in PROBES or (
+        scope["method"] == "GET" and status < HTTPStatus.INTERNAL_SERVER_ERROR
+    )
 
 
 def _template(scope: Scope) -> str | None:

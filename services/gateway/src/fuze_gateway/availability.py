@@ -8,7 +8,6 @@ from typing import Literal
 
 import asyncpg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError, RPCStatusCode
 
 Source = Literal["temporal", "database", "identity provider"]
@@ -40,10 +39,9 @@ async def database_within(limit: timedelta) -> AsyncIterator[None]:
         async with asyncio.timeout(limit.total_seconds()):
             yield
     except TimeoutError as error:
-        raise _unavailable("database", error, timed_out=True) from error
-    except (OSError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        # While it connects, the driver's own errors come through unwrapped.
-        raise _unavailable("database", error) from error
+        raise unavailable("database", error, timed_out=True) from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise unavailable("database", error) from error
 
 
 @asynccontextmanager
@@ -61,19 +59,20 @@ async def temporal_within(limit: timedelta) -> AsyncIterator[None]:
         async with asyncio.timeout(limit.total_seconds()):
             yield
     except TimeoutError as error:
-        raise _unavailable("temporal", error, timed_out=True) from error
+        raise unavailable("temporal", error, timed_out=True) from error
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             raise
         timed_out = error.status in _TIMED_OUT
-        raise _unavailable("temporal", error, timed_out=timed_out) from error
+        raise unavailable("temporal", error, timed_out=timed_out) from error
     except RuntimeError as error:
         # What a lazy client raises when its first connection fails.
-        raise _unavailable("temporal", error) from error
+        raise unavailable("temporal", error) from error
 
 
-def _unavailable(
+def unavailable(
     source: Source, error: Exception, *, timed_out: bool = False
 ) -> SourceUnavailableError:
+    """Log why a source did not answer, and return what that is to a caller."""
     _log.warning("no answer", source=source, timed_out=timed_out, error=repr(error))
     return SourceUnavailableError(source, timed_out=timed_out)

@@ -10,7 +10,10 @@ from fuze_gateway import problems
 
 
 class RequestDeadline:
-    """ASGI middleware: 503 where nothing was answered in time. A stream may go on."""
+    """ASGI middleware: 503 where a change was not answered in time.
+
+    What only reads asks each source once, and is bounded by that.
+    """
 
     def __init__(self, app: ASGIApp, *, limit: timedelta) -> None:
         self._app = app
@@ -18,7 +21,7 @@ class RequestDeadline:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and answer for it at the deadline."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["method"] == "GET":
             await self._app(scope, receive, send)
             return
         has_begun = False

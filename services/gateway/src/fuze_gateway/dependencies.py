@@ -1,20 +1,19 @@
 """What the routes are given: who calls, the gateway's sources, and its settings."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx
-from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
-from sqlalchemy.ext.asyncio import AsyncEngine
+from fastapi import Depends, Request
 from temporalio.client import Client
 
 from fuze_gateway import problems
 from fuze_gateway.commands import OrderCommands
+from fuze_gateway.database import Database
 from fuze_gateway.feed import EventFeed
 from fuze_gateway.identity.api_keys import ApiKeyCallers, ApiKeys
 from fuze_gateway.identity.authentication import Callers
-from fuze_gateway.identity.callers import Caller, Scope
+from fuze_gateway.identity.callers import Caller
 from fuze_gateway.identity.oidc import OidcCallers
 from fuze_gateway.identity.rate_limits import RateLimits
 from fuze_gateway.live import LiveOrders
@@ -39,15 +38,15 @@ class Sources:
 
 
 def sources_of(
-    settings: GatewaySettings, engine: AsyncEngine, client: Client, http: httpx.AsyncClient
+    settings: GatewaySettings, database: Database, client: Client, http: httpx.AsyncClient
 ) -> Sources:
     """Build the sources over a pool, a client of Temporal and one of the identity provider."""
-    reads = OrderReads(engine, settings.read_timeout)
-    api_keys = ApiKeys(engine, settings.read_timeout)
+    reads = OrderReads(database)
+    api_keys = ApiKeys(database)
     return Sources(
         settings=settings,
         reads=reads,
-        listed=OrderList(engine, settings.read_timeout, settings.signing_key),
+        listed=OrderList(database, settings.signing_key),
         live=LiveOrders(client, settings.read_timeout),
         commands=OrderCommands(client, settings.read_timeout),
         feed=EventFeed(reads, poll=settings.stream_poll, most_readers=settings.most_streams),
@@ -70,44 +69,24 @@ def _callers(settings: GatewaySettings, keys: ApiKeys, http: httpx.AsyncClient) 
     )
 
 
-def _sources(request: Request) -> Sources:
+def sources_behind(request: Request) -> Sources:
+    """Return the sources of the application that a request came to."""
     sources: Sources = request.app.state.sources
     return sources
 
 
-def _caller(request: Request) -> Caller:
+async def _sources(request: Request) -> Sources:
+    # Not a plain function: FastAPI would call that in another thread.
+    return sources_behind(request)
+
+
+async def _caller(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
 
 
 SourcesDependency = Annotated[Sources, Depends(_sources)]
 CallerDependency = Annotated[Caller, Depends(_caller)]
-
-_bearer = HTTPBearer(
-    auto_error=False,
-    scheme_name="bearer",
-    description="An API key (`fz_…`), or an access token of the identity provider.",
-)
-
-
-async def _authorize(
-    scopes: SecurityScopes,
-    caller: CallerDependency,
-    _documented: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> None:
-    """Refuse a caller that may not.
-
-    Raises:
-        Problem: 403.
-
-    """
-    if not caller.scopes.issuperset(scopes.scopes):
-        raise problems.insufficient_scope(scopes.scopes)
-
-
-def requires(scope: Scope) -> Any:  # noqa: ANN401 - what FastAPI calls a dependency
-    """Return the dependency of a route that takes this scope."""
-    return Security(_authorize, scopes=[scope.value])
 
 
 async def require_json(request: Request) -> None:

@@ -25,7 +25,10 @@ _PROBLEM_SCHEMA = {
         "detail": {"type": "string", "description": "What happened, for people."},
         "instance": {"type": "string", "format": "uri-reference"},
         "request_id": {"type": "string", "description": "Find the request's log lines by it."},
-        "trace_id": {"type": "string", "description": "Find the request's trace by it."},
+        "trace_id": {
+            "type": "string",
+            "description": "Find the request's trace by it, where there is one.",
+        },
         "errors": {
             "type": "array",
             "description": "What is wrong with which field (invalid-request).",

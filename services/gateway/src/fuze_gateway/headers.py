@@ -1,14 +1,14 @@
 """Headers that every answer bears."""
 
+import random
 import re
-from uuid import uuid4
+from collections.abc import Mapping
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PAGES = frozenset({"/docs", "/redoc", "/docs/oauth2-redirect"})
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_PAGES = frozenset({"/docs", "/docs/oauth2-redirect"})
 _SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -20,6 +20,8 @@ _OF_AN_API = {
 }
 _YEAR_SECONDS = 31_536_000
 
+RawHeaders = list[tuple[bytes, bytes]]
+
 
 class StandardHeaders:
     """ASGI middleware: the request's id, and what keeps browsers from mischief.
@@ -29,32 +31,42 @@ class StandardHeaders:
 
     def __init__(self, app: ASGIApp, *, https_only: bool) -> None:
         self._app = app
-        self._headers = dict(_SECURITY)
+        always = dict(_SECURITY)
         if https_only:
-            self._headers["Strict-Transport-Security"] = f"max-age={_YEAR_SECONDS}"
+            always["Strict-Transport-Security"] = f"max-age={_YEAR_SECONDS}"
+        self._of_a_page = _raw(always)
+        self._of_an_api = _raw(always | _OF_AN_API)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on under its id, and send the headers with its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
+        raw_id = _request_id(scope["headers"])
+        request_id = raw_id.decode()
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        is_page = scope["path"] in _PAGES or scope["path"].startswith("/static-offline-docs/")
+        path: str = scope["path"]
+        is_page = path in _PAGES or path.startswith("/static-offline-docs/")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                headers.update(self._headers)
-                if not is_page:
-                    for name, value in _OF_AN_API.items():
-                        headers.setdefault(name, value)
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", raw_id),
+                    *(self._of_a_page if is_page else self._of_an_api),
+                ]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
 
 
-def _request_id(given: str) -> str:
-    return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+def _raw(headers: Mapping[str, str]) -> RawHeaders:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+def _request_id(headers: RawHeaders) -> bytes:
+    for name, value in headers:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return value
+    return b"%032x" % random.getrandbits(128)

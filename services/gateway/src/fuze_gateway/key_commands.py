@@ -5,10 +5,10 @@ import sys
 from datetime import timedelta
 
 from fuze_gateway.availability import SourceUnavailableError
+from fuze_gateway.database import Database
 from fuze_gateway.identity.api_keys import ApiKeys, TooManyKeysError
 from fuze_gateway.identity.callers import Role, scopes_of
 from fuze_runtime import process
-from fuze_runtime.database import create_engine
 from fuze_runtime.settings import DatabaseSettings
 
 _LIMIT = timedelta(seconds=10)
@@ -36,15 +36,15 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 async def run(arguments: argparse.Namespace) -> None:
     """Do it, or end the process saying why not."""
-    engine = create_engine(process.load(DatabaseSettings), "fuze-gateway-keys")
-    keys = ApiKeys(engine, _LIMIT)
+    database = Database(process.load(DatabaseSettings), "fuze-gateway-keys", _LIMIT)
+    keys = ApiKeys(database)
     try:
         match arguments.what:
             case "create":
                 await _create(keys, arguments)
             case "list":
                 await _list(keys)
-            case "revoke" if not await keys.revoke(key_id=arguments.id):
+            case "revoke" if not await keys.revoke(arguments.id):
                 raise SystemExit(f"there is no live key {arguments.id}")
     except TooManyKeysError:
         raise SystemExit(
@@ -53,12 +53,12 @@ async def run(arguments: argparse.Namespace) -> None:
     except SourceUnavailableError as error:
         raise SystemExit(f"{error}; is it running, and is the schema migrated?") from None
     finally:
-        await engine.dispose()
+        await database.aclose()
 
 
 async def _create(keys: ApiKeys, arguments: argparse.Namespace) -> None:
     if arguments.replace:
-        await keys.revoke(client=arguments.client)
+        await keys.revoke_all(arguments.client)
     text, _ = await keys.create(
         arguments.client,
         scopes_of([arguments.role]),

@@ -23,7 +23,7 @@ class BodyLimits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, with a `receive` that raises a problem at the limit."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["method"] == "GET":  # whose body nobody reads
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "")

@@ -8,18 +8,17 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 import sqlalchemy as sa
 from itsdangerous import BadSignature, URLSafeSerializer
 from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_contracts.order import OrderStatus
 from fuze_contracts.views import PublishedOrder
-from fuze_gateway.availability import database_within
+from fuze_gateway.database import Database, Statement
 from fuze_gateway.reads import ORDER_COLUMNS, ORDERS
 
 Sort = Literal["-created_at", "created_at"]
@@ -62,9 +61,8 @@ class Page:
 class OrderList:
     """Pages of orders; `SourceUnavailableError` when PostgreSQL does not answer in time."""
 
-    def __init__(self, engine: AsyncEngine, limit: timedelta, signing_key: SecretStr) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._limit = limit
+    def __init__(self, database: Database, signing_key: SecretStr) -> None:
+        self._database = database
         self._cursors = URLSafeSerializer(signing_key.get_secret_value(), salt="orders")
 
     async def page(self, wanted: OrderFilter, *, cursor: str | None, size: int) -> Page:
@@ -75,10 +73,8 @@ class OrderList:
 
         """
         after = self._read(cursor, wanted) if cursor else None
-        query = page_query(wanted, after, size)
-        async with database_within(self._limit), self._engine.connect() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        orders = [PublishedOrder.model_validate(dict(row)) for row in rows[:size]]
+        rows = await self._database.fetch(Statement.of(page_query(wanted, after, size)))
+        orders = [PublishedOrder.model_validate(row) for row in rows[:size]]
         more = len(rows) > size
         return Page(orders=orders, next=self._write(orders[-1], wanted) if more else None)
 
@@ -119,7 +115,9 @@ def page_query(
         query = query.where(_begins_with(wanted.text))
     if after is not None:
         place = sa.tuple_(created_at, order_id)
-        then = sa.tuple_(*(sa.literal(value) for value in after))
+        then = sa.tuple_(
+            sa.literal(after[0], sa.DateTime(timezone=True)), sa.literal(after[1], sa.Uuid())
+        )
         query = query.where(place > then if wanted.sort == "created_at" else place < then)
     if wanted.sort == "created_at":
         return query.order_by(created_at, order_id).limit(size + 1)

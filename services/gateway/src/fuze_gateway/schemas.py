@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.config import JsonDict
 
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, WaitingFor
-from fuze_contracts.views import PublishedOrderInFull
 from fuze_gateway.fields import EXAMPLE_ORDER_ID
 
 _ADDRESS: JsonDict = {"zip_code": "10001", "country": "US", "name": "Ada Lovelace"}
@@ -151,15 +150,15 @@ class Order(OrderSummary):
     payments_url: str
 
     @classmethod
-    def of(cls, row: PublishedOrderInFull) -> "Order":
-        """Show an order as its row has it."""
-        here = f"/orders/{row.order_id}"
-        return cls(
-            **row.model_dump(include=set(cls.model_fields)),
-            status_url=f"{here}/status",
-            events_url=f"{here}/events",
-            payments_url=f"{here}/payments",
-        )
+    def of(cls, row: dict[str, Any]) -> "Order":
+        """Show an order as its row has it: the columns of `PublishedOrderInFull`."""
+        here = f"/orders/{row['order_id']}"
+        urls = {
+            "status_url": f"{here}/status",
+            "events_url": f"{here}/events",
+            "payments_url": f"{here}/payments",
+        }
+        return cls.model_validate(row | urls)
 
 
 class ProblemSummary(BaseModel):

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 from uuid import UUID
+
+from pydantic import BaseModel
 
 from fuze_contracts.order import LiveStatus, OrderStatus, PaymentStatus
 from fuze_contracts.views import PublishedEvent, PublishedOrder
+from fuze_contracts.wire import Message
 from fuze_gateway.live import LiveAnswer, first_line
 from fuze_gateway.schemas import (
     DurableMissing,
@@ -17,6 +20,8 @@ from fuze_gateway.schemas import (
     LiveOrder,
     OrderView,
 )
+
+Shown = TypeVar("Shown", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +96,7 @@ def merge(order_id: UUID, durable: DurablePart, live: LivePart) -> OrderView | U
 
 def event_of(event: PublishedEvent) -> Event:
     """Return a published event as callers see it."""
-    return Event.model_validate(event.model_dump(exclude={"order_id", "recorded_at"}))
+    return _copied(event, Event)
 
 
 def _newer(
@@ -126,9 +131,13 @@ def _missing(
 
 
 def _durable_order(row: PublishedOrder, last_event: PublishedEvent) -> DurableOrder:
-    return DurableOrder(
-        **row.model_dump(include=set(DurableOrder.model_fields)),
-        last_event=event_of(last_event),
+    return _copied(row, DurableOrder, last_event=event_of(last_event))
+
+
+def _copied(message: Message, kind: type[Shown], **more: object) -> Shown:
+    """Show what a message says under the same names; it was validated when it was read."""
+    return kind.model_construct(
+        **{name: value for name, value in message if name in kind.model_fields}, **more
     )
 
 

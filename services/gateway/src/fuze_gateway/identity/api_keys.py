@@ -14,9 +14,8 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fuze_gateway.availability import database_within
+from fuze_gateway.database import Database, Row, Statement
 from fuze_gateway.identity.callers import Caller, NotAuthenticatedError, Scope
 from fuze_gateway.tables import api_keys
 
@@ -26,6 +25,32 @@ MOST_LIVE_KEYS = 2
 
 _KEY = re.compile(r"fz_([0-9a-f]{12})_([0-9a-f]{64})")
 _MOST_CACHED = 10_000
+
+
+_live = api_keys.c.revoked_at.is_(None) & (api_keys.c.expires_at > sa.func.now())
+_of_client = api_keys.c.client == sa.bindparam("of_client")
+_of_id = api_keys.c.id == sa.bindparam("key_id")
+
+_ONE_AT_A_TIME = Statement.of(
+    sa.text("SELECT pg_advisory_xact_lock(hashtext('api_keys'), hashtext(:client))")
+)
+_COUNT_LIVE = Statement.of(sa.select(sa.func.count().label("live")).where(_of_client, _live))
+_CREATE = Statement.of(
+    sa.insert(api_keys)
+    .values(
+        {
+            column: sa.bindparam(column.name)
+            for column in api_keys.c
+            if column.name not in {"created_at", "revoked_at"}
+        }
+    )
+    .returning(api_keys)
+)
+_LIST = Statement.of(sa.select(api_keys).order_by(api_keys.c.client, api_keys.c.created_at.desc()))
+_FIND = Statement.of(sa.select(api_keys).where(_of_id))
+_revoked = sa.update(api_keys).values(revoked_at=sa.func.now()).returning(api_keys.c.id)
+_REVOKE = Statement.of(_revoked.where(_of_id, _live))
+_REVOKE_ALL = Statement.of(_revoked.where(_of_client, _live))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +82,8 @@ class ApiKeys:
     Every method raises `SourceUnavailableError` when PostgreSQL does not answer within the limit.
     """
 
-    def __init__(self, engine: AsyncEngine, limit: timedelta) -> None:
-        self._engine = engine
-        self._limit = limit
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def create(
         self,
@@ -77,48 +101,39 @@ class ApiKeys:
 
         """
         key_id, secret = secrets.token_hex(6), secrets.token_hex(32)
-        async with database_within(self._limit), self._engine.begin() as connection:
-            await connection.execute(
-                sa.text("SELECT pg_advisory_xact_lock(hashtext('api_keys'), hashtext(:client))"),
-                {"client": client},
-            )
-            live = sa.select(sa.func.count()).where(api_keys.c.client == client, _is_live())
-            if (await connection.execute(live)).scalar_one() >= MOST_LIVE_KEYS:
+        async with self._database.transaction() as transaction:
+            await transaction.fetch(_ONE_AT_A_TIME, client=client)
+            [counted] = await transaction.fetch(_COUNT_LIVE, of_client=client)
+            if counted["live"] >= MOST_LIVE_KEYS:
                 raise TooManyKeysError
-            row = await connection.execute(
-                sa.insert(api_keys)
-                .values(
-                    id=key_id,
-                    client=client,
-                    secret_sha256=sha256(secret.encode()).digest(),
-                    scopes=sorted(scopes),
-                    is_development=is_development,
-                    created_by=created_by,
-                    expires_at=datetime.now(UTC) + lifetime,
-                )
-                .returning(api_keys)
+            [row] = await transaction.fetch(
+                _CREATE,
+                id=key_id,
+                client=client,
+                secret_sha256=sha256(secret.encode()).digest(),
+                scopes=sorted(scopes),
+                is_development=is_development,
+                created_by=created_by,
+                expires_at=datetime.now(UTC) + lifetime,
             )
-            return f"{KEY_PREFIX}{key_id}_{secret}", _key_of(row.mappings().one())
+        return f"{KEY_PREFIX}{key_id}_{secret}", _key_of(row)
 
     async def list(self) -> Sequence[ApiKey]:
         """Return every key that was ever made, by client, newest first."""
-        query = sa.select(api_keys).order_by(api_keys.c.client, api_keys.c.created_at.desc())
-        async with database_within(self._limit), self._engine.connect() as connection:
-            return [_key_of(row) for row in (await connection.execute(query)).mappings()]
+        return [_key_of(row) for row in await self._database.fetch(_LIST)]
 
     async def find(self, key_id: str) -> ApiKey | None:
         """Return a key, live or not."""
-        query = sa.select(api_keys).where(api_keys.c.id == key_id)
-        async with database_within(self._limit), self._engine.connect() as connection:
-            row = (await connection.execute(query)).mappings().first()
-            return _key_of(row) if row else None
+        rows = await self._database.fetch(_FIND, key_id=key_id)
+        return _key_of(rows[0]) if rows else None
 
-    async def revoke(self, *, key_id: str | None = None, client: str | None = None) -> int:
-        """Take live keys back, one or all of a client; return how many there were."""
-        chosen = api_keys.c.id == key_id if key_id else api_keys.c.client == client
-        update = sa.update(api_keys).where(chosen, _is_live()).values(revoked_at=sa.func.now())
-        async with database_within(self._limit), self._engine.begin() as connection:
-            return (await connection.execute(update)).rowcount
+    async def revoke(self, key_id: str) -> bool:
+        """Take a live key back; False where there is none."""
+        return bool(await self._database.fetch(_REVOKE, key_id=key_id))
+
+    async def revoke_all(self, client: str) -> None:
+        """Take all keys of a client back."""
+        await self._database.fetch(_REVOKE_ALL, of_client=client)
 
 
 class ApiKeyCallers:
@@ -172,10 +187,6 @@ class ApiKeyCallers:
         return key
 
 
-def _is_live() -> sa.ColumnElement[bool]:
-    return api_keys.c.revoked_at.is_(None) & (api_keys.c.expires_at > sa.func.now())
-
-
-def _key_of(row: sa.RowMapping) -> ApiKey:
+def _key_of(row: Row) -> ApiKey:
     known = frozenset(Scope(scope) for scope in row["scopes"] if scope in set(Scope))
-    return ApiKey(**{**row, "scopes": known})
+    return ApiKey(**row | {"scopes": known})

@@ -10,17 +10,15 @@ from fuze_gateway.dependencies import (
     CallerDependency,
     SourcesDependency,
     require_json,
-    requires,
 )
 from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, problem_responses
 from fuze_gateway.identity.api_keys import TooManyKeysError
+from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Scope, scopes_of
 from fuze_gateway.key_schemas import ApiKeyOut, ApiKeys, CreateApiKey, NewApiKey
 from fuze_gateway.problems import Problem
 
-router = APIRouter(
-    prefix="/api-keys", tags=["API keys"], dependencies=[requires(Scope.KEYS_MANAGE)]
-)
+router = APIRouter(route_class=ScopedRoute, prefix="/api-keys", tags=["API keys"])
 
 KeyId = Annotated[str, Path(pattern="^[0-9a-f]{12}$", examples=["0123456789ab"])]
 
@@ -28,6 +26,7 @@ KeyId = Annotated[str, Path(pattern="^[0-9a-f]{12}$", examples=["0123456789ab"])
 @router.post(
     "",
     operation_id="createApiKey",
+    openapi_extra=requires(Scope.KEYS_MANAGE),
     status_code=HTTPStatus.CREATED,
     dependencies=[Depends(require_json)],
     responses=problem_responses(
@@ -53,6 +52,7 @@ async def create(
 @router.get(
     "",
     operation_id="listApiKeys",
+    openapi_extra=requires(Scope.KEYS_MANAGE),
     responses=problem_responses(*OF_A_CALLER, types.UNAVAILABLE),
 )
 async def list_all(sources: SourcesDependency) -> ApiKeys:
@@ -63,6 +63,7 @@ async def list_all(sources: SourcesDependency) -> ApiKeys:
 @router.delete(
     "/{key_id}",
     operation_id="revokeApiKey",
+    openapi_extra=requires(Scope.KEYS_MANAGE),
     status_code=HTTPStatus.NO_CONTENT,
     responses=problem_responses(
         *OF_A_CALLER, types.INVALID_REQUEST, types.API_KEY_NOT_FOUND, types.UNAVAILABLE
@@ -70,5 +71,5 @@ async def list_all(sources: SourcesDependency) -> ApiKeys:
 )
 async def revoke(key_id: KeyId, sources: SourcesDependency) -> None:
     """Take a key back; every gateway has noticed within seconds."""
-    if not await sources.api_keys.revoke(key_id=key_id):
+    if not await sources.api_keys.revoke(key_id):
         raise Problem(types.API_KEY_NOT_FOUND, f"There is no live API key {key_id}.")

@@ -15,9 +15,9 @@ from fuze_gateway.dependencies import (
     Sources,
     SourcesDependency,
     require_json,
-    requires,
 )
 from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, problem_responses
+from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Scope
 from fuze_gateway.problem_handlers import problem_of
 from fuze_gateway.requests import BulkApprove, BulkCancel
@@ -25,6 +25,7 @@ from fuze_gateway.routes.decisions import decided
 from fuze_gateway.schemas import BulkResult, BulkResults, OrderState, ProblemSummary
 
 router = APIRouter(
+    route_class=ScopedRoute,
     prefix="/orders/bulk",
     tags=["bulk"],
     dependencies=[Depends(require_json)],
@@ -37,9 +38,7 @@ _AT_ONCE = 16
 Decide = Callable[[UUID], Awaitable[OrderState]]
 
 
-@router.post(
-    "/approve", operation_id="approveOrders", dependencies=[requires(Scope.ORDERS_APPROVE)]
-)
+@router.post("/approve", operation_id="approveOrders", openapi_extra=requires(Scope.ORDERS_APPROVE))
 async def approve(
     request: BulkApprove, sources: SourcesDependency, caller: CallerDependency
 ) -> BulkResults:
@@ -52,7 +51,7 @@ async def approve(
     )
 
 
-@router.post("/cancel", operation_id="cancelOrders", dependencies=[requires(Scope.ORDERS_WRITE)])
+@router.post("/cancel", operation_id="cancelOrders", openapi_extra=requires(Scope.ORDERS_WRITE))
 async def cancel(
     request: BulkCancel, sources: SourcesDependency, caller: CallerDependency
 ) -> BulkResults:

@@ -22,10 +22,10 @@ from fuze_gateway.dependencies import (
     Sources,
     SourcesDependency,
     require_json,
-    requires,
 )
 from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, Responses, problem_responses
 from fuze_gateway.fields import OrderId
+from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Scope
 from fuze_gateway.requests import (
     ApproveOrder,
@@ -51,6 +51,7 @@ def _of_a_decision(*refusals: types.ProblemType) -> Responses:
 
 
 router = APIRouter(
+    route_class=ScopedRoute,
     prefix="/orders/{order_id}",
     tags=["decisions"],
     dependencies=[Depends(require_json)],
@@ -62,7 +63,7 @@ Request = TypeVar("Request")
 @router.post(
     "/approve",
     operation_id="approveOrder",
-    dependencies=[requires(Scope.ORDERS_APPROVE)],
+    openapi_extra=requires(Scope.ORDERS_APPROVE),
     responses=_of_a_decision(types.ALREADY_APPROVED, types.NOT_AWAITING_APPROVAL),
 )
 async def approve(
@@ -79,7 +80,7 @@ async def approve(
 @router.post(
     "/reject",
     operation_id="rejectOrder",
-    dependencies=[requires(Scope.ORDERS_APPROVE)],
+    openapi_extra=requires(Scope.ORDERS_APPROVE),
     responses=_of_a_decision(types.NOT_AWAITING_APPROVAL),
 )
 async def reject(
@@ -97,7 +98,7 @@ async def reject(
 @router.post(
     "/cancel",
     operation_id="cancelOrder",
-    dependencies=[requires(Scope.ORDERS_WRITE)],
+    openapi_extra=requires(Scope.ORDERS_WRITE),
     responses=_of_a_decision(types.ALREADY_CANCELLED, types.TOO_LATE_TO_CANCEL),
 )
 async def cancel(
@@ -118,7 +119,7 @@ async def cancel(
 @router.put(
     "/address",
     operation_id="changeAddress",
-    dependencies=[requires(Scope.ORDERS_WRITE)],
+    openapi_extra=requires(Scope.ORDERS_WRITE),
     responses=_of_a_decision(
         types.TOO_LATE_TO_CHANGE_ADDRESS, types.TOO_MANY_ADDRESSES, types.ADDRESS_INVALID
     ),
@@ -139,7 +140,7 @@ async def change_address(
 @router.put(
     "/payment-method",
     operation_id="changePaymentMethod",
-    dependencies=[requires(Scope.ORDERS_WRITE)],
+    openapi_extra=requires(Scope.ORDERS_WRITE),
     responses=_of_a_decision(types.NOT_AWAITING_PAYMENT_METHOD),
 )
 async def change_payment_method(
@@ -158,7 +159,7 @@ async def change_payment_method(
 @router.post(
     "/retry",
     operation_id="retryOrder",
-    dependencies=[requires(Scope.ORDERS_OPERATE)],
+    openapi_extra=requires(Scope.ORDERS_OPERATE),
     responses=_of_a_decision(types.NOTHING_TO_RETRY),
 )
 async def retry(

@@ -9,15 +9,16 @@ from pydantic import AwareDatetime, ConfigDict, Field
 from fuze_contracts.order import OrderStatus
 from fuze_gateway import problem_types as types
 from fuze_gateway import problems
-from fuze_gateway.dependencies import SourcesDependency, requires
+from fuze_gateway.dependencies import SourcesDependency
 from fuze_gateway.documented import OF_A_CALLER, problem_responses
 from fuze_gateway.fields import Text
+from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Scope
 from fuze_gateway.order_list import InvalidCursorError, OrderFilter, Sort
 from fuze_gateway.requests import RequestModel
 from fuze_gateway.schemas import Orders, OrderSummary
 
-router = APIRouter(tags=["orders"])
+router = APIRouter(route_class=ScopedRoute, tags=["orders"])
 
 _WAITING_FOR = {
     "approval": OrderStatus.AWAITING_APPROVAL,
@@ -82,7 +83,7 @@ class OrdersQuery(RequestModel):
 @router.get(
     "/orders",
     operation_id="listOrders",
-    dependencies=[requires(Scope.ORDERS_READ)],
+    openapi_extra=requires(Scope.ORDERS_READ),
     responses=problem_responses(
         *OF_A_CALLER, types.INVALID_CURSOR, types.INVALID_REQUEST, types.UNAVAILABLE
     ),

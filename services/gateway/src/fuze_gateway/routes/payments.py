@@ -13,9 +13,10 @@ from fuze_contracts.views import Discrepancy, PublishedPayment
 from fuze_gateway import problem_types as types
 from fuze_gateway import problems
 from fuze_gateway.commands import refund_fingerprint
-from fuze_gateway.dependencies import Sources, SourcesDependency, require_json, requires
+from fuze_gateway.dependencies import Sources, SourcesDependency, require_json
 from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, problem_responses
 from fuze_gateway.fields import IdempotencyKey, OrderId
+from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Scope
 from fuze_gateway.payment_schemas import (
     Discrepancies,
@@ -26,7 +27,7 @@ from fuze_gateway.payment_schemas import (
     RefundOrder,
 )
 
-router = APIRouter(tags=["payments"])
+router = APIRouter(route_class=ScopedRoute, tags=["payments"])
 
 _REFUNDABLE = {OrderStatus.SHIPPED, OrderStatus.DELIVERED}
 _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/refunds")
@@ -35,7 +36,7 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/refunds")
 @router.get(
     "/orders/{order_id}/payments",
     operation_id="getOrderPayments",
-    dependencies=[requires(Scope.ORDERS_READ)],
+    openapi_extra=requires(Scope.ORDERS_READ),
     responses=problem_responses(
         *OF_A_CALLER, types.INVALID_REQUEST, types.ORDER_NOT_FOUND, types.UNAVAILABLE
     ),
@@ -60,7 +61,8 @@ async def payments(order_id: OrderId, sources: SourcesDependency) -> Payments:
     "/orders/{order_id}/refunds",
     operation_id="refundOrder",
     status_code=HTTPStatus.ACCEPTED,
-    dependencies=[requires(Scope.PAYMENTS_REFUND), Depends(require_json)],
+    dependencies=[Depends(require_json)],
+    openapi_extra=requires(Scope.PAYMENTS_REFUND),
     responses=problem_responses(
         *OF_A_CALLER,
         *OF_A_BODY,
@@ -108,7 +110,7 @@ async def refund(
 @router.get(
     "/payments/discrepancies",
     operation_id="getPaymentDiscrepancies",
-    dependencies=[requires(Scope.ORDERS_OPERATE)],
+    openapi_extra=requires(Scope.ORDERS_OPERATE),
     responses=problem_responses(*OF_A_CALLER, types.UNAVAILABLE),
 )
 async def discrepancies(sources: SourcesDependency) -> Discrepancies:

@@ -15,16 +15,18 @@ from fuze_gateway.dependencies import (
     Sources,
     SourcesDependency,
     require_json,
-    requires,
 )
 from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, problem_responses
 from fuze_gateway.fields import IdempotencyKey, OrderId
+from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Caller, Scope
 from fuze_gateway.requests import StartOrder
 from fuze_gateway.schemas import OrderAccepted
 
 router = APIRouter(
-    tags=["orders"], dependencies=[requires(Scope.ORDERS_WRITE), Depends(require_json)]
+    route_class=ScopedRoute,
+    tags=["orders"],
+    dependencies=[Depends(require_json)],
 )
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/orders")
@@ -33,6 +35,7 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/orders")
 @router.post(
     "/orders",
     operation_id="placeOrder",
+    openapi_extra=requires(Scope.ORDERS_WRITE),
     status_code=HTTPStatus.ACCEPTED,
     responses=problem_responses(
         *OF_A_CALLER,
@@ -67,6 +70,7 @@ async def place(
 @router.post(
     "/orders/{order_id}/start",
     operation_id="startOrder",
+    openapi_extra=requires(Scope.ORDERS_WRITE),
     status_code=HTTPStatus.ACCEPTED,
     responses=problem_responses(
         *OF_A_CALLER, *OF_A_BODY, types.ORDER_ALREADY_EXISTS, types.UNAVAILABLE

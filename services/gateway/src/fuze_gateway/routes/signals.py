@@ -14,16 +14,17 @@ from fuze_gateway.dependencies import (
     Sources,
     SourcesDependency,
     require_json,
-    requires,
 )
 from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, problem_responses
 from fuze_gateway.fields import OrderId
+from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Scope
 from fuze_gateway.requests import ApproveOrder, CancelOrderIn, UpdateAddressIn
 from fuze_gateway.routes.unheard import refuse_unheard
 from fuze_gateway.schemas import SignalAccepted
 
 router = APIRouter(
+    route_class=ScopedRoute,
     prefix="/orders/{order_id}/signals",
     tags=["signals"],
     dependencies=[Depends(require_json)],
@@ -41,7 +42,7 @@ router = APIRouter(
     "/approve",
     operation_id="signalApproval",
     status_code=HTTPStatus.ACCEPTED,
-    dependencies=[requires(Scope.ORDERS_APPROVE)],
+    openapi_extra=requires(Scope.ORDERS_APPROVE),
 )
 async def approve(
     order_id: OrderId,
@@ -59,7 +60,7 @@ async def approve(
     "/cancel",
     operation_id="signalCancellation",
     status_code=HTTPStatus.ACCEPTED,
-    dependencies=[requires(Scope.ORDERS_WRITE)],
+    openapi_extra=requires(Scope.ORDERS_WRITE),
 )
 async def cancel(
     order_id: OrderId,
@@ -78,7 +79,7 @@ async def cancel(
     "/update-address",
     operation_id="signalAddress",
     status_code=HTTPStatus.ACCEPTED,
-    dependencies=[requires(Scope.ORDERS_WRITE)],
+    openapi_extra=requires(Scope.ORDERS_WRITE),
 )
 async def update_address(
     order_id: OrderId,

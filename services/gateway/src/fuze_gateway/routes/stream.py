@@ -11,14 +11,15 @@ from starlette.responses import StreamingResponse
 
 from fuze_gateway import problem_types as types
 from fuze_gateway import problems
-from fuze_gateway.dependencies import SourcesDependency, requires
+from fuze_gateway.dependencies import SourcesDependency
 from fuze_gateway.documented import OF_A_CALLER, problem_responses
 from fuze_gateway.feed import Reader, TooManyReadersError
 from fuze_gateway.fields import OrderId
+from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Scope
 from fuze_gateway.status import event_of
 
-router = APIRouter(tags=["orders"])
+router = APIRouter(route_class=ScopedRoute, tags=["orders"])
 
 _HEARTBEAT = timedelta(seconds=15)
 _RETRY_MILLISECONDS = 2000
@@ -43,7 +44,7 @@ class _EventStream(StreamingResponse):
     "/orders/{order_id}/events/stream",
     operation_id="streamOrderEvents",
     response_class=_EventStream,
-    dependencies=[requires(Scope.ORDERS_READ)],
+    openapi_extra=requires(Scope.ORDERS_READ),
     responses={
         200: {
             "description": "One message an event; its id is the event's `seq`.",
