@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -71,6 +72,7 @@ def _serve(settings: GatewaySettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     app = create_app(settings)
+    gc.freeze()  # what was made until now stays: looking through it costs every request a little
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -134,11 +134,11 @@ def _durable_order(row: PublishedOrder, last_event: PublishedEvent) -> DurableOr
     return _copied(row, DurableOrder, last_event=event_of(last_event))
 
 
-def _copied(message: Message, kind: type[Shown], **more: object) -> Shown:
+def _copied(message: Message, kind: type[Shown], **more: Any) -> Shown:
     """Show what a message says under the same names; it was validated when it was read."""
-    return kind.model_construct(
-        **{name: value for name, value in message if name in kind.model_fields}, **more
-    )
+    fields = kind.model_fields
+    known: dict[str, Any] = {name: value for name, value in message if name in fields}
+    return kind.model_construct(**known, **more)
 
 
 def _live_order(answer: LiveAnswer) -> LiveOrder:
