@@ -10,7 +10,7 @@ TESTS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format types imports unit e2e bench-gateway mutation migrate revision openapi histories lock images clean
+.PHONY: help setup demo up test lint format types imports unit e2e fuzz bench-gateway mutation migrate revision openapi histories lock images clean
 
 ##@ Run it
 help: ## Show this help
@@ -45,6 +45,9 @@ unit: $(READY) ## All tests but the end-to-end ones
 
 e2e: $(READY) ## The end-to-end tests alone, against a stack of their own
 	$(BIN)/pytest tests-e2e $(TESTS)
+
+fuzz: $(READY) ## More than five thousand requests that the API's description allows or forbids
+	FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_AT_LEAST=5000 $(BIN)/pytest tests-e2e/test_fuzz.py
 
 bench-gateway: $(READY) ## What the gateway costs beside a bare handler with the same query
 	$(BIN)/python services/gateway/tests/bench.py

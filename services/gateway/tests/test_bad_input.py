@@ -33,8 +33,15 @@ def _is_problem(answer: httpx.Response, status: int) -> None:
         b"\xef\xbb\xbf{}",
         b'{"address": {"zip_code": "\xff"}}',
         b"[" * 10_000 + b"]" * 10_000,
+        b'{"address": {"zip_code": "1"}, "customer": "a", "customer": "b"}',
+        b'{"address": {"zip_code": "1", "zip_code": "2"}}',
+        b'{"address": {"zip_code": "1"}, "lines": [{"sku":"A","quantity":NaN,"unit_price":1}]}',
+        b'{"address": {"zip_code": "1"}, "lines": [{"sku":"A","quantity":-Infinity}]}',
     ],
-    ids=["empty", "cut", "byte order mark", "not utf-8", "deep"],
+    ids=[
+        *("empty", "cut", "byte order mark", "not utf-8", "deep", "a key twice"),
+        *("a key twice below", "not a number", "infinity"),
+    ],
 )
 async def test_a_body_that_is_no_json_is_refused(
     gateway: httpx.AsyncClient, content: bytes
@@ -64,6 +71,10 @@ async def test_a_body_that_is_no_json_is_refused(
         {"customer": "nul \0 byte"},
         {"customer": "\ud800"},
         {"customer": "x" * 201},
+        {"customer": "ada\u202etxt.exe"},
+        {"customer": "\u2066ada"},
+        {"currency": "JPY", "lines": [{"sku": "A", "quantity": 1, "unit_price": 100.5}]},
+        {"order_id": "00000000-0000-0000-0000-000000000000"},
         {"lines": {}},
         {"lines": [{"sku": "A", "quantity": 0, "unit_price": 1}]},
         {"lines": [{"sku": "A", "quantity": -1, "unit_price": 1}]},
@@ -123,7 +134,26 @@ async def test_what_was_sent_is_never_sent_back(gateway: httpx.AsyncClient) -> N
 async def test_an_order_id_that_is_no_uuid_is_refused(
     gateway: httpx.AsyncClient, order_id: str
 ) -> None:
-    _is_problem(await gateway.get(f"/orders/{order_id}/status"), 422)
+    for path in ("", "/status", "/events", "/events/stream", "/payments"):
+        _is_problem(await gateway.get(f"/orders/{order_id}{path}"), 422)
+
+
+async def test_an_order_id_in_capitals_is_the_same_order(
+    gateway: httpx.AsyncClient, order_id: UUID
+) -> None:
+    await _start(gateway, json.dumps(_SMALL).encode(), order_id)
+
+    again = await _start(gateway, json.dumps(_SMALL).encode(), str(order_id).upper())
+
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+@pytest.mark.parametrize("path", ["/orders/%2e%2e%2fetc%2fpasswd", "/orders/a%2Fb/status"])
+async def test_an_encoded_slash_leads_nowhere(gateway: httpx.AsyncClient, path: str) -> None:
+    answer = await gateway.get(path)
+
+    _is_problem(answer, answer.status_code)
+    assert answer.status_code in {404, 422}
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", ""])

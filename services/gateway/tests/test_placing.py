@@ -1,10 +1,12 @@
 """Placing an order under a key of the caller's, as often as it takes."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import httpx
 
+Record = Callable[..., Awaitable[None]]
 SMALL = {"address": {"zip_code": "10001"}}
 
 
@@ -59,3 +61,28 @@ async def test_an_id_of_the_callers_own_belongs_to_the_other_address(
     answer = await place(gateway, "cart-5", SMALL | {"order_id": str(order_id)})
 
     assert answer.status_code == 422
+
+
+async def test_an_order_is_not_denied_before_it_is_recorded(
+    gateway: httpx.AsyncClient, record: Record, order_id: UUID
+) -> None:
+    await gateway.post(f"/orders/{order_id}/start", json=SMALL)
+    reading = [
+        asyncio.create_task(gateway.get(f"/orders/{order_id}{path}"))
+        for path in ("", "/events", "/payments")
+    ]
+    await asyncio.sleep(0.1)  # they have looked in vain by now
+
+    await record(order_id)
+
+    assert [(await answer).status_code for answer in reading] == [200] * 3
+
+
+async def test_an_order_that_takes_long_to_be_recorded_is_asked_for_again(
+    gateway: httpx.AsyncClient, order_id: UUID
+) -> None:
+    await gateway.post(f"/orders/{order_id}/start", json=SMALL)
+
+    answer = await gateway.get(f"/orders/{order_id}")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")

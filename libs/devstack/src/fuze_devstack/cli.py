@@ -74,10 +74,17 @@ def _port_options(command: Callable[..., None]) -> Callable[..., None]:
               help="`auto` finds free ports for those that are not given.")  # fmt: skip
 @_port_options
 @click.option("--detach", "-d", is_flag=True, help="Return once all is ready; stop: fuze down.")
+@click.option("--auth", is_flag=True, help="Ask callers for an API key; makes one and prints it.")
 @click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]),
               default="INFO", show_default=True, help="How much the services log.")  # fmt: skip
 def up(
-    state: Path | None, ports: str, log_level: str, *, detach: bool, **chosen: int | None
+    state: Path | None,
+    ports: str,
+    log_level: str,
+    *,
+    auth: bool,
+    detach: bool,
+    **chosen: int | None,
 ) -> None:
     """Start everything and stay until Ctrl-C, which stops everything."""
     folder = state_folder(state)
@@ -89,11 +96,11 @@ def up(
     base = Ports.free() if ports == "auto" else Ports()
     given = {name.removesuffix("_port"): port for name, port in chosen.items() if port}
     wanted = Ports(**(base.model_dump() | given))
-    asyncio.run(_up(folder, wanted, log_level))
+    asyncio.run(_up(folder, wanted, log_level, auth=auth))
 
 
-async def _up(folder: Path, ports: Ports, log_level: str) -> None:
-    stack = Stack(folder, ports, announce=_announce, log_level=log_level)
+async def _up(folder: Path, ports: Ports, log_level: str, *, auth: bool) -> None:
+    stack = Stack(folder, ports, announce=_announce, log_level=log_level, auth=auth)
     stop = stack.stop_requested
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -104,6 +111,8 @@ async def _up(folder: Path, ports: Ports, log_level: str) -> None:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             await starting
+            if stack.api_key:
+                console.print(f"\nCall with:  Authorization: Bearer {stack.api_key}")
             console.print(f"\nOrders flow. State and logs: {folder}. Ctrl-C stops everything.")
             await stopping
         console.print("\nStopping: the workers finish what they began …")

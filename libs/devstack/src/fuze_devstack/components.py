@@ -49,8 +49,8 @@ class Component:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Migration:
-    """One service's schema, brought up to date before anything uses it."""
+class Errand:
+    """A command of a service that ends: a migration, a key to be made."""
 
     name: str
     command: Sequence[str]
@@ -60,9 +60,12 @@ class Migration:
 class Blueprint:
     """Every part of one stack: its state in `folder`, its ports, what its processes are told."""
 
-    def __init__(self, folder: Path, ports: Ports, *, log_level: str = "INFO") -> None:
+    def __init__(
+        self, folder: Path, ports: Ports, *, log_level: str = "INFO", auth: bool = False
+    ) -> None:
         self._folder = folder.absolute()
         self._ports = ports
+        self._authentication = "required" if auth else "none"
         self._database = EmbeddedPostgres(self._folder, ports.postgres)
         self._webhook_secret = Passwords.of(self._folder).psp_webhooks
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("TEMPORAL_")}
@@ -88,17 +91,28 @@ class Blueprint:
         """Return the four services."""
         return [*(self._worker(name) for name in SERVICES), self._gateway()]
 
-    def migrations(self) -> list[Migration]:
+    def migrations(self) -> list[Errand]:
         """Return the schemas to bring up to date."""
         return [self.migration(name, "migrate") for name in SCHEMAS]
 
-    def migration(self, service: str, *arguments: str) -> Migration:
+    def migration(self, service: str, *arguments: str) -> Errand:
         """Return a run of a service's schema commands, as the role that owns the schema."""
         url = self._database.url(f"{service}_migrator")
-        return Migration(
+        return Errand(
             name=service,
             command=[sys.executable, "-m", f"fuze_{service}", *arguments],
             environment=self._environment | {"FUZE_MIGRATION_DATABASE_URL": url},
+        )
+
+    def key(self) -> Errand:
+        """Return what makes an API key for this machine, in place of earlier ones."""
+        return Errand(
+            name="API key",
+            command=[
+                *(sys.executable, "-m", "fuze_gateway", "keys", "create", "--development"),
+                *("--replace", "--client", "local", "--role", "admin"),
+            ],
+            environment=self._environment | {"FUZE_DATABASE_URL": self._database.url("gateway")},
         )
 
     def postgres(self) -> Component:
@@ -196,6 +210,7 @@ class Blueprint:
             environment=self._of_a_client
             | {
                 "FUZE_DATABASE_URL": self._database.url("gateway"),
+                "FUZE_AUTHENTICATION": self._authentication,
                 "FUZE_PORT": str(self._ports.gateway),
                 "FUZE_CARRIER_WEBHOOK_SECRET": self._webhook_secret,
                 "FUZE_PSP_WEBHOOK_SECRET": self._webhook_secret,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from fuze_devstack.components import Blueprint, Component, Migration
+from fuze_devstack.components import Blueprint, Component, Errand
 from fuze_devstack.control import ControlServer
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
@@ -27,7 +27,13 @@ class Stack:
     """
 
     def __init__(
-        self, folder: Path, ports: Ports, *, announce: Announce, log_level: str = "INFO"
+        self,
+        folder: Path,
+        ports: Ports,
+        *,
+        announce: Announce,
+        log_level: str = "INFO",
+        auth: bool = False,
     ) -> None:
         self._folder = folder.absolute()
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +45,8 @@ class Stack:
         self._processes: dict[str, ManagedProcess] = {}
         self._watches: set[asyncio.Task[None]] = set()
         self._log_level = log_level
+        self._auth = auth
+        self.api_key: str | None = None
         self._control = ControlServer(control_socket(self._folder), self)
 
     @property
@@ -56,10 +64,12 @@ class Stack:
         self._lock.take()
         self._file.remove()  # what a killed supervisor left
         await self._refuse_taken_ports()
-        blueprint = Blueprint(self._folder, self._ports, log_level=self._log_level)
+        blueprint = Blueprint(self._folder, self._ports, log_level=self._log_level, auth=self._auth)
         await self._start_all(blueprint.foundations())
         await self._migrate(blueprint.migrations())
         await self._start_all(blueprint.services())
+        if self._auth:
+            self.api_key = (await self._run(blueprint.key())).strip()
         await self._control.open()
         self._write_file()
 
@@ -142,21 +152,24 @@ class Stack:
             how = f"ended with code {code}"
             self._announce(process.name, how, f"start it again: fuze restart {process.name}")
 
-    async def _migrate(self, migrations: Iterable[Migration]) -> None:
-        async def run(migration: Migration) -> None:
-            code, said = await run_to_end(migration.command, dict(migration.environment))
-            if code:
-                raise StackError(f"the migration of {migration.name} failed:\n{said}")
+    async def _run(self, errand: Errand) -> str:
+        code, said = await run_to_end(errand.command, dict(errand.environment))
+        if code:
+            raise StackError(f"{errand.name}: {' '.join(errand.command[1:4])} failed:\n{said}")
+        return said
 
+    async def _migrate(self, migrations: Iterable[Errand]) -> None:
         began = time.monotonic()
-        await asyncio.gather(*(run(migration) for migration in migrations))
+        await asyncio.gather(*(self._run(migration) for migration in migrations))
         took = time.monotonic() - began
-        self._announce("migrations", f"done in {took:.1f} s", "orders, payments, shipping")
+        self._announce("migrations", f"done in {took:.1f} s", "orders, payments, shipping, gateway")
 
     def _write_file(self) -> None:
         content = {
             process.name: {**process.component.facts, "pid": process.pid, "log": str(process.log)}
             for process in self._processes.values()
         }
+        if self.api_key:
+            content["gateway"]["api_key"] = self.api_key
         supervisor = {"pid": os.getpid(), "control": str(self._control.path)}
         self._file.write({**content, "supervisor": supervisor})

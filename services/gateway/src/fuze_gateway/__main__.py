@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 from pathlib import Path
@@ -71,6 +72,7 @@ def _serve(settings: GatewaySettings) -> None:
     # uvicorn drains on these and then raises them again for us, when there is nothing left to do.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    _take_all_files()
     app = create_app(settings)
     gc.freeze()  # what was made until now stays: looking through it costs every request a little
     config = uvicorn.Config(
@@ -83,6 +85,12 @@ def _serve(settings: GatewaySettings) -> None:
         timeout_graceful_shutdown=int(settings.drain_timeout.total_seconds()),
     )
     _Server(config, app).run()
+
+
+def _take_all_files() -> None:
+    """Let as many callers be connected as the system allows; each is a file."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ from fuze_contracts.shipping import (
 )
 from fuze_gateway.availability import SourceUnavailableError, temporal_within
 from fuze_gateway.identity.callers import Caller
-from fuze_gateway.requests import AddressIn, StartOrder
+from fuze_gateway.requests import AddressIn, PlaceOrderIn
 from fuze_gateway.settings import GatewaySettings
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -61,7 +61,7 @@ Update = UpdateMethodMultiParam[[OrderWorkflow, Request], LiveStatus]
 
 
 def place_order(
-    order_id: UUID, request: StartOrder, settings: GatewaySettings, caller: Caller
+    order_id: UUID, request: PlaceOrderIn, settings: GatewaySettings, caller: Caller
 ) -> PlaceOrder:
     """Return the order that a request asks for, defaults applied."""
     token = request.payment_token or default_payment_token(order_id, 1)
@@ -258,7 +258,7 @@ async def _started_once(limit: timedelta) -> AsyncIterator[_Attempt]:
         raise SourceUnavailableError("temporal", timed_out=False) from error
 
 
-def _fingerprint(order_id: UUID, request: StartOrder, token: str) -> str:
+def _fingerprint(order_id: UUID, request: PlaceOrderIn, token: str) -> str:
     """Digest what the caller asked for, however the caller wrote it.
 
     Defaults are left out rather than filled in, so that a field which a later version adds does

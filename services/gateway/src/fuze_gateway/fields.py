@@ -6,14 +6,17 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Header
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
 
 from fuze_contracts.money import CURRENCY_EXPONENTS
 
 EXAMPLE_ORDER_ID = "123e4567-e89b-12d3-a456-426614174000"
 
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}")
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs"})
+_REFUSED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""What turns the direction of text: a name would read as another one."""
 
 
 def _parse_order_id(value: object) -> object:
@@ -34,14 +37,28 @@ def _parse_order_id(value: object) -> object:
 
 
 def _refuse_unprintable(value: str) -> str:
-    """Keep out what PostgreSQL cannot store (NUL), UTF-8 cannot say, or a terminal would obey.
+    """Keep out what PostgreSQL cannot store (NUL), UTF-8 cannot say, or a screen would obey.
 
     Raises:
         ValueError: the text has such a character.
 
     """
-    if any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in value):
+    if not _REFUSED.isdisjoint(value) or any(
+        unicodedata.category(character) in _REFUSED_CATEGORIES for character in value
+    ):
         raise ValueError("must not contain control characters or surrogates")
+    return value
+
+
+def _rfc_3339(value: object) -> object:
+    """Refuse the numbers that a time is read from, too.
+
+    Raises:
+        ValueError: not as RFC 3339 writes it.
+
+    """
+    if isinstance(value, str) and not _MOMENT.match(value):
+        raise ValueError("must be a time as RFC 3339 writes it, such as 2026-01-05T10:00:00Z")
     return value
 
 
@@ -65,7 +82,13 @@ OrderId = Annotated[
 ]
 """A UUID in its usual form, in capitals or not; never the nil UUID."""
 
-Text = Annotated[str, AfterValidator(_refuse_unprintable)]
+Text = Annotated[
+    str,
+    AfterValidator(_refuse_unprintable),
+    Field(
+        json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*$"}
+    ),
+]
 ShortText = Annotated[Text, Field(max_length=64)]
 LongText = Annotated[Text, Field(max_length=200)]
 Name = Annotated[Text, Field(min_length=1, max_length=200)]
@@ -75,6 +98,9 @@ Currency = Annotated[
     AfterValidator(_known_currency),
     Field(json_schema_extra={"enum": sorted(CURRENCY_EXPONENTS)}),
 ]
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
+"""A time with its offset; a number might be seconds or milliseconds."""
+
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 
 IdempotencyKey = Annotated[

@@ -6,7 +6,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from fuze_gateway.fields import Text
 from fuze_gateway.identity.api_keys import ApiKey
 from fuze_gateway.identity.callers import Role
 from fuze_gateway.requests import RequestModel
@@ -30,8 +29,9 @@ class CreateApiKey(RequestModel):
         json_schema_extra={"examples": [{"client": "shop", "role": "merchant"}]}
     )
 
-    client: Annotated[Text, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$")] = Field(
-        description="The caller's name, as the events will have it."
+    client: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$",
+        description="The caller's name, as the events will have it.",
     )
     role: Annotated[Role, Field(strict=False)]
     expires_in_days: int = Field(90, ge=1, le=3650)

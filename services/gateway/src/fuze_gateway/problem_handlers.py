@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from fuze_gateway import problem_types as types
 from fuze_gateway.availability import SourceUnavailableError
@@ -44,7 +45,10 @@ def problem_of(error: SourceUnavailableError) -> Problem:
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
     if isinstance(error, Problem):
         return respond(request, error)
-    return respond(request, _of_the_framework(error))
+    problem = _of_the_framework(error)
+    if problem.kind is types.METHOD_NOT_ALLOWED:
+        problem.headers = {"Allow": ", ".join(sorted(_methods_at(request)))}
+    return respond(request, problem)
 
 
 async def _on_invalid_request(request: Request, error: RequestValidationError) -> Response:
@@ -75,6 +79,16 @@ async def _on_unhandled(request: Request, error: Exception) -> Response:
 
 
 _IDEMPOTENCY_KEY = ("header", "Idempotency-Key")
+
+
+def _methods_at(request: Request) -> set[str]:
+    """Return what is served at a path by all routes: the framework names those of the first."""
+    matching = [
+        route
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    return {method for route in matching for method in route.methods or ()}
 
 
 def _of_the_framework(error: HTTPException) -> Problem:

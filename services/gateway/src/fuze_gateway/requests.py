@@ -1,6 +1,6 @@
 """What callers send, as JSON."""
 
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -55,13 +55,13 @@ class LineIn(RequestModel):
     unit_price: int = Field(ge=0, le=10**12)
 
 
-class StartOrder(RequestModel):
+class PlaceOrderIn(RequestModel):
     """An order to place. Only the address's zip code must be given."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"order_id": EXAMPLE_ORDER_ID, "address": {"zip_code": "10001"}},
+                {"address": {"zip_code": "10001"}},
                 {
                     "customer": "ada@example.com",
                     "lines": [{"sku": "TEAPOT-1", "quantity": 3, "unit_price": 1999}],
@@ -73,7 +73,6 @@ class StartOrder(RequestModel):
         }
     )
 
-    order_id: OrderId | None = Field(None, description="If given, the one in the path.")
     address: AddressIn
     customer: Name | None = None
     lines: Annotated[list[LineIn], Field(max_length=200)] = []
@@ -84,10 +83,16 @@ class StartOrder(RequestModel):
     )
 
     @model_validator(mode="after")
-    def _bound_total(self) -> "StartOrder":
+    def _bound_total(self) -> Self:
         if sum(line.quantity * line.unit_price for line in self.lines) > MAX_AMOUNT_MINOR:
             raise ValueError(f"the total must not pass {MAX_AMOUNT_MINOR} minor units")
         return self
+
+
+class StartOrder(PlaceOrderIn):
+    """An order to place under an id of the caller's own."""
+
+    order_id: OrderId | None = Field(None, description="If given, the one in the path.")
 
 
 Actor = Annotated[

@@ -134,7 +134,7 @@ def _durable_order(row: PublishedOrder, last_event: PublishedEvent) -> DurableOr
     return _copied(row, DurableOrder, last_event=event_of(last_event))
 
 
-def _copied(message: Message, kind: type[Shown], **more: Any) -> Shown:
+def _copied(message: Message, kind: type[Shown], **more: Any) -> Shown:  # noqa: ANN401 - fields
     """Show what a message says under the same names; it was validated when it was read."""
     fields = kind.model_fields
     known: dict[str, Any] = {name: value for name, value in message if name in fields}

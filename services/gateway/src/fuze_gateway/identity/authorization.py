@@ -3,11 +3,13 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import Response
 from fastapi.routing import APIRoute
+from starlette.requests import Request
 
 from fuze_gateway import problems
 from fuze_gateway.identity.callers import Caller, Scope
+from fuze_gateway.strict_json import StrictRequest
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -45,6 +47,6 @@ class ScopedRoute(APIRoute):
             caller: Caller = request.scope["state"]["caller"]
             if not required <= caller.scopes:
                 raise problems.insufficient_scope(sorted(required))
-            return await handle(request)
+            return await handle(StrictRequest(request.scope, request.receive))
 
         return handle_if_allowed

@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from fuze_contracts.order import OrderStatus
 from fuze_gateway import problem_types as types
 from fuze_gateway import problems
 from fuze_gateway.dependencies import SourcesDependency
 from fuze_gateway.documented import OF_A_CALLER, problem_responses
-from fuze_gateway.fields import Text
+from fuze_gateway.fields import Moment, Text
 from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Scope
 from fuze_gateway.order_list import InvalidCursorError, OrderFilter, Sort
@@ -43,12 +43,10 @@ class OrdersQuery(RequestModel):
     customer: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
         None, description="Only this customer's.", examples=["ada@example.com"]
     )
-    created_from: AwareDatetime | None = Field(
+    created_from: Moment | None = Field(
         None, description=f"Only orders placed then or later. {_WHEN}"
     )
-    created_before: AwareDatetime | None = Field(
-        None, description=f"Only orders placed before. {_WHEN}"
-    )
+    created_before: Moment | None = Field(None, description=f"Only orders placed before. {_WHEN}")
     q: Annotated[Text, Field(min_length=3, max_length=200)] | None = Field(
         None,
         description="Only orders whose customer or id begins like this, in capitals or not.",

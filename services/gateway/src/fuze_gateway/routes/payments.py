@@ -26,6 +26,7 @@ from fuze_gateway.payment_schemas import (
     RefundAccepted,
     RefundOrder,
 )
+from fuze_gateway.routes.recorded import when_recorded
 
 router = APIRouter(route_class=ScopedRoute, tags=["payments"])
 
@@ -43,13 +44,10 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/refunds")
 )
 async def payments(order_id: OrderId, sources: SourcesDependency) -> Payments:
     """Tell of every attempt to charge the order, and of every refund, oldest first."""
-    status, charged, refunded = await asyncio.gather(
-        sources.reads.status(order_id),
-        sources.reads.payments(order_id),
-        sources.reads.refunds(order_id),
+    await when_recorded(order_id, sources, lambda: sources.reads.status(order_id))
+    charged, refunded = await asyncio.gather(
+        sources.reads.payments(order_id), sources.reads.refunds(order_id)
     )
-    if status is None:
-        raise problems.order_not_found(order_id)
     return Payments(
         order_id=order_id,
         payments=[Payment.model_validate(one.model_dump()) for one in charged],
@@ -120,11 +118,8 @@ async def discrepancies(sources: SourcesDependency) -> Discrepancies:
 
 
 async def _charged_payment(order_id: UUID, sources: Sources) -> PublishedPayment:
-    status, attempts = await asyncio.gather(
-        sources.reads.status(order_id), sources.reads.payments(order_id)
-    )
-    if status is None:
-        raise problems.order_not_found(order_id)
+    status = await when_recorded(order_id, sources, lambda: sources.reads.status(order_id))
+    attempts = await sources.reads.payments(order_id)
     charged = [one for one in attempts if one.state == "charged" and one.amount_minor]
     if status not in _REFUNDABLE or not charged:
         raise problems.not_refundable(order_id)

@@ -16,11 +16,11 @@ from fuze_gateway.dependencies import (
     SourcesDependency,
     require_json,
 )
-from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, problem_responses
+from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, Responses, problem_responses
 from fuze_gateway.fields import IdempotencyKey, OrderId
 from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Caller, Scope
-from fuze_gateway.requests import StartOrder
+from fuze_gateway.requests import PlaceOrderIn, StartOrder
 from fuze_gateway.schemas import OrderAccepted
 
 router = APIRouter(
@@ -29,6 +29,29 @@ router = APIRouter(
     dependencies=[Depends(require_json)],
 )
 
+_NEXT = (
+    *("getOrder", "getOrderStatus", "getOrderEvents", "streamOrderEvents", "getOrderPayments"),
+    *("approveOrder", "rejectOrder", "cancelOrder", "changeAddress", "changePaymentMethod"),
+    *("retryOrder", "refundOrder", "signalApproval", "signalCancellation", "signalAddress"),
+)
+_ACCEPTED: Responses = {
+    202: {
+        "headers": {
+            "Location": {"description": "Where it stands.", "schema": {"type": "string"}},
+            "Idempotent-Replayed": {
+                "description": "There where the order was placed before.",
+                "schema": {"type": "string", "const": "true"},
+            },
+        },
+        "links": {
+            operation: {
+                "operationId": operation,
+                "parameters": {"order_id": "$response.body#/order_id"},
+            }
+            for operation in _NEXT
+        },
+    }
+}
 _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/orders")
 
 
@@ -37,7 +60,8 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/orders")
     operation_id="placeOrder",
     openapi_extra=requires(Scope.ORDERS_WRITE),
     status_code=HTTPStatus.ACCEPTED,
-    responses=problem_responses(
+    responses=_ACCEPTED
+    | problem_responses(
         *OF_A_CALLER,
         *OF_A_BODY,
         types.IDEMPOTENCY_KEY_MISSING,
@@ -46,7 +70,7 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/orders")
     ),
 )
 async def place(
-    request: StartOrder,
+    request: PlaceOrderIn,
     key: IdempotencyKey,
     response: Response,
     sources: SourcesDependency,
@@ -57,10 +81,6 @@ async def place(
     The same key again is the same order, for as long as orders are kept: its id is made of the
     caller and the key. `Idempotent-Replayed` says so.
     """
-    if request.order_id is not None:
-        raise problems.invalid_field(
-            ("body", "order_id"), "is chosen here; use /start for your own"
-        )
     order_id = uuid5(_NAMESPACE, f"{caller.name or ''}/{key}")
     return await _placed(
         order_id, request, response, sources, caller, problems.idempotency_key_reused()
@@ -72,9 +92,8 @@ async def place(
     operation_id="startOrder",
     openapi_extra=requires(Scope.ORDERS_WRITE),
     status_code=HTTPStatus.ACCEPTED,
-    responses=problem_responses(
-        *OF_A_CALLER, *OF_A_BODY, types.ORDER_ALREADY_EXISTS, types.UNAVAILABLE
-    ),
+    responses=_ACCEPTED
+    | problem_responses(*OF_A_CALLER, *OF_A_BODY, types.ORDER_ALREADY_EXISTS, types.UNAVAILABLE),
 )
 async def start(
     order_id: OrderId,
@@ -97,7 +116,7 @@ async def start(
 
 async def _placed(  # noqa: PLR0913, PLR0917 - a request has this many sides
     order_id: UUID,
-    request: StartOrder,
+    request: PlaceOrderIn,
     response: Response,
     sources: Sources,
     caller: Caller,

@@ -14,6 +14,7 @@ from fuze_gateway.documented import OF_A_CALLER, problem_responses
 from fuze_gateway.fields import OrderId
 from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Scope
+from fuze_gateway.routes.recorded import when_recorded
 from fuze_gateway.schemas import Order, OrderView, Timeline
 from fuze_gateway.status import DurablePart, LivePart, event_of, merge
 
@@ -37,9 +38,8 @@ _CLOSED = LivePart(missing="workflow closed")
 )
 async def order(order_id: OrderId, request: Request) -> Response:
     """Return all that PostgreSQL has of the order, but for its events and its payments."""
-    row = await sources_behind(request).reads.order(order_id)
-    if row is None:
-        raise problems.order_not_found(order_id)
+    sources = sources_behind(request)
+    row = await when_recorded(order_id, sources, lambda: sources.reads.order(order_id))
     return _as_json(Order.of(row))
 
 
@@ -70,9 +70,7 @@ async def status(order_id: OrderId, request: Request) -> Response:
 @router.get("/events", operation_id="getOrderEvents", openapi_extra=requires(Scope.ORDERS_READ))
 async def events(order_id: OrderId, sources: SourcesDependency) -> Timeline:
     """Tell everything that happened to the order, as far as it is recorded."""
-    recorded = await sources.reads.events(order_id)
-    if not recorded:
-        raise problems.order_not_found(order_id)
+    recorded = await when_recorded(order_id, sources, lambda: sources.reads.events(order_id))
     return Timeline(order_id=order_id, events=[event_of(event) for event in recorded])
 
 

@@ -17,12 +17,24 @@ from fuze_gateway.feed import Reader, TooManyReadersError
 from fuze_gateway.fields import OrderId
 from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Scope
+from fuze_gateway.routes.recorded import when_recorded
 from fuze_gateway.status import event_of
 
 router = APIRouter(route_class=ScopedRoute, tags=["orders"])
 
 _HEARTBEAT = timedelta(seconds=15)
 _RETRY_MILLISECONDS = 2000
+_MESSAGE = {
+    "title": "Message",
+    "type": "object",
+    "description": "As `EventSource` reads it; `data` is an event as in `getOrderEvents`.",
+    "required": ["data", "event", "id"],
+    "properties": {
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "event": {"type": "string"},
+        "id": {"type": "string"},
+    },
+}
 _EXAMPLE = (
     "retry: 2000\n\n"
     'event: order_approved\ndata: {"seq":3,"type":"order_approved","status":"approved",'
@@ -48,7 +60,7 @@ class _EventStream(StreamingResponse):
     responses={
         200: {
             "description": "One message an event; its id is the event's `seq`.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
+            "content": {"text/event-stream": {"schema": _MESSAGE, "example": _EXAMPLE}},
         },
         204: {"description": "The order has ended, and you have read all of it."},
         **problem_responses(
@@ -75,11 +87,9 @@ async def stream(
     has ended gets a 204, on which an `EventSource` stops.
     """
     try:
-        reader = await sources.feed.open(order_id)
+        reader = await when_recorded(order_id, sources, lambda: sources.feed.open(order_id))
     except TooManyReadersError:
         raise problems.unavailable("This gateway serves as many streams as it can.") from None
-    if reader is None:
-        raise problems.order_not_found(order_id)
     if reader.has_read_all(last_event_id):
         sources.feed.release(reader)
         return Response(status_code=HTTPStatus.NO_CONTENT)
