@@ -10,14 +10,24 @@ from uuid import uuid4
 import httpx
 import pytest
 from stand_in import Serve
+from temporalio.client import Client
 from test_description import DESCRIPTION
 
+from fuze_contracts.order import PlaceOrder
 from fuze_gateway.database import Database
 from fuze_gateway.identity.api_keys import ApiKeys
 from fuze_gateway.identity.callers import Role, scopes_of
 
 MakeKey = Callable[..., Awaitable[str]]
 SMALL = {"address": {"zip_code": "10001"}}
+
+
+async def placed_order(temporal: Client, order_id: str) -> PlaceOrder:
+    history = await temporal.get_workflow_handle(f"order/{order_id}").fetch_history()
+    payloads = history.events[0].workflow_execution_started_event_attributes.input.payloads
+    [order] = await temporal.data_converter.decode(payloads, [PlaceOrder])
+    assert isinstance(order, PlaceOrder)
+    return order
 
 
 def bearing(key: str) -> dict[str, str]:
@@ -51,7 +61,7 @@ async def closed(serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_a_good_key_opens_and_its_client_goes_into_the_events(
-    closed: httpx.AsyncClient, make_key: MakeKey
+    closed: httpx.AsyncClient, make_key: MakeKey, temporal: Client
 ) -> None:
     headers = bearing(await make_key(client="shop"))
     order_id = str(uuid4())
@@ -63,6 +73,7 @@ async def test_a_good_key_opens_and_its_client_goes_into_the_events(
     )
 
     assert placed.status_code == 202
+    assert (await placed_order(temporal, order_id)).placed_by == "shop"
     assert alone.json()["reason"] == "approve by shop"
     assert for_ada.json()["reason"] == "reject by ada via shop: None"
 

@@ -39,6 +39,7 @@ async def many(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connection]:
         _ROWS,
     )
     await connection.execute("ANALYZE orders.orders")
+    await connection.execute("SET random_page_cost = 1.1")  # as the gateway does
     yield connection
     await connection.execute("DELETE FROM orders.orders WHERE created_at < '2021-01-01'")
     await connection.close()
@@ -173,7 +174,8 @@ async def test_a_page_of_a_hundred_thousand_orders_is_read_by_an_index(
     many: asyncpg.Connection, wanted: OrderFilter
 ) -> None:
     middle = await many.fetchrow(
-        "SELECT created_at, id FROM orders.orders WHERE created_at < '2020-01-20' LIMIT 1"
+        "SELECT created_at, id FROM orders.orders WHERE created_at < '2020-01-20'"
+        " ORDER BY created_at DESC LIMIT 1"
     )
     for after in (None, (middle["created_at"], UUID(str(middle["id"])))):
         query = page_query(wanted, after, 50).compile(

@@ -22,6 +22,8 @@ from fuze_runtime.settings import DatabaseSettings
 
 _DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy's own
 
+_RANDOM_PAGE_COST = "1.1"
+
 Row = dict[str, Any]
 
 
@@ -68,6 +70,9 @@ class Database:
                 "statement_timeout": str(int(timeout * 1000)),
                 "idle_in_transaction_session_timeout": str(int(timeout * 2000)),
                 "timezone": "UTC",
+                # On disks without a head, which every database has by now, and mostly in memory:
+                # with the default a list of what many rows match is read row by row.
+                "random_page_cost": _RANDOM_PAGE_COST,
             },
         }
         self._idle: list[asyncpg.Connection] = []
