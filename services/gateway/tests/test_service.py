@@ -141,3 +141,13 @@ async def test_an_answer_that_takes_too_long_is_given_up(
         answer = await http.post(f"/orders/{order_id}/approve")
 
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+
+
+async def test_the_type_of_a_problem_leads_to_what_it_means(gateway: httpx.AsyncClient) -> None:
+    problem = (await gateway.post("/orders", json={"address": {"zip_code": "1"}})).json()
+
+    told = (await gateway.get(problem["type"])).json()
+
+    assert (told["type"], told["status"]) == (problem["type"], problem["status"])
+    assert told["meaning"]
+    assert (await gateway.get("/problems/none-of-ours")).status_code == 404

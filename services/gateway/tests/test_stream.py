@@ -1,6 +1,7 @@
 """An order's events as they happen."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -9,8 +10,12 @@ from uuid import UUID
 import asyncpg
 import pytest
 from stand_in import Serve
+from starlette.requests import ClientDisconnect
+from starlette.types import Message
+from temporalio.client import Client
 
 from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_gateway.app import create_app
 from fuze_gateway.availability import SourceUnavailableError
 from fuze_gateway.database import Database, Row, Statement
 from fuze_gateway.feed import EventFeed, Reader, TooManyReadersError
@@ -130,7 +135,7 @@ async def test_one_reader_too_many_is_sent_away_and_a_place_becomes_free(
 
     with pytest.raises(TooManyReadersError):
         await feed.open(order_id)
-    feed.release(reader)
+    reader.close()
 
     assert await feed.open(order_id) is not None
     await feed.aclose()
@@ -181,3 +186,32 @@ async def test_a_stream_of_no_order_is_a_problem(serve: Serve, order_id: UUID) -
         odd = await http.get(f"/orders/{order_id}/events/stream", headers={"Last-Event-ID": "-1"})
 
     assert [absent.status_code, odd.status_code] == [404, 422]
+
+
+async def test_a_caller_that_hangs_up_before_the_first_message_leaves_its_place(
+    settings: GatewaySettings, database: Database, record: Record, order_id: UUID, temporal: Client
+) -> None:
+    await record(order_id)
+    app = create_app(
+        settings.model_copy(update={"most_streams": 1}), database=database, client=temporal
+    )
+
+    async def hung_up() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def nobody_listens(message: Message) -> None:
+        raise OSError(f"nobody is there for {message['type']}")
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": f"/orders/{order_id}/events/stream",
+        "query_string": b"",
+        "headers": [],
+    }
+    async with app.router.lifespan_context(app):
+        for _ in range(3):
+            with contextlib.suppress(OSError, ExceptionGroup, ClientDisconnect):
+                await app(dict(scope), hung_up, nobody_listens)
+
+        assert await app.state.sources.feed.open(order_id) is not None

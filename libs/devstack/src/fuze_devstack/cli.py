@@ -132,7 +132,8 @@ def _announce(name: str, what: str, where: str) -> None:
 def _detach(folder: Path, arguments: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "up.log"
-    before = log.stat().st_size if log.exists() else 0
+    log.touch(mode=0o600)  # an API key may be in it
+    before = log.stat().st_size
     with log.open("a") as output:
         started = subprocess.Popen(
             [sys.executable, "-m", "fuze_devstack", *arguments],

@@ -53,9 +53,7 @@ class AccessLog:
 
 def _is_unremarkable(scope: Scope, status: int) -> bool:
     """Whether a line would say nothing: somebody read something, or probed, and all was well."""
-    return scope["path"] in PROBES or (
-        scope["method"] == "GET" and status < HTTPStatus.INTERNAL_SERVER_ERROR
-    )
+    return scope["path"] in PROBES or (scope["method"] == "GET" and status < HTTPStatus.BAD_REQUEST)
 
 
 def _template(scope: Scope) -> str | None:

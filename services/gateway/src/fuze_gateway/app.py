@@ -33,6 +33,7 @@ from fuze_gateway.routes import (
     payments,
     placing,
     reading,
+    registry,
     signals,
     stream,
     webhooks,
@@ -56,6 +57,7 @@ _ROUTERS = (
     webhooks.router,
     carrier_webhooks.router,
     health.router,
+    registry.router,
 )
 
 _SMALLEST_ZIPPED_BYTES = 1024

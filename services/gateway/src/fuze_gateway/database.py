@@ -92,7 +92,10 @@ class Database:
             self._drop(connection)  # what it is in the middle of is nobody's any more
             if isinstance(error, TimeoutError):
                 raise unavailable("database", error, timed_out=True) from error
-            if isinstance(error, OSError | asyncpg.InterfaceError):
+            if isinstance(error, OSError | asyncpg.InterfaceError) and not isinstance(
+                error,
+                ValueError,  # a value that cannot be sent is a defect of ours
+            ):
                 raise unavailable("database", error) from error
             raise
         self._give_back(connection)

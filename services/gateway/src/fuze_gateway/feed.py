@@ -136,7 +136,7 @@ class EventFeed:
 
 
 class Reader:
-    """One reader of one order's timeline."""
+    """One reader of one order's timeline; whoever opened it closes it."""
 
     def __init__(self, feed: EventFeed, order_id: UUID, topic: _Topic) -> None:
         self._feed = feed
@@ -154,18 +154,19 @@ class Reader:
 
         It ends when the order has ended, or the process stops.
         """
-        try:
-            while True:
-                changed = self.topic.changed
-                for event in self.topic.events[after:]:
-                    yield event
-                    after = event.seq
-                if self.has_read_all(after) or self._feed.is_hung_up:
-                    return
-                try:
-                    async with asyncio.timeout(heartbeat.total_seconds()):
-                        await changed.wait()
-                except TimeoutError:
-                    yield None
-        finally:
-            self._feed.release(self)
+        while True:
+            changed = self.topic.changed
+            for event in self.topic.events[after:]:
+                yield event
+                after = event.seq
+            if self.has_read_all(after) or self._feed.is_hung_up:
+                return
+            try:
+                async with asyncio.timeout(heartbeat.total_seconds()):
+                    await changed.wait()
+            except TimeoutError:
+                yield None
+
+    def close(self) -> None:
+        """Give the place to somebody else."""
+        self._feed.release(self)

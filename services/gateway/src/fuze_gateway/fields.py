@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -62,6 +63,19 @@ def _rfc_3339(value: object) -> object:
     return value
 
 
+def _in_utc(value: datetime) -> datetime:
+    """Return the same moment in UTC.
+
+    Raises:
+        ValueError: UTC's calendar begins later, or has ended.
+
+    """
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie between the years 1 and 9999") from None
+
+
 def _known_currency(value: str) -> str:
     if value not in CURRENCY_EXPONENTS:
         raise ValueError("must be an ISO 4217 code in capitals, such as USD")
@@ -98,7 +112,7 @@ Currency = Annotated[
     AfterValidator(_known_currency),
     Field(json_schema_extra={"enum": sorted(CURRENCY_EXPONENTS)}),
 ]
-Moment = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc_3339), AfterValidator(_in_utc)]
 """A time with its offset; a number might be seconds or milliseconds."""
 
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]

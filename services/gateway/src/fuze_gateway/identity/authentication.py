@@ -14,8 +14,8 @@ from fuze_gateway.identity.oidc import OidcCallers
 from fuze_gateway.identity.rate_limits import RateLimits
 from fuze_gateway.problem_handlers import problem_of
 
-_OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/docs", "/redoc", "/openapi.json"})
-_OPEN_PREFIXES = ("/webhooks/", "/problems", "/static-offline-docs/")
+_OPEN_PATHS = frozenset({"/", "/livez", "/readyz", "/docs", "/openapi.json", "/problems"})
+_OPEN_PREFIXES = ("/webhooks/", "/problems/", "/docs/", "/static-offline-docs/")
 """What needs no caller: probes, documents, and webhooks, which prove themselves by a signature."""
 
 

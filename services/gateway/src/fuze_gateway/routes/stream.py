@@ -8,6 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Response
 from fastapi.sse import format_sse_event
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Send
+from starlette.types import Scope as Connection
 
 from fuze_gateway import problem_types as types
 from fuze_gateway import problems
@@ -51,11 +53,25 @@ class _EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
+    def __init__(self, reader: Reader, after: int) -> None:
+        # A proxy that waits for more would hold the messages back.
+        headers = {"X-Accel-Buffering": "no"}
+        super().__init__(_messages(reader, after), headers=headers)
+        self._reader = reader
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Send the messages; the reader is closed even where none was ever sent."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._reader.close()
+
 
 @router.get(
     "/orders/{order_id}/events/stream",
     operation_id="streamOrderEvents",
     response_class=_EventStream,
+    status_code=HTTPStatus.OK,
     openapi_extra=requires(Scope.ORDERS_READ),
     responses={
         200: {
@@ -91,12 +107,9 @@ async def stream(
     except TooManyReadersError:
         raise problems.unavailable("This gateway serves as many streams as it can.") from None
     if reader.has_read_all(last_event_id):
-        sources.feed.release(reader)
+        reader.close()
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    return _EventStream(
-        _messages(reader, last_event_id),
-        headers={"X-Accel-Buffering": "no"},  # a proxy that waits for more would hold them back
-    )
+    return _EventStream(reader, last_event_id)
 
 
 async def _messages(reader: Reader, after: int) -> AsyncIterator[bytes]:
