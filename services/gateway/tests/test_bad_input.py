@@ -1,11 +1,14 @@
 """Bad input gets a 4xx problem that says why, and never comes back to the sender."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from stand_in import Serve
 
 _JSON = {"Content-Type": "application/json"}
 _SMALL = {"address": {"zip_code": "10001"}}
@@ -195,3 +198,14 @@ async def test_a_wrong_turn_is_a_problem_too(
 
     assert answer.status_code in {status, 422}
     _is_problem(answer, answer.status_code)
+
+
+async def test_a_body_that_takes_too_long_is_not_waited_for(serve: Serve) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b'{"address": '
+        await asyncio.Event().wait()
+
+    async with serve(body_timeout=timedelta(seconds=0.05)) as http:
+        answer = await http.post(f"/orders/{uuid4()}/start", content=chunks(), headers=_JSON)
+
+    _is_problem(answer, 408)
