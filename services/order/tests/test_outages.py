@@ -8,7 +8,14 @@ from shop import PaymentService, Shop, open_shop
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import WorkflowEnvironment
 
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder
+from fuze_contracts.order import (
+    EventType,
+    OrderStatus,
+    PaymentStatus,
+    PlaceOrder,
+    UpdateAddress,
+)
+from fuze_contracts.shipping import Address
 from fuze_order.messages import Receipt, ReceiveOrder, Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
@@ -31,6 +38,12 @@ class AwayAtFirst(OrderRepository):
         return await super().receive(command)
 
 
+_PAYMENT_STATUS = {
+    OrderStatus.APPROVED: PaymentStatus.PENDING,
+    OrderStatus.PREPARING: PaymentStatus.CHARGED,
+}
+
+
 class Forgetful(OrderRepository):
     """Commits `first` before the event that is asked for under the same number.
 
@@ -38,20 +51,22 @@ class Forgetful(OrderRepository):
     workflow decides again, by what it knows by then.
     """
 
-    def __init__(self, engine: AsyncEngine, first: EventType, status: OrderStatus) -> None:
+    def __init__(
+        self, engine: AsyncEngine, first: EventType, status: OrderStatus, seq: int = 3
+    ) -> None:
         super().__init__(engine)
         self._first = first
         self._status = status
+        self._seq = seq
         self._done = False
 
     async def record(self, transition: Transition) -> Transition:
-        if transition.seq == 3 and not self._done:
+        if transition.seq == self._seq and not self._done:
             self._done = True
-            pending = self._status is OrderStatus.APPROVED
             lost = {
                 "type": self._first,
                 "status": self._status,
-                "payment_status": PaymentStatus.PENDING if pending else PaymentStatus.NONE,
+                "payment_status": _PAYMENT_STATUS.get(self._status, PaymentStatus.NONE),
             }
             await super().record(transition.model_copy(update=lost))
         return await super().record(transition)
@@ -106,3 +121,99 @@ async def test_a_workflow_that_decides_again_follows_what_was_committed(  # noqa
     timeline = await shop.timeline(order.order_id)
     assert timeline[2] == committed
     assert (await shop.row_status(order.order_id)) == ends
+
+
+@pytest.mark.parametrize(
+    ("committed", "status"),
+    [
+        (EventType.ADDRESS_UPDATED, OrderStatus.APPROVED),
+        (EventType.NEEDS_ATTENTION, OrderStatus.APPROVED),
+    ],
+)
+async def test_what_was_asked_for_is_undone_though_a_cancellation_is_overtaken(
+    time_skipping: WorkflowEnvironment,
+    engine_of: EngineOf,
+    an_order: Order,
+    committed: EventType,
+    status: OrderStatus,
+) -> None:
+    engine = engine_of("order")
+    order = an_order()
+    shop = Shop(time_skipping, engine, PaymentService())
+    async with open_shop(shop, Forgetful(engine, committed, status, seq=4)):
+        handle = await shop.charging(order)
+        await handle.signal(OrderWorkflow.cancel)
+        result = await handle.result()
+
+    assert (result.status, result.payment_status) == (
+        OrderStatus.CANCELLED,
+        PaymentStatus.REFUNDED,
+    )
+    assert len(shop.payments.voided) == 1
+    assert (await shop.timeline(order.order_id))[3:] == [
+        committed,
+        "cancellation_started",
+        "payment_refunded",
+        "order_cancelled",
+    ]
+
+
+async def test_a_paid_order_is_given_back_though_its_cancellation_is_overtaken(
+    time_skipping: WorkflowEnvironment, engine_of: EngineOf, an_order: Order
+) -> None:
+    engine = engine_of("order")
+    order = an_order()
+    shop = Shop(time_skipping, engine, PaymentService())
+    shop.payments.may_answer.set()
+    repository = Forgetful(engine, EventType.NEEDS_ATTENTION, OrderStatus.PREPARING, seq=6)
+    async with open_shop(shop, repository):
+        handle = await shop.preparing(order)
+        await handle.signal(OrderWorkflow.cancel)
+        result = await handle.result()
+
+    assert (result.status, result.payment_status) == (
+        OrderStatus.CANCELLED,
+        PaymentStatus.REFUNDED,
+    )
+    assert len(shop.payments.voided) == 1
+    assert order.order_id not in shop.depot.handed_over
+    assert (await shop.row_status(order.order_id)) == OrderStatus.CANCELLED
+
+
+async def test_a_new_address_is_shipped_to_though_it_is_overtaken(
+    time_skipping: WorkflowEnvironment, engine_of: EngineOf, an_order: Order
+) -> None:
+    engine = engine_of("order")
+    order = an_order()
+    shop = Shop(time_skipping, engine, PaymentService())
+    repository = Forgetful(engine, EventType.NEEDS_ATTENTION, OrderStatus.PREPARING, seq=6)
+    async with open_shop(shop, repository):
+        shop.payments.may_answer.set()
+        handle = await shop.preparing(order)
+        elsewhere = UpdateAddress(address=Address(zip_code="94105"), actor="ada")
+        await handle.execute_update(OrderWorkflow.change_address, elsewhere)
+        shop.depot.may_hand_over.set()
+        result = await handle.result()
+
+    assert result.status is OrderStatus.SHIPPED
+    assert "to-94105" in str(result.tracking_number)
+    assert (await shop.timeline(order.order_id))[5:7] == ["needs_attention", "address_updated"]
+
+
+async def test_a_shipment_that_had_begun_is_called_off_though_its_cancellation_is_overtaken(
+    time_skipping: WorkflowEnvironment, engine_of: EngineOf, an_order: Order
+) -> None:
+    engine = engine_of("order")
+    order = an_order()
+    shop = Shop(time_skipping, engine, PaymentService())
+    repository = Forgetful(engine, EventType.SHIPPING_STARTED, OrderStatus.PREPARING, seq=4)
+    async with open_shop(shop, repository):
+        handle = await shop.charging(order)
+        await handle.signal(OrderWorkflow.cancel)
+        result = await handle.result()
+
+    assert (result.status, result.payment_status) == (
+        OrderStatus.CANCELLED,
+        PaymentStatus.REFUNDED,
+    )
+    assert order.order_id not in shop.depot.handed_over

@@ -207,16 +207,16 @@ class OrderInbox(contract.OrderWorkflow):
         """Commit what somebody asked for, with their reason, and let them know."""
         request = asked.request
         reason = None if isinstance(request, Approval) else request.reason or otherwise
-        committed = await self._progress.record(event, actor=request.actor, reason=reason)
-        if committed.type is event:
-            asked.accept()
+        await self._progress.record(event, actor=request.actor, reason=reason)
+        asked.accept()
 
     async def _change_address(self) -> bool:
         """Take over the next new address, unless it breaks a rule; say whether it did not."""
-        asked = self._addresses.pop(0)
+        asked = self._addresses[0]
         committed = await self._progress.record(
             EventType.ADDRESS_UPDATED, actor=asked.request.actor, address=asked.request.address
         )
+        self._addresses.remove(asked)
         if committed.type is not EventType.ADDRESS_UPDATED or committed.address is None:
             asked.refuse(
                 contract.ADDRESS_INVALID, "the address breaks a rule; the event says which"

@@ -9,7 +9,7 @@ from typing import TypeVar
 from temporalio.exceptions import ActivityError
 
 from fuze_contracts.order import StepInTrouble
-from fuze_order.progress import OrderProgress
+from fuze_order.progress import OrderProgress, OvertakenError
 from fuze_runtime.steps import is_out_of_patience, last_failure
 
 Result = TypeVar("Result")
@@ -38,16 +38,22 @@ async def persist(  # noqa: PLR0913 - each may happen while the step is under wa
     The step gets the patience after which it needs attention; from then on it gets None, which is
     patience without end. One that fails for good waits for somebody's retry. News are heard while
     it goes on. Nobody waits for the outcome of a step that was interrupted: it may be any.
+
+    Raises:
+        OvertakenError: what was heard, or called for attention, was.
+
     """
     this_time: timedelta | None = patience
     while True:
         attempt = asyncio.ensure_future(step(this_time))
-        await _wait(progress, _any(attempt.done, unless, progress.is_to_retry), has_news, hear)
+        try:
+            await _wait(progress, _any(attempt.done, unless, progress.is_to_retry), has_news, hear)
+        except OvertakenError:
+            await _let_go(attempt)
+            raise
         if not attempt.done():
             interrupted = unless()
-            attempt.cancel()
-            with suppress(ActivityError, asyncio.CancelledError):
-                await attempt
+            await _let_go(attempt)
             if interrupted:
                 return None
             await progress.retry()
@@ -66,6 +72,12 @@ async def persist(  # noqa: PLR0913 - each may happen while the step is under wa
                     return None
                 await progress.retry()
             this_time = None
+
+
+async def _let_go(attempt: asyncio.Future[Result]) -> None:
+    attempt.cancel()
+    with suppress(ActivityError, asyncio.CancelledError):
+        await attempt
 
 
 async def _wait(

@@ -32,6 +32,16 @@ Result = TypeVar("Result")
 
 THE_ORDER_SERVICE = "order-service"
 
+_REFUSAL_OF = {EventType.ADDRESS_UPDATED: EventType.ADDRESS_REFUSED}
+
+
+class OvertakenError(Exception):
+    """Another event was committed under this number than was asked for.
+
+    A workflow task was lost after its local activity had committed, and the next attempt, knowing
+    more, decided otherwise. What is committed counts: the order is there, and goes on from there.
+    """
+
 
 class OrderProgress:
     """The order's state inside its workflow, moved only by what PostgreSQL has committed.
@@ -110,8 +120,12 @@ class OrderProgress:
     ) -> Transition:
         """Commit one event with the row it leads to, then be where the commit says.
 
-        Where an attempt that this workflow never heard of has committed another event under the
-        same number, that is where the order is. Returns what was committed.
+        Returns what was committed; in place of a new address that may be its refusal.
+
+        Raises:
+            OvertakenError: an attempt that this workflow never heard of has committed another
+                event under the same number; that is where the order is.
+
         """
         status = status_after(event, self.status)
         committed = await self.finish(
@@ -146,6 +160,8 @@ class OrderProgress:
             extra={"seq": self._seq, "status": committed.status, "actor": committed.actor},
         )
         self._enter(committed.status, committed.payment_status, reason=committed.reason)
+        if committed.type not in {event, _REFUSAL_OF.get(event)}:
+            raise OvertakenError(f"{committed.type} instead of {event}")
         return committed
 
     async def call_for_attention(self, trouble: StepInTrouble) -> None:

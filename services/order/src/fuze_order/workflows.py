@@ -8,16 +8,13 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts import order, payment, shipping
-from fuze_contracts.order import EventType, OrderStatus, PlaceOrder, WaitingFor
+from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder, WaitingFor
 from fuze_order import calls
 from fuze_order.asked import Asked
 from fuze_order.following import follow
 from fuze_order.inbox import OrderInbox
 from fuze_order.persistence import persist
-from fuze_order.progress import THE_ORDER_SERVICE
-
-_TO_BE_SHIPPED = {OrderStatus.PAID, OrderStatus.AWAITING_ADDRESS}
-_TO_BE_UNDONE = {OrderStatus.CANCELLING, OrderStatus.RETURNED}
+from fuze_order.progress import THE_ORDER_SERVICE, OvertakenError
 
 
 @workflow.defn
@@ -36,7 +33,11 @@ class OrderWorkflow(OrderInbox):
         self._pays_with = command.payment_method
         self._payment_token = command.payment_token
         self._charge_attempts = 1
+        self._has_asked_for_payment = False
+        self._is_readdressed = False
         self._shipment: asyncio.Future[shipping.ShippingOutcome] | None = None
+        self._has_followed = False
+        self._has_ended = False
 
     @workflow.run
     async def run(self, command: PlaceOrder) -> order.OrderResult:
@@ -48,18 +49,35 @@ class OrderWorkflow(OrderInbox):
         except ApplicationError:
             await self._hang_up()
             raise
-        await self._wait_for_approval()
-        while self._progress.status is OrderStatus.APPROVED:
-            await self._charge()
-            await self._wait_for_payment_method()
-        while self._progress.status in _TO_BE_SHIPPED:
-            await self._ship()
-            await self._wait_for_address()
-        if self._progress.status is OrderStatus.SHIPPED and self._order.follow_parcel_for:
-            await follow(self._progress, self._order.follow_parcel_for, lambda: self._parcel)
-        if self._progress.status in _TO_BE_UNDONE:
-            await self._undo()
+        while not self._has_ended:
+            with suppress(OvertakenError):
+                await self._live_on()
         return await self._end()
+
+    async def _live_on(self) -> None:
+        """Do what comes next where the order stands."""
+        match self._progress.status:
+            case OrderStatus.AWAITING_APPROVAL:
+                await self._wait_for_approval()
+            case OrderStatus.APPROVED:
+                await self._charge()
+            case OrderStatus.AWAITING_PAYMENT_METHOD:
+                await self._wait_for_payment_method()
+            case OrderStatus.PAID | OrderStatus.PREPARING:
+                await self._ship()
+            case OrderStatus.AWAITING_ADDRESS:
+                # One that came when the carrier had refused already is another address, too.
+                if self._is_readdressed or await self._wait_for_address():
+                    await self._ship()
+            case OrderStatus.SHIPPED if self._order.follow_parcel_for and not self._has_followed:
+                await follow(self._progress, self._order.follow_parcel_for, lambda: self._parcel)
+                self._has_followed = True
+            case _ if self._progress.payment_status is PaymentStatus.REFUNDING:
+                await self._undo()
+            case OrderStatus.CANCELLING:
+                await self._finish_cancelling()
+            case _:
+                self._has_ended = True
 
     async def _wait_for_approval(self) -> None:
         """Wait until someone decides, or nobody does in time. A cancellation beats an approval."""
@@ -93,8 +111,9 @@ class OrderWorkflow(OrderInbox):
     async def _charge(self) -> None:
         """Take the money, unless the order is cancelled before the outcome is known."""
         if self._cancellation:
-            await self._cancel()
+            await (self._start_cancelling() if self._has_asked_for_payment else self._cancel())
             return
+        self._has_asked_for_payment = True
         self._progress.wait_for(WaitingFor.PAYMENT, f"charging {self._order.total}")
         outcome = await persist(
             self._progress,
@@ -156,24 +175,20 @@ class OrderWorkflow(OrderInbox):
         )
         self._pays_with = committed.payment_method
         self._payment_token = committed.payment_token or self._payment_token
+        self._has_asked_for_payment = False
         self._payment_method = None
         asked.accept()
 
     async def _ship(self) -> None:
         """Have the parcel handed over; until then it can be sent elsewhere or be called off."""
-        while self._has_new_address():
-            await self._change_address()
-        if self._cancellation:
-            await self._start_cancelling()
-            return
-        await self._progress.record(
-            EventType.SHIPPING_STARTED,
-            details={"workflow_id": shipping.shipping_workflow_id(self._order.order_id)},
-        )
-        self._take_trouble()  # of an earlier shipment
-        shipment = self._shipment = asyncio.ensure_future(
-            calls.ask_for_shipping(self._order, self._address)
-        )
+        if self._shipment is None:
+            while self._has_new_address():
+                await self._change_address()
+            if self._cancellation:
+                await self._start_cancelling()
+                return
+            self._shipment = await self._start_shipping()
+        shipment = self._shipment
         self._progress.wait_for(WaitingFor.SHIPPING, "the shipping service has the order")
         while not shipment.done():
             await self._progress.wait(lambda: shipment.done() or self._is_disturbed())
@@ -189,6 +204,16 @@ class OrderWorkflow(OrderInbox):
                 await calls.ask_to_retry_shipping(self._order.order_id)
         self._progress.go_on()
         await self._close_shipment(shipment.result())
+
+    async def _start_shipping(self) -> asyncio.Future[shipping.ShippingOutcome]:
+        if self._progress.status is not OrderStatus.PREPARING:
+            await self._progress.record(
+                EventType.SHIPPING_STARTED,
+                details={"workflow_id": shipping.shipping_workflow_id(self._order.order_id)},
+            )
+        self._take_trouble()  # of an earlier shipment
+        self._is_readdressed = False
+        return asyncio.ensure_future(calls.ask_for_shipping(self._order, self._address))
 
     async def _close_shipment(self, outcome: shipping.ShippingOutcome) -> None:
         match outcome:
@@ -208,12 +233,16 @@ class OrderWorkflow(OrderInbox):
                     reason=f"the carrier refuses the address: {outcome.code}",
                     details={"code": outcome.code},
                 )
+                self._shipment = None
             case shipping.ShippingCalledOff():
                 self._cancel_ourselves("shipping-service", "the shipment was cancelled")
                 await self._start_cancelling()
 
-    async def _wait_for_address(self) -> None:
-        """After the carrier refused one, wait for another, or give up and give the money back."""
+    async def _wait_for_address(self) -> bool:
+        """After the carrier refused one, wait for another, or give up and give the money back.
+
+        True where there is another.
+        """
         deadline = workflow.now() + self._order.address_timeout
         corrected = False
         while self._progress.status is OrderStatus.AWAITING_ADDRESS and not corrected:
@@ -229,6 +258,7 @@ class OrderWorkflow(OrderInbox):
                 await self._call_off()
             else:
                 corrected = await self._change_address()
+        return corrected
 
     async def _readdress(self) -> None:
         """Send a parcel that is being prepared elsewhere: the shipping service decides."""
@@ -242,7 +272,7 @@ class OrderWorkflow(OrderInbox):
                 self._addresses.remove(asked)
                 asked.refuse(order.TOO_LATE_TO_CHANGE_ADDRESS, "the parcel is being handed over")
                 return
-        await self._change_address()
+        self._is_readdressed = await self._change_address()
 
     async def _cancel(self) -> None:
         """End an order of which nothing is left to undo."""
@@ -266,7 +296,7 @@ class OrderWorkflow(OrderInbox):
             await self._decide(self._cancellation, EventType.CANCELLATION_STARTED, "cancelled")
 
     async def _undo(self) -> None:
-        """Give back whatever was taken, see the shipment to its end, and only then be cancelled."""
+        """Give back whatever was taken."""
         if self._shipment:
             self._shipment.cancel()
         self._progress.wait_for(WaitingFor.REFUND, f"giving {self._order.total} back")
@@ -286,11 +316,13 @@ class OrderWorkflow(OrderInbox):
                 )
             case _:
                 await self._progress.record(EventType.PAYMENT_VOIDED, actor="payment-service")
+
+    async def _finish_cancelling(self) -> None:
+        """See the shipment to its end, and only then be cancelled."""
         if shipment := self._shipment:
             with suppress(asyncio.CancelledError):
                 await shipment
-        if self._progress.status is OrderStatus.CANCELLING:
-            await self._cancel()
+        await self._cancel()
 
     async def _end(self) -> order.OrderResult:
         await self._hang_up()
