@@ -8,8 +8,10 @@ import sqlalchemy as sa
 from temporalio.exceptions import ApplicationError
 from till import Till, a_charge, a_refund, a_void, insist
 
-from fuze_contracts.payment import Voided
+from fuze_contracts.payment import ChargePayment, Voided
+from fuze_payment.comparing import Finding
 from fuze_payment.messages import Reconcile, Reconciled
+from fuze_payment.reconciliation_repository import ReconciliationRepository
 
 
 async def _reconcile(till: Till, since: datetime) -> Reconciled:
@@ -143,3 +145,72 @@ async def test_a_provider_that_is_away_is_asked_again(till: Till, since: datetim
         await _reconcile(till, since)
 
     assert not error.value.non_retryable
+
+
+async def _taken_after_it_was_let_go_of(till: Till) -> ChargePayment:
+    charge = a_charge(method="pm_lands_late")
+    await till.conditions(late_by_seconds=0.5)
+    with pytest.raises(ApplicationError):
+        await till.service().payment_charged(charge)
+    impatient = till.service(psp_settle_window=timedelta(milliseconds=1))
+    assert isinstance(await insist(lambda: impatient.payment_voided(a_void(charge))), Voided)
+    await till.until_taken(charge.order_id)
+    return charge
+
+
+async def test_what_could_not_be_given_back_is_listed_and_tried_again(
+    till: Till, since: datetime
+) -> None:
+    charge = await _taken_after_it_was_let_go_of(till)
+    await till.conditions(faults={"error": 1.0})
+
+    await _reconcile(till, since)
+    listed = await _open(till, charge.order_id)
+    await till.conditions()
+    for _ in range(2):  # the first reads the provider's books before it mends
+        await _reconcile(till, since)
+
+    assert listed == ["kept_though_let_go"]
+    assert await till.kept_at_the_provider(charge.order_id) == 0
+    assert await _open(till, charge.order_id) == []
+
+
+async def test_one_refund_that_is_refused_does_not_keep_others_from_being_mended(
+    till: Till, since: datetime
+) -> None:
+    poison = await _taken_after_it_was_let_go_of(till)
+    [there] = await till.taken(poison.order_id)
+    answer = await till.http.post(  # somebody gave it back at the provider's dashboard
+        "/psp/refunds",
+        headers={"Idempotency-Key": str(uuid4())},
+        json={"charge_id": there["id"], "amount_minor": 5997, "refund_id": str(uuid4())},
+    )
+    assert answer.status_code == 200
+    lost = a_charge(method="pm_reply_lost")
+    with pytest.raises(ApplicationError):
+        await till.service().payment_charged(lost)
+
+    for _ in range(2):
+        await _reconcile(till, since)
+
+    assert await till.state(lost.order_id) == "charged"
+    assert await _open(till, poison.order_id) == ["kept_though_let_go"]
+
+
+async def test_many_findings_are_kept_and_resolved_at_once(till: Till, since: datetime) -> None:
+    repository = ReconciliationRepository(till.engine)
+    findings = [
+        Finding(kind="charge_unknown_here", reference=f"many_{number}", made_at=since, details={})
+        for number in range(12_000)
+    ]
+
+    await repository.keep([*findings, findings[0]], since)
+    await repository.keep(findings[:1], since)
+
+    query = sa.text(
+        "SELECT count(*) FROM payments.discrepancies"
+        " WHERE reference LIKE 'many_%' AND resolved_at IS NULL"
+    )
+    async with till.engine.connect() as connection:
+        assert (await connection.execute(query)).scalar_one() == 1
+    await repository.keep([], since)

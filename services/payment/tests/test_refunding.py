@@ -8,6 +8,10 @@ from temporalio.exceptions import ApplicationError
 from till import Till, a_charge, a_refund, a_void, insist
 
 from fuze_contracts.payment import Charged, Declined, Refunded, RefundRefused, Voided
+from fuze_payment.__main__ import wire
+from fuze_payment.provider import RefundAnswer, Refused
+from fuze_payment.provider.sandbox import SandboxProvider
+from fuze_payment.rules import Refund
 
 
 async def test_a_full_refund_leaves_nothing_anywhere(till: Till) -> None:
@@ -179,3 +183,63 @@ async def test_a_refund_of_an_order_that_is_not_the_tokens_is_refused(till: Till
     other = a_refund(charge, 100).model_copy(update={"order_id": uuid4()})
 
     assert isinstance(await service.payment_refunded(other), RefundRefused)
+
+
+class RefusesRefunds(SandboxProvider):
+    """A provider that gives nothing back."""
+
+    async def refund(self, refund: Refund) -> RefundAnswer:
+        del refund
+        return Refused(code="expired_or_canceled_card")
+
+
+@pytest.mark.parametrize("amount_minor", [5997, 3000])
+async def test_a_void_waits_for_a_refund_that_may_still_be_refused(
+    till: Till, amount_minor: int
+) -> None:
+    charge, service = a_charge(), till.service()
+    await service.payment_charged(charge)
+    await till.conditions(faults={"error": 1.0})
+    refund = a_refund(charge, amount_minor)
+    with pytest.raises(ApplicationError):
+        await service.payment_refunded(refund)
+    await till.conditions()
+    refusing, _, _ = wire(till.settings, till.engine, RefusesRefunds(till.clients[0], timeout=1))
+    assert isinstance(await insist(lambda: refusing.payment_refunded(refund)), RefundRefused)
+
+    outcome = await insist(lambda: service.payment_voided(a_void(charge)))
+
+    assert isinstance(outcome, Refunded)
+    assert await till.kept_at_the_provider(charge.order_id) == 0
+
+
+@pytest.mark.parametrize("amount_minor", [5997, 3000])
+async def test_a_void_sees_a_refund_under_way_to_its_end_first(
+    till: Till, amount_minor: int
+) -> None:
+    charge, service = a_charge(), till.service()
+    await service.payment_charged(charge)
+    await till.conditions(faults={"error": 1.0})
+    refund = a_refund(charge, amount_minor)
+    with pytest.raises(ApplicationError):
+        await service.payment_refunded(refund)
+    await till.conditions()
+
+    outcome = await insist(lambda: service.payment_voided(a_void(charge)))
+
+    assert isinstance(outcome, Refunded)
+    assert await till.kept_at_the_provider(charge.order_id) == 0
+    settled = await service.payment_refunded(refund)
+    assert isinstance(settled, Refunded)
+
+
+async def test_a_void_of_what_was_refunded_in_full_says_that_it_was_given_back(till: Till) -> None:
+    charge, service = a_charge(), till.service()
+    await service.payment_charged(charge)
+    await service.payment_refunded(a_refund(charge, 3000))
+    await service.payment_refunded(a_refund(charge, 2997))
+
+    outcome = await service.payment_voided(a_void(charge))
+
+    assert isinstance(outcome, Refunded)
+    assert outcome.amount == charge.amount

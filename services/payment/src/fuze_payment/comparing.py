@@ -24,6 +24,14 @@ class OurBooks(Message):
         found = (one for one in self.payments if one.id == payment and one.id in self.at_rest)
         return next(found, None)
 
+    def given_back_minor(self, payment: Payment) -> int:
+        """Return what has surely been given back; a refund under way may still be refused."""
+        return sum(
+            refund.amount_minor
+            for refund in self.refunds
+            if refund.payment_id == payment.id and refund.state is RefundState.REFUNDED
+        )
+
 
 class Finding(Message):
     """One thing that the two books do not agree on; `made_at` is when it was written (UTC)."""
@@ -35,10 +43,10 @@ class Finding(Message):
     details: dict[str, JsonValue]
 
 
-def is_to_be_mended(payment: Payment) -> bool:
+def is_to_be_mended(payment: Payment, given_back_minor: int) -> bool:
     """Whether the provider's word that it has the money settles something here."""
     if payment.state is PaymentState.CHARGED:
-        return payment.let_go and payment.refunded_minor < payment.amount_minor
+        return payment.let_go and given_back_minor < payment.amount_minor
     return payment.state is not PaymentState.DECLINED
 
 
@@ -66,6 +74,8 @@ def _of_charges(theirs: ProviderBooks, ours: OurBooks, since: datetime) -> Itera
             yield _about(charge, "charged_there_only", ours=payment.state.value)
         elif (charge.amount_minor, charge.currency) != (payment.amount_minor, payment.currency):
             yield _about(charge, "amounts_differ", ours_minor=payment.amount_minor)
+        elif is_to_be_mended(payment, given_back := ours.given_back_minor(payment)):
+            yield _about(charge, "kept_though_let_go", given_back_minor=given_back)
     there = {charge.reference for charge in taken}
     for payment in ours.payments:
         taken_here = payment.state is PaymentState.CHARGED and payment.amount_minor > 0

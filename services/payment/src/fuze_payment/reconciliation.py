@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import structlog
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts.payment import PAYMENT_OUTCOME_UNKNOWN
@@ -11,6 +12,9 @@ from fuze_payment.provider import PaymentProvider, ProviderBooks, Taken
 from fuze_payment.reconciliation_repository import ReconciliationRepository
 from fuze_payment.refunding import Refunding
 from fuze_payment.repository import PaymentRepository
+from fuze_payment.rules import Payment
+
+_log = structlog.get_logger(__name__)
 
 _MARGIN = timedelta(hours=1)
 """A row may be a little older than what the provider wrote for it."""
@@ -61,10 +65,23 @@ class Reconciliation:
         mended = 0
         for charge in theirs.charges:
             payment = ours.payment(charge.payment_id)
-            if payment is None or not charge.taken or not is_to_be_mended(payment):
+            if payment is None or not charge.taken:
+                continue
+            if not is_to_be_mended(payment, ours.given_back_minor(payment)):
                 continue
             settled = await self._payments.settle(payment, Taken(reference=charge.reference))
-            if settled.let_go:
-                await self._refunding.give_back_all(settled, "let go of before it was taken")
-            mended += 1
+            mended += not settled.let_go or await self._is_given_back(settled)
         return mended
+
+    async def _is_given_back(self, payment: Payment) -> bool:
+        """Give back what is kept of a payment that was let go of; False where that failed.
+
+        Then it is listed, and tried again the next time: one refund that fails must not keep the
+        others from being made.
+        """
+        try:
+            await self._refunding.give_back_all(payment, "let go of before it was taken")
+        except ApplicationError as error:
+            _log.warning("not given back yet", payment_id=str(payment.id), error=error.message)
+            return False
+        return True

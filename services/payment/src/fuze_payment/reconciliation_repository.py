@@ -1,5 +1,6 @@
 """All SQL about reconciliation. Each method is one transaction."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -10,6 +11,9 @@ from fuze_payment import lease
 from fuze_payment.comparing import Finding, OurBooks
 from fuze_payment.rules import Payment, Refund
 from fuze_payment.tables import discrepancies, payments, refunds
+
+_AT_ONCE = 500
+"""Rows a statement; PostgreSQL takes 65,535 parameters."""
 
 
 class ReconciliationRepository:
@@ -59,25 +63,35 @@ class ReconciliationRepository:
 
     async def keep(self, findings: list[Finding], since: datetime) -> None:
         """Write what was found; what was compared again and not found any more is resolved."""
-        now = sa.func.clock_timestamp()
+        # The last of those with one name: a statement may not touch a row twice.
+        named = {(finding.kind, finding.reference): finding for finding in findings}
         async with self._engine.begin() as connection:
+            now = (await connection.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
+            for some in _batches(list(named.values())):
+                new = insert(discrepancies).values(
+                    [finding.model_dump() | {"seen_at": now} for finding in some]
+                )
+                await connection.execute(
+                    new.on_conflict_do_update(
+                        index_elements=[discrepancies.c.kind, discrepancies.c.reference],
+                        set_={
+                            "details": new.excluded.details,
+                            "seen_at": new.excluded.seen_at,
+                            "resolved_at": None,
+                        },
+                    )
+                )
             await connection.execute(
                 sa.update(discrepancies)
                 .where(
                     discrepancies.c.resolved_at.is_(None),
                     discrepancies.c.made_at >= since,
-                    sa.tuple_(discrepancies.c.kind, discrepancies.c.reference).not_in(
-                        [(finding.kind, finding.reference) for finding in findings]
-                    ),
+                    discrepancies.c.seen_at < now,
                 )
                 .values(resolved_at=now)
             )
-            for finding in findings:
-                await connection.execute(
-                    insert(discrepancies)
-                    .values(**finding.model_dump())
-                    .on_conflict_do_update(
-                        index_elements=[discrepancies.c.kind, discrepancies.c.reference],
-                        set_={"details": finding.details, "seen_at": now, "resolved_at": None},
-                    )
-                )
+
+
+def _batches(findings: list[Finding]) -> Iterator[list[Finding]]:
+    for first in range(0, len(findings), _AT_ONCE):
+        yield findings[first : first + _AT_ONCE]

@@ -87,6 +87,25 @@ class RefundRepository:
         async with self._engine.connect() as connection:
             return await _find(connection, refund_id)
 
+    async def open_of(self, payment_id: UUID) -> list[Refund]:
+        """Return the payment's refunds whose outcome is not known, oldest first."""
+        return await self._of(payment_id, refunds.c.state.not_in(_SETTLED))
+
+    async def last_made(self, payment_id: UUID) -> Refund | None:
+        """Return the payment's latest refund that was made."""
+        made = await self._of(payment_id, refunds.c.state == RefundState.REFUNDED)
+        return made[-1] if made else None
+
+    async def _of(self, payment_id: UUID, which: sa.ColumnElement[bool]) -> list[Refund]:
+        query = (
+            _all()
+            .where(refunds.c.payment_id == payment_id, which)
+            .order_by(refunds.c.created_at, refunds.c.id)
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings()
+            return [Refund.model_validate(dict(row)) for row in rows]
+
     async def take(self, refund: Refund) -> Refund | None:
         """Take the lease; None if somebody else has it, or the refund is settled."""
         async with self._engine.begin() as connection:
@@ -151,13 +170,13 @@ async def _get(connection: AsyncConnection, refund_id: UUID) -> Refund:
 
 
 def _one(refund_id: UUID) -> sa.Select[Any]:
-    return (
-        sa.select(
-            refunds,
-            *lease.errand_columns(refunds),
-            payments.c.currency,
-            payments.c.provider_reference.label("charge_reference"),
-        )
-        .join(payments, payments.c.id == refunds.c.payment_id)
-        .where(refunds.c.id == refund_id)
-    )
+    return _all().where(refunds.c.id == refund_id)
+
+
+def _all() -> sa.Select[Any]:
+    return sa.select(
+        refunds,
+        *lease.errand_columns(refunds),
+        payments.c.currency,
+        payments.c.provider_reference.label("charge_reference"),
+    ).join(payments, payments.c.id == refunds.c.payment_id)

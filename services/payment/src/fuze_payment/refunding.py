@@ -5,6 +5,7 @@ from uuid import UUID
 
 from temporalio.exceptions import ApplicationError
 
+from fuze_contracts.money import Money
 from fuze_contracts.payment import (
     PAYMENT_TOKEN_CONFLICT,
     Refunded,
@@ -110,10 +111,18 @@ class Refunding:
             ApplicationError: `PAYMENT_IN_FLIGHT` and `PAYMENT_OUTCOME_UNKNOWN`, to be retried.
 
         """
-        begun, refund_id = await self._void_begun(payment)
-        left = payment.amount_minor - payment.refunded_minor
-        if payment.state is not PaymentState.CHARGED or (left == 0 and begun is None):
+        if payment.state is not PaymentState.CHARGED or payment.amount_minor == 0:
             return Voided()
+        begun, refund_id = await self._void_begun(payment)
+        if begun is None:
+            # What is under way is not given back yet, and may be refused.
+            for other in await self._refunds.open_of(payment.id):
+                await self._give(payment, other.id, other.amount_minor, other.reason)
+            payment = await self._payments.get(payment.id) or payment
+        left = payment.amount_minor - payment.refunded_minor
+        if left == 0 and begun is None:
+            last = await self._refunds.last_made(payment.id)
+            return _refunded(last, payment.amount) if last else Voided()
         amount_minor = begun.amount_minor if begun else left
         refund = await self._give(payment, refund_id, amount_minor, reason)
         if refund is None:
@@ -206,7 +215,9 @@ def _outcome(refund: Refund) -> RefundOutcome:
     return _refunded(refund)
 
 
-def _refunded(refund: Refund) -> Refunded:
+def _refunded(refund: Refund, amount: Money | None = None) -> Refunded:
     return Refunded(
-        refund_id=refund.id, amount=refund.amount, provider_reference=refund.provider_reference
+        refund_id=refund.id,
+        amount=amount or refund.amount,
+        provider_reference=refund.provider_reference,
     )
