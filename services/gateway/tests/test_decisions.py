@@ -1,10 +1,16 @@
 """Asking an order for a decision, and waiting for it."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from stand_in import Serve
+from temporalio.client import Client
+
+from fuze_contracts.order import OrderWorkflow, PlaceOrder, order_workflow_id
+from fuze_contracts.shipping import Address
 
 DECISIONS: dict[tuple[str, str], tuple[dict[str, Any], str, str]] = {
     ("POST", "approve"): ({}, "approve by ada", "already-approved"),
@@ -96,3 +102,25 @@ async def test_a_decision_that_needs_no_body_takes_none(
     await place(gateway, order_id)
 
     assert (await gateway.post(f"/orders/{order_id}/{name}")).status_code == 200
+
+
+async def test_a_decision_that_no_worker_makes_is_asked_for_again(
+    serve: Serve, temporal: Client, order_id: UUID
+) -> None:
+    order = PlaceOrder(
+        order_id=order_id,
+        address=Address(zip_code="10001"),
+        fingerprint="none",
+        payment_token=f"{order_id}:1",
+    )
+    await temporal.start_workflow(
+        OrderWorkflow.run, order, id=order_workflow_id(order_id), task_queue="nobody-is-here"
+    )
+    async with serve(read_timeout=timedelta(seconds=0.3)) as http:
+        answers = [
+            await http.post(f"/orders/{order_id}/approve"),
+            await http.put(f"/orders/{order_id}/address", json={"address": {"zip_code": "1"}}),
+        ]
+
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert all(answer.headers["retry-after"] for answer in answers)

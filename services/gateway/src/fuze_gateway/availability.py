@@ -8,6 +8,7 @@ from typing import Literal
 
 import asyncpg
 import structlog
+from temporalio.client import RPCTimeoutOrCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
 Source = Literal["temporal", "database", "identity provider"]
@@ -58,7 +59,8 @@ async def temporal_within(limit: timedelta) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(limit.total_seconds()):
             yield
-    except TimeoutError as error:
+    except (TimeoutError, RPCTimeoutOrCancelledError) as error:
+        # The SDK makes its own error of the cancellation by which our time limit ends a call.
         raise unavailable("temporal", error, timed_out=True) from error
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
