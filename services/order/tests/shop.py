@@ -104,7 +104,7 @@ class Depot(shipping.ShipmentActivities):
             return None
         del self.addresses[command.order_id]
         if address.zip_code in self.refused_zip_codes:
-            return shipping.AddressRefused(code="not_delivered_there")
+            return shipping.AddressRefused(code="not_delivered_there", address=address)
         self.handed_over.add(command.order_id)
         return shipping.Shipped(
             shipment_id=command.order_id,

@@ -158,7 +158,8 @@ async def test_an_address_that_the_carrier_refuses_is_an_outcome(depot: Depot) -
     outcome = await (await depot.ship(order_id, line1="refused")).result()
     corrected = await (await depot.ship(order_id)).result()
 
-    assert outcome == AddressRefused(code="not_delivered_there")
+    assert isinstance(outcome, AddressRefused)
+    assert outcome.code == "not_delivered_there"
     assert isinstance(corrected, Shipped)
 
 

@@ -65,10 +65,11 @@ class Shipped(Message):
 
 
 class AddressRefused(Message):
-    """The carrier does not deliver to this address; `code` is its reason."""
+    """The carrier does not deliver to `address`; `code` is its reason."""
 
     outcome: Literal["address_refused"] = "address_refused"
     code: str
+    address: Address | None = None
 
 
 class ShippingCalledOff(Message):

@@ -22,6 +22,7 @@ from fuze_runtime.settings import DatabaseSettings
 
 _DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy's own
 
+_GRACE_SECONDS = 0.25
 _RANDOM_PAGE_COST = "1.1"
 
 Row = dict[str, Any]
@@ -61,13 +62,14 @@ class Database:
     def __init__(self, settings: DatabaseSettings, application_name: str, limit: timedelta) -> None:
         timeout = settings.database_timeout
         self._limit = limit
-        self._seconds = limit.total_seconds()
+        # The server ends a statement at the limit; we do where the server does not answer at all.
+        self._seconds = limit.total_seconds() + _GRACE_SECONDS
         self._options = {
             "dsn": str(settings.database_url).replace("+asyncpg", "", 1),
             "timeout": timeout,
             "server_settings": {
                 "application_name": application_name,
-                "statement_timeout": str(int(timeout * 1000)),
+                "statement_timeout": str(int(limit.total_seconds() * 1000)),
                 "idle_in_transaction_session_timeout": str(int(timeout * 2000)),
                 "timezone": "UTC",
                 # On disks without a head, which every database has by now, and mostly in memory:
@@ -87,7 +89,8 @@ class Database:
             rows = await connection.fetch(statement.text, *arguments, timeout=self._seconds)
         except asyncpg.PostgresError as error:
             self._give_back(connection)
-            raise unavailable("database", error) from error
+            too_late = isinstance(error, asyncpg.QueryCanceledError)
+            raise unavailable("database", error, timed_out=too_late) from error
         except BaseException as error:
             self._drop(connection)  # what it is in the middle of is nobody's any more
             if isinstance(error, TimeoutError):

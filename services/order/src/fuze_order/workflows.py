@@ -34,7 +34,7 @@ class OrderWorkflow(OrderInbox):
         self._payment_token = command.payment_token
         self._charge_attempts = 1
         self._has_asked_for_payment = False
-        self._is_readdressed = False
+        self._refused_address: shipping.Address | None = None
         self._shipment: asyncio.Future[shipping.ShippingOutcome] | None = None
         self._has_followed = False
         self._has_ended = False
@@ -67,7 +67,7 @@ class OrderWorkflow(OrderInbox):
                 await self._ship()
             case OrderStatus.AWAITING_ADDRESS:
                 # One that came when the carrier had refused already is another address, too.
-                if self._is_readdressed or await self._wait_for_address():
+                if self._has_another_address() or await self._wait_for_address():
                     await self._ship()
             case OrderStatus.SHIPPED if self._order.follow_parcel_for and not self._has_followed:
                 await follow(self._progress, self._order.follow_parcel_for, lambda: self._parcel)
@@ -212,7 +212,6 @@ class OrderWorkflow(OrderInbox):
                 details={"workflow_id": shipping.shipping_workflow_id(self._order.order_id)},
             )
         self._take_trouble()  # of an earlier shipment
-        self._is_readdressed = False
         return asyncio.ensure_future(calls.ask_for_shipping(self._order, self._address))
 
     async def _close_shipment(self, outcome: shipping.ShippingOutcome) -> None:
@@ -233,6 +232,7 @@ class OrderWorkflow(OrderInbox):
                     reason=f"the carrier refuses the address: {outcome.code}",
                     details={"code": outcome.code},
                 )
+                self._refused_address = outcome.address
                 self._shipment = None
             case shipping.ShippingCalledOff():
                 self._cancel_ourselves("shipping-service", "the shipment was cancelled")
@@ -260,6 +260,10 @@ class OrderWorkflow(OrderInbox):
                 corrected = await self._change_address()
         return corrected
 
+    def _has_another_address(self) -> bool:
+        """Whether the address changed before the order heard that the carrier refuses it."""
+        return self._refused_address not in {None, self._address}
+
     async def _readdress(self) -> None:
         """Send a parcel that is being prepared elsewhere: the shipping service decides."""
         asked = self._addresses[0]
@@ -272,7 +276,7 @@ class OrderWorkflow(OrderInbox):
                 self._addresses.remove(asked)
                 asked.refuse(order.TOO_LATE_TO_CHANGE_ADDRESS, "the parcel is being handed over")
                 return
-        self._is_readdressed = await self._change_address()
+        await self._change_address()
 
     async def _cancel(self) -> None:
         """End an order of which nothing is left to undo."""

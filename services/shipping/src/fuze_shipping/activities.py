@@ -80,7 +80,7 @@ def _outcome(shipment: Shipment) -> ShippingOutcome:
         case ShipmentState.CALLED_OFF:
             return ShippingCalledOff()
         case ShipmentState.REFUSED:
-            return AddressRefused(code=shipment.refusal_code or "refused")
+            return AddressRefused(code=shipment.refusal_code or "refused", address=shipment.address)
         case _:
             return Shipped(
                 shipment_id=shipment.id,
