@@ -14,8 +14,11 @@ _NOTHING = timedelta(0)
 
 
 def errand_columns(table: sa.Table) -> list[sa.ColumnElement[object]]:
-    """Return the times of an errand as durations, so that no other clock is asked."""
-    now = sa.func.clock_timestamp()
+    """Return the times of an errand as durations, so that no other clock is asked.
+
+    All of them from one instant: `clock_timestamp()` goes on between two columns of a row.
+    """
+    now = sa.func.statement_timestamp()
     return [
         sa.func.greatest(table.c.lease_until - now, sa.literal(_NOTHING)).label("lease_left"),
         (now - table.c.first_sent_at).label("key_age"),

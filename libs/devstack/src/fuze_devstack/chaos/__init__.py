@@ -1,0 +1,1 @@
+"""Orders under faults, and the proof that all of their books agree afterwards."""
