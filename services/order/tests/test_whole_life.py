@@ -6,7 +6,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from sysconfig import get_path
@@ -292,6 +292,10 @@ class WholeLife(RuleBasedStateMachine):
         """Ask for a decision, and compare it with the model's: None is yes."""
 
         async def asked() -> str | None:
+            if expected == ENDED:
+                # Between its last event and its end a workflow still answers, if only to refuse.
+                with suppress(WorkflowFailureError):
+                    await self.handle.result()
             try:
                 await self.handle.execute_update(update, request)
             except WorkflowUpdateFailedError as error:

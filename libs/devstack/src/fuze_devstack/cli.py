@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fuze_devstack import demo, schemas
-from fuze_devstack.components import SCHEMAS, SERVICES
+from fuze_devstack.components import SCHEMAS, SERVICES, Variations
 from fuze_devstack.control import Request, ask
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
@@ -100,7 +100,8 @@ def up(
 
 
 async def _up(folder: Path, ports: Ports, log_level: str, *, auth: bool) -> None:
-    stack = Stack(folder, ports, announce=_announce, log_level=log_level, auth=auth)
+    variations = Variations(log_level=log_level, auth=auth)
+    stack = Stack(folder, ports, announce=_announce, variations=variations)
     stop = stack.stop_requested
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

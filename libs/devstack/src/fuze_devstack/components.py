@@ -57,15 +57,32 @@ class Errand:
     environment: Mapping[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Variations:
+    """How a stack differs from the usual one.
+
+    With `auth` callers need an API key. `settings` are further `FUZE_…` variables of the services.
+    `routes` says at which port of 127.0.0.1 one component finds another, `payment->postgres`,
+    where it is not that one's own.
+    """
+
+    log_level: str = "INFO"
+    auth: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+    routes: Mapping[str, int] = field(default_factory=dict)
+
+
+USUAL = Variations()
+
+
 class Blueprint:
     """Every part of one stack: its state in `folder`, its ports, what its processes are told."""
 
-    def __init__(
-        self, folder: Path, ports: Ports, *, log_level: str = "INFO", auth: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, ports: Ports, variations: Variations = USUAL) -> None:
         self._folder = folder.absolute()
         self._ports = ports
-        self._authentication = "required" if auth else "none"
+        self._routes = variations.routes
+        self._authentication = "required" if variations.auth else "none"
         self._database = EmbeddedPostgres(self._folder, ports.postgres)
         self._webhook_secret = Passwords.of(self._folder).psp_webhooks
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("TEMPORAL_")}
@@ -75,12 +92,9 @@ class Blueprint:
             "TEMPORAL_CONFIG_FILE": os.devnull,
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
-            "FUZE_LOG_LEVEL": log_level,
+            "FUZE_LOG_LEVEL": variations.log_level,
             "PYTHONUNBUFFERED": "1",
-        }
-        self._of_a_client = self._environment | {
-            "TEMPORAL_ADDRESS": f"127.0.0.1:{ports.temporal}",
-            "TEMPORAL_NAMESPACE": "default",
+            **variations.settings,
         }
 
     def foundations(self) -> list[Component]:
@@ -165,7 +179,7 @@ class Blueprint:
 
     def _sandbox(self) -> Component:
         url = f"http://127.0.0.1:{self._ports.sandbox}"
-        gateway = f"http://127.0.0.1:{self._ports.gateway}"
+        gateway = f"http://127.0.0.1:{self._port('sandbox', 'gateway')}"
         return Component(
             name="sandbox",
             command=[sys.executable, "-m", "fuze_devstack.sandbox"],
@@ -186,13 +200,12 @@ class Blueprint:
     def _worker(self, name: str) -> Component:
         port: int = getattr(self._ports, name)
         health = f"http://127.0.0.1:{port}/readyz"
-        sandbox = f"http://127.0.0.1:{self._ports.sandbox}"
+        sandbox = f"http://127.0.0.1:{self._port(name, 'sandbox')}"
         return Component(
             name=name,
             command=[sys.executable, "-m", f"fuze_{name}"],
-            environment=self._of_a_client
+            environment=self._of_a_client(name)
             | {
-                "FUZE_DATABASE_URL": self._database.url(name),
                 "FUZE_HEALTH_PORT": str(port),
                 "FUZE_PSP_URL": f"{sandbox}/psp",
                 "FUZE_CARRIER_URL": f"{sandbox}/carrier",
@@ -207,9 +220,8 @@ class Blueprint:
         return Component(
             name="gateway",
             command=[sys.executable, "-m", "fuze_gateway"],
-            environment=self._of_a_client
+            environment=self._of_a_client("gateway")
             | {
-                "FUZE_DATABASE_URL": self._database.url("gateway"),
                 "FUZE_AUTHENTICATION": self._authentication,
                 "FUZE_PORT": str(self._ports.gateway),
                 "FUZE_CARRIER_WEBHOOK_SECRET": self._webhook_secret,
@@ -219,6 +231,18 @@ class Blueprint:
             facts={"url": url},
             is_ready=_answers(f"{url}/readyz"),
         )
+
+    def _of_a_client(self, name: str) -> dict[str, str]:
+        """Return what a process is told that uses PostgreSQL, as the role `name`, and Temporal."""
+        return self._environment | {
+            "FUZE_DATABASE_URL": self._database.url(name, self._port(name, "postgres")),
+            "TEMPORAL_ADDRESS": f"127.0.0.1:{self._port(name, 'temporal')}",
+            "TEMPORAL_NAMESPACE": "default",
+        }
+
+    def _port(self, client: str, server: str) -> int:
+        own: int = getattr(self._ports, server)
+        return self._routes.get(f"{client}->{server}", own)
 
 
 def _end_orphans(argument: str) -> None:

@@ -101,10 +101,13 @@ class EmbeddedPostgres:
         password = self._passwords.superuser
         return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/fuze"
 
-    def url(self, role: str) -> str:
-        """Return SQLAlchemy's URL for a role: `order`, `order_migrator`, …, `gateway`."""
+    def url(self, role: str, port: int | None = None) -> str:
+        """Return SQLAlchemy's URL for a role: `order`, `order_migrator`, …, `gateway`.
+
+        `port` is where a proxy before the server listens.
+        """
         password = self._passwords.roles[role]
-        return f"postgresql+asyncpg://fuze_{role}:{password}@127.0.0.1:{self.port}/fuze"
+        return f"postgresql+asyncpg://fuze_{role}:{password}@127.0.0.1:{port or self.port}/fuze"
 
     def prepare(self) -> None:
         """Make the data folder the first time; clear what a killed server left, every time."""

@@ -6,7 +6,7 @@ import ctypes
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fuze_devstack.components import Component
@@ -49,8 +49,8 @@ class ManagedProcess:
         """Whether the process is there, ready or not."""
         return self._process is not None and self._process.returncode is None
 
-    async def start(self) -> None:
-        """Start it and wait until it is ready.
+    async def start(self, also: Mapping[str, str] | None = None) -> None:
+        """Start it, with further variables if there are any, and wait until it is ready.
 
         Raises:
             StackError: it ended, or was not ready in time; the message has the end of its log.
@@ -64,7 +64,7 @@ class ManagedProcess:
             # The call is made by the main thread, whose end is what the death signal means.
             self._process = await asyncio.create_subprocess_exec(
                 *self.component.command,
-                env=dict(self.component.environment),
+                env={**self.component.environment, **(also or {})},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

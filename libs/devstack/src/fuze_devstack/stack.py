@@ -4,10 +4,10 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from fuze_devstack.components import Blueprint, Component, Errand
+from fuze_devstack.components import USUAL, Blueprint, Component, Errand, Variations
 from fuze_devstack.control import ControlServer
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
@@ -32,8 +32,7 @@ class Stack:
         ports: Ports,
         *,
         announce: Announce,
-        log_level: str = "INFO",
-        auth: bool = False,
+        variations: Variations = USUAL,
     ) -> None:
         self._folder = folder.absolute()
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -44,8 +43,7 @@ class Stack:
         self._changing: dict[str, asyncio.Lock] = {}
         self._processes: dict[str, ManagedProcess] = {}
         self._watches: set[asyncio.Task[None]] = set()
-        self._log_level = log_level
-        self._auth = auth
+        self._variations = variations
         self.api_key: str | None = None
         self._control = ControlServer(control_socket(self._folder), self)
 
@@ -64,11 +62,11 @@ class Stack:
         self._lock.take()
         self._file.remove()  # what a killed supervisor left
         await self._refuse_taken_ports()
-        blueprint = Blueprint(self._folder, self._ports, log_level=self._log_level, auth=self._auth)
+        blueprint = Blueprint(self._folder, self._ports, self._variations)
         await self._start_all(blueprint.foundations())
         await self._migrate(blueprint.migrations())
         await self._start_all(blueprint.services())
-        if self._auth:
+        if self._variations.auth:
             self.api_key = (await self._run(blueprint.key())).strip()
         await self._control.open()
         self._write_file()
@@ -88,8 +86,8 @@ class Stack:
             await asyncio.gather(*(process.stop() for process in together))
         self._lock.give_back()
 
-    async def restart(self, name: str) -> None:
-        """Stop a component if it runs, and start it.
+    async def restart(self, name: str, also: Mapping[str, str] | None = None) -> None:
+        """Stop a component if it runs, and start it, this once with further variables.
 
         Raises:
             StackError: there is no such component, or it does not start.
@@ -98,7 +96,7 @@ class Stack:
         process = self._find(name)
         async with self._changing.setdefault(name, asyncio.Lock()):
             await process.stop()
-            await self._start(process)
+            await self._start(process, also)
             self._write_file()
 
     def kill(self, name: str, number: signal.Signals) -> None:
@@ -137,9 +135,9 @@ class Stack:
         self._processes |= {process.name: process for process in processes}
         await asyncio.gather(*(self._start(process) for process in processes))
 
-    async def _start(self, process: ManagedProcess) -> None:
+    async def _start(self, process: ManagedProcess, also: Mapping[str, str] | None = None) -> None:
         began = time.monotonic()
-        await process.start()
+        await process.start(also)
         took = time.monotonic() - began
         self._announce(process.name, f"ready in {took:.1f} s", process.component.address)
         watch = asyncio.create_task(self._watch(process))

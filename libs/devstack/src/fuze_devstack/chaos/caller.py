@@ -1,0 +1,120 @@
+"""A client that means it: it asks until it has an answer, and writes down both."""
+
+import asyncio
+import itertools
+import time
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from fuze_devstack.chaos.journal import Journal, Line
+
+_GIVES_UP_AFTER_SECONDS = 150.0
+_PAUSES = (0.2, 0.5, 1, 2)
+_ASK_AGAIN = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """One request: what it is for, and whom it is about.
+
+    `identity` is what the server should recognise a repeat by; a `misuse` is another request under
+    the same one.
+    """
+
+    what: str
+    order_id: str
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    key: str | None = None
+    identity: str | None = None
+    misuse: bool = False
+
+
+@dataclass
+class Tally:
+    """What the client has seen so far, for whoever watches."""
+
+    placed: int = 0
+    answers: dict[str, int] = field(default_factory=dict)
+
+    def count(self, answer: str) -> None:
+        """Count one answer, or what came in its place."""
+        self.answers[answer] = self.answers.get(answer, 0) + 1
+
+
+class Caller:
+    """Sends errands through the gateway at `http`'s base URL."""
+
+    def __init__(self, http: httpx.AsyncClient, journal: Journal, tally: Tally) -> None:
+        self._http = http
+        self._journal = journal
+        self._tally = tally
+        self._numbers = itertools.count(1)
+
+    async def ask(self, errand: Errand) -> httpx.Response | None:
+        """Return the answer, asking again while there is none; None where it never came.
+
+        A 503 and a 429 are no answers: they say when to ask again.
+        """
+        deadline = time.monotonic() + _GIVES_UP_AFTER_SECONDS
+        for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
+            answer = await self._ask_once(errand)
+            if answer is not None and answer.status_code not in _ASK_AGAIN:
+                return answer
+            if time.monotonic() > deadline:
+                return None
+            await asyncio.sleep(pause)
+        return None
+
+    async def peek(self, path: str) -> dict[str, Any] | None:
+        """Read once, leaving no trace; None where it cannot be read now."""
+        try:
+            answer = await self._http.get(path)
+        except httpx.HTTPError:
+            return None
+        return answer.json() if answer.is_success else None
+
+    async def _ask_once(self, errand: Errand) -> httpx.Response | None:
+        number = next(self._numbers)
+        asked: Line = {
+            "ask": number,
+            "at": time.time(),
+            "what": errand.what,
+            "order_id": errand.order_id,
+            "identity": errand.identity,
+            "misuse": errand.misuse,
+        }
+        await self._journal.write(asked)
+        headers = {"Idempotency-Key": errand.key} if errand.key else {}
+        try:
+            answer = await self._http.request(
+                errand.method, errand.path, json=errand.body, headers=headers
+            )
+        except httpx.HTTPError as error:
+            self._tally.count(type(error).__name__)
+            await self._journal.write(
+                {"answer_to": number, "at": time.time(), "error": repr(error)}
+            )
+            return None
+        self._tally.count(str(answer.status_code))
+        await self._journal.write(
+            {
+                "answer_to": number,
+                "at": time.time(),
+                "status": answer.status_code,
+                "retry_after": answer.headers.get("Retry-After"),
+                "body": _json(answer),
+            }
+        )
+        return answer
+
+
+def _json(answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever it holds
+    try:
+        return answer.json()
+    except ValueError:
+        return answer.text[:500]

@@ -1,0 +1,112 @@
+"""`fuze chaos`: thousands of orders under faults, and then every book compared."""
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import signal
+from datetime import datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from fuze_devstack.chaos import clock
+from fuze_devstack.chaos.console import summary
+from fuze_devstack.chaos.outcome import Report, Verdict
+from fuze_devstack.chaos.page import render
+from fuze_devstack.chaos.plan import FAULTS, KINDS
+from fuze_devstack.chaos.run import Run, Wanted, Watch
+from fuze_devstack.chaos.watching import Watcher
+from fuze_devstack.state import state_folder
+
+_EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.UNKNOWN: 3}
+_MADE_AGAIN = ("postgres", "temporal.db", "temporal.db-shm", "temporal.db-wal", "sandbox")
+_HELP_OF_FAULTS = "\n".join(f"  {fault.kind:<18} {fault.does}" for fault in FAULTS)
+
+
+@click.command(
+    epilog="\b\nFaults:\n" + _HELP_OF_FAULTS,
+    help="""Play orders through a stack of its own while its processes, links and outsiders
+    fail, then compare every book.
+
+    Exits 0 when all invariants hold, 1 when one does not, 3 when a book could not be read. The
+    report is in the state folder: report.html to read, report.json for tools.""",
+)
+@click.option("--orders", "-n", type=click.IntRange(1, 1_000_000), default=500, show_default=True)
+@click.option("--seed", "-s", type=int, help="The same seed: the same orders, the same faults.  "
+              "[default: drawn, and printed]")  # fmt: skip
+@click.option("--faults", "-f", default="all", show_default=True,
+              help="Kinds, with commas between; `none` is a load without faults.")  # fmt: skip
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True),
+              help="Orders a second.  [default: what the faults leave time for, at most 3]")  # fmt: skip
+@click.option("--state", type=click.Path(path_type=Path, file_okay=False), envvar="FUZE_STATE",
+              help="Where runs are kept, below chaos/.  [default: $FUZE_STATE or .fuze]")  # fmt: skip
+@click.option("--keep", is_flag=True, help="Keep the databases of a run that passed, too.")
+def chaos(  # noqa: PLR0913, PLR0917 - each is an option
+    orders: int,
+    seed: int | None,
+    faults: str,
+    rate: float | None,
+    state: Path | None,
+    keep: bool,  # noqa: FBT001 - likewise
+) -> None:
+    """Run, report, exit with the verdict."""
+    console = Console(highlight=False, soft_wrap=True)
+    chosen = secrets.randbelow(2**31) if seed is None else seed
+    wanted = Wanted(seed=chosen, orders=orders, kinds=_kinds(faults, console), rate=rate)
+    began = datetime.now().astimezone()
+    folder = state_folder(state) / "chaos" / f"{began:%Y%m%d-%H%M%S}-seed-{chosen}"
+    folder.mkdir(parents=True)
+    folder.chmod(0o711)  # PostgreSQL's own user passes through
+    console.print(f"seed {chosen}, {orders} orders; all of it in {folder}")
+    report = asyncio.run(_run(wanted, folder, console))
+    (folder / "report.json").write_text(report.model_dump_json(indent=2))
+    page = folder / "report.html"
+    page.write_text(render(report))
+    console.print(summary(report))
+    console.print(f"\n[bold]{report.verdict}[/bold]  {page}")
+    if report.verdict is Verdict.PASS and not keep:
+        _drop_databases(folder)
+    raise SystemExit(_EXIT_CODES[report.verdict])
+
+
+async def _run(wanted: Wanted, folder: Path, console: Console) -> Report:
+    watch = Watch()
+    run = Run(wanted, folder, watch, announce=lambda *_: None)
+    running = asyncio.ensure_future(run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, running.cancel)
+    with Watcher(console, watch, wanted.orders):
+        try:
+            return await running
+        except asyncio.CancelledError:
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+            raise click.ClickException("interrupted: there is no verdict") from None
+
+
+def _kinds(chosen: str, console: Console) -> frozenset[str]:
+    """Return the kinds that are wanted and can be had here."""
+    if chosen == "none":
+        return frozenset()
+    wanted = frozenset(KINDS if chosen == "all" else chosen.split(","))
+    if unknown := wanted.difference(KINDS):
+        raise click.BadParameter(
+            f"no such kind: {', '.join(sorted(unknown))}; there are: {', '.join(KINDS)}",
+            param_hint="--faults",
+        )
+    if "clock" in wanted and not clock.can_be_wrong():
+        console.print("without `clock`: it takes libfaketime (pip install libfaketime)")
+        return wanted - {"clock"}
+    return wanted
+
+
+def _drop_databases(folder: Path) -> None:
+    for name in _MADE_AGAIN:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

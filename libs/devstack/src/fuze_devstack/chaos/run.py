@@ -1,0 +1,279 @@
+"""One run: a stack of its own, orders and faults at once, quiet, and then the books."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from fuze_devstack.chaos import books, journal, stuck
+from fuze_devstack.chaos.caller import Caller, Tally
+from fuze_devstack.chaos.faults import FaultError, Faults, Scene
+from fuze_devstack.chaos.journal import Journal
+from fuze_devstack.chaos.links import Link
+from fuze_devstack.chaos.load import Load
+from fuze_devstack.chaos.outcome import Report, Strike, Struck
+from fuze_devstack.chaos.plan import LINKS, Lane, draw, first_round
+from fuze_devstack.chaos.telling import Course, tell
+from fuze_devstack.components import Variations
+from fuze_devstack.ports import Ports
+from fuze_devstack.stack import Announce, Stack
+from fuze_devstack.state import StackFile
+
+SETTINGS = {
+    "FUZE_APPROVAL_TIMEOUT": "20",
+    "FUZE_APPROVAL_REMINDER": "10",
+    "FUZE_PAYMENT_METHOD_TIMEOUT": "20",
+    "FUZE_ADDRESS_TIMEOUT": "20",
+    "FUZE_ATTENTION_AFTER": "15",
+    "FUZE_AUTO_APPROVE": '{"USD": 1000}',
+    "FUZE_PSP_TIMEOUT": "4",
+    "FUZE_PAYMENT_LEASE": "8",
+    "FUZE_PSP_SETTLE_WINDOW": "8",
+    "FUZE_PSP_REVIEW_INTERVAL": "2",
+    "FUZE_CARRIER_TIMEOUT": "4",
+    "FUZE_RECONCILE_EVERY": "20",
+    "FUZE_DRAIN_TIMEOUT": "15",
+}
+"""Deadlines in seconds instead of days, so that every way an order can end fits into a run."""
+
+LARGEST_ACTIVITY_TIMEOUT_SECONDS = 30
+ENDS_WITHIN_SECONDS = LARGEST_ACTIVITY_TIMEOUT_SECONDS + 30
+"""After the last fault the last order is at its end within this."""
+
+_FASTEST = 3.0
+_RESTART_TAKES = 3.0
+_RECONCILED_WITHIN_SECONDS = 90.0
+_RECONCILIATION = "reconcile-payments"
+_QUIET_SECONDS = 2.0
+_DOES_NOT_FIT = ("TMPRL1100", "Nondeterminism", "nondeterminism", "NON_DETERMINISTIC")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a run is asked for. `rate` is orders a second; without one, what the faults leave."""
+
+    seed: int
+    orders: int
+    kinds: frozenset[str]
+    rate: float | None = None
+    defect: str | None = None
+
+    @property
+    def span(self) -> float:
+        """Return how long the first round of faults takes, in seconds, as far as can be told."""
+        return max(
+            (
+                sum(strike.lasts + 1.5 + _RESTART_TAKES for strike in _first(self, lane))
+                for lane in Lane
+            ),
+            default=0.0,
+        )
+
+    @property
+    def pace(self) -> float:
+        """Return how many orders a second are placed, so that no fault comes after the last one."""
+        if self.rate is not None:
+            return self.rate
+        return min(_FASTEST, self.orders / self.span) if self.span else _FASTEST
+
+
+def _first(wanted: Wanted, lane: Lane) -> Iterator[Strike]:
+    strikes = draw(wanted.seed, lane, wanted.kinds)
+    for _ in range(first_round(wanted.kinds, lane)):
+        yield next(strikes)
+
+
+@dataclass
+class Watch:
+    """What a run is doing now, for whoever watches."""
+
+    tally: Tally = field(default_factory=Tally)
+    played: int = 0
+    struck: list[Struck] = field(default_factory=list)
+    now: dict[Lane, str] = field(default_factory=dict)
+    phase: str = "starting the stack"
+
+
+class Run:
+    """Orders and faults over a stack in `folder`, which is the run's alone."""
+
+    def __init__(self, wanted: Wanted, folder: Path, watch: Watch, announce: Announce) -> None:
+        self._wanted = wanted
+        self._folder = folder
+        self._watch = watch
+        self._announce = announce
+        self._began = 0.0
+
+    async def __call__(self) -> Report:
+        """Return what the checker says, with the report's material; the stack is gone then."""
+        started_at = datetime.now(UTC)
+        async with self._scene() as (scene, load, temporal, client_log):
+            faults = Faults(scene)
+            self._began = time.time()
+            self._watch.phase = "orders and faults"
+            stop = asyncio.Event()
+            async with asyncio.TaskGroup() as group:
+                lanes = [group.create_task(self._strike(faults, lane, stop)) for lane in Lane]
+                await load.play(
+                    self._wanted.seed, self._wanted.orders, self._wanted.pace, self._count
+                )
+                load_lasted = self._now()
+                stop.set()
+                await asyncio.gather(*lanes)
+            self._watch.phase = "mending what is broken"
+            await faults.heal()
+            last_fault = self._now()
+            self._watch.phase = "waiting for the last orders"
+            dumped = await self._see_them_end(scene, temporal, client_log)
+            self._watch.phase = "comparing the books"
+            await self._reconcile(scene, temporal)
+            await asyncio.sleep(_QUIET_SECONDS)
+            found = await books.read(
+                dsn=scene.dsn, sandbox=scene.sandbox, temporal=temporal, client_log=client_log
+            )
+            course = Course(
+                seed=self._wanted.seed,
+                orders=self._wanted.orders,
+                defect=self._wanted.defect,
+                started_at=started_at,
+                began=self._began,
+                load_lasted=load_lasted,
+                last_fault=last_fault,
+                struck=self._watch.struck,
+                answers=dict(self._watch.tally.answers),
+                dumped=dumped,
+                logged=self._lines_that_do_not_fit(),
+            )
+            return await tell(found, course, temporal)
+
+    def _now(self) -> float:
+        return round(time.time() - self._began, 3)
+
+    def _count(self) -> None:
+        self._watch.played += 1
+
+    @asynccontextmanager
+    async def _scene(self) -> AsyncIterator[tuple[Scene, Load, Client, Path]]:
+        ports = Ports.free()
+        async with AsyncExitStack() as stack_of:
+            links = {}
+            for name in LINKS:
+                server = name.partition("->")[2]
+                link = Link(name, port=0, server_port=getattr(ports, server))
+                await link.open()
+                stack_of.push_async_callback(link.close)
+                links[name] = link
+            variations = Variations(
+                settings=SETTINGS, routes={name: link.port for name, link in links.items()}
+            )
+            stack = Stack(self._folder, ports, announce=self._announce, variations=variations)
+            stack_of.push_async_callback(stack.stop)
+            await stack.start()
+            facts = StackFile(self._folder).read()
+            temporal = await Client.connect(
+                facts["temporal"]["address"], data_converter=pydantic_data_converter, lazy=True
+            )
+            http = await stack_of.enter_async_context(
+                httpx.AsyncClient(
+                    base_url=f"http://127.0.0.1:{links['client->gateway'].port}",
+                    timeout=10,
+                    trust_env=False,
+                    limits=httpx.Limits(max_connections=200),
+                )
+            )
+            client_log = self._folder / "client.jsonl"
+            client_journal = Journal(client_log)
+            stack_of.push_async_callback(client_journal.close)
+            tally = self._watch.tally
+            load = Load(
+                Caller(http, client_journal, tally),
+                tally,
+                sandbox=facts["sandbox"]["url"],
+                temporal=temporal,
+            )
+            scene = Scene(
+                stack=stack,
+                folder=self._folder,
+                links=links,
+                sandbox=facts["sandbox"]["url"],
+                dsn=facts["postgres"]["dsn"],
+                storm=lambda number: load.storm(self._wanted.seed, number),
+            )
+            yield scene, load, temporal, client_log
+
+    async def _strike(self, faults: Faults, lane: Lane, stop: asyncio.Event) -> None:
+        """Carry out the lane's strikes, one after another, until the load is over.
+
+        The first round is carried out even then: every wanted fault has been there.
+        """
+        strikes = draw(self._wanted.seed, lane, self._wanted.kinds)
+        must = first_round(self._wanted.kinds, lane)
+        for count, strike in enumerate(strikes, start=1):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), max(0.0, strike.at - self._now()))
+            if stop.is_set() and count > must:
+                break
+            self._watch.now[lane] = f"{strike.kind} {strike.target}"
+            self._watch.struck.append(await self._carry_out(faults, strike))
+            self._watch.now[lane] = ""
+
+    async def _carry_out(self, faults: Faults, strike: Strike) -> Struck:
+        began = self._now()
+        note = failed = None
+        try:
+            note = await faults.carry_out(strike)
+        except FaultError as error:
+            failed = str(error)
+        return Struck(strike=strike, began=began, ended=self._now(), note=note, failed=failed)
+
+    async def _see_them_end(
+        self, scene: Scene, temporal: Client, client_log: Path
+    ) -> tuple[str, ...]:
+        """Wait until every accepted order is at its end, or time is over; dump what is not."""
+        deadline = time.monotonic() + ENDS_WITHIN_SECONDS
+        promised = await asyncio.to_thread(promised_orders, client_log)
+        while left := await stuck.unfinished(scene.dsn, promised):
+            if time.monotonic() > deadline:
+                folder = self._folder / "stuck"
+                await asyncio.to_thread(folder.mkdir, exist_ok=True)
+                return await stuck.dump(folder, left, dsn=scene.dsn, temporal=temporal)
+            await asyncio.sleep(0.5)
+        return ()
+
+    @staticmethod
+    async def _reconcile(scene: Scene, temporal: Client) -> None:
+        """Have the provider's books compared with ours until both agree, or time is over."""
+        schedule = temporal.get_schedule_handle(_RECONCILIATION)
+        deadline = time.monotonic() + _RECONCILED_WITHIN_SECONDS
+        while time.monotonic() < deadline:
+            await schedule.trigger()
+            await asyncio.sleep(5)
+            if await books.is_reconciled(scene.dsn):
+                return
+
+    def _lines_that_do_not_fit(self) -> list[str]:
+        return [
+            line
+            for log in sorted((self._folder / "logs").glob("*.log"))
+            for line in log.read_text(errors="replace").splitlines()
+            if any(sign in line for sign in _DOES_NOT_FIT)
+        ]
+
+
+def promised_orders(client_log: Path) -> set[str]:
+    """Return the ids of the orders that the client was told will be worked on."""
+    asked = {}
+    promised = set()
+    for line in journal.read(client_log):
+        if line.get("what") == "place" and not line["misuse"]:
+            asked[line["ask"]] = line
+        elif line.get("answer_to") in asked and line.get("status") == 202:  # noqa: PLR2004
+            promised.add(line["body"]["order_id"])
+    return promised
