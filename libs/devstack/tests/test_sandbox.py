@@ -1,6 +1,7 @@
 """The sandbox keeps books that can be trusted."""
 
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,13 @@ _CHARGE = {
     "order_id": "an-order",
     "payment_id": "a-payment",
 }
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Iterator[Books]:
+    books = Books(tmp_path)
+    yield books
+    books.close()
 
 
 @pytest.fixture
@@ -77,3 +85,71 @@ async def test_the_books_are_there_after_a_restart(tmp_path: Path) -> None:
     again.close()
 
     assert (replayed.entry, replayed.replayed) == (written.entry, True)
+
+
+def _write(books: Books, book: str, key: str, **promise: Any) -> str:  # noqa: ANN401 - as JSON
+    entry_id: str = books.write(book, "x", key, {}, promise).entry["id"]
+    return entry_id
+
+
+def test_entries_are_looked_up_by_every_wanted_value_oldest_first(books: Books) -> None:
+    first = _write(books, "charges", "1", order_id="a", status="held")
+    second = _write(books, "charges", "2", order_id="a", status="charged", payment_id="ü'\"☃")
+    third = _write(books, "charges", "3", order_id="b", status="charged", payment_id=None)
+    _write(books, "refunds", "4", order_id="a", status="charged")
+
+    def found(**wanted: str | None) -> list[str]:
+        return [one["id"] for one in books.read("charges", **wanted)]
+
+    assert found() == [first, second, third]
+    assert found(order_id="a", payment_id=None) == [first, second]
+    assert found(order_id="a", status="charged") == [second]
+    assert found(payment_id="ü'\"☃") == [second]
+    assert found(shipment_id="a") == []
+    books.change(first, status="charged")
+    assert found(status="charged") == [first, second, third]
+    with pytest.raises(KeyError):
+        found(amount_minor="1")
+
+
+async def test_only_what_is_newer_is_listed_when_that_is_asked_for(http: httpx.AsyncClient) -> None:
+    old, new = [(await _charge(http, key)).json() for key in ("old", "new")]
+
+    for path in ("/psp/charges", "/psp/charges/search"):
+        after = {"created_after": old["created_at"], "payment_id": "a-payment"}
+        assert (await http.get(path, params=after)).json()["charges"] == [new]
+    after = {"created_after": new["created_at"]}
+    assert (await http.get("/psp/charges", params=after)).json()["charges"] == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["order_id", "payment_id", "shipment_id", "charge_id", "refund_id", "status", "created_after"],
+)
+def test_a_look_up_reads_only_what_it_is_about(books: Books, asked: str) -> None:
+    said: list[str] = []
+    books._db.set_trace_callback(said.append)
+    books.read("charges", **{asked: "2020"})
+    books._db.set_trace_callback(None)
+
+    [statement] = said
+    [plan, *_] = books._db.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+
+    assert f"INDEX entries_by_{asked.replace('after', 'at')} (book=? AND <expr>" in plan[3]
+
+
+def test_books_of_an_older_sandbox_are_looked_up_in_too(tmp_path: Path) -> None:
+    books = Books(tmp_path)
+    written = _write(books, "charges", "key", order_id="a")
+    books.close()
+    db = sqlite3.connect(tmp_path / "books.db")
+    indexes = "SELECT name FROM sqlite_master WHERE name LIKE 'entries_by%'"
+    for [index] in db.execute(indexes).fetchall():
+        db.execute(f"DROP INDEX {index}")
+    db.close()
+
+    books = Books(tmp_path)
+    found = [one["id"] for one in books.read("charges", order_id="a")]
+    books.close()
+
+    assert found == [written]

@@ -27,6 +27,13 @@ CREATE TABLE IF NOT EXISTS keys (
 );
 CREATE TABLE IF NOT EXISTS availability (part TEXT PRIMARY KEY, available INTEGER NOT NULL);
 """
+_LOOKED_UP = ("order_id", "payment_id", "shipment_id", "charge_id", "refund_id", "status")
+# SQLite uses such an index only for the very expression that it was made with.
+_FIELDS = {name: f"json_extract(entry, '$.{name}')" for name in (*_LOOKED_UP, "created_at")}
+_INDEXES = "".join(
+    f"CREATE INDEX IF NOT EXISTS entries_by_{name} ON entries (book, {field});\n"
+    for name, field in _FIELDS.items()
+)
 
 Entry = dict[str, Any]
 
@@ -56,7 +63,7 @@ class Books:
         self._db = sqlite3.connect(folder / "books.db", check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        self._db.executescript(_SCHEMA + _INDEXES)
 
     def close(self) -> None:
         """Close the file."""
@@ -130,19 +137,27 @@ class Books:
             )
             return entry
 
-    def read(self, book: str, **wanted: str | None) -> list[Entry]:
-        """Return a book's entries, oldest first, that have every wanted value."""
+    def read(self, book: str, *, created_after: str = "", **wanted: str | None) -> list[Entry]:
+        """Return a book's entries, oldest first, that have every wanted value; None is any.
+
+        `created_after` is a moment in ISO 8601, UTC, as the entries have it.
+
+        Raises:
+            KeyError: a wanted name is not one that entries are looked up by.
+
+        """
+        parts = ["SELECT entry FROM entries WHERE book = ?"]
+        values = [book]
+        for name, value in wanted.items():
+            if value is not None:
+                parts.append(f"{_FIELDS[name]} = ?")
+                values.append(value)
+        if created_after:
+            parts.append(f"{_FIELDS['created_at']} > ?")
+            values.append(created_after)
         with self._lock:
-            rows = self._db.execute(
-                "SELECT entry FROM entries WHERE book = ? ORDER BY position", (book,)
-            ).fetchall()
-        entries = [json.loads(row[0]) for row in rows]
-        filters = {name: value for name, value in wanted.items() if value is not None}
-        return [
-            entry
-            for entry in entries
-            if all(entry.get(name) == value for name, value in filters.items())
-        ]
+            rows = self._db.execute(f"{' AND '.join(parts)} ORDER BY position", values).fetchall()
+        return [json.loads(row[0]) for row in rows]
 
     def available(self, part: str) -> bool:
         """Whether the part answers; an outage lasts over a restart."""

@@ -236,14 +236,18 @@ def routes(books: Books, weather: Weather, target: WebhookTarget | None) -> APIR
     def charges(
         order_id: str | None = None, payment_id: str | None = None, created_after: str = ""
     ) -> dict[str, list[Entry]]:
-        found = books.read("charges", order_id=order_id, payment_id=payment_id)
-        return {"charges": [one for one in found if one["created_at"] > created_after]}
+        found = books.read(
+            "charges", created_after=created_after, order_id=order_id, payment_id=payment_id
+        )
+        return {"charges": found}
 
     @router.get("/refunds")
     def refunds(
         order_id: str | None = None, refund_id: str | None = None, created_after: str = ""
     ) -> dict[str, list[Entry]]:
-        found = books.read("refunds", order_id=order_id, refund_id=refund_id)
-        return {"refunds": [one for one in found if one["created_at"] > created_after]}
+        found = books.read(
+            "refunds", created_after=created_after, order_id=order_id, refund_id=refund_id
+        )
+        return {"refunds": found}
 
     return router
