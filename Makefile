@@ -10,7 +10,7 @@ TESTS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format types imports unit e2e fuzz bench-gateway mutation migrate revision openapi histories lock images clean
+.PHONY: help setup demo up test lint format types imports unit e2e fuzz chaos bench-gateway mutation migrate revision openapi histories lock images clean
 
 ##@ Run it
 help: ## Show this help
@@ -48,6 +48,9 @@ e2e: $(READY) ## The end-to-end tests alone, against a stack of their own
 
 fuzz: $(READY) ## More than five thousand requests that the API's description allows or forbids
 	FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_AT_LEAST=5000 $(BIN)/pytest tests-e2e/test_fuzz.py
+
+chaos: $(READY) ## Orders under faults, then every book compared: make chaos N=10000 SEED=42
+	@$(BIN)/fuze chaos --orders $(or $(N),500) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
 
 bench-gateway: $(READY) ## What the gateway costs beside a bare handler with the same query
 	$(BIN)/python services/gateway/tests/bench.py

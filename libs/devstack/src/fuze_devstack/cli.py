@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,16 @@ class _Fuze(click.Group):
             return super().invoke(ctx)
         except StackError as error:
             raise click.ClickException(str(error)) from None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands, that of the chaos runs too."""
+        return sorted([*super().list_commands(ctx), "chaos"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; that of the chaos runs takes long to load, and few want it."""
+        if cmd_name == "chaos":
+            return import_module("fuze_devstack.chaos.command").chaos  # type: ignore[no-any-return]
+        return super().get_command(ctx, cmd_name)
 
 
 @click.group(cls=_Fuze, context_settings={"help_option_names": ["-h", "--help"]})

@@ -18,6 +18,7 @@ from fuze_contracts.payment import (
 )
 from fuze_payment.messages import Reconcile, Reconciled
 from fuze_payment.rules import Payment, PaymentState
+from fuze_runtime.heartbeats import heartbeats
 
 if TYPE_CHECKING:  # workflows import this module, and must not reach HTTP or a database driver
     from fuze_payment.charging import Charging
@@ -34,7 +35,8 @@ class ReconciliationActivities:
     @activity.defn
     async def reconcile(self, command: Reconcile) -> Reconciled:
         """Compare the provider's books with ours; safe to repeat."""
-        found = await self._reconciliation.reconcile(command)
+        async with heartbeats():
+            found = await self._reconciliation.reconcile(command)
         activity.logger.info("books compared", extra={"outcome": found.model_dump()})
         return found
 

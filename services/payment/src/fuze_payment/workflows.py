@@ -13,6 +13,8 @@ from fuze_payment.messages import Reconcile, Reconciled
 _ATTEMPT_TIMEOUT = timedelta(seconds=30)
 _EVENT_TIMEOUT = timedelta(minutes=5)
 _RECONCILIATION_TIMEOUT = timedelta(minutes=10)
+_NOTICED_WITHIN = timedelta(seconds=20)
+"""After how long a killed worker's reconciliation is begun again; the schedule waits for it."""
 _RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
 )
@@ -63,6 +65,7 @@ class ReconcileWorkflow:
             ReconciliationActivities.reconcile,
             Reconcile(since=workflow.now() - look_back, at_rest_for=at_rest_for),
             start_to_close_timeout=_RECONCILIATION_TIMEOUT,
+            heartbeat_timeout=_NOTICED_WITHIN,
             retry_policy=_RETRIES,
             summary="compare the books",
         )

@@ -88,8 +88,11 @@ class Account:
 
     def taken(self) -> int:
         """Return what the provider has taken and not given back, in minor units."""
-        charged = sum(one["amount_minor"] for one in self.charges if one["status"] == "charged")
-        return charged - sum(one["amount_minor"] for one in self.given_back)
+        charged: int = sum(
+            one["amount_minor"] for one in self.charges if one["status"] == "charged"
+        )
+        given_back: int = sum(one["amount_minor"] for one in self.given_back)
+        return charged - given_back
 
 
 @dataclass

@@ -39,17 +39,18 @@ _HELP_OF_FAULTS = "\n".join(f"  {fault.kind:<18} {fault.does}" for fault in FAUL
 @click.option("--faults", "-f", default="all", show_default=True,
               help="Kinds, with commas between; `none` is a load without faults.")  # fmt: skip
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True),
-              help="Orders a second.  [default: what the faults leave time for, at most 3]")  # fmt: skip
+              help="Orders a second.  [default: what the faults leave, at most 3]")  # fmt: skip
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), envvar="FUZE_STATE",
-              help="Where runs are kept, below chaos/.  [default: $FUZE_STATE or .fuze]")  # fmt: skip
+              help="Runs are kept in its chaos/.  [default: $FUZE_STATE or .fuze]")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Keep the databases of a run that passed, too.")
-def chaos(  # noqa: PLR0913, PLR0917 - each is an option
+def chaos(  # noqa: PLR0913 - each is an option
     orders: int,
     seed: int | None,
     faults: str,
     rate: float | None,
     state: Path | None,
-    keep: bool,  # noqa: FBT001 - likewise
+    *,
+    keep: bool,
 ) -> None:
     """Run, report, exit with the verdict."""
     console = Console(highlight=False, soft_wrap=True)
@@ -64,8 +65,7 @@ def chaos(  # noqa: PLR0913, PLR0917 - each is an option
     (folder / "report.json").write_text(report.model_dump_json(indent=2))
     page = folder / "report.html"
     page.write_text(render(report))
-    console.print(summary(report))
-    console.print(f"\n[bold]{report.verdict}[/bold]  {page}")
+    console.print(summary(report, page))
     if report.verdict is Verdict.PASS and not keep:
         _drop_databases(folder)
     raise SystemExit(_EXIT_CODES[report.verdict])
