@@ -86,6 +86,27 @@ async def test_the_end_comes_after_all_that_was_said_before_it(street: Street) -
     assert await hearing == MUCH
 
 
+async def test_what_a_client_has_yet_to_read_outlives_the_server(street: Street) -> None:
+    client, server = await street.both()
+    legs = street.last()
+    # Hardly anything is with the kernel, so that the link has the rest.
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    own = legs._client.transport.get_extra_info("socket")
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    street.link.slow(FOR_EVER)
+    client.end()
+    await server.say(MUCH[:1_000_000])
+    server.end()
+    await until(lambda: legs._server._ended and legs._client._ended)
+
+    street.link.heal()
+    await until(lambda: legs._server.transport is None)
+
+    assert legs._client.transport.get_write_buffer_size() > 0
+    assert await client.hear(1_000_001) == MUCH[:1_000_000]
+    await until(lambda: street.link.connections == 0)
+
+
 async def test_a_reset_by_the_server_is_one_for_the_client(street: Street) -> None:
     client, server = await street.both()
     server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 _READ_AT_ONCE = 256 * 1024
 _HELD_AT_MOST = 1024 * 1024
-"""Bytes each way that a slow link has on it before it reads no more."""
+"""Bytes each way that wait for their time, or for the server, before no more are read."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _END = b""
@@ -205,7 +205,6 @@ class _Leg(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - likewise
         self.transport = None
-        self._drop()
         self._connection.lost()
 
     def pace(self) -> None:
@@ -213,10 +212,8 @@ class _Leg(asyncio.BufferedProtocol):
         # At the end the loop stopped reading by itself, and would begin again when asked to.
         if self.transport is None or self._ended:
             return
-        into = self.other
-        if self._terms.condition is Condition.SWALLOWED or (
-            into.transport is not None and not into.full and self._held_bytes < _HELD_AT_MOST
-        ):
+        room = not self.other.full and self._held_bytes < _HELD_AT_MOST
+        if room or self._terms.condition is Condition.SWALLOWED:
             self.transport.resume_reading()
         else:
             self.transport.pause_reading()
@@ -256,7 +253,7 @@ class _Leg(asyncio.BufferedProtocol):
         terms, into = self._terms, self.other.transport
         if terms.condition is not Condition.CLEAR and not self._connection.arrived(self, data):
             return
-        if terms.delay or self._held or into is None:
+        if terms.delay or into is None:
             loop = asyncio.get_running_loop()
             self._held.append((loop.time() + terms.delay, data))
             self._held_bytes += len(data)
