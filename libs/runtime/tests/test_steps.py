@@ -1,6 +1,8 @@
 """Local first, then as long as it takes: on a Temporal server that skips time."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -8,16 +10,18 @@ from temporalio import activity, workflow
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
+from fuze_runtime import steps
 from fuze_runtime.steps import local_first, to_the_end
 
 
 class Database:
-    """Fails `failures` times, or for good, before it writes."""
+    """Hangs `hangs` times, fails `failures` times, or for good, before it writes."""
 
     def __init__(self) -> None:
         self.failures = 0
+        self.hangs = 0
         self.final = False
         self.attempts: list[bool] = []
 
@@ -26,6 +30,9 @@ class Database:
         self.attempts.append(activity.info().is_local)
         if self.final:
             raise ApplicationError("never", type="Final", non_retryable=True)
+        if self.hangs:
+            self.hangs -= 1
+            await asyncio.Event().wait()
         if self.failures:
             self.failures -= 1
             raise ConnectionError("away")
@@ -101,6 +108,21 @@ async def test_an_outage_is_left_to_the_server_and_told_of(desk: Desk) -> None:
 
     assert desk.database.attempts == [True] * 4 + [False] * 7
     assert trouble == ["ConnectionError: away", None]
+
+
+async def test_an_order_whose_database_hung_goes_on_in_another_worker(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The time-out of a local attempt is one error where it happens, and another when replayed.
+    monkeypatch.setattr(steps, "_LOCAL_ATTEMPT_TIMEOUT", timedelta(seconds=0.1))
+    desk.database.hangs = 4
+    handle = await desk.start()
+
+    assert (await handle.result())[0] == "wrote it"
+
+    assert desk.database.attempts == [True] * 4 + [False]
+    replayer = Replayer(workflows=[Writing], workflow_runner=UnsandboxedWorkflowRunner())
+    await replayer.replay_workflow(await handle.fetch_history())
 
 
 async def test_a_final_failure_is_not_repeated_and_keeps_its_type(desk: Desk) -> None:

@@ -53,8 +53,9 @@ async def local_first(
             retry_policy=_LOCAL_ATTEMPTS,
             summary=summary,
         )
-    except (ApplicationError, ActivityError) as error:
-        # A local activity raises its ApplicationError bare, and its time-out as an ActivityError.
+    except (ApplicationError, ActivityError, ActivityTimeoutError) as error:
+        # A local activity raises its ApplicationError bare, and its time-out in an ActivityError
+        # where it happens, but bare, too, where it is replayed from the history.
         failure = error.cause if isinstance(error, ActivityError) else error
         if isinstance(failure, ApplicationError) and failure.non_retryable:
             raise failure from error
