@@ -56,9 +56,9 @@ def bands(strikes: Sequence[Struck], x: Callable[[float], float]) -> tuple[Band,
 
 
 def family(target: str) -> str:
-    """Name the band of a target: a link belongs to where it leads."""
+    """Name the band of a target: a link belongs to where it leads, a step to whom it hits."""
     _, arrow, end = target.partition("->")
-    return f"links to {end.strip()}" if arrow else target
+    return f"links to {end.strip()}" if arrow else target.partition("@")[0]
 
 
 def _band(

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import random
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -12,7 +13,8 @@ import httpx
 from fuze_devstack.chaos.journal import Journal, Line
 
 _GIVES_UP_AFTER_SECONDS = 150.0
-_PAUSES = (0.2, 0.5, 1, 2)
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 8.0
 _ASK_AGAIN = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -58,17 +60,19 @@ class Caller:
     async def ask(self, errand: Errand) -> httpx.Response | None:
         """Return the answer, asking again while there is none; None where it never came.
 
-        A 503 and a 429 are no answers: they say when to ask again.
+        A 503 and a 429 are no answers: they say when to ask again. Pauses grow, and no two clients
+        pause alike: many that ask again at once would keep down what tries to get up.
         """
         deadline = time.monotonic() + _GIVES_UP_AFTER_SECONDS
-        for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
             answer = await self._ask_once(errand)
             if answer is not None and answer.status_code not in _ASK_AGAIN:
                 return answer
             if time.monotonic() > deadline:
                 return None
-            await asyncio.sleep(pause)
-        return None
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def peek(self, path: str) -> dict[str, Any] | None:
         """Read once, leaving no trace; None where it cannot be read now."""

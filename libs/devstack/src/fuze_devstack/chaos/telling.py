@@ -12,12 +12,12 @@ from temporalio.client import Client
 
 from fuze_devstack.chaos.books import Account, Books
 from fuze_devstack.chaos.checker import check
+from fuze_devstack.chaos.figures import spread
 from fuze_devstack.chaos.life import ENDS
 from fuze_devstack.chaos.outcome import (
     Check,
     Report,
     Second,
-    Spread,
     Struck,
     Verdict,
     Violation,
@@ -86,8 +86,8 @@ async def tell(books: Books, course: Course, temporal: Client) -> Report:
         throughput=_throughput(books, lives, course.began),
         ends=dict(Counter(account.status or "unknown" for account in books.accounts.values())),
         answers=course.answers,
-        recovery=_spread(recovered),
-        life=_spread([last - first for first, last, is_over in lives if is_over]),
+        recovery=spread(recovered),
+        life=spread([last - first for first, last, is_over in lives if is_over]),
         stuck=course.dumped,
         versions=_versions(),
     )
@@ -189,17 +189,6 @@ def _throughput(
         Second(at=at, accepted=accepted[at], ended=ended[at], turned_away=turned_away[at])
         for at in range(last + 1)
     )
-
-
-def _spread(seconds: list[float]) -> Spread | None:
-    if not seconds:
-        return None
-    ordered = sorted(seconds)
-
-    def at(share: float) -> float:
-        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)
-
-    return Spread(count=len(ordered), p50=at(0.5), p99=at(0.99), longest=round(ordered[-1], 3))
 
 
 def _versions() -> dict[str, str]:

@@ -1,0 +1,82 @@
+"""Five hundred orders under every fault; and each defect on purpose turns the checker red."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fuze_devstack.chaos import clock
+from fuze_devstack.chaos.plan import KINDS
+
+_ROOT = Path(__file__).parents[1]
+_SEED = os.environ.get("FUZE_CHAOS_SEED", "20261125")
+_BOUND_SECONDS = 60
+"""The largest activity time-out, and thirty seconds."""
+
+
+class Ran:
+    """A run that is over: how it exited, and its report."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str], folder: Path) -> None:
+        self.exit_code = done.returncode
+        self.said = done.stdout + done.stderr
+        (found,) = folder.glob("chaos/*/report.json")
+        self.folder = found.parent
+        self.report: dict[str, Any] = json.loads(found.read_text())
+
+    @property
+    def failed(self) -> set[str]:
+        checks = self.report["checks"]
+        return {one["invariant"] for one in checks if one["verdict"] == "fail"}
+
+
+def run(fuze: list[str], folder: Path, *options: str) -> Ran:
+    command = [*fuze, "chaos", "--state", str(folder), *options]
+    return Ran(subprocess.run(command, capture_output=True, text=True, check=False), folder)
+
+
+@pytest.fixture(scope="module")
+def chaos(fuze: list[str]) -> Ran:
+    """A run whose report stays in the checkout's state folder, for whoever wants to look at it."""
+    folder = _ROOT / ".fuze" / "proof"
+    shutil.rmtree(folder, ignore_errors=True)
+    return run(fuze, folder, "--orders", "500", "--seed", _SEED)
+
+
+@pytest.mark.timeout(600)
+def test_five_hundred_orders_outlive_every_fault(chaos: Ran) -> None:
+    assert (chaos.report["verdict"], chaos.exit_code) == ("pass", 0), chaos.said
+    # The storms of duplicates are orders, too.
+    assert sum(chaos.report["ends"].values()) >= 500
+
+
+def test_every_kind_of_fault_was_carried_out(chaos: Ran) -> None:
+    happened = Counter(
+        one["strike"]["kind"] for one in chaos.report["strikes"] if not one["failed"]
+    )
+
+    wanted = set(KINDS) if clock.can_be_wrong() else set(KINDS) - {"clock"}
+    assert happened.keys() == wanted, chaos.said
+
+
+def test_the_last_order_ends_soon_after_the_last_fault(chaos: Ran) -> None:
+    report = chaos.report
+
+    assert report["last_order_ended"] - report["last_fault_ended"] <= _BOUND_SECONDS
+
+
+def test_every_way_to_end_was_gone(chaos: Ran) -> None:
+    assert chaos.report["ends"].keys() == {
+        "shipped", "rejected", "expired", "payment_declined", "cancelled"
+    }  # fmt: skip
+
+
+def test_the_report_stays(chaos: Ran) -> None:
+    assert (chaos.folder / "report.html").stat().st_size > 10_000
+    assert (chaos.folder / "client.jsonl").exists()
+    assert not (chaos.folder / "postgres").exists()  # of a run that passed nothing else is kept
