@@ -1,333 +1,110 @@
 """Record the workflow histories that the replay tests hold: `make histories`.
 
 Run it when a workflow has a new way through it, and add the new file; the old ones stay, since
-orders that went that way may still be open when the new code is deployed.
+orders that went that way may still be open when the new code is deployed. What is there is neither
+walked nor written again.
 """
 
 import asyncio
-import contextlib
-import functools
 import json
 import re
 import subprocess
-import sys
 import tempfile
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
-from temporalio.client import (
-    Client,
-    WorkflowExecutionStatus,
-    WorkflowHandle,
-    WorkflowHistory,
-    WorkflowQueryFailedError,
-    WorkflowUpdateFailedError,
-)
+from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.service import RPCError
-
-from fuze_contracts.order import (
-    ORDER_TASK_QUEUE,
-    Approval,
-    CancelOrder,
-    ChangePaymentMethod,
-    OrderLine,
-    OrderResult,
-    OrderStatus,
-    OrderWorkflow,
-    PlaceOrder,
-    RejectOrder,
-    RetryOrder,
-    UpdateAddress,
-    order_workflow_id,
-)
-from fuze_contracts.shipping import Address
-
-Handle = WorkflowHandle[OrderWorkflow, OrderResult]
+from ways import FUZE, Handle, Ways, until_ended
+from ways_of_addresses import WaysOfAddresses
+from ways_of_orders import WaysOfOrders
+from ways_of_others import WaysOfPayments, WaysOfShipments
+from ways_of_trouble import WaysOfTrouble
 
 _ROOT = Path(__file__).parent.parent
-_ORDERS = _ROOT / "services/order/tests/histories"
-_SHIPMENTS = _ROOT / "services/shipping/tests/histories"
+_ORDERS, _SHIPMENTS, _PAYMENTS = (
+    _ROOT / f"services/{name}/tests/histories" for name in ("order", "shipping", "payment")
+)
+_WAYS: tuple[tuple[type[Ways], Path], ...] = (
+    (WaysOfOrders, _ORDERS),
+    (WaysOfAddresses, _ORDERS),
+    (WaysOfTrouble, _ORDERS),
+    (WaysOfShipments, _SHIPMENTS),
+    (WaysOfPayments, _PAYMENTS),
+)
 _PROCESS = re.compile(r"\d+@[\w.-]+")  # how the SDK names a process
 _WITH_SHIPMENT = {
     "shipped",
     "cancelled_while_preparing",
     "cancelled_through_its_shipment",
     "hand_over_needs_attention",
+    "hand_over_recovers",
     "address_corrected",
+    "readdressed_while_preparing",
+    "shipment_ended_by_an_operator",
 }
-_CHANGED_MIND = CancelOrder(actor="ada", reason="changed my mind")
-_ELSEWHERE = UpdateAddress(address=Address(zip_code="94105"), actor="ada")
-_REFUSED = Address(zip_code="10001", line1="refused")
-_FUZE = [sys.executable, "-m", "fuze_devstack"]
 
 
 def main() -> None:
-    """Start a stack, walk every way, write what is not there yet."""
+    """Start a stack, walk every way whose file is not there yet, write it."""
+    missing = [
+        (kind, name, unwritten)
+        for kind, name, files in every_way()
+        if (unwritten := [file for file in files if not file.exists()])
+    ]
+    if not missing:
+        print("every way is recorded")
+        return
     with tempfile.TemporaryDirectory(prefix="fuze-histories-") as state:
         Path(state).chmod(0o711)
-        subprocess.run([*_FUZE, "up", "--ports", "auto", "--detach", "--state", state], check=True)
+        subprocess.run([*FUZE, "up", "--ports", "auto", "--detach", "--state", state], check=True)
         try:
-            stack = json.loads((Path(state) / "stack.json").read_text())
-            asyncio.run(_record(stack["temporal"]["address"], stack["sandbox"]["url"]))
+            asyncio.run(_record(Path(state), missing))
         finally:
-            subprocess.run([*_FUZE, "down", "--state", state], check=True)
+            subprocess.run([*FUZE, "down", "--state", state], check=True)
 
 
-async def _record(temporal: str, sandbox: str) -> None:
-    client = await Client.connect(temporal, data_converter=pydantic_data_converter)
-    async with httpx.AsyncClient(base_url=sandbox, trust_env=False) as http:
-        ways = Ways(client, http)
-        for name, way in vars(Ways).items():
+def every_way() -> Iterator[tuple[type[Ways], str, list[Path]]]:
+    """Return whose each way is, its name, and the files that record it."""
+    for kind, folder in _WAYS:
+        for name in vars(kind):
             if not name.startswith("_"):
-                await _keep(client, name, functools.partial(way, ways))
+                yield kind, name, _files(folder, name)
 
 
-class Ways:
-    """Every way through an order's life; each is named as its file is."""
-
-    def __init__(self, client: Client, sandbox: httpx.AsyncClient) -> None:
-        self._client = client
-        self._sandbox = sandbox
-
-    async def shipped(self) -> Handle:
-        return await self._approved()
-
-    async def shipped_free(self) -> Handle:
-        return await self._approved(lines=())
-
-    async def shipped_without_approval(self) -> Handle:
-        return await self._place(auto_approve_up_to=5997)
-
-    async def rejected(self) -> Handle:
-        return await self._place(address=Address(zip_code="NOWHERE"))
-
-    async def rejected_by_a_person(self) -> Handle:
-        order = await self._waiting()
-        await order.execute_update(OrderWorkflow.reject_order, RejectOrder(actor="grace"))
-        return order
-
-    async def expired(self) -> Handle:
-        return await self._place(approval_timeout=timedelta(seconds=1))
-
-    async def expired_after_a_reminder(self) -> Handle:
-        return await self._place(
-            approval_timeout=timedelta(seconds=2), approval_reminder=timedelta(seconds=1)
-        )
-
-    async def approved_by_update(self) -> Handle:
-        order = await self._waiting()
-        await order.execute_update(OrderWorkflow.approve_order, Approval(actor="grace"))
-        return order
-
-    async def payment_declined(self) -> Handle:
-        return await self._approved(
-            payment_method="pm_declined", payment_method_timeout=timedelta(seconds=1)
-        )
-
-    async def paid_otherwise(self) -> Handle:
-        order = await self._approved(payment_method="pm_declined")
-        await _until(order, "payment_method")
-        change = ChangePaymentMethod(payment_method="pm_card_visa")
-        await order.execute_update(OrderWorkflow.change_payment_method, change)
-        return order
-
-    async def cancelled(self) -> Handle:
-        order = await self._waiting()
-        await order.signal(OrderWorkflow.cancel, _CHANGED_MIND)
-        return order
-
-    async def cancelled_by_temporal(self) -> Handle:
-        order = await self._waiting()
-        await order.cancel()
-        return order
-
-    async def cancelled_after_a_decline(self) -> Handle:
-        order = await self._approved(payment_method="pm_declined")
-        await _until(order, "payment_method")
-        await order.execute_update(OrderWorkflow.cancel_order, _CHANGED_MIND)
-        return order
-
-    async def cancelled_while_charging(self) -> Handle:
-        await self._control("psp", available=False)
-        order = await self._approved()
-        await _until(order, "payment")
-        await order.execute_update(OrderWorkflow.cancel_order, _CHANGED_MIND)
-        await self._control("psp")
-        return order
-
-    async def cancelled_while_preparing(self) -> Handle:
-        order = await self._preparing()
-        await order.execute_update(OrderWorkflow.cancel_order, _CHANGED_MIND)
-        await self._control("carrier")
-        return order
-
-    async def cancelled_by_temporal_while_preparing(self) -> Handle:
-        order = await self._preparing()
-        await order.cancel()
-        while (await order.query(OrderWorkflow.status)).status is OrderStatus.PREPARING:
-            await asyncio.sleep(0.1)
-        await self._control("carrier")
-        return order
-
-    async def cancelled_through_its_shipment(self) -> Handle:
-        order = await self._preparing()
-        await self._client.get_workflow_handle(order.id.replace("order/", "shipping/")).cancel()
-        while (await order.query(OrderWorkflow.status)).status is OrderStatus.PREPARING:
-            await asyncio.sleep(0.1)
-        await self._control("carrier")
-        return order
-
-    async def cancelled_too_late(self) -> Handle:
-        await self._control("carrier", hold="before_write")
-        order = await self._approved()
-        while not (await self._sandbox.get("/control/carrier")).json()["held"]:
-            await asyncio.sleep(0.1)
-        with contextlib.suppress(WorkflowUpdateFailedError):
-            await order.execute_update(OrderWorkflow.cancel_order, _CHANGED_MIND)
-        await self._control("carrier")
-        return order
-
-    async def refund_needs_attention(self) -> Handle:
-        order = await self._preparing(attention_after=timedelta(seconds=2))
-        await self._control("psp", available=False)
-        await order.execute_update(OrderWorkflow.cancel_order, _CHANGED_MIND)
-        await _until_attention(order)
-        await self._control("psp")
-        await order.execute_update(OrderWorkflow.retry_step, RetryOrder(actor="grace"))
-        await self._control("carrier")
-        return order
-
-    async def hand_over_needs_attention(self) -> Handle:
-        order = await self._preparing(attention_after=timedelta(seconds=2))
-        await _until_attention(order)
-        await self._control("carrier")
-        await order.execute_update(OrderWorkflow.retry_step, RetryOrder(actor="grace"))
-        return order
-
-    async def address_updated(self) -> Handle:
-        order = await self._waiting()
-        await order.signal(OrderWorkflow.update_address, _ELSEWHERE)
-        await order.signal(OrderWorkflow.approve)
-        return order
-
-    async def readdressed_while_preparing(self) -> Handle:
-        order = await self._preparing()
-        await order.execute_update(OrderWorkflow.change_address, _ELSEWHERE)
-        await self._control("carrier")
-        return order
-
-    async def readdressed_too_late(self) -> Handle:
-        await self._control("carrier", hold="before_write")
-        order = await self._approved()
-        while not (await self._sandbox.get("/control/carrier")).json()["held"]:
-            await asyncio.sleep(0.1)
-        with contextlib.suppress(WorkflowUpdateFailedError):
-            await order.execute_update(OrderWorkflow.change_address, _ELSEWHERE)
-        await self._control("carrier")
-        return order
-
-    async def address_corrected(self) -> Handle:
-        order = await self._approved(address=_REFUSED)
-        await _until(order, "address")
-        await order.execute_update(OrderWorkflow.change_address, _ELSEWHERE)
-        return order
-
-    async def address_never_corrected(self) -> Handle:
-        return await self._approved(address=_REFUSED, address_timeout=timedelta(seconds=1))
-
-    async def delivered(self) -> Handle:
-        return await self._reported("delivered")
-
-    async def returned(self) -> Handle:
-        return await self._reported("returned")
-
-    async def _reported(self, state: str) -> Handle:
-        """An order that follows its parcel, of which the carrier reports the end."""
-        order = await self._approved(follow_parcel_for=timedelta(days=30))
-        await _until(order, "delivery")
-        query = {"order_id": order.id.removeprefix("order/")}
-        [parcel] = (await self._sandbox.get("/carrier/parcels", params=query)).json()["parcels"]
-        report = f"/carrier/parcels/{parcel['id']}/report"
-        (await self._sandbox.post(report, json={"status": state})).raise_for_status()
-        return order
-
-    async def _place(self, **changes: object) -> Handle:
-        order_id = uuid4()
-        fields = {
-            "order_id": order_id,
-            "address": Address(zip_code="10001"),
-            "fingerprint": "a-fingerprint",
-            "lines": (OrderLine(sku="TEAPOT-1", quantity=3, unit_price_minor=1999),),
-            "payment_method": "pm_card_visa",
-            "payment_token": f"{order_id}:1",
-        }
-        return await self._client.start_workflow(
-            OrderWorkflow.run,
-            PlaceOrder.model_validate(fields | changes),
-            id=order_workflow_id(order_id),
-            task_queue=ORDER_TASK_QUEUE,
-        )
-
-    async def _waiting(self, **changes: object) -> Handle:
-        order = await self._place(**changes)
-        await _until(order, "approval")
-        return order
-
-    async def _approved(self, **changes: object) -> Handle:
-        order = await self._waiting(**changes)
-        await order.signal(OrderWorkflow.approve)
-        return order
-
-    async def _preparing(self, **changes: object) -> Handle:
-        """An order whose parcel waits for a carrier that is away."""
-        await self._control("carrier", available=False)
-        order = await self._approved(**changes)
-        shipment = self._client.get_workflow_handle(order.id.replace("order/", "shipping/"))
-        await _until(order, "shipping")
-        while True:
-            with contextlib.suppress(RPCError, WorkflowQueryFailedError):
-                if (await shipment.query("status"))["step"] == "dispatching":
-                    return order
-            await asyncio.sleep(0.1)
-
-    async def _control(self, part: str, **conditions: object) -> None:
-        (await self._sandbox.put(f"/control/{part}", json=conditions)).raise_for_status()
+def recorded() -> set[Path]:
+    """Return the files that are there."""
+    return {file for _, folder in _WAYS for file in folder.glob("*.json")}
 
 
-async def _keep(client: Client, name: str, way: Callable[[], Awaitable[Handle]]) -> None:
-    orders, shipments = _ORDERS / f"{name}.json", _SHIPMENTS / f"{name}.json"
-    if orders.exists():
-        print(f"kept    {orders.relative_to(_ROOT)}")
-        return
-    order = await way()
-    while (await order.describe()).status is WorkflowExecutionStatus.RUNNING:
-        await asyncio.sleep(0.1)
-    _write(orders, order.id, await order.fetch_history())
-    if name in _WITH_SHIPMENT:
-        shipment = client.get_workflow_handle(order.id.replace("order/", "shipping/"))
-        _write(shipments, shipment.id, await shipment.fetch_history())
+def _files(folder: Path, name: str) -> list[Path]:
+    folders = [folder, _SHIPMENTS] if folder == _ORDERS and name in _WITH_SHIPMENT else [folder]
+    return [one / f"{name}.json" for one in folders]
 
 
-async def _until(order: Handle, waiting_for: str) -> None:
-    while (await order.query(OrderWorkflow.status)).waiting_for != waiting_for:
-        await asyncio.sleep(0.1)
-
-
-async def _until_attention(order: Handle) -> None:
-    while not (await order.query(OrderWorkflow.status)).needs_attention:
-        await asyncio.sleep(0.1)
+async def _record(state: Path, missing: list[tuple[type[Ways], str, list[Path]]]) -> None:
+    stack = json.loads((state / "stack.json").read_text())
+    client = await Client.connect(
+        stack["temporal"]["address"], data_converter=pydantic_data_converter
+    )
+    async with httpx.AsyncClient(base_url=stack["sandbox"]["url"], trust_env=False) as sandbox:
+        for kind, name, files in missing:
+            walked: Handle = await getattr(kind(client, sandbox, stack, state), name)()
+            await until_ended(walked)
+            for file in files:
+                is_another = file.parent == _SHIPMENTS and walked.id.startswith("order/")
+                shipment = client.get_workflow_handle(walked.id.replace("order/", "shipping/"))
+                workflow = shipment if is_another else walked
+                _write(file, workflow.id, await workflow.fetch_history())
 
 
 def _write(path: Path, workflow_id: str, history: WorkflowHistory) -> None:
     recorded = {"workflow_id": workflow_id, "history": _impersonal(history.to_json_dict())}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(recorded, indent=1) + "\n")
-    print(f"written {path.relative_to(_ROOT)}: {len(history.events)} events")
+    print(f"written {path.relative_to(_ROOT)}: {len(history.events)} events", flush=True)
 
 
 def _impersonal(part: Any) -> Any:  # noqa: ANN401 - any part of a JSON document

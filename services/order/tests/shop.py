@@ -220,14 +220,17 @@ def waits_for(whom: WaitingFor) -> Callable[[LiveStatus], bool]:
 
 
 @asynccontextmanager
-async def open_shop(shop: Shop, repository: OrderRepository) -> AsyncIterator[Shop]:
+async def open_shop(
+    shop: Shop, repository: OrderRepository, life: type[OrderWorkflow] = OrderWorkflow
+) -> AsyncIterator[Shop]:
+    """Let workers serve all three queues; `life` is the order's workflow that they know."""
     client = shop.environment.client
     activities = OrderActivities(repository)
     async with (
         Worker(
             client,
             task_queue=ORDER_TASK_QUEUE,
-            workflows=[OrderWorkflow],
+            workflows=[life],
             activities=[
                 activities.order_received,
                 activities.validate_order,

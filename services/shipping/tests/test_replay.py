@@ -1,29 +1,41 @@
 """Every recorded way through a shipment replays on today's code: `make histories` records."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from replaying import kinds_of_workflow, never_replayed, recorded_in, replay, results_in
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Replayer
 
-from fuze_shipping.workflows import ShippingWorkflow
+from fuze_shipping import workflows
+from fuze_shipping.workflows import CarrierEventWorkflow, ShippingWorkflow
 
-_HISTORIES = {
-    path.stem: json.loads(path.read_text())
-    for path in sorted((Path(__file__).parent / "histories").glob("*.json"))
-}
-
-
-def test_there_is_a_history_of_every_end() -> None:
-    assert _HISTORIES.keys() >= {"shipped"}
+_HISTORIES = recorded_in(Path(__file__).parent / "histories")
+_WORKFLOWS = (ShippingWorkflow, CarrierEventWorkflow)
+_WITHOUT_TRACE = frozenset({"status"})
 
 
 @pytest.mark.parametrize("recorded", _HISTORIES.values(), ids=_HISTORIES)
-async def test_a_recorded_shipment_replays(recorded: dict[str, Any]) -> None:
-    history = WorkflowHistory.from_json(recorded["workflow_id"], recorded["history"])
+async def test_a_recorded_shipment_replays(recorded: WorkflowHistory) -> None:
+    await replay(_WORKFLOWS, recorded)
 
-    replayer = Replayer(workflows=[ShippingWorkflow], data_converter=pydantic_data_converter)
-    await replayer.replay_workflow(history)
+
+def test_every_workflow_of_the_service_is_recorded() -> None:
+    assert kinds_of_workflow(_HISTORIES.values()) == {"ShippingWorkflow", "CarrierEventWorkflow"}
+
+
+def test_every_outcome_of_a_shipment_is_in_some_recorded_history() -> None:
+    outcomes = {
+        found["outcome"]
+        for every in _HISTORIES.values()
+        for found in results_in(every)
+        if "outcome" in found
+    }
+
+    assert outcomes >= {"shipped", "address_refused", "called_off", "handed_over"}
+
+
+async def test_every_line_of_a_shipments_life_is_on_some_recorded_way() -> None:
+    """A new way through a workflow needs a history: `tests-e2e/ways_of_others.py`."""
+    never = await never_replayed(_WORKFLOWS, _HISTORIES.values(), [workflows], but=_WITHOUT_TRACE)
+
+    assert never == set()

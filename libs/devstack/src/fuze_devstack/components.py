@@ -6,12 +6,13 @@ import signal
 import sys
 import sysconfig
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
 import psutil
 
+from fuze_devstack.chaos.defects import Defect
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres, Passwords
 from fuze_devstack.strangers import end_strangers
@@ -63,13 +64,14 @@ class Variations:
 
     With `auth` callers need an API key. `settings` are further `FUZE_…` variables of the services.
     `routes` says at which port of 127.0.0.1 one component finds another, `payment->postgres`,
-    where it is not that one's own.
+    where it is not that one's own. `defect` is planted in its service, to prove a checker.
     """
 
     log_level: str = "INFO"
     auth: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     routes: Mapping[str, int] = field(default_factory=dict)
+    defect: Defect | None = None
 
 
 USUAL = Variations()
@@ -82,6 +84,7 @@ class Blueprint:
         self._folder = folder.absolute()
         self._ports = ports
         self._routes = variations.routes
+        self._defect = variations.defect
         self._authentication = "required" if variations.auth else "none"
         self._database = EmbeddedPostgres(self._folder, ports.postgres)
         self._webhook_secret = Passwords.of(self._folder).psp_webhooks
@@ -103,7 +106,16 @@ class Blueprint:
 
     def services(self) -> list[Component]:
         """Return the four services."""
-        return [*(self._worker(name) for name in SERVICES), self._gateway()]
+        workers = [self._worker(name) for name in SERVICES]
+        return [self._with_its_defect(one) for one in (*workers, self._gateway())]
+
+    def _with_its_defect(self, one: Component) -> Component:
+        """Return the service; the one that the stack's defect is in starts through the wrapper."""
+        defect = self._defect
+        if defect is None or defect.service != one.name:
+            return one
+        environment = {**one.environment, **defect.environment}
+        return replace(one, command=defect.command, environment=environment)
 
     def migrations(self) -> list[Errand]:
         """Return the schemas to bring up to date."""

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from fuze_devstack.chaos import clock
 from fuze_devstack.chaos.console import summary
+from fuze_devstack.chaos.defects import VARIABLE, Defect
 from fuze_devstack.chaos.outcome import Report, Verdict
 from fuze_devstack.chaos.page import render
 from fuze_devstack.chaos.plan import FAULTS, KINDS
@@ -42,6 +43,8 @@ _HELP_OF_FAULTS = "\n".join(f"  {fault.kind:<18} {fault.does}" for fault in FAUL
               help="Orders a second.  [default: what the faults leave, at most 3]")  # fmt: skip
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), envvar="FUZE_STATE",
               help="Runs are kept in its chaos/.  [default: $FUZE_STATE or .fuze]")  # fmt: skip
+@click.option("--defect", type=click.Choice([one.value for one in Defect]), envvar=VARIABLE,
+              help="Plant a defect on purpose: the run has to fail.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Keep the databases of a run that passed, too.")
 def chaos(  # noqa: PLR0913 - each is an option
     orders: int,
@@ -50,12 +53,19 @@ def chaos(  # noqa: PLR0913 - each is an option
     rate: float | None,
     state: Path | None,
     *,
+    defect: str | None,
     keep: bool,
 ) -> None:
     """Run, report, exit with the verdict."""
     console = Console(highlight=False, soft_wrap=True)
     chosen = secrets.randbelow(2**31) if seed is None else seed
-    wanted = Wanted(seed=chosen, orders=orders, kinds=_kinds(faults, console), rate=rate)
+    wanted = Wanted(
+        seed=chosen,
+        orders=orders,
+        kinds=_kinds(faults, console),
+        rate=rate,
+        defect=Defect(defect) if defect else None,
+    )
     began = datetime.now().astimezone()
     folder = state_folder(state) / "chaos" / f"{began:%Y%m%d-%H%M%S}-seed-{chosen}"
     folder.mkdir(parents=True)

@@ -14,6 +14,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from fuze_devstack.chaos import books, journal, stuck
 from fuze_devstack.chaos.caller import Caller, Tally
+from fuze_devstack.chaos.defects import Defect
 from fuze_devstack.chaos.faults import FaultError, Faults, Scene
 from fuze_devstack.chaos.journal import Journal
 from fuze_devstack.chaos.links import Link
@@ -63,7 +64,7 @@ class Wanted:
     orders: int
     kinds: frozenset[str]
     rate: float | None = None
-    defect: str | None = None
+    defect: Defect | None = None
 
     @property
     def span(self) -> float:
@@ -171,7 +172,9 @@ class Run:
                 stack_of.push_async_callback(link.close)
                 links[name] = link
             variations = Variations(
-                settings=SETTINGS, routes={name: link.port for name, link in links.items()}
+                settings=SETTINGS,
+                routes={name: link.port for name, link in links.items()},
+                defect=self._wanted.defect,
             )
             stack = Stack(self._folder, ports, announce=self._announce, variations=variations)
             stack_of.push_async_callback(stack.stop)

@@ -1,0 +1,94 @@
+"""Code that changes while orders are in flight: what is caught, and what goes on."""
+
+import sysconfig
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from changed import Change, ChangedWorkflow
+from replaying import recorded_in, replay_unsandboxed
+from shop import PaymentService, Shop, open_shop, until, waits_for
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.workflow import NondeterminismError
+
+from fuze_contracts.order import OrderStatus, PlaceOrder, WaitingFor
+from fuze_order.repository import OrderRepository
+from fuze_order.workflows import OrderWorkflow
+
+_HISTORIES = recorded_in(Path(__file__).parent / "histories")
+_PATCH = "core_patch"  # the marker's name, as the SDK has it
+
+Changed = Callable[..., None]
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch) -> Changed:
+    """Set what `ChangedWorkflow` does otherwise."""
+
+    def to_have(change: Change, *, is_behind_patched: bool) -> None:
+        monkeypatch.setattr(ChangedWorkflow, "change", change, raising=False)
+        monkeypatch.setattr(ChangedWorkflow, "is_behind_patched", is_behind_patched, raising=False)
+
+    return to_have
+
+
+@pytest.fixture
+async def real_time() -> AsyncIterator[WorkflowEnvironment]:
+    """A Temporal as `fuze up` starts it: one that hands a workflow to another worker."""
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(Path(sysconfig.get_path("scripts")) / "temporal"),
+        data_converter=pydantic_data_converter,
+        dev_server_log_level="error",
+    ) as environment:
+        yield environment
+
+
+@pytest.mark.parametrize("change", Change)
+async def test_a_changed_workflow_is_caught_by_a_recorded_history(
+    changed: Changed, change: Change
+) -> None:
+    changed(change, is_behind_patched=False)
+
+    with pytest.raises(NondeterminismError):
+        await replay_unsandboxed([ChangedWorkflow], _HISTORIES["shipped"])
+
+
+@pytest.mark.parametrize("change", Change)
+async def test_the_same_change_behind_patched_replays_every_recorded_history(
+    changed: Changed, change: Change
+) -> None:
+    changed(change, is_behind_patched=True)
+
+    for history in _HISTORIES.values():
+        await replay_unsandboxed([ChangedWorkflow], history)
+
+
+async def test_an_order_in_flight_ends_on_changed_code_and_a_new_one_goes_the_new_way(
+    real_time: WorkflowEnvironment,
+    engine_of: Callable[[str], AsyncEngine],
+    an_order: Callable[..., PlaceOrder],
+    changed: Changed,
+) -> None:
+    engine = engine_of("order")
+    shop, repository = Shop(real_time, engine, PaymentService()), OrderRepository(engine)
+    shop.open_for_business()
+    async with open_shop(shop, repository):
+        in_flight = await shop.place(an_order())
+        await until(in_flight, waits_for(WaitingFor.APPROVAL))
+
+    changed(Change.A_STEP_MORE, is_behind_patched=True)
+    async with open_shop(shop, repository, ChangedWorkflow):
+        new = await shop.place(an_order())
+        for order in (in_flight, new):
+            await order.signal(OrderWorkflow.approve)
+            assert (await order.result()).status is OrderStatus.SHIPPED
+
+    assert _PATCH not in _markers(await in_flight.fetch_history())
+    assert _PATCH in _markers(await new.fetch_history())
+
+
+def _markers(history: WorkflowHistory) -> set[str]:
+    return {event.marker_recorded_event_attributes.marker_name for event in history.events}

@@ -1,0 +1,29 @@
+"""Every recorded way through the workflows of payments replays: `make histories` records."""
+
+from pathlib import Path
+
+import pytest
+from replaying import kinds_of_workflow, never_replayed, recorded_in, replay
+from temporalio.client import WorkflowHistory
+
+from fuze_payment import workflows
+from fuze_payment.workflows import ProviderEventWorkflow, ReconcileWorkflow, RefundWorkflow
+
+_HISTORIES = recorded_in(Path(__file__).parent / "histories")
+_WORKFLOWS = (RefundWorkflow, ReconcileWorkflow, ProviderEventWorkflow)
+
+
+@pytest.mark.parametrize("recorded", _HISTORIES.values(), ids=_HISTORIES)
+async def test_a_recorded_workflow_replays(recorded: WorkflowHistory) -> None:
+    await replay(_WORKFLOWS, recorded)
+
+
+def test_every_workflow_of_the_service_is_recorded() -> None:
+    assert kinds_of_workflow(_HISTORIES.values()) == {one.__name__ for one in _WORKFLOWS}
+
+
+async def test_every_line_of_the_workflows_is_on_some_recorded_way() -> None:
+    """A new way through a workflow needs a history: `tests-e2e/ways_of_others.py`."""
+    never = await never_replayed(_WORKFLOWS, _HISTORIES.values(), [workflows], but=frozenset())
+
+    assert never == set()

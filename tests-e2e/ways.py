@@ -1,0 +1,200 @@
+"""How the ways that `record_histories` records are walked: on a running stack, from outside."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+from temporalio.api.enums.v1 import EventType as Recorded
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+)
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from fuze_contracts.order import (
+    ORDER_TASK_QUEUE,
+    CancelOrder,
+    OrderLine,
+    OrderWorkflow,
+    PlaceOrder,
+    UpdateAddress,
+    order_workflow_id,
+)
+from fuze_contracts.shipping import Address
+
+Handle = WorkflowHandle[Any, Any]
+
+FUZE = [sys.executable, "-m", "fuze_devstack"]
+CHANGED_MIND = CancelOrder(actor="ada", reason="changed my mind")
+ELSEWHERE = UpdateAddress(address=Address(zip_code="94105"), actor="ada")
+NOWHERE = UpdateAddress(address=Address(zip_code="NOWHERE"), actor="ada")
+REFUSED = Address(zip_code="10001", line1="refused")
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What walking a way takes. Each public method of a subclass is one, named as its file is."""
+
+    client: Client
+    sandbox: httpx.AsyncClient
+    stack: Mapping[str, Any]
+    state: Path
+
+    async def _place(self, again: UUID | None = None, **changes: object) -> Handle:
+        new = again or uuid4()
+        fields = {
+            "order_id": new,
+            "address": Address(zip_code="10001"),
+            "fingerprint": "a-fingerprint",
+            "lines": (OrderLine(sku="TEAPOT-1", quantity=3, unit_price_minor=1999),),
+            "payment_method": "pm_card_visa",
+            "payment_token": f"{new}:1",
+        }
+        return await self.client.start_workflow(
+            OrderWorkflow.run,
+            PlaceOrder.model_validate(fields | changes),
+            id=order_workflow_id(new),
+            task_queue=ORDER_TASK_QUEUE,
+        )
+
+    async def _waiting(self, **changes: object) -> Handle:
+        order = await self._place(None, **changes)
+        await until(order, "approval")
+        return order
+
+    async def _approved(self, **changes: object) -> Handle:
+        order = await self._waiting(**changes)
+        await order.signal(OrderWorkflow.approve)
+        return order
+
+    async def _charging(self, **changes: object) -> Handle:
+        """An order that is to be paid while the provider is away."""
+        await self._control("psp", available=False)
+        order = await self._approved(**changes)
+        await until(order, "payment")
+        return order
+
+    async def _preparing(self, **changes: object) -> Handle:
+        """An order whose parcel waits for a carrier that is away."""
+        await self._control("carrier", available=False)
+        order = await self._approved(**changes)
+        await until(order, "shipping")
+        while True:
+            with contextlib.suppress(RPCError, WorkflowQueryFailedError):
+                if (await self._shipment(order).query("status"))["step"] == "dispatching":
+                    return order
+            await asyncio.sleep(0.1)
+
+    async def _following(self) -> Handle:
+        """An order that waits for its parcel to arrive."""
+        order = await self._approved(follow_parcel_for=timedelta(days=30))
+        await until(order, "delivery")
+        return order
+
+    async def _report(self, order: Handle, state: str) -> None:
+        """Have the carrier report how far the order's parcel has come."""
+        parcel = await self._parcel(order)
+        report = f"/carrier/parcels/{parcel['id']}/report"
+        (await self.sandbox.post(report, json={"status": state})).raise_for_status()
+
+    async def _parcel(self, order: Handle) -> dict[str, Any]:
+        query = {"order_id": str(order_id(order))}
+        [parcel] = (await self.sandbox.get("/carrier/parcels", params=query)).json()["parcels"]
+        return dict(parcel)
+
+    async def _charge(self, order: Handle) -> dict[str, Any]:
+        query = {"order_id": str(order_id(order))}
+        [charge] = (await self.sandbox.get("/psp/charges", params=query)).json()["charges"]
+        return dict(charge)
+
+    def _shipment(self, order: Handle) -> Handle:
+        return self.client.get_workflow_handle(order.id.replace("order/", "shipping/"))
+
+    async def _fail_activity(self, workflow: Handle) -> None:
+        """Fail what the workflow waits for, for good, as an operator can."""
+        [pending] = (await workflow.describe()).raw_description.pending_activities
+        activity = self.client.get_async_activity_handle(
+            workflow_id=workflow.id, run_id=None, activity_id=pending.activity_id
+        )
+        await activity.fail(ApplicationError("an operator says so", non_retryable=True))
+
+    async def _control(self, part: str, **conditions: object) -> None:
+        (await self.sandbox.put(f"/control/{part}", json=conditions)).raise_for_status()
+
+    async def _until_held(self, part: str) -> None:
+        """Wait until somebody stands at the part's gate."""
+        while not (await self.sandbox.get(f"/control/{part}")).json()["held"]:
+            await asyncio.sleep(0.1)
+
+    async def _fuze(self, command: str, *arguments: str) -> None:
+        await asyncio.to_thread(
+            subprocess.run,
+            [*FUZE, command, *arguments, "--state", str(self.state)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _stopped(self, component: str) -> AsyncIterator[None]:
+        """Let a process stand still: what comes meanwhile, it hears all at once."""
+        await self._fuze("kill", component, "--signal", "STOP")
+        try:
+            yield
+        finally:
+            await self._fuze("kill", component, "--signal", "CONT")
+
+    @contextlib.asynccontextmanager
+    async def _without_database(self) -> AsyncIterator[None]:
+        await self._fuze("kill", "postgres")
+        try:
+            yield
+        finally:
+            await self._fuze("restart", "postgres")
+
+    async def _execute(self, statement: str, *arguments: object) -> None:
+        connection = await asyncpg.connect(self.stack["postgres"]["dsn"])
+        try:
+            await connection.execute(statement, *arguments)
+        finally:
+            await connection.close()
+
+
+def order_id(order: Handle) -> UUID:
+    """Return whose workflow it is."""
+    return UUID(order.id.removeprefix("order/"))
+
+
+async def until(order: Handle, waiting_for: str) -> None:
+    """Wait until the order waits for somebody."""
+    while (await order.query(OrderWorkflow.status)).waiting_for != waiting_for:
+        await asyncio.sleep(0.1)
+
+
+async def until_attention(order: Handle) -> None:
+    """Wait until a step of the order needs attention."""
+    while not (await order.query(OrderWorkflow.status)).needs_attention:
+        await asyncio.sleep(0.1)
+
+
+async def until_recorded(workflow: Handle, what: Recorded.ValueType, times: int = 1) -> None:
+    """Wait until the workflow's history has so many events of a kind; no worker is asked."""
+    while sum(e.event_type == what for e in (await workflow.fetch_history()).events) < times:
+        await asyncio.sleep(0.1)
+
+
+async def until_ended(workflow: Handle) -> None:
+    """Wait for the end, whichever."""
+    while (await workflow.describe()).status is WorkflowExecutionStatus.RUNNING:
+        await asyncio.sleep(0.1)

@@ -1,0 +1,193 @@
+"""An order's life, and how it is stopped: without anything going wrong inside."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+from temporalio.api.enums.v1 import EventType as Recorded
+from temporalio.client import WorkflowUpdateFailedError
+from ways import CHANGED_MIND, REFUSED, Handle, Ways, order_id, until, until_ended, until_recorded
+
+from fuze_contracts.order import (
+    Approval,
+    CancelOrder,
+    ChangePaymentMethod,
+    OrderStatus,
+    OrderWorkflow,
+    RejectOrder,
+)
+from fuze_contracts.shipping import Address
+
+_VISA = ChangePaymentMethod(payment_method="pm_card_visa")
+
+
+class WaysOfOrders(Ways):
+    """Each ends elsewhere, or comes there on another way."""
+
+    async def shipped(self) -> Handle:
+        return await self._approved()
+
+    async def shipped_free(self) -> Handle:
+        return await self._approved(lines=())
+
+    async def shipped_without_approval(self) -> Handle:
+        return await self._place(None, auto_approve_up_to=5997)
+
+    async def rejected(self) -> Handle:
+        return await self._place(None, address=Address(zip_code="NOWHERE"))
+
+    async def rejected_by_a_person(self) -> Handle:
+        order = await self._waiting()
+        await order.execute_update(OrderWorkflow.reject_order, RejectOrder(actor="grace"))
+        return order
+
+    async def expired(self) -> Handle:
+        return await self._place(None, approval_timeout=timedelta(seconds=1))
+
+    async def expired_after_a_reminder(self) -> Handle:
+        return await self._place(
+            None, approval_timeout=timedelta(seconds=2), approval_reminder=timedelta(seconds=1)
+        )
+
+    async def approved_by_update(self) -> Handle:
+        order = await self._waiting()
+        await order.execute_update(OrderWorkflow.approve_order, Approval(actor="grace"))
+        return order
+
+    async def payment_declined(self) -> Handle:
+        return await self._approved(
+            payment_method="pm_declined", payment_method_timeout=timedelta(seconds=1)
+        )
+
+    async def paid_otherwise(self) -> Handle:
+        order = await self._approved(payment_method="pm_declined")
+        await until(order, "payment_method")
+        await order.execute_update(OrderWorkflow.change_payment_method, _VISA)
+        return order
+
+    async def cancelled(self) -> Handle:
+        order = await self._waiting()
+        await order.signal(OrderWorkflow.cancel, CHANGED_MIND)
+        return order
+
+    async def cancelled_by_temporal(self) -> Handle:
+        order = await self._waiting()
+        await order.cancel()
+        return order
+
+    async def cancelled_after_a_decline(self) -> Handle:
+        order = await self._approved(payment_method="pm_declined")
+        await until(order, "payment_method")
+        await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+        return order
+
+    async def cancelled_while_charging(self) -> Handle:
+        order = await self._charging()
+        await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+        await self._control("psp")
+        return order
+
+    async def cancelled_while_preparing(self) -> Handle:
+        order = await self._preparing()
+        await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+        await self._control("carrier")
+        return order
+
+    async def cancelled_by_temporal_while_preparing(self) -> Handle:
+        order = await self._preparing()
+        await order.cancel()
+        while (await order.query(OrderWorkflow.status)).status is OrderStatus.PREPARING:
+            await asyncio.sleep(0.1)
+        await self._control("carrier")
+        return order
+
+    async def cancelled_through_its_shipment(self) -> Handle:
+        order = await self._preparing()
+        await self._shipment(order).cancel()
+        while (await order.query(OrderWorkflow.status)).status is OrderStatus.PREPARING:
+            await asyncio.sleep(0.1)
+        await self._control("carrier")
+        return order
+
+    async def cancelled_too_late(self) -> Handle:
+        await self._control("carrier", hold="before_write")
+        order = await self._approved()
+        await self._until_held("carrier")
+        with contextlib.suppress(WorkflowUpdateFailedError):
+            await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+        await self._control("carrier")
+        return order
+
+    async def delivered(self) -> Handle:
+        order = await self._following()
+        await self._report(order, "delivered")
+        return order
+
+    async def returned(self) -> Handle:
+        order = await self._following()
+        await self._report(order, "returned")
+        return order
+
+    async def followed_in_vain(self) -> Handle:
+        return await self._approved(follow_parcel_for=timedelta(seconds=2))
+
+    async def cancelled_by_temporal_on_its_way(self) -> Handle:
+        order = await self._following()
+        await order.cancel()
+        await until(order, "delivery")
+        await self._report(order, "delivered")
+        return order
+
+    async def cancelled_by_temporal_while_charging(self) -> Handle:
+        order = await self._charging()
+        await order.cancel()
+        while (await order.query(OrderWorkflow.status)).status is OrderStatus.APPROVED:
+            await asyncio.sleep(0.1)
+        await self._control("psp")
+        return order
+
+    async def cancelled_in_strange_words(self) -> Handle:
+        order = await self._waiting()
+        await order.signal(OrderWorkflow.cancel, CancelOrder(reason="changed my m\0nd"))
+        return order
+
+    async def cancelled_while_awaiting_address(self) -> Handle:
+        order = await self._approved(address=REFUSED)
+        await until(order, "address")
+        await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+        return order
+
+    async def declined_twice(self) -> Handle:
+        order = await self._approved(payment_method="pm_declined")
+        await until(order, "payment_method")
+        declined_too = ChangePaymentMethod(payment_method="pm_fraud")
+        await order.execute_update(OrderWorkflow.change_payment_method, declined_too)
+        await until(order, "payment_method")
+        await order.execute_update(OrderWorkflow.change_payment_method, _VISA)
+        return order
+
+    async def payment_token_taken(self) -> Handle:
+        first = await self._approved()
+        await until_ended(first)
+        return await self._approved(
+            payment_token=f"{order_id(first)}:1", payment_method_timeout=timedelta(seconds=1)
+        )
+
+    async def cancelled_with_a_taken_token(self) -> Handle:
+        first = await self._approved()
+        await until_ended(first)
+        # Stopped, so that the cancellation is there before the payment service can say no.
+        async with self._stopped("payment"):
+            order = await self._approved(payment_token=f"{order_id(first)}:1")
+            await until(order, "payment")
+            await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+            await until_recorded(order, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, 2)
+        return order
+
+    async def order_id_taken(self) -> Handle:
+        first = await self._place(None, address=Address(zip_code="NOWHERE"))
+        await until_ended(first)
+        return await self._place(order_id(first))
+
+    async def values_refused(self) -> Handle:
+        return await self._place(None, customer="ad\0")

@@ -1,0 +1,189 @@
+"""The workflows beside the order's: shipments by themselves, what the outside hints at, money."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from temporalio.api.enums.v1 import EventType as Recorded
+from ways import REFUSED, Handle, Ways, order_id, until, until_ended, until_recorded
+
+from fuze_contracts.money import Money
+from fuze_contracts.payment import (
+    PAYMENT_TASK_QUEUE,
+    LookAgain,
+    ProviderEventWorkflow,
+    RefundPayment,
+    RefundWorkflow,
+    refund_workflow_id,
+    webhook_workflow_id,
+)
+from fuze_contracts.shipping import (
+    SHIPPING_TASK_QUEUE,
+    Address,
+    CarrierEventWorkflow,
+    ShipOrder,
+    ShippingWorkflow,
+    TrackParcel,
+    carrier_event_workflow_id,
+    shipping_workflow_id,
+)
+
+_THERE = Address(zip_code="10001")
+
+
+class WaysOfShipments(Ways):
+    """Shipments of orders that nobody knows, and what a carrier hints at."""
+
+    async def address_refused(self) -> Handle:
+        return await self._ship(address=REFUSED)
+
+    async def cancelled_too_late(self) -> Handle:
+        await self._control("carrier", hold="before_write")
+        shipment = await self._ship()
+        await self._until_held("carrier")
+        await shipment.cancel()
+        await until_recorded(shipment, Recorded.EVENT_TYPE_MARKER_RECORDED, 2)
+        await self._control("carrier")
+        return shipment
+
+    async def failed_for_good(self) -> Handle:
+        await self._control("carrier", hold="before_write")
+        shipment = await self._ship()
+        await self._until_held("carrier")
+        await self._fail_activity(shipment)
+        await until_ended(shipment)
+        await self._control("carrier")
+        return shipment
+
+    async def called_off_before(self) -> Handle:
+        await self._control("carrier", available=False)
+        unknown = uuid4()
+        first = await self._ship(unknown)
+        await until_recorded(first, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+        await first.cancel()
+        await until_ended(first)
+        await self._control("carrier")
+        return await self._ship(unknown)
+
+    async def trouble_that_nobody_hears_of(self) -> Handle:
+        await self._control("carrier", available=False)
+        shipment = await self._ship(attention_after=timedelta(seconds=2))
+        failed = Recorded.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
+        await until_recorded(shipment, failed)
+        await self._control("carrier")
+        return shipment
+
+    async def prepared_without_database(self) -> Handle:
+        async with self._without_database():
+            shipment = await self._ship()
+            await until_recorded(shipment, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+        return shipment
+
+    async def carrier_event_heard(self) -> Handle:
+        return await self._hint(await self._following())
+
+    async def carrier_event_unheard(self) -> Handle:
+        order = await self._approved()
+        await until_ended(order)
+        return await self._hint(order)
+
+    async def _ship(
+        self,
+        unknown: UUID | None = None,
+        *,
+        address: Address = _THERE,
+        attention_after: timedelta = timedelta(hours=1),
+    ) -> Handle:
+        command = ShipOrder(
+            order_id=unknown or uuid4(), address=address, attention_after=attention_after
+        )
+        return await self.client.start_workflow(
+            ShippingWorkflow.run,
+            command,
+            id=shipping_workflow_id(command.order_id),
+            task_queue=SHIPPING_TASK_QUEUE,
+        )
+
+    async def _hint(self, order: Handle) -> Handle:
+        parcel = await self._parcel(order)
+        return await self.client.start_workflow(
+            CarrierEventWorkflow.run,
+            TrackParcel(shipment_id=UUID(parcel["shipment_id"])),
+            id=carrier_event_workflow_id(f"evt_{parcel['id']}"),
+            task_queue=SHIPPING_TASK_QUEUE,
+        )
+
+
+class WaysOfPayments(Ways):
+    """What the payment service does by itself."""
+
+    async def refunded(self) -> Handle:
+        return await self._refund(1999)
+
+    async def refund_refused(self) -> Handle:
+        return await self._refund(1_000_000)
+
+    async def refunded_after_an_outage(self) -> Handle:
+        order = await self._shipped()
+        await self._control("psp", available=False)
+        refund = await self._refund(1999, of=order)
+        while not (pending := (await refund.describe()).raw_description.pending_activities) or (
+            pending[0].attempt == 1
+        ):
+            await asyncio.sleep(0.1)
+        await self._control("psp")
+        return refund
+
+    async def books_compared(self) -> Handle:
+        await self._shipped()
+        return await self.client.start_workflow(
+            "ReconcileWorkflow",
+            args=[timedelta(days=3), timedelta(seconds=60)],
+            id="reconcile-payments-once",
+            task_queue=PAYMENT_TASK_QUEUE,
+        )
+
+    async def held_payment_decided(self) -> Handle:
+        order = await self._approved(payment_method="pm_held")
+        await until(order, "payment")
+        charge = None
+        while charge is None:
+            with contextlib.suppress(ValueError):
+                charge = await self._charge(order)
+            await asyncio.sleep(0.1)
+        decide = f"/psp/charges/{charge['id']}/decide"
+        (await self.sandbox.post(decide, json={"status": "charged"})).raise_for_status()
+        return await self._look_again(UUID(charge["payment_id"]))
+
+    async def hint_at_a_strange_payment(self) -> Handle:
+        return await self._look_again(uuid4())
+
+    async def _shipped(self) -> Handle:
+        order = await self._approved()
+        await until_ended(order)
+        return order
+
+    async def _refund(self, amount_minor: int, of: Handle | None = None) -> Handle:
+        order = of or await self._shipped()
+        command = RefundPayment(
+            order_id=order_id(order),
+            payment_token=f"{order_id(order)}:1",
+            refund_id=uuid4(),
+            amount=Money(amount_minor=amount_minor, currency="USD"),
+            reason="one was broken",
+        )
+        return await self.client.start_workflow(
+            RefundWorkflow.run,
+            command,
+            id=refund_workflow_id(command.order_id, command.refund_id),
+            task_queue=PAYMENT_TASK_QUEUE,
+        )
+
+    async def _look_again(self, payment_id: UUID) -> Handle:
+        return await self.client.start_workflow(
+            ProviderEventWorkflow.run,
+            LookAgain(payment_id=payment_id),
+            id=webhook_workflow_id(f"evt_{payment_id.hex}"),
+            task_queue=PAYMENT_TASK_QUEUE,
+        )
