@@ -180,11 +180,13 @@ async def test_a_key_that_was_seen_opens_while_the_database_is_away(
     serve: Serve, make_key: MakeKey, no_database: Database
 ) -> None:
     key = await make_key()
-    async with serve(authentication="required") as http:
+    cache = timedelta(milliseconds=1)
+    async with serve(authentication="required", api_key_cache=cache) as http:
         app = http._transport.app  # type: ignore[attr-defined] # the application itself
         await http.get("/livez")
         await http.get("/orders", headers=bearing(key))
         app.state.sources.api_keys._database = no_database
+        await asyncio.sleep(0.005)  # beyond what the gateway remembers
         seen = await http.get("/orders", headers=bearing(key))
         unseen = await http.get("/orders", headers=bearing(f"fz_{'0' * 12}_{'0' * 64}"))
 

@@ -87,6 +87,29 @@ async def test_connections_that_the_server_ended_are_made_again(
         await pool.fetch(_NAP, seconds=0)
 
 
+async def test_a_connection_whose_server_says_goodbye_is_away_before_it_is_closed(
+    pool: Database,
+) -> None:
+    said = b"SFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+    for use in (_fetch, _transact):
+        await pool.fetch(_NAP, seconds=0)
+        pool._idle[-1]._protocol.data_received(b"E" + (len(said) + 4).to_bytes(4) + said)
+
+        with pytest.raises(SourceUnavailableError):
+            await use(pool)
+
+    await asyncio.gather(*(pool.fetch(_NAP, seconds=0.01) for _ in range(20)))
+
+
+async def _fetch(pool: Database) -> None:
+    await pool.fetch(_NAP, seconds=0)
+
+
+async def _transact(pool: Database) -> None:
+    async with pool.transaction() as transaction:
+        await transaction.fetch(_NAP, seconds=0)
+
+
 async def test_a_transaction_that_fails_keeps_nothing_and_costs_no_place(pool: Database) -> None:
     for _ in range(_SIZE * 2):
         with contextlib.suppress(KeyError):

@@ -1,10 +1,13 @@
 """Callers that an identity provider vouches for."""
 
+import asyncio
+import contextlib
 import json
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,7 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from stand_in import Serve
 
+from fuze_gateway.identity import oidc
+
 _AUDIENCE = "fuze"
+_NOTHING_ELSE = object()
 
 
 @dataclass
@@ -25,6 +31,9 @@ class Issuer:
     server: ThreadingHTTPServer
     keys: dict[str, Any] = field(default_factory=dict)
     asked: int = 0
+    said: Any = field(default_factory=lambda: _NOTHING_ELSE)
+    """What it says in place of where its keys are, or of its keys."""
+    is_slow: bool = False
 
     @property
     def url(self) -> str:
@@ -56,13 +65,17 @@ def issuer() -> Iterator[Issuer]:
         def do_GET(self) -> None:
             issuer.asked += 1
             discovered = {"issuer": issuer.url, "jwks_uri": f"{issuer.url}/keys"}
-            body = json.dumps(
-                discovered if self.path.startswith("/.well-known") else issuer.jwks()
-            ).encode()
+            is_discovery = self.path.startswith("/.well-known")
+            answer = discovered if is_discovery else issuer.jwks()
+            body = json.dumps(answer if issuer.said is _NOTHING_ELSE else issuer.said).encode()
             self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) + 1000 * issuer.is_slow))
             self.end_headers()
             self.wfile.write(body)
+            with contextlib.suppress(OSError):  # the caller has left
+                while issuer.is_slow:
+                    self.wfile.write(b" ")
+                    time.sleep(0.05)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -118,6 +131,66 @@ async def test_a_token_that_is_not_good_opens_nothing(
 ) -> None:
     async with serve(**trusting(issuer)) as http:
         assert await status(http, issuer.token(**changes)) == 401
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "\ud800", "a\nb", "\u202eada", "x" * 201], ids=repr)
+async def test_a_name_that_nobody_could_write_down_opens_nothing(
+    serve: Serve, issuer: Issuer, name: str
+) -> None:
+    async with serve(**trusting(issuer)) as http:
+        assert await status(http, issuer.token(sub=name)) == 401
+
+
+@pytest.mark.parametrize(
+    "answer", [[], None, 1, "keys", {}, {"keys": 1}, {"keys": [1, None]}, {"jwks_uri": "http://["}],
+    ids=str,
+)  # fmt: skip
+async def test_keys_that_make_no_sense_are_no_keys(
+    serve: Serve, issuer: Issuer, answer: object
+) -> None:
+    token, issuer.said = issuer.token(), answer
+    async with serve(**trusting(issuer)) as http:
+        assert await status(http, token) == 503
+
+
+async def test_keys_that_are_known_stay_good_while_the_issuer_is_away(
+    serve: Serve, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_KEPT_SECONDS", 0)
+    monkeypatch.setattr(oidc, "_ASKED_AGAIN_SECONDS", 0)
+    async with serve(**trusting(issuer)) as http:
+        assert await status(http, issuer.token()) == 200
+        issuer.said = []
+        assert await status(http, issuer.token()) == 200
+
+
+async def test_an_issuer_that_never_ends_its_answer_is_not_waited_for(
+    serve: Serve, issuer: Issuer
+) -> None:
+    issuer.is_slow = True
+    token = issuer.token()
+    async with serve(**trusting(issuer), read_timeout=timedelta(seconds=0.5)) as http:
+        async with asyncio.timeout(5):
+            answered = await status(http, token)
+        issuer.is_slow = False
+
+    assert answered == 503
+
+
+async def test_names_with_a_slash_keep_their_idempotency_keys_apart(
+    serve: Serve, issuer: Issuer
+) -> None:
+    ids = set()
+    async with serve(**trusting(issuer)) as http:
+        for name, key in (("shop", "a/b"), ("shop/a", "b")):
+            token = issuer.token(sub=name, roles=["merchant"])
+            headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key}
+            placed = await http.post(
+                "/orders", json={"address": {"zip_code": "10001"}}, headers=headers
+            )
+            ids.add(placed.json()["order_id"])
+
+    assert len(ids) == 2
 
 
 async def test_only_the_algorithms_that_are_named_are_taken(serve: Serve, issuer: Issuer) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 from temporalio.client import Client
 
+from fuze_contracts.views import Progress
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_gateway.app import create_app
 from fuze_gateway.availability import SourceUnavailableError
@@ -178,6 +179,42 @@ async def test_a_stream_speaks_as_browsers_understand_it(
     assert [one["id"] for one in fields] == ["2", "3"]
     assert fields[1]["event"] == json.loads(fields[1]["data"])["type"] == "order_cancelled"
     assert again.status_code == 204
+
+
+async def test_a_stream_ends_after_its_time_and_is_taken_up_again(
+    serve: Serve, record: Record, order_id: UUID
+) -> None:
+    await record(order_id)
+    async with serve(stream_lifetime=timedelta(seconds=0.05)) as http, asyncio.timeout(10):
+        answer = await http.get(f"/orders/{order_id}/events/stream")
+
+    assert "id: 2" in answer.text
+
+
+async def test_an_order_that_cannot_be_read_does_not_silence_the_others(
+    database: Database, record: Record, postgres: EmbeddedPostgres, order_id: UUID
+) -> None:
+    class FailsOnce(OrderReads):
+        has_failed = False
+
+        async def progress(self, order_ids: Collection[UUID]) -> list[Progress]:
+            if feed._task and not self.has_failed:
+                self.has_failed = True
+                raise ValueError("an event of a version that is not known here")
+            return await super().progress(order_ids)
+
+    reads = FailsOnce(database)
+    feed = EventFeed(reads, poll=timedelta(seconds=0.02), most_readers=100)
+    await record(order_id)
+    reading = asyncio.create_task(read(await feed.open(order_id)))
+    async with asyncio.timeout(10):
+        while not reads.has_failed:
+            await asyncio.sleep(0.01)
+
+    await happens(postgres, order_id, 3)
+
+    assert await reading == [1, 2, 3]
+    await feed.aclose()
 
 
 async def test_a_stream_of_no_order_is_a_problem(serve: Serve, order_id: UUID) -> None:

@@ -335,8 +335,10 @@ class WholeLife(RuleBasedStateMachine):
             assert (live.last_seq, live.needs_attention) == (life.seq, life.needs_attention)
 
     async def _result(self) -> tuple[Any, Any] | None:
-        if self.life.is_invalid:
-            return None  # a rejection by the rules fails the workflow
+        if self.life.is_invalid:  # its row is written before its workflow fails
+            with pytest.raises(WorkflowFailureError):
+                await self.handle.result()
+            return None
         if self.life.is_cancelled_by_temporal:
             with pytest.raises(WorkflowFailureError) as ended:
                 await self.handle.result()

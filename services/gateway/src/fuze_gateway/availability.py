@@ -13,6 +13,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 Source = Literal["temporal", "database", "identity provider"]
 
+LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a connection raises that is gone, or whose server has said that it is going: the last."""
+
 _log = structlog.get_logger(__name__)
 
 _TIMED_OUT = frozenset({RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
@@ -41,7 +44,7 @@ async def database_within(limit: timedelta) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise unavailable("database", error, timed_out=True) from error
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (asyncpg.PostgresError, *LOST) as error:
         raise unavailable("database", error) from error
 
 

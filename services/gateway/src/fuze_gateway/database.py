@@ -17,7 +17,7 @@ import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql import ClauseElement
 
-from fuze_gateway.availability import SourceUnavailableError, database_within, unavailable
+from fuze_gateway.availability import LOST, SourceUnavailableError, database_within, unavailable
 from fuze_runtime.settings import DatabaseSettings
 
 _DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy's own
@@ -95,7 +95,7 @@ class Database:
             self._drop(connection)  # what it is in the middle of is nobody's any more
             if isinstance(error, TimeoutError):
                 raise unavailable("database", error, timed_out=True) from error
-            if isinstance(error, OSError | asyncpg.InterfaceError) and not isinstance(
+            if isinstance(error, LOST) and not isinstance(
                 error,
                 ValueError,  # a value that cannot be sent is a defect of ours
             ):

@@ -13,11 +13,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import structlog
+
 from fuze_contracts.views import PublishedEvent
 from fuze_gateway.availability import SourceUnavailableError
 from fuze_gateway.reads import OrderReads
 
 _MOST_ORDERS_A_QUERY = 500
+
+_log = structlog.get_logger(__name__)
 
 
 class TooManyReadersError(Exception):
@@ -108,9 +112,12 @@ class EventFeed:
             await asyncio.sleep(self._poll)
             watched = [order_id for order_id, topic in self._topics.items() if not topic.is_closed]
             for first in range(0, len(watched), _MOST_ORDERS_A_QUERY):
-                # It is logged where it happens; the readers wait, and miss nothing.
-                with suppress(SourceUnavailableError):
+                try:
                     await self._catch_up(watched[first : first + _MOST_ORDERS_A_QUERY])
+                except SourceUnavailableError:
+                    pass  # it is logged where it happens; the readers wait, and miss nothing
+                except Exception:  # noqa: BLE001 - one order must not silence all the others
+                    _log.exception("events cannot be read")
 
     async def _catch_up(self, order_ids: list[UUID]) -> None:
         """Fetch what is new, and wake whoever waits for it."""

@@ -64,6 +64,10 @@ class GatewaySettings(ProcessSettings, DatabaseSettings):
     stream_poll: Duration = Field(
         timedelta(seconds=0.5), description="How often PostgreSQL is asked for streamed events."
     )
+    stream_lifetime: Duration = Field(
+        timedelta(hours=1),
+        description="After how long a stream ends, and its reader shows its credentials anew.",
+    )
     most_streams: int = Field(2000, ge=0, description="Event streams open at a time.")
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)

@@ -15,6 +15,7 @@ from hashlib import sha256
 
 import sqlalchemy as sa
 
+from fuze_gateway.availability import SourceUnavailableError
 from fuze_gateway.database import Database, Row, Statement
 from fuze_gateway.identity.callers import Caller, NotAuthenticatedError, Scope
 from fuze_gateway.tables import api_keys
@@ -24,7 +25,6 @@ MOST_LIVE_KEYS = 2
 """One in use, and the one that takes its place."""
 
 _KEY = re.compile(r"fz_([0-9a-f]{12})_([0-9a-f]{64})")
-_MOST_CACHED = 10_000
 
 
 _live = api_keys.c.revoked_at.is_(None) & (api_keys.c.expires_at > sa.func.now())
@@ -137,7 +137,10 @@ class ApiKeys:
 
 
 class ApiKeyCallers:
-    """Who a key stands for. A row is read again after `cache`, so a revocation takes that long."""
+    """Who a key stands for. A row is read again after `cache`, so a revocation takes that long.
+
+    While PostgreSQL is away a key that was in use goes on opening: nobody can take it back then.
+    """
 
     def __init__(
         self,
@@ -151,14 +154,14 @@ class ApiKeyCallers:
         self._cache = cache
         self._takes_development_keys = takes_development_keys
         self._now = now
-        self._known: dict[str, tuple[datetime, ApiKey | None]] = {}
+        self._known: dict[str, tuple[datetime, ApiKey]] = {}
 
     async def caller(self, text: str) -> Caller:
         """Return whose key it is.
 
         Raises:
             NotAuthenticatedError: it opens nothing.
-            SourceUnavailableError: it was not read lately, and PostgreSQL does not answer.
+            SourceUnavailableError: it was never read, and PostgreSQL does not answer.
 
         """
         found = _KEY.fullmatch(text)
@@ -180,9 +183,15 @@ class ApiKeyCallers:
         known = self._known.get(key_id)
         if known and self._now() - known[0] < self._cache:
             return known[1]
-        key = await self._keys.find(key_id)
-        if len(self._known) >= _MOST_CACHED:
-            self._known.clear()  # somebody tries ids; what is in use comes back with one read each
+        try:
+            key = await self._keys.find(key_id)
+        except SourceUnavailableError:
+            if known is None:
+                raise
+            key = known[1]  # asked again after `cache`: not every call waits for who is away
+        if key is None:  # not kept: whoever tries ids would fill the memory
+            self._known.pop(key_id, None)
+            return None
         self._known[key_id] = (self._now(), key)
         return key
 

@@ -81,7 +81,7 @@ async def place(
     The same key again is the same order, for as long as orders are kept: its id is made of the
     caller and the key. `Idempotent-Replayed` says so.
     """
-    order_id = uuid5(_NAMESPACE, f"{caller.name or ''}/{key}")
+    order_id = uuid5(_NAMESPACE, f"{_unmistakable(caller.name or '')}/{key}")
     return await _placed(
         order_id, request, response, sources, caller, problems.idempotency_key_reused()
     )
@@ -112,6 +112,11 @@ async def start(
     return await _placed(
         order_id, request, response, sources, caller, problems.order_already_exists(order_id)
     )
+
+
+def _unmistakable(name: str) -> str:
+    """Write a name without a slash: `a/b` with the key `c` is not `a` with the key `b/c`."""
+    return name.replace("%", "%25").replace("/", "%2F")
 
 
 async def _placed(  # noqa: PLR0913, PLR0917 - a request has this many sides

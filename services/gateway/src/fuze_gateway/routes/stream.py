@@ -1,5 +1,6 @@
 """An order's events as they happen: Server-Sent Events."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from http import HTTPStatus
@@ -53,10 +54,10 @@ class _EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, reader: Reader, after: int) -> None:
+    def __init__(self, reader: Reader, after: int, lifetime: timedelta) -> None:
         # A proxy that waits for more would hold the messages back.
         headers = {"X-Accel-Buffering": "no"}
-        super().__init__(_messages(reader, after), headers=headers)
+        super().__init__(_messages(reader, after, lifetime), headers=headers)
         self._reader = reader
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
@@ -99,8 +100,9 @@ async def stream(
 ) -> Response:
     """Follow the order: what happened so far, then each event as it happens, until it has ended.
 
-    A comment comes every 15 seconds in which nothing happens. Whoever reconnects to an order that
-    has ended gets a 204, on which an `EventSource` stops.
+    A comment comes every 15 seconds in which nothing happens. A stream ends after an hour, too, and
+    is taken up by `Last-Event-ID`. Whoever reconnects to an order that has ended gets a 204, on
+    which an `EventSource` stops.
     """
     try:
         reader = await when_recorded(order_id, sources, lambda: sources.feed.open(order_id))
@@ -109,14 +111,22 @@ async def stream(
     if reader.has_read_all(last_event_id):
         reader.close()
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    return _EventStream(reader, last_event_id)
+    return _EventStream(reader, last_event_id, sources.settings.stream_lifetime)
 
 
-async def _messages(reader: Reader, after: int) -> AsyncIterator[bytes]:
+async def _messages(reader: Reader, after: int, lifetime: timedelta) -> AsyncIterator[bytes]:
+    """Yield what the reader reads, until its time is over: a key that was taken back reads no more.
+
+    The end is seen at the next message, or heartbeat.
+    """
+    now = asyncio.get_running_loop().time
+    end = now() + lifetime.total_seconds()
     yield format_sse_event(retry=_RETRY_MILLISECONDS)
-    async for event in reader.events(after, heartbeat=_HEARTBEAT):
+    async for event in reader.events(after, heartbeat=min(_HEARTBEAT, lifetime)):
         if event is None:
             yield format_sse_event(comment="nothing new")
         else:
             data = event_of(event).model_dump_json()
             yield format_sse_event(data_str=data, event=event.type, id=str(event.seq))
+        if now() >= end:
+            return
