@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from fuze_devstack import loopback
 from fuze_devstack.chaos.defects import Defect
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres, Passwords
@@ -270,7 +271,7 @@ def _arguments(process: psutil.Process) -> list[str]:
 def _answers(url: str) -> Callable[[], Awaitable[bool]]:
     async def is_ready() -> bool:
         try:
-            async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+            async with loopback.client() as client:
                 return (await client.get(url)).is_success
         except httpx.HTTPError:
             return False

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHistoryEventFilterType
 
+from fuze_devstack import loopback
 from fuze_devstack.chaos import journal
 from fuze_devstack.chaos.database import connected
 
@@ -206,7 +206,7 @@ async def _psp(sandbox: str) -> dict[str, list[Row]]:
 
 
 async def _entries(sandbox: str, path: str, name: str) -> list[Row]:
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    async with loopback.client(timeout=60) as client:
         answer = await client.get(f"{sandbox}{path}")
         answer.raise_for_status()
     rows: list[Row] = answer.json()[name]

@@ -11,10 +11,12 @@ import asyncpg
 import httpx
 import psutil
 
+from fuze_devstack import loopback
 from fuze_devstack.chaos import clock, database
 from fuze_devstack.chaos.links import Link
 from fuze_devstack.chaos.outcome import Strike
 from fuze_devstack.chaos.processes import Processes
+from fuze_devstack.chaos.street import Street
 from fuze_devstack.errors import StackError
 from fuze_devstack.stack import Stack
 
@@ -36,7 +38,7 @@ class Scene:
 
     stack: Stack
     folder: Path
-    links: dict[str, Link]
+    street: Street
     sandbox: str
     dsn: str
     storm: Callable[[int], Awaitable[None]]
@@ -72,8 +74,7 @@ class Faults:
 
     async def heal(self) -> None:
         """Leave nothing broken: links whole, outsiders well, every process there and awake."""
-        for link in self._scene.links.values():
-            link.heal()
+        await self._scene.street.heal()
         for name in self._processes.names:
             await self._processes.make_sure(name)
         for part in self._conditions:
@@ -105,14 +106,15 @@ class Faults:
         return await kinds[strike.kind]()
 
     async def _between(self, strike: Strike, break_it: Callable[[Link], None]) -> str:
-        link = self._scene.links[strike.target]
-        passed, resets = link.passed, link.resets
-        break_it(link)
+        street, name = self._scene.street, strike.target
+        before = street.passed(name)
+        await street.tell(name, break_it)
         try:
             await asyncio.sleep(strike.lasts)
         finally:
-            link.heal()
-        return f"{link.passed - passed} bytes passed, {link.resets - resets} connections reset"
+            await street.tell(name, Link.heal)
+        passed, resets = (now - then for now, then in zip(street.passed(name), before, strict=True))
+        return f"{passed} bytes passed, {resets} connections reset"
 
     async def _outside(self, strike: Strike, **conditions: Any) -> None:  # noqa: ANN401 - JSON
         await self._tell(strike.target, **conditions)
@@ -153,7 +155,7 @@ class Faults:
         return await hitting
 
     async def _held(self, part: str) -> int:
-        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+        async with loopback.client() as client:
             answer = await client.get(f"{self._scene.sandbox}/control/{part}")
         held: int = answer.json()["held"]
         return held
@@ -163,7 +165,7 @@ class Faults:
         for name in no_longer:
             self._conditions[part].pop(name, None)
         self._conditions[part] |= conditions
-        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+        async with loopback.client() as client:
             for _ in range(20):
                 with suppress(httpx.TransportError):  # the sandbox is hit by a fault itself
                     answer = await client.put(

@@ -9,6 +9,7 @@ import httpx
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from fuze_devstack import loopback
 from fuze_devstack.chaos.caller import Caller, Errand, Tally
 from fuze_devstack.chaos.orders import ENDED, Act, Play, order
 
@@ -117,9 +118,7 @@ class Load:
 
     async def _decide(self, order_id: str, decision: dict[str, Any]) -> None:
         """Decide a payment under review, as the provider's own people would."""
-        async with httpx.AsyncClient(
-            base_url=self._sandbox, timeout=5, trust_env=False
-        ) as provider:
+        async with loopback.client(self._sandbox) as provider:
             for _ in range(int(_WAITS_AT_MOST_SECONDS / _LOOKS_EVERY_SECONDS)):
                 try:
                     answer = await provider.get("/psp/charges", params={"order_id": order_id})

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from fuze_devstack import loopback
 from fuze_devstack.chaos import books, journal, stuck
 from fuze_devstack.chaos.caller import Caller, Tally
 from fuze_devstack.chaos.defects import Defect
 from fuze_devstack.chaos.faults import FaultError, Faults, Scene
 from fuze_devstack.chaos.journal import Journal
-from fuze_devstack.chaos.links import Link
 from fuze_devstack.chaos.load import Load
 from fuze_devstack.chaos.outcome import Report, Strike, Struck
 from fuze_devstack.chaos.plan import LINKS, Lane, draw, first_round
+from fuze_devstack.chaos.street import Street
 from fuze_devstack.chaos.telling import Course, tell
 from fuze_devstack.components import Variations
 from fuze_devstack.ports import Ports
@@ -164,17 +164,10 @@ class Run:
     async def _scene(self) -> AsyncIterator[tuple[Scene, Load, Client, Path]]:
         ports = Ports.free()
         async with AsyncExitStack() as stack_of:
-            links = {}
-            for name in LINKS:
-                server = name.partition("->")[2]
-                link = Link(name, port=0, server_port=getattr(ports, server))
-                await link.open()
-                stack_of.push_async_callback(link.close)
-                links[name] = link
+            servers = {name: getattr(ports, name.partition("->")[2]) for name in LINKS}
+            street = await stack_of.enter_async_context(Street(servers))
             variations = Variations(
-                settings=SETTINGS,
-                routes={name: link.port for name, link in links.items()},
-                defect=self._wanted.defect,
+                settings=SETTINGS, routes=street.ports, defect=self._wanted.defect
             )
             stack = Stack(self._folder, ports, announce=self._announce, variations=variations)
             stack_of.push_async_callback(stack.stop)
@@ -183,13 +176,9 @@ class Run:
             temporal = await Client.connect(
                 facts["temporal"]["address"], data_converter=pydantic_data_converter, lazy=True
             )
+            gateway = f"http://127.0.0.1:{street.ports['client->gateway']}"
             http = await stack_of.enter_async_context(
-                httpx.AsyncClient(
-                    base_url=f"http://127.0.0.1:{links['client->gateway'].port}",
-                    timeout=10,
-                    trust_env=False,
-                    limits=httpx.Limits(max_connections=200),
-                )
+                loopback.client(gateway, timeout=10, connections=200)
             )
             client_log = self._folder / "client.jsonl"
             client_journal = Journal(client_log)
@@ -204,7 +193,7 @@ class Run:
             scene = Scene(
                 stack=stack,
                 folder=self._folder,
-                links=links,
+                street=street,
                 sandbox=facts["sandbox"]["url"],
                 dsn=facts["postgres"]["dsn"],
                 storm=lambda number: load.storm(self._wanted.seed, number),
