@@ -10,11 +10,11 @@ TESTS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format types imports unit e2e fuzz chaos bench-gateway mutation migrate revision openapi histories lock images clean
+.PHONY: help setup demo up test lint format types imports unit e2e fuzz chaos chaos-defects bench-gateway mutation migrate revision openapi histories lock images clean
 
 ##@ Run it
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Start a stack on free ports, play four orders, show their timelines, stop
 	@$(BIN)/fuze demo
@@ -51,6 +51,9 @@ fuzz: $(READY) ## More than five thousand requests that the API's description al
 
 chaos: $(READY) ## Orders under faults, then every book compared: make chaos N=10000 SEED=42
 	@$(BIN)/fuze chaos --orders $(or $(N),500) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
+
+chaos-defects: $(READY) ## Plant every defect on purpose, one after another: each has to turn the checker red
+	FUZE_CHAOS_DEFECTS=all $(BIN)/pytest tests-e2e/test_chaos.py -k defect
 
 bench-gateway: $(READY) ## What the gateway costs beside a bare handler with the same query
 	$(BIN)/python services/gateway/tests/bench.py

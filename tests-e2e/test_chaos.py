@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from fuze_devstack.chaos import clock
+from fuze_devstack.chaos.defects import Defect
 from fuze_devstack.chaos.plan import KINDS
 
 _ROOT = Path(__file__).parents[1]
 _SEED = os.environ.get("FUZE_CHAOS_SEED", "20261125")
+_EVERY_DEFECT = os.environ.get("FUZE_CHAOS_DEFECTS") == "all"
 _BOUND_SECONDS = 60
 """The largest activity time-out, and thirty seconds."""
 
@@ -80,3 +82,42 @@ def test_the_report_stays(chaos: Ran) -> None:
     assert (chaos.folder / "report.html").stat().st_size > 10_000
     assert (chaos.folder / "client.jsonl").exists()
     assert not (chaos.folder / "postgres").exists()  # of a run that passed nothing else is kept
+
+
+DEFECTS = {
+    Defect.SKIP_REFUND: "I5",
+    Defect.DROP_PROVIDER_KEY: "I1",
+    Defect.SKIP_EVENT: "I7",
+    Defect.DISPATCH_TWICE: "I6",
+    Defect.CHARGE_WITHOUT_RECORDING: "I2",
+    Defect.SHIP_BEFORE_CAPTURE: "I4",
+    Defect.FORGET_ROW: "I7",
+    Defect.IGNORE_CANCEL: "I6",
+    Defect.FORGET_CANCEL: "I6",
+    Defect.LOSE_ORDER: "I3",
+    Defect.ANSWER_OTHERWISE: "I9",
+}
+"""Each defect, and an invariant that it breaks; it may break others as well."""
+
+_ALWAYS = 4
+"""How many are planted each time; `FUZE_CHAOS_DEFECTS=all` plants every one."""
+
+
+def test_every_defect_has_an_invariant_that_it_breaks() -> None:
+    assert DEFECTS.keys() == set(Defect)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "defect", DEFECTS if _EVERY_DEFECT else list(DEFECTS)[:_ALWAYS], ids=lambda one: one.value
+)
+def test_a_defect_on_purpose_turns_the_checker_red(
+    fuze: list[str], tmp_path: Path, defect: Defect
+) -> None:
+    tmp_path.chmod(0o711)
+    options = ["--orders", "60", "--rate", "5", "--seed", "7", "--faults", "none"]
+
+    ran = run(fuze, tmp_path, *options, "--defect", defect.value)
+
+    assert ran.exit_code == 1, ran.said
+    assert DEFECTS[defect] in ran.failed, ran.said
