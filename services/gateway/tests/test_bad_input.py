@@ -35,13 +35,15 @@ def _is_problem(answer: httpx.Response, status: int) -> None:
         b"{",
         b"\xef\xbb\xbf{}",
         b'{"address": {"zip_code": "\xff"}}',
+        json.dumps(_SMALL).encode("utf-16"),
+        json.dumps(_SMALL).encode("utf-32-be"),
         b'{"address": {"zip_code": "1"}, "customer": "a", "customer": "b"}',
         b'{"address": {"zip_code": "1", "zip_code": "2"}}',
         b'{"address": {"zip_code": "1"}, "lines": [{"sku":"A","quantity":NaN,"unit_price":1}]}',
         b'{"address": {"zip_code": "1"}, "lines": [{"sku":"A","quantity":-Infinity}]}',
     ],
     ids=[
-        *("empty", "cut", "byte order mark", "not utf-8", "a key twice"),
+        *("empty", "cut", "byte order mark", "not utf-8", "utf-16", "utf-32", "a key twice"),
         *("a key twice below", "not a number", "infinity"),
     ],
 )
@@ -208,7 +210,8 @@ async def test_a_chunked_body_past_the_limit_is_refused(gateway: httpx.AsyncClie
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/nowhere", 404), ("DELETE", f"/orders/{UUID(int=9)}/status", 405),
-     ("GET", f"/orders/{UUID(int=9)}/start", 405), ("GET", "/orders/%2e%2e%2fetc/status", 404)],
+     ("GET", f"/orders/{UUID(int=9)}/start", 405), ("GET", "/orders/", 404),
+     ("GET", "/orders/%2e%2e%2fetc/status", 404)],
 )  # fmt: skip
 async def test_a_wrong_turn_is_a_problem_too(
     gateway: httpx.AsyncClient, method: str, path: str, status: int

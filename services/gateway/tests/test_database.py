@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import asyncpg
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -122,3 +123,42 @@ async def test_a_transaction_that_fails_keeps_nothing_and_costs_no_place(pool: D
                 await transaction.fetch(_BROKEN)
 
     await asyncio.gather(*(pool.fetch(_NAP, seconds=0.01) for _ in range(20)))
+
+
+async def test_a_server_that_does_not_answer_is_waited_for_no_longer_than_said(
+    settings: GatewaySettings,
+) -> None:
+    async with await asyncio.start_server(_never_answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"postgresql+asyncpg://nobody@127.0.0.1:{port}/nothing"
+        silent = settings.model_copy(update={"database_url": url})
+        pool = Database(silent, "pool-test", timedelta(seconds=0.2))
+        began = asyncio.get_running_loop().time()
+
+        with pytest.raises(SourceUnavailableError) as error:
+            await pool.fetch(_NAP, seconds=0)
+
+        assert error.value.timed_out
+        assert asyncio.get_running_loop().time() - began < 0.4
+
+
+async def test_a_server_that_stops_answering_is_waited_for_no_longer_than_said(
+    pool: Database,
+) -> None:
+    [row] = await pool.fetch(Statement.of(sa.text("SELECT pg_backend_pid() AS pid")))
+    backend = psutil.Process(row["pid"])
+    backend.suspend()
+    began = asyncio.get_running_loop().time()
+
+    try:
+        with pytest.raises(SourceUnavailableError):
+            await pool.fetch(_NAP, seconds=0)
+    finally:
+        backend.resume()
+
+    assert asyncio.get_running_loop().time() - began < 1.2
+
+
+async def _never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()

@@ -55,6 +55,14 @@ async def test_a_key_that_cannot_be_read_is_refused(gateway: httpx.AsyncClient) 
         assert (await place(gateway, key)).status_code == 422
 
 
+async def test_of_two_keys_nobody_guesses_which_is_meant(gateway: httpx.AsyncClient) -> None:
+    keys = [("Idempotency-Key", f"cart-{number}") for number in (1, 2)]
+
+    answer = await gateway.post("/orders", json={"address": {"zip_code": "10001"}}, headers=keys)
+
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-request")
+
+
 async def test_an_id_of_the_callers_own_belongs_to_the_other_address(
     gateway: httpx.AsyncClient, order_id: UUID
 ) -> None:

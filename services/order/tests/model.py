@@ -28,7 +28,7 @@ class Life:
     A command returns why it is refused: a type from contracts, `ended`, or None where it is not.
     """
 
-    def __init__(self, address: str, *, follows: bool) -> None:
+    def __init__(self, address: str, *, follows: bool, lands: bool = True) -> None:
         self.status = OrderStatus.AWAITING_APPROVAL
         self.payment_status = PaymentStatus.NONE
         self.events = ["order_received"]
@@ -38,6 +38,7 @@ class Life:
         self.needs_attention = False
         self.is_cancelled_by_temporal = False
         self._follows = follows
+        self._lands = lands
         self._address = address
         self._approved = False
         if self.is_invalid:
@@ -64,6 +65,11 @@ class Life:
     def waits(self) -> bool:
         """Whether the order waits for somebody, until a deadline."""
         return self.status in _WAITING or self.follows
+
+    @property
+    def loses_its_charge(self) -> bool:
+        """Whether a charge that is let go of now turns out never to have been made."""
+        return self.status is OrderStatus.APPROVED and not self._lands
 
     def approve(self, way: str) -> str | None:
         if self.has_ended:
@@ -177,8 +183,12 @@ class Life:
 
     def _undo(self) -> None:
         self.voids += 1
+        lost = self.loses_its_charge
         self._enter("cancellation_started", OrderStatus.CANCELLING, PaymentStatus.REFUNDING)
-        self._enter("payment_refunded", OrderStatus.CANCELLING, PaymentStatus.REFUNDED)
+        if lost:
+            self._enter("payment_voided", OrderStatus.CANCELLING, PaymentStatus.NONE)
+        else:
+            self._enter("payment_refunded", OrderStatus.CANCELLING, PaymentStatus.REFUNDED)
         self._enter("order_cancelled", OrderStatus.CANCELLED)
 
     def _enter(

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from shop import PaymentService, Shop, open_shop
+from shop import PaymentService, Shop, open_shop, until
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from fuze_contracts.order import (
@@ -89,6 +90,31 @@ async def test_an_outage_longer_than_the_local_attempts_is_waited_out_by_the_ser
         "order_validated",
         "order_cancelled",
     ]
+
+
+async def test_a_provider_that_stays_away_does_not_make_the_orders_history_grow(
+    time_skipping: WorkflowEnvironment, engine_of: EngineOf, an_order: Order
+) -> None:
+    engine = engine_of("order")
+    shop = Shop(time_skipping, engine, PaymentService())
+    shop.open_for_business()
+    shop.payments.outcome = ApplicationError("the provider is away")
+    order = an_order(auto_approve_up_to=10_000, attention_after=timedelta(minutes=5))
+    async with open_shop(shop, OrderRepository(engine)):
+        handle = await shop.place(order)
+        await shop.payments.reached.wait()
+        await time_skipping.sleep(timedelta(minutes=10))
+        await until(handle, lambda status: status.needs_attention)
+        before, tried = len((await handle.fetch_history()).events), len(shop.payments.asked)
+        await time_skipping.sleep(timedelta(hours=1))
+        after = len((await handle.fetch_history()).events)
+        shop.payments.outcome = None
+
+        result = await handle.result()
+
+    assert result.status is OrderStatus.SHIPPED
+    assert after == before
+    assert len(shop.payments.asked) > tried + 60
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ def create_app(
 
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
+        redirect_slashes=False,  # a redirect leads to whatever the caller calls this host
         # Rather than included: FastAPI matches a request with a router, then with its routes.
         routes=[route for router in _ROUTERS for route in router.routes],
         title="Fuze",

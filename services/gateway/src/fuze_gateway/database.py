@@ -62,14 +62,16 @@ class Database:
     def __init__(self, settings: DatabaseSettings, application_name: str, limit: timedelta) -> None:
         timeout = settings.database_timeout
         self._limit = limit
-        # The server ends a statement at the limit; we do where the server does not answer at all.
-        self._seconds = limit.total_seconds() + _GRACE_SECONDS
+        # The server ends a statement just before the limit, which keeps the connection; we do at
+        # the limit where the server does not answer at all.
+        self._seconds = limit.total_seconds()
+        statement_seconds = max(self._seconds - _GRACE_SECONDS, self._seconds / 2)
         self._options = {
             "dsn": str(settings.database_url).replace("+asyncpg", "", 1),
             "timeout": timeout,
             "server_settings": {
                 "application_name": application_name,
-                "statement_timeout": str(int(limit.total_seconds() * 1000)),
+                "statement_timeout": str(int(statement_seconds * 1000)),
                 "idle_in_transaction_session_timeout": str(int(timeout * 2000)),
                 "timezone": "UTC",
                 # On disks without a head, which every database has by now, and mostly in memory:

@@ -11,6 +11,7 @@ from fuze_gateway import problems
 from fuze_gateway.commands import OrderCommands
 from fuze_gateway.database import Database
 from fuze_gateway.feed import EventFeed
+from fuze_gateway.fields import IdempotencyKey
 from fuze_gateway.identity.api_keys import ApiKeyCallers, ApiKeys
 from fuze_gateway.identity.authentication import Callers
 from fuze_gateway.identity.callers import Caller
@@ -87,6 +88,21 @@ async def _caller(request: Request) -> Caller:
 
 SourcesDependency = Annotated[Sources, Depends(_sources)]
 CallerDependency = Annotated[Caller, Depends(_caller)]
+
+
+async def _one_idempotency_key(request: Request, key: IdempotencyKey) -> str:
+    """Return the key; of two, whoever is between us may have read the other.
+
+    Raises:
+        RequestValidationError: it came more than once.
+
+    """
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        raise problems.invalid_field(("header", "Idempotency-Key"), "must come once")
+    return key
+
+
+KeyDependency = Annotated[str, Depends(_one_idempotency_key)]
 
 
 async def require_json(request: Request) -> None:

@@ -24,13 +24,15 @@ class StrictRequest(Request):
         body = await self.body()
         try:
             return json.loads(
-                body,
+                body.decode(),  # by itself the parser would guess UTF-16, too
                 object_pairs_hook=_each_once,
                 parse_float=_number,
                 parse_constant=_refuse,
             )
         except RecursionError:
             raise json.JSONDecodeError("too deep", "", 0) from None
+        except UnicodeDecodeError:
+            raise json.JSONDecodeError("not UTF-8", "", 0) from None
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

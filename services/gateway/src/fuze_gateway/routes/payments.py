@@ -13,9 +13,14 @@ from fuze_contracts.views import Discrepancy, PublishedPayment
 from fuze_gateway import problem_types as types
 from fuze_gateway import problems
 from fuze_gateway.commands import refund_fingerprint
-from fuze_gateway.dependencies import Sources, SourcesDependency, require_json
+from fuze_gateway.dependencies import (
+    KeyDependency,
+    Sources,
+    SourcesDependency,
+    require_json,
+)
 from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, problem_responses
-from fuze_gateway.fields import IdempotencyKey, OrderId
+from fuze_gateway.fields import OrderId
 from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Scope
 from fuze_gateway.payment_schemas import (
@@ -75,7 +80,7 @@ async def payments(order_id: OrderId, sources: SourcesDependency) -> Payments:
 async def refund(
     order_id: OrderId,
     request: RefundOrder,
-    key: IdempotencyKey,
+    key: KeyDependency,
     response: Response,
     sources: SourcesDependency,
 ) -> RefundAccepted:

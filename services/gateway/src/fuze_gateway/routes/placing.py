@@ -12,12 +12,13 @@ from fuze_gateway.availability import SourceUnavailableError
 from fuze_gateway.commands import names_another_order, place_order
 from fuze_gateway.dependencies import (
     CallerDependency,
+    KeyDependency,
     Sources,
     SourcesDependency,
     require_json,
 )
 from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, Responses, problem_responses
-from fuze_gateway.fields import IdempotencyKey, OrderId
+from fuze_gateway.fields import OrderId
 from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Caller, Scope
 from fuze_gateway.requests import PlaceOrderIn, StartOrder
@@ -71,7 +72,7 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/orders")
 )
 async def place(
     request: PlaceOrderIn,
-    key: IdempotencyKey,
+    key: KeyDependency,
     response: Response,
     sources: SourcesDependency,
     caller: CallerDependency,
