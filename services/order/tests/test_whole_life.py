@@ -6,6 +6,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import uuid4
