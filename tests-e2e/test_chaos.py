@@ -47,7 +47,7 @@ def chaos(fuze: list[str]) -> Ran:
     """A run whose report stays in the checkout's state folder, for whoever wants to look at it."""
     folder = _ROOT / ".fuze" / "proof"
     shutil.rmtree(folder, ignore_errors=True)
-    return run(fuze, folder, "--orders", "500", "--seed", _SEED)
+    return run(fuze, folder, "--orders", "500", "--follow", "--seed", _SEED)
 
 
 @pytest.mark.timeout(600)
@@ -74,7 +74,7 @@ def test_the_last_order_ends_soon_after_the_last_fault(chaos: Ran) -> None:
 
 def test_every_way_to_end_was_gone(chaos: Ran) -> None:
     assert chaos.report["ends"].keys() == {
-        "shipped", "rejected", "expired", "payment_declined", "cancelled"
+        "shipped", "delivered", "returned", "rejected", "expired", "payment_declined", "cancelled"
     }  # fmt: skip
 
 

@@ -86,5 +86,5 @@ def test_five_hundred_orders_have_every_plot() -> None:
     assert plots == {
         "plain", "approved-often", "small", "free", "invalid", "rejected", "forgotten",
         "cancelled-early", "cancelled-any-time", "cancelled-otherwise", "moved", "refused-address",
-        "declined", "held", "without-id", "misused", "refunded", "argued",
+        "out-of-reach", "declined", "held", "without-id", "misused", "refunded", "argued",
     }  # fmt: skip

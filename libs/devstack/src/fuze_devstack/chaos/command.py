@@ -45,6 +45,8 @@ _HELP_OF_FAULTS = "\n".join(f"  {fault.kind:<18} {fault.does}" for fault in FAUL
               help="Runs are kept in its chaos/.  [default: $FUZE_STATE or .fuze]")  # fmt: skip
 @click.option("--defect", type=click.Choice([one.value for one in Defect]), envvar=VARIABLE,
               help="Plant a defect on purpose: the run has to fail.")  # fmt: skip
+@click.option("--follow", is_flag=True,
+              help="Orders follow their parcels: some arrive, some come back.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Keep the databases of a run that passed, too.")
 def chaos(  # noqa: PLR0913 - each is an option
     orders: int,
@@ -54,6 +56,7 @@ def chaos(  # noqa: PLR0913 - each is an option
     state: Path | None,
     *,
     defect: str | None,
+    follow: bool,
     keep: bool,
 ) -> None:
     """Run, report, exit with the verdict."""
@@ -64,6 +67,7 @@ def chaos(  # noqa: PLR0913 - each is an option
         orders=orders,
         kinds=_kinds(faults, console),
         rate=rate,
+        follow=follow,
         defect=Defect(defect) if defect else None,
     )
     began = datetime.now().astimezone()

@@ -96,6 +96,8 @@ def defect(report: Report) -> str | None:
 def again(report: Report) -> str:
     """Give the command that runs the same again."""
     command = ["fuze", "chaos", "--seed", str(report.seed), "--orders", str(report.orders)]
+    if report.follow:
+        command.append("--follow")
     if report.defect is not None:
         command += ["--defect", report.defect]
     return shlex.join(command)

@@ -14,7 +14,7 @@ from fuze_devstack.chaos.life import ENDS, fold
 Found = Iterator[tuple[str, dict[str, JsonValue]]]
 """What is wrong with an order, and what the books say of it."""
 
-_KEEPS_NOTHING = frozenset({"cancelled", "rejected", "expired", "payment_declined"})
+_KEEPS_NOTHING = frozenset({"cancelled", "rejected", "expired", "payment_declined", "returned"})
 _SETTLED = frozenset({"charged", "declined", "voided"})
 _SERVER_ERROR = 500
 _UNAVAILABLE = 503
@@ -243,7 +243,7 @@ OF_EACH_ORDER = (
     ),
     Invariant(
         "I5",
-        "Of what is cancelled, rejected, expired or declined nothing is kept",
+        "Of what is cancelled, rejected, expired, declined or returned nothing is kept",
         frozenset({"PostgreSQL", "the provider"}),
         _nothing_is_kept,
     ),

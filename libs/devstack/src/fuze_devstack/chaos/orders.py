@@ -172,6 +172,13 @@ def _refused_address(author: _Author) -> Play:
     return Play("refused-address", author.order_id, body, tuple(acts))
 
 
+def _out_of_reach(author: _Author) -> Play:
+    body = author.body(address=author.address() | {"line1": "down"})
+    elsewhere = Act("address", 3 + author.soon(4), body={"address": author.address()})
+    acts = (author.approve(), author.chance.choice((elsewhere, author.cancel(6))))
+    return Play("out-of-reach", author.order_id, body, acts)
+
+
 def _declined(author: _Author) -> Play:
     body = author.body(payment_method=author.chance.choice(_DECLINES))
     another = Act(
@@ -247,6 +254,7 @@ _PLOTS: dict[Callable[[_Author], Play], int] = {
     _cancelled_otherwise: 5,
     _moved: 6,
     _refused_address: 5,
+    _out_of_reach: 3,
     _declined: 6,
     _held: 4,
     _without_id: 6,

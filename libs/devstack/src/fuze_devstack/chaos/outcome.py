@@ -99,6 +99,7 @@ class Report(_Part):
     seed: int
     orders: int
     defect: str | None
+    follow: bool = False
     started_at: datetime
     load_lasted: float
     last_fault_ended: float

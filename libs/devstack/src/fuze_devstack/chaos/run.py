@@ -15,6 +15,7 @@ from fuze_devstack import loopback
 from fuze_devstack.chaos import books, journal, stuck
 from fuze_devstack.chaos.caller import Caller, Tally
 from fuze_devstack.chaos.defects import Defect
+from fuze_devstack.chaos.driver import Driver
 from fuze_devstack.chaos.faults import FaultError, Faults, Scene
 from fuze_devstack.chaos.journal import Journal
 from fuze_devstack.chaos.load import Load
@@ -44,6 +45,8 @@ SETTINGS = {
 }
 """Deadlines in seconds instead of days, so that every way an order can end fits into a run."""
 
+FOLLOWING = {"FUZE_FOLLOW_PARCEL_FOR": "10"}
+
 LARGEST_ACTIVITY_TIMEOUT_SECONDS = 30
 ENDS_WITHIN_SECONDS = LARGEST_ACTIVITY_TIMEOUT_SECONDS + 30
 """After the last fault the last order is at its end within this."""
@@ -58,12 +61,17 @@ _DOES_NOT_FIT = ("TMPRL1100", "Nondeterminism", "nondeterminism", "NON_DETERMINI
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a run is asked for. `rate` is orders a second; without one, what the faults leave."""
+    """What a run is asked for.
+
+    `rate` is orders a second; without one, what the faults leave. With `follow` orders follow their
+    parcels, of which some arrive and some come back.
+    """
 
     seed: int
     orders: int
     kinds: frozenset[str]
     rate: float | None = None
+    follow: bool = False
     defect: Defect | None = None
 
     @property
@@ -122,6 +130,9 @@ class Run:
             stop = asyncio.Event()
             async with asyncio.TaskGroup() as group:
                 lanes = [group.create_task(self._strike(faults, lane, stop)) for lane in Lane]
+                if self._wanted.follow:
+                    driver = Driver(scene.sandbox, self._wanted.seed)
+                    group.create_task(driver.drive(stop))
                 await load.play(
                     self._wanted.seed, self._wanted.orders, self._wanted.pace, self._count
                 )
@@ -143,6 +154,7 @@ class Run:
                 seed=self._wanted.seed,
                 orders=self._wanted.orders,
                 defect=self._wanted.defect,
+                follow=self._wanted.follow,
                 started_at=started_at,
                 began=self._began,
                 load_lasted=load_lasted,
@@ -167,7 +179,9 @@ class Run:
             servers = {name: getattr(ports, name.partition("->")[2]) for name in LINKS}
             street = await stack_of.enter_async_context(Street(servers))
             variations = Variations(
-                settings=SETTINGS, routes=street.ports, defect=self._wanted.defect
+                settings=SETTINGS | (FOLLOWING if self._wanted.follow else {}),
+                routes=street.ports,
+                defect=self._wanted.defect,
             )
             stack = Stack(self._folder, ports, announce=self._announce, variations=variations)
             stack_of.push_async_callback(stack.stop)

@@ -23,6 +23,8 @@ async def unfinished(dsn: str, promised: set[str]) -> set[str]:
             "SELECT order_id::text FROM orders.published_orders"
             " WHERE payment_status <> 'refunding' AND status IN ('shipped', 'delivered',"
             " 'returned', 'rejected', 'expired', 'payment_declined', 'cancelled')"
+            # One that follows its parcel is not at its end when it is shipped.
+            " AND (status <> 'shipped' OR coalesce(followed_until, now()) <= now())"
         )
     return promised - {row["order_id"] for row in rows}
 

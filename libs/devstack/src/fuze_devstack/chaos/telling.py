@@ -45,6 +45,7 @@ class Course:
     seed: int
     orders: int
     defect: str | None
+    follow: bool
     started_at: datetime
     began: float
     load_lasted: float
@@ -77,6 +78,7 @@ async def tell(books: Books, course: Course, temporal: Client) -> Report:
         seed=course.seed,
         orders=course.orders,
         defect=course.defect,
+        follow=course.follow,
         started_at=course.started_at,
         load_lasted=course.load_lasted,
         last_fault_ended=course.last_fault,
