@@ -228,6 +228,16 @@ def test_code_and_a_history_that_do_not_fit_are_noticed() -> None:
     assert failed(books(shipped()), logged=["[TMPRL1100] Nondeterminism error"]) == {"I10"}
 
 
+def test_an_order_that_ended_too_late_is_noticed_once() -> None:
+    (ends,) = (
+        one
+        for one in check(books(shipped()), logged=[], late=frozenset({ORDER}))
+        if one.verdict is Verdict.FAIL
+    )
+
+    assert (ends.invariant, len(ends.violations)) == ("I3", 1)
+
+
 def test_a_503_that_says_when_to_come_again_is_none_of_our_errors() -> None:
     account = shipped()
     account.asks.append(Ask("cancel", 1, None, misuse=False, status=503, retry_after="1"))

@@ -6,17 +6,23 @@ from fuze_devstack.chaos.books import Books
 from fuze_devstack.chaos.invariants import OF_EACH_ORDER, Invariant
 from fuze_devstack.chaos.outcome import Check, Verdict, Violation
 
+_ENDS_IN_TIME = "I3"
 _SERVER_ERROR = 500
 _UNAVAILABLE = 503
 _IDLE_TOO_LONG_SECONDS = 10
 
 
-def check(books: Books, *, logged: list[str]) -> list[Check]:
+def check(books: Books, *, logged: list[str], late: frozenset[str] = frozenset()) -> list[Check]:
     """Look at everything; a check whose books could not be read is unknown, unless it fails.
 
-    `logged` are the lines in which a worker says that its code and a history do not fit.
+    `logged` are the lines in which a worker says that its code and a history do not fit, `late` the
+    orders that were not at their end in time, whether or not they came to it later.
     """
     checks = [_check_each(invariant, books) for invariant in OF_EACH_ORDER[:-1]]
+    checks = [
+        _with(one, _too_late(one, late)) if one.invariant == _ENDS_IN_TIME else one
+        for one in checks
+    ]
     hangs = _check_each(OF_EACH_ORDER[-1], books)
     whole = tuple(_of_the_whole(books, logged))
     checks.append(_with(hangs, whole))
@@ -72,6 +78,14 @@ def _of_the_whole(books: Books, logged: list[str]) -> Iterator[Violation]:
             what="a history and the code do not fit",
             evidence={"log": line},
         )
+
+
+def _too_late(ends: Check, late: frozenset[str]) -> tuple[Violation, ...]:
+    known = {one.order_id for one in ends.violations}
+    return tuple(
+        Violation(invariant=_ENDS_IN_TIME, order_id=order_id, what="has ended too late")
+        for order_id in sorted(late - known)
+    )
 
 
 def _with(check: Check, more: tuple[Violation, ...]) -> Check:

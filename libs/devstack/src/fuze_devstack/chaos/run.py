@@ -143,7 +143,8 @@ class Run:
             await faults.heal()
             last_fault = self._now()
             self._watch.phase = "waiting for the last orders"
-            dumped = await self._see_them_end(scene, temporal, client_log)
+            late = await self._see_them_end(scene, client_log)
+            dumped = await self._dump(late, scene, temporal)
             self._watch.phase = "comparing the books"
             await self._reconcile(scene, temporal)
             await asyncio.sleep(_QUIET_SECONDS)
@@ -162,6 +163,7 @@ class Run:
                 struck=self._watch.struck,
                 answers=dict(self._watch.tally.answers),
                 dumped=dumped,
+                late=late,
                 logged=self._lines_that_do_not_fit(),
             )
             return await tell(found, course, temporal)
@@ -239,19 +241,24 @@ class Run:
             failed = str(error)
         return Struck(strike=strike, began=began, ended=self._now(), note=note, failed=failed)
 
-    async def _see_them_end(
-        self, scene: Scene, temporal: Client, client_log: Path
-    ) -> tuple[str, ...]:
-        """Wait until every accepted order is at its end, or time is over; dump what is not."""
+    @staticmethod
+    async def _see_them_end(scene: Scene, client_log: Path) -> frozenset[str]:
+        """Wait until every accepted order is at its end; return those that are not in time."""
         deadline = time.monotonic() + ENDS_WITHIN_SECONDS
         promised = await asyncio.to_thread(promised_orders, client_log)
         while left := await stuck.unfinished(scene.dsn, promised):
             if time.monotonic() > deadline:
-                folder = self._folder / "stuck"
-                await asyncio.to_thread(folder.mkdir, exist_ok=True)
-                return await stuck.dump(folder, left, dsn=scene.dsn, temporal=temporal)
+                return frozenset(left)
             await asyncio.sleep(0.5)
-        return ()
+        return frozenset()
+
+    async def _dump(self, late: frozenset[str], scene: Scene, temporal: Client) -> tuple[str, ...]:
+        """Write down why orders do not end, while it can be seen."""
+        if not late:
+            return ()
+        folder = self._folder / "stuck"
+        await asyncio.to_thread(folder.mkdir, exist_ok=True)
+        return await stuck.dump(folder, late, dsn=scene.dsn, temporal=temporal)
 
     @staticmethod
     async def _reconcile(scene: Scene, temporal: Client) -> None:

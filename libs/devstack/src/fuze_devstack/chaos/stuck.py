@@ -29,7 +29,9 @@ async def unfinished(dsn: str, promised: set[str]) -> set[str]:
     return promised - {row["order_id"] for row in rows}
 
 
-async def dump(folder: Path, orders: set[str], *, dsn: str, temporal: Client) -> tuple[str, ...]:
+async def dump(
+    folder: Path, orders: frozenset[str], *, dsn: str, temporal: Client
+) -> tuple[str, ...]:
     """Write down of each order its workflows' histories and stacks, and what PostgreSQL is doing.
 
     Returns the files. Of many orders the first ones tell enough.

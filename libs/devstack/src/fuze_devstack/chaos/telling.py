@@ -53,6 +53,7 @@ class Course:
     struck: list[Struck]
     answers: dict[str, int]
     dumped: tuple[str, ...]
+    late: frozenset[str]
     logged: list[str]
 
 
@@ -68,7 +69,7 @@ async def tell(books: Books, course: Course, temporal: Client) -> Report:
     )
     checks = [
         await _with_surroundings(one, books, strikes, course.began, temporal)
-        for one in check(books, logged=course.logged)
+        for one in check(books, logged=course.logged, late=course.late)
     ]
     lives = [_life(account, course.began) for account in books.accounts.values()]
     ended = [last for _, last, is_over in lives if is_over]
