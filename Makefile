@@ -47,7 +47,7 @@ e2e: $(READY) ## The end-to-end tests alone, against a stack of their own
 	$(BIN)/pytest tests-e2e $(TESTS)
 
 fuzz: $(READY) ## More than five thousand requests that the API's description allows or forbids
-	FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_AT_LEAST=5000 $(BIN)/pytest tests-e2e/test_fuzz.py
+	FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_AT_LEAST=5000 $(BIN)/pytest -rP tests-e2e/test_fuzz.py
 
 chaos: $(READY) ## Orders under faults, then every book compared: make chaos N=10000 SEED=42
 	@$(BIN)/fuze chaos --orders $(or $(N),500) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
