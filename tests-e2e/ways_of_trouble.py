@@ -8,6 +8,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from ways import (
     CHANGED_MIND,
     ELSEWHERE,
+    REFUSED,
     Handle,
     Ways,
     order_id,
@@ -17,7 +18,7 @@ from ways import (
     until_recorded,
 )
 
-from fuze_contracts.order import Approval, OrderWorkflow, RetryOrder
+from fuze_contracts.order import Approval, OrderWorkflow, RetryOrder, StepInTrouble
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
     Address,
@@ -149,6 +150,18 @@ class WaysOfTrouble(Ways):
         await self._lost(order, 3, "order_expired", "expired", "none")
         with contextlib.suppress(WorkflowUpdateFailedError):
             await order.execute_update(OrderWorkflow.approve_order, Approval(actor="grace"))
+        return order
+
+    async def overtaken_by_the_carriers_refusal(self) -> Handle:
+        await self._control("carrier", hold="before_write")
+        order = await self._approved(address=REFUSED)
+        await self._until_held("carrier")
+        await self._lost(order, 6, "carrier_refused_address", "awaiting_address", "charged")
+        await order.signal(OrderWorkflow.report_trouble, StepInTrouble(step="dispatch"))
+        await until(order, "address")
+        await self._control("carrier")
+        await until_recorded(order, Recorded.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
+        await order.execute_update(OrderWorkflow.change_address, ELSEWHERE)
         return order
 
     async def overtaken_while_charging(self) -> Handle:

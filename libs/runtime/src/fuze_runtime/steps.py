@@ -20,8 +20,10 @@ Result = TypeVar("Result")
 _LOCAL_ATTEMPTS = RetryPolicy(
     initial_interval=timedelta(milliseconds=50), backoff_coefficient=4, maximum_attempts=4
 )
-# schedule_to_close_timeout does not bound a local activity's retries; maximum_attempts does.
-_LOCAL_ATTEMPT_TIMEOUT = timedelta(seconds=5)
+# schedule_to_close_timeout does not bound a local activity's retries; maximum_attempts does. All of
+# them take less than a workflow task may, so that a database that hangs holds no task for longer,
+# and the worker has others' time.
+_LOCAL_ATTEMPT_TIMEOUT = timedelta(seconds=1.5)
 _REMOTE_ATTEMPTS = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)
 )

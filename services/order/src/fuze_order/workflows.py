@@ -181,17 +181,11 @@ class OrderWorkflow(OrderInbox):
 
     async def _ship(self) -> None:
         """Have the parcel handed over; until then it can be sent elsewhere or be called off."""
-        if self._shipment is None:
-            while self._has_new_address():
-                await self._change_address()
-            if self._cancellation:
-                await self._start_cancelling()
-                return
-            self._shipment = await self._start_shipping()
-        shipment = self._shipment
+        shipment = await self._begin_shipping()
+        if shipment is None:
+            return
         self._progress.wait_for(WaitingFor.SHIPPING, "the shipping service has the order")
-        while not shipment.done():
-            await self._progress.wait(lambda: shipment.done() or self._is_disturbed())
+        while await self._is_disturbed_before(shipment):
             if self._is_cancelled():
                 if await self._call_off():
                     return
@@ -204,6 +198,33 @@ class OrderWorkflow(OrderInbox):
                 await calls.ask_to_retry_shipping(self._order.order_id)
         self._progress.go_on()
         await self._close_shipment(shipment.result())
+
+    async def _is_disturbed_before(
+        self, shipment: asyncio.Future[shipping.ShippingOutcome]
+    ) -> bool:
+        """Wait until the shipment is over, or something comes before that; False once it is over.
+
+        What is over goes first: news that came together with it may come after it in a replay.
+        """
+        await self._progress.wait(lambda: shipment.done() or self._is_disturbed())
+        return not shipment.done()
+
+    async def _begin_shipping(self) -> asyncio.Future[shipping.ShippingOutcome] | None:
+        """Return the shipment that is under way, begun if need be; None if the order is stopped.
+
+        One that is over although the order waits for an address is none: an attempt that this
+        workflow never heard of has committed how it ended.
+        """
+        waits = self._progress.status is OrderStatus.AWAITING_ADDRESS
+        if self._shipment and not (waits and self._shipment.done()):
+            return self._shipment
+        while self._has_new_address():
+            await self._change_address()
+        if self._cancellation:
+            await self._start_cancelling()
+            return None
+        self._shipment = await self._start_shipping()
+        return self._shipment
 
     async def _start_shipping(self) -> asyncio.Future[shipping.ShippingOutcome]:
         if self._progress.status is not OrderStatus.PREPARING:

@@ -50,7 +50,7 @@ STEPS = (
 before the provider has written what it is asked for, `after_write` before it answers.
 """
 
-_GAP_SECONDS = (0.5, 2.5)
+_GAP_SECONDS = (0.3, 1.7)
 
 
 class Lane(StrEnum):
@@ -77,7 +77,7 @@ class Fault:
 
 FAULTS = (
     Fault("kill", "SIGKILL, and started again", Lane.PROCESSES, PROCESSES, (0, 3), PROCESSES),
-    Fault("freeze", "SIGSTOP, and SIGCONT", Lane.PROCESSES, PROCESSES, (2, 7), SERVICES),
+    Fault("freeze", "SIGSTOP, and SIGCONT", Lane.PROCESSES, PROCESSES, (2, 6), SERVICES),
     Fault("drain", "SIGTERM, and started again", Lane.PROCESSES, SERVICES, (0, 0.5), SERVICES),
     Fault(
         "kill-at-step",
@@ -87,8 +87,8 @@ FAULTS = (
         (0, 2),
         ("order@payment_charged", "payment@before_write", "shipping@after_write"),
     ),
-    Fault("freeze-at-step", "SIGSTOP at a step's boundary", Lane.PROCESSES, STEPS, (2, 7)),
-    Fault("clock", "a clock that is an hour fast", Lane.PROCESSES, SERVICES, (5, 9)),
+    Fault("freeze-at-step", "SIGSTOP at a step's boundary", Lane.PROCESSES, STEPS, (1, 5)),
+    Fault("clock", "a clock that is an hour fast", Lane.PROCESSES, SERVICES, (4, 7)),
     Fault("lock", "the events are locked", Lane.PROCESSES, ("postgres",), (3, 7)),
     Fault("connections", "no connection is left", Lane.PROCESSES, ("postgres",), (3, 6)),
     Fault("disk-full", "nothing more can be written", Lane.PROCESSES, ("postgres",), (2, 4)),

@@ -79,7 +79,7 @@ class Wanted:
         """Return how long the first round of faults takes, in seconds, as far as can be told."""
         return max(
             (
-                sum(strike.lasts + 1.5 + _RESTART_TAKES for strike in _first(self, lane))
+                sum(strike.lasts + 1 + _RESTART_TAKES for strike in _first(self, lane))
                 for lane in Lane
             ),
             default=0.0,
