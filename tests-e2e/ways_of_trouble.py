@@ -152,6 +152,13 @@ class WaysOfTrouble(Ways):
             await order.execute_update(OrderWorkflow.approve_order, Approval(actor="grace"))
         return order
 
+    async def overtaken_while_preparing(self) -> Handle:
+        order = await self._preparing()
+        await self._lost(order, 6, "needs_attention", "preparing", "charged")
+        await order.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+        await self._control("carrier")
+        return order
+
     async def overtaken_by_the_carriers_refusal(self) -> Handle:
         await self._control("carrier", hold="before_write")
         order = await self._approved(address=REFUSED)
