@@ -12,9 +12,10 @@ async def heartbeats() -> AsyncIterator[None]:
     """Tell the server, for the length of a block, that the activity's process lives.
 
     A killed worker is then noticed after the activity's heartbeat time-out, of which this sends
-    three beats, rather than when all of its time is over. Without a time-out it sends nothing.
+    three beats, rather than when all of its time is over. Without a time-out, or outside of an
+    activity, it sends nothing.
     """
-    timeout = activity.info().heartbeat_timeout
+    timeout = activity.info().heartbeat_timeout if activity.in_activity() else None
     if timeout is None:
         yield
         return
