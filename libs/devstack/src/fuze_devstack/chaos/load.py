@@ -103,18 +103,17 @@ class Load:
             case "temporal-cancel":
                 await self._cancel_in_temporal(order_id)
             case _:
-                method, path = _REQUESTS[act.do]
-                await self._caller.ask(
-                    Errand(
-                        what=act.do,
-                        order_id=order_id,
-                        method=method,
-                        path=f"/orders/{order_id}{path}",
-                        body=_body(play, act),
-                        key=f"refund-{order_id}" if act.do == "refund" else None,
-                        identity=f"refund-{order_id}" if act.do == "refund" else None,
-                    )
-                )
+                answer = await self._caller.ask(_errand(play, order_id, act))
+                while act.insists and answer is not None and await self._goes_on(order_id, answer):
+                    answer = await self._caller.ask(_errand(play, order_id, act))
+
+    async def _goes_on(self, order_id: str, answer: httpx.Response) -> bool:
+        """Say, a moment later, whether an order that refused something may take it now."""
+        if answer.status_code != httpx.codes.CONFLICT:
+            return False
+        await asyncio.sleep(_LOOKS_EVERY_SECONDS)
+        found = await self._caller.peek(f"/orders/{order_id}/status")
+        return found is None or found["status"] not in ENDED | {"cancelling"}
 
     async def _decide(self, order_id: str, decision: dict[str, Any]) -> None:
         """Decide a payment under review, as the provider's own people would."""
@@ -158,6 +157,20 @@ def _placing(play: Play, *, misuse: bool = False) -> Errand:
         key=play.key,
         identity=play.key or str(play.order_id),
         misuse=misuse,
+    )
+
+
+def _errand(play: Play, order_id: str, act: Act) -> Errand:
+    method, path = _REQUESTS[act.do]
+    key = f"refund-{order_id}" if act.do == "refund" else None
+    return Errand(
+        what=act.do,
+        order_id=order_id,
+        method=method,
+        path=f"/orders/{order_id}{path}",
+        body=_body(play, act),
+        key=key,
+        identity=key,
     )
 
 

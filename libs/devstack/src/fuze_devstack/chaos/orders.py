@@ -6,7 +6,7 @@ what is right, whatever becomes of it, is the checker's business.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,9 @@ Body = dict[str, Any]
 
 AWAITS_METHOD = frozenset({"awaiting_payment_method"})
 AWAITS_ADDRESS = frozenset({"awaiting_address"})
-ENDED = frozenset({"shipped", "rejected", "expired", "payment_declined", "cancelled"})
+ENDED = frozenset(
+    {"shipped", "delivered", "returned", "rejected", "expired", "payment_declined", "cancelled"}
+)
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,9 @@ class Act:
     """Something that somebody does about an order.
 
     `after` seconds after the act before it; `when` waits for a status first, and does nothing
-    where the order ends without it. `times` identical requests go out together.
+    where the order ends without it. `times` identical requests go out together. One who insists
+    asks again while the answer is that it is too late and the order goes on: for as long as the
+    carrier is being asked it is too late to cancel, and not for good.
     """
 
     do: str
@@ -30,6 +34,7 @@ class Act:
     when: frozenset[str] | None = None
     body: Body = field(default_factory=dict)
     times: int = 1
+    insists: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,8 +179,9 @@ def _refused_address(author: _Author) -> Play:
 
 def _out_of_reach(author: _Author) -> Play:
     body = author.body(address=author.address() | {"line1": "down"})
-    elsewhere = Act("address", 3 + author.soon(4), body={"address": author.address()})
-    acts = (author.approve(), author.chance.choice((elsewhere, author.cancel(6))))
+    elsewhere = Act("address", 3 + author.soon(4), body={"address": author.address()}, insists=True)
+    stopped = replace(author.cancel(6), insists=True)
+    acts = (author.approve(), author.chance.choice((elsewhere, stopped)))
     return Play("out-of-reach", author.order_id, body, acts)
 
 
