@@ -143,6 +143,7 @@ SECOND_CHARGE = {
     "id": "ch_2", "payment_id": str(PAYMENT), "status": "charged", "amount_minor": 500
 }  # fmt: skip
 REPEAT = Ask("place", 2, ORDER, misuse=False, status=202, body={"order_id": "another"})
+REFUSED = Ask("place", 2, ORDER, misuse=False, status=409, body={"type": "order-exists"})
 MISUSE = Ask("place", 2, ORDER, misuse=True, status=202, body={"order_id": ORDER})
 
 
@@ -161,6 +162,11 @@ MISUSE = Ask("place", 2, ORDER, misuse=True, status=202, body={"order_id": ORDER
         ("handed over before the capture", _set("parcels", created_at=NOON.isoformat()), "I4"),
         ("two parcels", _add("parcels", {"id": "pcl_2", "created_at": NOON.isoformat()}), "I6"),
         ("no parcel", _drop("parcels"), "I6"),
+        ("delivered without a parcel",
+         lambda account: (_drop("parcels")(account), _set("row", status="delivered")(account)),
+         "I6"),
+        ("a parcel of no order", lambda account: setattr(account, "row", None), "I4"),
+        ("a row without a workflow", lambda account: setattr(account, "workflow", None), "I8"),
         ("an event is missing", lambda account: account.events.pop(2), "I7"),
         ("the row is elsewhere", _set("row", status="preparing"), "I7"),
         ("the row is behind", _set("row", last_seq=5), "I7"),
@@ -168,6 +174,7 @@ MISUSE = Ask("place", 2, ORDER, misuse=True, status=202, body={"order_id": ORDER
         ("failed for no reason of ours",
          lambda account: setattr(account, "workflow", Workflow("FAILED", failure="Bug")), "I8"),
         ("another answer to the same key", _add("asks", REPEAT), "I9"),
+        ("a repeat that was refused", _add("asks", REFUSED), "I9"),
         ("a misuse that was accepted", _add("asks", MISUSE), "I9"),
         ("a claim that is open", _set("payments", state="unknown"), "I10"),
         ("a server error", _add("asks", Ask("cancel", 1, None, misuse=False, status=500)), "I11"),
@@ -188,6 +195,7 @@ def test_what_is_wrong_with_a_shipped_order_is_noticed(
     ("what", "breaks", "caught_by"),
     [
         ("the provider gave nothing back", _drop("given_back"), "I5"),
+        ("the provider still holds a charge", _set("charges", status="held"), "I5"),
         ("a refund is under way for ever", _set("refunds", state="sent"), "I10"),
         ("the parcel was handed over all the same",
          _add("parcels", {"id": "pcl_1", "created_at": NOON.isoformat()}), "I6"),
@@ -226,6 +234,17 @@ def test_what_is_left_behind_is_noticed(left: dict[str, Any]) -> None:
 
 def test_code_and_a_history_that_do_not_fit_are_noticed() -> None:
     assert failed(books(shipped()), logged=["[TMPRL1100] Nondeterminism error"]) == {"I10"}
+
+
+def test_an_order_that_nobody_accepted_breaks_nothing_and_proves_nothing() -> None:
+    asks = [Ask("place", 0, ORDER, misuse=False), Ask("place", 1, ORDER, misuse=False, status=429)]
+
+    verdicts = {
+        one.invariant: one.verdict for one in check(books(Account(ORDER, asks=asks)), logged=[])
+    }
+
+    assert verdicts.pop("I3") is Verdict.UNKNOWN
+    assert set(verdicts.values()) == {Verdict.PASS}
 
 
 def test_an_order_that_ended_too_late_is_noticed_once() -> None:

@@ -75,11 +75,17 @@ class Caller:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def peek(self, path: str) -> dict[str, Any] | None:
-        """Read once, leaving no trace; None where it cannot be read now."""
+        """Read once; None where it cannot be read now. Only a server's error leaves a trace."""
+        at = time.time()
         try:
             answer = await self._http.get(path)
         except httpx.HTTPError:
             return None
+        if answer.is_server_error:
+            number = next(self._numbers)
+            asked: Line = {"ask": number, "at": at, "what": "read", "order_id": _order_in(path)}
+            await self._journal.write(asked | {"identity": None, "misuse": False})
+            await self._write_answer(number, answer)
         return answer.json() if answer.is_success else None
 
     async def _ask_once(self, errand: Errand) -> httpx.Response | None:
@@ -104,6 +110,10 @@ class Caller:
                 {"answer_to": number, "at": time.time(), "error": repr(error)}
             )
             return None
+        await self._write_answer(number, answer)
+        return answer
+
+    async def _write_answer(self, number: int, answer: httpx.Response) -> None:
         self._tally.count(str(answer.status_code))
         await self._journal.write(
             {
@@ -114,7 +124,10 @@ class Caller:
                 "body": _json(answer),
             }
         )
-        return answer
+
+
+def _order_in(path: str) -> str:
+    return path.split("/")[2]
 
 
 def _json(answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever it holds

@@ -39,6 +39,11 @@ def _check_each(invariant: Invariant, books: Books) -> Check:
     unread = tuple(
         f"{name}: {why}" for name, why in books.unread.items() if name in invariant.takes
     )
+    if invariant.name == _ENDS_IN_TIME and not any(
+        account.is_promised for account in books.accounts.values()
+    ):
+        # Where nothing was accepted, nothing has been proved.
+        unread += ("the client: it knows of no order that was accepted",)
     return Check(
         invariant=invariant.name,
         title=invariant.title,
