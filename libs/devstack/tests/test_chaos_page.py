@@ -142,6 +142,13 @@ def test_a_run_says_how_to_run_it_again() -> None:
     assert "fuze chaos --seed 7 --orders 500\n" in _terminal(report)
 
 
+def test_a_run_of_some_faults_at_a_rate_is_run_again_with_them() -> None:
+    report = _report(seed=7, orders=500, faults="kill,cut", rate=2.5)
+
+    again = "fuze chaos --seed 7 --orders 500 --faults kill,cut --rate 2.5"
+    assert again in _Page(render(report)).text
+
+
 @pytest.mark.parametrize(
     ("check", "said"),
     [

@@ -7,7 +7,7 @@ import pytest
 
 from fuze_devstack.chaos.orders import order
 from fuze_devstack.chaos.outcome import Strike
-from fuze_devstack.chaos.plan import FAULTS, KINDS, Lane, draw, first_round
+from fuze_devstack.chaos.plan import FAULTS, KINDS, Lane, draw, first_round, named
 
 ALL = frozenset(KINDS)
 
@@ -88,3 +88,10 @@ def test_five_hundred_orders_have_every_plot() -> None:
         "cancelled-early", "cancelled-any-time", "cancelled-otherwise", "moved", "refused-address",
         "out-of-reach", "declined", "held", "without-id", "misused", "refunded", "argued",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kinds", "name"), [(set(KINDS), "all"), (set(), "none"), ({"cut", "kill"}, "kill,cut")]
+)
+def test_kinds_are_named_as_the_command_takes_them(kinds: set[str], name: str) -> None:
+    assert named(frozenset(kinds)) == name

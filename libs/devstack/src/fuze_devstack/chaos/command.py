@@ -5,6 +5,7 @@ import contextlib
 import secrets
 import shutil
 import signal
+import traceback
 from datetime import datetime
 from pathlib import Path
 
@@ -26,13 +27,20 @@ _MADE_AGAIN = ("postgres", "temporal.db", "temporal.db-shm", "temporal.db-wal", 
 _HELP_OF_FAULTS = "\n".join(f"  {fault.kind:<18} {fault.does}" for fault in FAULTS)
 
 
+class _NoVerdictError(click.ClickException):
+    """A run that broke off says nothing of the invariants: that is unknown, and no violation."""
+
+    exit_code = _EXIT_CODES[Verdict.UNKNOWN]
+
+
 @click.command(
     epilog="\b\nFaults:\n" + _HELP_OF_FAULTS,
     help="""Play orders through a stack of its own while its processes, links and outsiders
     fail, then compare every book.
 
-    Exits 0 when all invariants hold, 1 when one does not, 3 when a book could not be read. The
-    report is in the state folder: report.html to read, report.json for tools.""",
+    Exits 0 when all invariants hold, 1 when one does not, 3 when a book could not be read or
+    the run broke off. The report is in the state folder: report.html to read, report.json for
+    tools.""",
 )
 @click.option("--orders", "-n", type=click.IntRange(1, 1_000_000), default=500, show_default=True)
 @click.option("--seed", "-s", type=int, help="The same seed: the same orders, the same faults.  "
@@ -72,10 +80,13 @@ def chaos(  # noqa: PLR0913 - each is an option
     )
     began = datetime.now().astimezone()
     folder = state_folder(state) / "chaos" / f"{began:%Y%m%d-%H%M%S}-seed-{chosen}"
-    folder.mkdir(parents=True)
-    folder.chmod(0o711)  # PostgreSQL's own user passes through
+    try:
+        folder.mkdir(parents=True)
+        folder.chmod(0o711)  # PostgreSQL's own user passes through
+    except OSError as error:
+        raise _NoVerdictError(f"a run needs a folder of its own: {error}") from None
     console.print(f"seed {chosen}, {orders} orders; all of it in {folder}")
-    report = asyncio.run(_run(wanted, folder, console))
+    report = _report(wanted, folder, console)
     (folder / "report.json").write_text(report.model_dump_json(indent=2))
     page = folder / "report.html"
     page.write_text(render(report))
@@ -85,20 +96,40 @@ def chaos(  # noqa: PLR0913 - each is an option
     raise SystemExit(_EXIT_CODES[report.verdict])
 
 
+def _report(wanted: Wanted, folder: Path, console: Console) -> Report:
+    try:
+        return asyncio.run(_run(wanted, folder, console))
+    except click.ClickException:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, there is no verdict
+        where = folder / "broke-off.txt"
+        where.write_text(traceback.format_exc())
+        raise _NoVerdictError(f"the run broke off: {error}\nwhere: {where}") from None
+
+
 async def _run(wanted: Wanted, folder: Path, console: Console) -> Report:
     watch = Watch()
     run = Run(wanted, folder, watch, announce=lambda *_: None)
     running = asyncio.ensure_future(run())
     loop = asyncio.get_running_loop()
+    is_told = False
+
+    def stop() -> None:
+        nonlocal is_told
+        # Once: cancelled again, it would leave what it is about to stop.
+        if not is_told:
+            is_told = True
+            running.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, running.cancel)
+        loop.add_signal_handler(number, stop)
     with Watcher(console, watch, wanted.orders):
         try:
             return await running
         except asyncio.CancelledError:
             with contextlib.suppress(asyncio.CancelledError):
                 await running
-            raise click.ClickException("interrupted: there is no verdict") from None
+            raise _NoVerdictError("interrupted: there is no verdict") from None
 
 
 def _kinds(chosen: str, console: Console) -> frozenset[str]:

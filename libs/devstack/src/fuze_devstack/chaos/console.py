@@ -48,7 +48,7 @@ def _parts(report: Report, where: Path | None) -> Iterator[RenderableType]:
     if report.strikes:
         yield Text()
         yield _faults(report)
-    yield from _listed("runs that got stuck", report.stuck)
+    yield from _listed("written down of what got stuck", report.stuck)
     yield Text(f"\nthe same again: {again(report)}")
     if where is not None:
         yield Text(f"the whole report: {where}")

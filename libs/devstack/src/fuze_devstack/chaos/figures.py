@@ -73,7 +73,7 @@ def headline(report: Report) -> str:
     if unread:
         parts.append(f"{count(unread, 'invariant')} could not be checked to the end")
     if report.stuck:
-        parts.append(f"{count(len(report.stuck), 'run')} got stuck")
+        parts.append("some orders got stuck")
     if parts:
         return "; ".join(parts) + "."
     if report.verdict is Verdict.PASS:
@@ -96,6 +96,10 @@ def defect(report: Report) -> str | None:
 def again(report: Report) -> str:
     """Give the command that runs the same again."""
     command = ["fuze", "chaos", "--seed", str(report.seed), "--orders", str(report.orders)]
+    if report.faults != "all":
+        command += ["--faults", report.faults]
+    if report.rate is not None:
+        command += ["--rate", f"{report.rate:g}"]
     if report.follow:
         command.append("--follow")
     if report.defect is not None:

@@ -100,6 +100,8 @@ class Report(_Part):
     orders: int
     defect: str | None
     follow: bool = False
+    faults: str = "all"
+    rate: float | None = None
     started_at: datetime
     load_lasted: float
     last_fault_ended: float

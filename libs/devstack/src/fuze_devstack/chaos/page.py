@@ -30,7 +30,9 @@ def render(report: Report) -> str:
     sections = [
         _section("timeline", "What happened when", _timeline(report, kinds, colours)),
         _section("invariants", "Invariants", *evidence.draw(report)),
-        _section("stuck", "Runs that got stuck", _stuck(report)) if report.stuck else None,
+        _section("stuck", "Written down of what got stuck", _stuck(report))
+        if report.stuck
+        else None,
         tag(
             "div",
             _section("ends", "How orders ended", _counts("status", "orders", report.ends)),

@@ -111,6 +111,13 @@ FAULTS = (
 KINDS = tuple(fault.kind for fault in FAULTS)
 
 
+def named(kinds: frozenset[str]) -> str:
+    """Name kinds as `--faults` takes them."""
+    if kinds == set(KINDS):
+        return "all"
+    return ",".join(kind for kind in KINDS if kind in kinds) or "none"
+
+
 def draw(seed: int, lane: Lane, kinds: frozenset[str]) -> Iterator[Strike]:
     """Yield the lane's strikes without end; none where no kind of it is wanted.
 

@@ -20,7 +20,8 @@ from fuze_devstack.chaos.faults import FaultError, Faults, Scene
 from fuze_devstack.chaos.journal import Journal
 from fuze_devstack.chaos.load import Load
 from fuze_devstack.chaos.outcome import Report, Strike, Struck
-from fuze_devstack.chaos.plan import LINKS, Lane, draw, first_round
+from fuze_devstack.chaos.plan import LINKS, Lane, draw, first_round, named
+from fuze_devstack.chaos.reconciling import reconcile
 from fuze_devstack.chaos.street import Street
 from fuze_devstack.chaos.telling import Course, tell
 from fuze_devstack.components import Variations
@@ -53,8 +54,6 @@ ENDS_WITHIN_SECONDS = LARGEST_ACTIVITY_TIMEOUT_SECONDS + 30
 
 _FASTEST = 3.0
 _RESTART_TAKES = 3.0
-_RECONCILED_WITHIN_SECONDS = 90.0
-_RECONCILIATION = "reconcile-payments"
 _QUIET_SECONDS = 2.0
 _DOES_NOT_FIT = ("TMPRL1100", "Nondeterminism", "nondeterminism", "NON_DETERMINISTIC")
 
@@ -146,7 +145,7 @@ class Run:
             late = await self._see_them_end(scene, client_log)
             dumped = await self._dump(late, scene, temporal)
             self._watch.phase = "comparing the books"
-            await self._reconcile(scene, temporal)
+            await reconcile(scene.dsn, temporal)
             await asyncio.sleep(_QUIET_SECONDS)
             found = await books.read(
                 dsn=scene.dsn, sandbox=scene.sandbox, temporal=temporal, client_log=client_log
@@ -156,6 +155,8 @@ class Run:
                 orders=self._wanted.orders,
                 defect=self._wanted.defect,
                 follow=self._wanted.follow,
+                faults=named(self._wanted.kinds),
+                rate=self._wanted.rate,
                 started_at=started_at,
                 began=self._began,
                 load_lasted=load_lasted,
@@ -259,17 +260,6 @@ class Run:
         folder = self._folder / "stuck"
         await asyncio.to_thread(folder.mkdir, exist_ok=True)
         return await stuck.dump(folder, late, dsn=scene.dsn, temporal=temporal)
-
-    @staticmethod
-    async def _reconcile(scene: Scene, temporal: Client) -> None:
-        """Have the provider's books compared with ours until both agree, or time is over."""
-        schedule = temporal.get_schedule_handle(_RECONCILIATION)
-        deadline = time.monotonic() + _RECONCILED_WITHIN_SECONDS
-        while time.monotonic() < deadline:
-            await schedule.trigger()
-            await asyncio.sleep(5)
-            if await books.is_reconciled(scene.dsn):
-                return
 
     def _lines_that_do_not_fit(self) -> list[str]:
         return [

@@ -46,6 +46,8 @@ class Course:
     orders: int
     defect: str | None
     follow: bool
+    faults: str
+    rate: float | None
     started_at: datetime
     began: float
     load_lasted: float
@@ -80,6 +82,8 @@ async def tell(books: Books, course: Course, temporal: Client) -> Report:
         orders=course.orders,
         defect=course.defect,
         follow=course.follow,
+        faults=course.faults,
+        rate=course.rate,
         started_at=course.started_at,
         load_lasted=course.load_lasted,
         last_fault_ended=course.last_fault,
