@@ -62,13 +62,14 @@ class Processes:
         What it does about that is its own business: PostgreSQL gives up and has to be started.
 
         Raises:
-            StackError: this system has no such limit.
+            StackError: this system has no such limit, or does not let us set it.
 
         """
         if shutil.which("prlimit") is None:
             raise StackError("to take the disk from a running process takes prlimit, of util-linux")
-        await self._limit_files(name, "1")
         try:
+            if not await self._limit_files(name, "1"):
+                raise StackError(f"prlimit may not limit what {name} writes")
             await asyncio.sleep(seconds)
         finally:
             await self._limit_files(name, "unlimited")
@@ -111,8 +112,12 @@ class Processes:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
 
-    async def _limit_files(self, name: str, size: str) -> None:
-        """Let a component's files grow to so many bytes; a new child has its parent's limit."""
+    async def _limit_files(self, name: str, size: str) -> bool:
+        """Let a component's files grow to so many bytes; a new child has its parent's limit.
+
+        Returns whether that holds of any process: a child may be gone by then.
+        """
+        are_limited = False
         for process in self._family(name):
             with suppress(psutil.NoSuchProcess):
                 user = process.uids().real
@@ -124,4 +129,5 @@ class Processes:
                     *limit,
                     stderr=asyncio.subprocess.DEVNULL,
                 )
-                await limiting.wait()
+                are_limited |= await limiting.wait() == 0
+        return are_limited
