@@ -114,6 +114,8 @@ class Faults:
         finally:
             await street.tell(name, Link.heal)
         passed, resets = (now - then for now, then in zip(street.passed(name), before, strict=True))
+        if not passed and not resets:
+            return "nothing came by meanwhile"
         return f"{passed} bytes passed, {resets} connections reset"
 
     async def _outside(self, strike: Strike, **conditions: Any) -> None:  # noqa: ANN401 - JSON
