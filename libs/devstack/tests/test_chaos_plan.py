@@ -86,7 +86,7 @@ def test_five_hundred_orders_have_every_plot() -> None:
     assert plots == {
         "plain", "approved-often", "small", "free", "invalid", "rejected", "forgotten",
         "cancelled-early", "cancelled-any-time", "cancelled-otherwise", "moved", "refused-address",
-        "out-of-reach", "declined", "held", "without-id", "misused", "refunded", "argued",
+        "declined", "held", "without-id", "misused", "refunded", "argued",
     }  # fmt: skip
 
 

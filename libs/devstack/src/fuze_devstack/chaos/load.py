@@ -103,17 +103,7 @@ class Load:
             case "temporal-cancel":
                 await self._cancel_in_temporal(order_id)
             case _:
-                answer = await self._caller.ask(_errand(play, order_id, act))
-                while act.insists and answer is not None and await self._goes_on(order_id, answer):
-                    answer = await self._caller.ask(_errand(play, order_id, act))
-
-    async def _goes_on(self, order_id: str, answer: httpx.Response) -> bool:
-        """Say, a moment later, whether an order that refused something may take it now."""
-        if answer.status_code != httpx.codes.CONFLICT:
-            return False
-        await asyncio.sleep(_LOOKS_EVERY_SECONDS)
-        found = await self._caller.peek(f"/orders/{order_id}/status")
-        return found is None or found["status"] not in ENDED | {"cancelling"}
+                await self._caller.ask(_errand(play, order_id, act))
 
     async def _decide(self, order_id: str, decision: dict[str, Any]) -> None:
         """Decide a payment under review, as the provider's own people would."""

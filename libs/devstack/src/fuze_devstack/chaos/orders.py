@@ -6,7 +6,7 @@ what is right, whatever becomes of it, is the checker's business.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -24,9 +24,7 @@ class Act:
     """Something that somebody does about an order.
 
     `after` seconds after the act before it; `when` waits for a status first, and does nothing
-    where the order ends without it. `times` identical requests go out together. One who insists
-    asks again while the answer is that it is too late and the order goes on: for as long as the
-    carrier is being asked it is too late to cancel, and not for good.
+    where the order ends without it. `times` identical requests go out together.
     """
 
     do: str
@@ -34,7 +32,6 @@ class Act:
     when: frozenset[str] | None = None
     body: Body = field(default_factory=dict)
     times: int = 1
-    insists: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,14 +174,6 @@ def _refused_address(author: _Author) -> Play:
     return Play("refused-address", author.order_id, body, tuple(acts))
 
 
-def _out_of_reach(author: _Author) -> Play:
-    body = author.body(address=author.address() | {"line1": "down"})
-    elsewhere = Act("address", 3 + author.soon(4), body={"address": author.address()}, insists=True)
-    stopped = replace(author.cancel(6), insists=True)
-    acts = (author.approve(), author.chance.choice((elsewhere, stopped)))
-    return Play("out-of-reach", author.order_id, body, acts)
-
-
 def _declined(author: _Author) -> Play:
     body = author.body(payment_method=author.chance.choice(_DECLINES))
     another = Act(
@@ -260,7 +249,6 @@ _PLOTS: dict[Callable[[_Author], Play], int] = {
     _cancelled_otherwise: 5,
     _moved: 6,
     _refused_address: 5,
-    _out_of_reach: 3,
     _declined: 6,
     _held: 4,
     _without_id: 6,
