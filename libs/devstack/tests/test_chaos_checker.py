@@ -211,9 +211,10 @@ def test_what_is_wrong_with_a_cancelled_order_is_noticed(
     assert caught_by in failed(books(account)), what
 
 
-def test_an_accepted_cancellation_that_came_to_nothing_is_noticed() -> None:
+@pytest.mark.parametrize("decision", ["cancel", "reject"])
+def test_an_accepted_decision_that_came_to_nothing_is_noticed(decision: str) -> None:
     account = shipped()
-    account.asks.append(Ask("cancel", 1, None, misuse=False, status=200))
+    account.asks.append(Ask(decision, 1, None, misuse=False, status=200))
 
     assert failed(books(account)) == {"I6"}
 
@@ -224,6 +225,8 @@ def test_an_accepted_cancellation_that_came_to_nothing_is_noticed() -> None:
         {"open_workflows": ["shipping/1"]},
         {"discrepancies": [{"kind": "charged_twice", "order_id": None, "reference": "ch_1",
                             "details": "{}"}]},
+        {"backends": [{"application_name": "fuze-order", "state": "idle", "since_seconds": 1.0,
+                       "query": "COMMIT"}] * 11},
         {"backends": [{"application_name": "fuze-order", "state": "idle in transaction",
                        "since_seconds": 60.0, "query": "SELECT 1"}]},
     ],

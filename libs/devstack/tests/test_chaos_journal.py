@@ -4,8 +4,7 @@ import asyncio
 from pathlib import Path
 
 from fuze_devstack.chaos import journal
-from fuze_devstack.chaos.journal import Journal
-from fuze_devstack.chaos.run import promised_orders
+from fuze_devstack.chaos.journal import Journal, promised_orders
 
 
 async def test_every_line_is_there_once_its_writing_returns(tmp_path: Path) -> None:

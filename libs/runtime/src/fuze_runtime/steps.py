@@ -22,7 +22,7 @@ _LOCAL_ATTEMPTS = RetryPolicy(
 )
 # schedule_to_close_timeout does not bound a local activity's retries; maximum_attempts does. All of
 # them take less than a workflow task may, so that a database that hangs holds no task for longer,
-# and the worker has others' time.
+# and the worker has time for other orders.
 _LOCAL_ATTEMPT_TIMEOUT = timedelta(seconds=1.5)
 _REMOTE_ATTEMPTS = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)

@@ -1,5 +1,6 @@
 """Looks at all the books with all the invariants, and says pass, fail or unknown of each."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from fuze_devstack.chaos.books import Books
@@ -10,6 +11,8 @@ _ENDS_IN_TIME = "I3"
 _SERVER_ERROR = 500
 _UNAVAILABLE = 503
 _IDLE_TOO_LONG_SECONDS = 10
+_POOL_SIZE = 10
+"""What a service's pool may hold, where nobody says otherwise; a run does not."""
 
 
 def check(books: Books, *, logged: list[str], late: frozenset[str] = frozenset()) -> list[Check]:
@@ -75,6 +78,13 @@ def _of_the_whole(books: Books, logged: list[str]) -> Iterator[Violation]:
                 order_id=None,
                 what=f"{backend['application_name']} left a transaction open",
                 evidence={"query": backend["query"]},
+            )
+    for name, held in Counter(one["application_name"] for one in books.backends).items():
+        if held > _POOL_SIZE:
+            yield Violation(
+                invariant="I10",
+                order_id=None,
+                what=f"{name} holds {held} connections, and its pool has {_POOL_SIZE}",
             )
     for line in logged:
         yield Violation(

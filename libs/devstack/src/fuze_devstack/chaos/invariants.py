@@ -15,6 +15,9 @@ Found = Iterator[tuple[str, dict[str, JsonValue]]]
 """What is wrong with an order, and what the books say of it."""
 
 _KEEPS_NOTHING = frozenset({"cancelled", "rejected", "expired", "payment_declined", "returned"})
+_ENDS_AT_ONCE = {"cancel": "cancelled", "reject": "rejected"}
+"""Where an order ends that accepts a decision."""
+
 _SETTLED = frozenset({"charged", "declined", "voided"})
 _HANDED_OVER = frozenset({"shipped", "delivered", "returned"})
 _REFUSED = frozenset({409, 422})
@@ -151,12 +154,13 @@ def _one_parcel(account: Account) -> Found:
         yield f"{account.status}, and the carrier has its parcel", {"parcels": parcels}
     if not parcels and account.status in _HANDED_OVER:
         yield f"{account.status}, and the carrier has no parcel", {}
-    cancelled = [ask for ask in account.asks if ask.what == "cancel" and ask.is_accepted]
-    if cancelled and (parcels or account.status != "cancelled"):
-        yield (
-            "a cancellation was accepted, and the order went on",
-            {"status": account.status, "parcels": parcels},
-        )
+    for ask in account.asks:
+        end = _ENDS_AT_ONCE.get(ask.what)
+        if end and ask.is_accepted and (parcels or account.status != end):
+            yield (
+                f"{ask.what} was accepted, and the order went on",
+                {"status": account.status, "parcels": parcels},
+            )
 
 
 def _events_tell_the_row(account: Account) -> Found:
@@ -268,7 +272,7 @@ OF_EACH_ORDER = (
     ),
     Invariant(
         "I6",
-        "At most one parcel an order; none after an accepted cancellation",
+        "At most one parcel an order; none after an accepted cancellation or rejection",
         frozenset({"PostgreSQL", "the carrier", "the client"}),
         _one_parcel,
     ),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,15 @@ def read(path: Path) -> Iterator[Line]:
         for line in file:
             if line.endswith(b"\n"):
                 yield json.loads(line)
+
+
+def promised_orders(client_log: Path) -> set[str]:
+    """Return the ids of the orders that the client was told will be worked on."""
+    asked = {}
+    promised = set()
+    for line in read(client_log):
+        if line.get("what") == "place" and not line["misuse"]:
+            asked[line["ask"]] = line
+        elif line.get("answer_to") in asked and line.get("status") == HTTPStatus.ACCEPTED:
+            promised.add(line["body"]["order_id"])
+    return promised

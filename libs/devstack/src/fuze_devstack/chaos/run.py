@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from temporalio.client import Client
@@ -93,9 +94,7 @@ class Wanted:
 
 
 def _first(wanted: Wanted, lane: Lane) -> Iterator[Strike]:
-    strikes = draw(wanted.seed, lane, wanted.kinds)
-    for _ in range(first_round(wanted.kinds, lane)):
-        yield next(strikes)
+    return islice(draw(wanted.seed, lane, wanted.kinds), first_round(wanted.kinds, lane))
 
 
 @dataclass
@@ -142,7 +141,7 @@ class Run:
             await faults.heal()
             last_fault = self._now()
             self._watch.phase = "waiting for the last orders"
-            late = await self._see_them_end(scene, client_log)
+            late = await self._see_them_end(scene, temporal, client_log)
             dumped = await self._dump(late, scene, temporal)
             self._watch.phase = "comparing the books"
             await reconcile(scene.dsn, temporal)
@@ -243,15 +242,17 @@ class Run:
         return Struck(strike=strike, began=began, ended=self._now(), note=note, failed=failed)
 
     @staticmethod
-    async def _see_them_end(scene: Scene, client_log: Path) -> frozenset[str]:
-        """Wait until every accepted order is at its end; return those that are not in time."""
+    async def _see_them_end(scene: Scene, temporal: Client, client_log: Path) -> frozenset[str]:
+        """Wait until nothing is under way any more; return the orders that do not end in time."""
         deadline = time.monotonic() + ENDS_WITHIN_SECONDS
-        promised = await asyncio.to_thread(promised_orders, client_log)
-        while left := await stuck.unfinished(scene.dsn, promised):
+        promised = await asyncio.to_thread(journal.promised_orders, client_log)
+        while True:
+            left = await stuck.unfinished(scene.dsn, promised)
+            if not left and not await stuck.open_workflows(temporal):
+                return frozenset()
             if time.monotonic() > deadline:
                 return frozenset(left)
             await asyncio.sleep(0.5)
-        return frozenset()
 
     async def _dump(self, late: frozenset[str], scene: Scene, temporal: Client) -> tuple[str, ...]:
         """Write down why orders do not end, while it can be seen."""
@@ -268,15 +269,3 @@ class Run:
             for line in log.read_text(errors="replace").splitlines()
             if any(sign in line for sign in _DOES_NOT_FIT)
         ]
-
-
-def promised_orders(client_log: Path) -> set[str]:
-    """Return the ids of the orders that the client was told will be worked on."""
-    asked = {}
-    promised = set()
-    for line in journal.read(client_log):
-        if line.get("what") == "place" and not line["misuse"]:
-            asked[line["ask"]] = line
-        elif line.get("answer_to") in asked and line.get("status") == 202:  # noqa: PLR2004
-            promised.add(line["body"]["order_id"])
-    return promised
