@@ -37,6 +37,15 @@ def closed_port() -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
+def silent_port() -> Iterator[int]:
+    """A port on which whoever connects hears nothing."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
 async def temporal() -> AsyncIterator[Client]:
     """A Temporal server, with a worker for the order queue."""
     binary = Path(sys.executable).with_name("temporal")

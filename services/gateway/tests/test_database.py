@@ -126,20 +126,18 @@ async def test_a_transaction_that_fails_keeps_nothing_and_costs_no_place(pool: D
 
 
 async def test_a_server_that_does_not_answer_is_waited_for_no_longer_than_said(
-    settings: GatewaySettings,
+    settings: GatewaySettings, silent_port: int
 ) -> None:
-    async with await asyncio.start_server(_never_answer, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        url = f"postgresql+asyncpg://nobody@127.0.0.1:{port}/nothing"
-        silent = settings.model_copy(update={"database_url": url})
-        pool = Database(silent, "pool-test", timedelta(seconds=0.2))
-        began = asyncio.get_running_loop().time()
+    url = f"postgresql+asyncpg://nobody@127.0.0.1:{silent_port}/nothing"
+    silent = settings.model_copy(update={"database_url": url})
+    pool = Database(silent, "pool-test", timedelta(seconds=0.2))
+    began = asyncio.get_running_loop().time()
 
-        with pytest.raises(SourceUnavailableError) as error:
-            await pool.fetch(_NAP, seconds=0)
+    with pytest.raises(SourceUnavailableError) as error:
+        await pool.fetch(_NAP, seconds=0)
 
-        assert error.value.timed_out
-        assert asyncio.get_running_loop().time() - began < 0.4
+    assert error.value.timed_out
+    assert asyncio.get_running_loop().time() - began < 0.4
 
 
 async def test_a_server_that_stops_answering_is_waited_for_no_longer_than_said(
@@ -157,8 +155,3 @@ async def test_a_server_that_stops_answering_is_waited_for_no_longer_than_said(
         backend.resume()
 
     assert asyncio.get_running_loop().time() - began < 1.2
-
-
-async def _never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.read()
-    writer.close()

@@ -1,14 +1,20 @@
 """Placing an order."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from stand_in import Serve
 from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from fuze_contracts.order import OrderWorkflow, PlaceOrder, order_workflow_id
+from fuze_gateway.database import Database
+from fuze_gateway.settings import GatewaySettings
 
 Record = Callable[..., Awaitable[None]]
 
@@ -154,6 +160,25 @@ async def test_without_temporal_a_new_order_is_not_accepted(
 
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_two_sources_that_do_not_answer_take_no_longer_than_one(
+    serve: Serve, settings: GatewaySettings, silent_port: int, order_id: UUID
+) -> None:
+    limit = timedelta(seconds=0.4)
+    url = f"postgresql+asyncpg://nobody@127.0.0.1:{silent_port}/nothing"
+    silent = Database(settings.model_copy(update={"database_url": url}), "silent", limit)
+    temporal = await Client.connect(
+        f"127.0.0.1:{silent_port}", lazy=True, data_converter=pydantic_data_converter
+    )
+    async with serve(given=silent, client=temporal, read_timeout=limit) as gateway:
+        began = asyncio.get_running_loop().time()
+
+        answer = await start(gateway, order_id, SMALL)
+
+        assert answer.status_code == 503
+        assert asyncio.get_running_loop().time() - began < 1.5 * limit.total_seconds()
+    await silent.aclose()
 
 
 async def test_an_upper_case_id_is_the_same_order(

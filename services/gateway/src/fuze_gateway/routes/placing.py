@@ -1,5 +1,7 @@
 """Placing orders, each once."""
 
+import asyncio
+from datetime import timedelta
 from http import HTTPStatus
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -8,7 +10,11 @@ from fastapi import APIRouter, Depends, Response
 from fuze_contracts.order import PlaceOrder, order_workflow_id
 from fuze_gateway import problem_types as types
 from fuze_gateway import problems
-from fuze_gateway.availability import SourceUnavailableError
+from fuze_gateway.availability import (
+    SourceUnavailableError,
+    database_within,
+    temporal_within,
+)
 from fuze_gateway.commands import names_another_order, place_order
 from fuze_gateway.dependencies import (
     CallerDependency,
@@ -146,18 +152,26 @@ async def _start_or_recognise(
     """Start the order; False if it is a repeat of the request that did.
 
     The row comes first, because it outlives Temporal's memory of the workflow. Without PostgreSQL
-    Temporal alone decides: within its retention it refuses a duplicate by itself.
+    Temporal alone decides: within its retention it refuses a duplicate by itself. PostgreSQL has
+    half of the time, so that both together take no longer than one source may.
 
     Raises:
         Problem: the id belongs to another request; that is `otherwise`.
+        SourceUnavailableError: Temporal does not answer in time.
 
     """
+    limit = sources.settings.read_timeout
+    began = asyncio.get_running_loop().time()
     try:
-        earlier = await sources.reads.fingerprint(order.order_id)
+        async with database_within(limit / 2):
+            earlier = await sources.reads.fingerprint(order.order_id)
     except SourceUnavailableError:
         earlier = None
     if earlier is None:
-        if await sources.commands.start(order):
+        taken = timedelta(seconds=asyncio.get_running_loop().time() - began)
+        async with temporal_within(limit - taken):
+            is_new = await sources.commands.start(order)
+        if is_new:
             return True
         earlier = await sources.live.fingerprint(order_workflow_id(order.order_id))
     if earlier != order.fingerprint:
