@@ -40,7 +40,6 @@ class Errand:
 class Tally:
     """What the client has seen so far, for whoever watches."""
 
-    placed: int = 0
     answers: dict[str, int] = field(default_factory=dict)
 
     def count(self, answer: str) -> None:

@@ -10,8 +10,9 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from fuze_devstack import loopback
-from fuze_devstack.chaos.caller import Caller, Errand, Tally
-from fuze_devstack.chaos.orders import ENDED, Act, Play, order
+from fuze_devstack.chaos.caller import Caller, Errand
+from fuze_devstack.chaos.life import ENDS
+from fuze_devstack.chaos.orders import Act, Play, order
 
 _MOST_AT_ONCE = 400
 _STORM = 50
@@ -36,9 +37,8 @@ _WITHOUT_ID = "/orders"
 class Load:
     """Plays the orders of a seed. The sandbox and Temporal are reached past all proxies."""
 
-    def __init__(self, caller: Caller, tally: Tally, *, sandbox: str, temporal: Client) -> None:
+    def __init__(self, caller: Caller, *, sandbox: str, temporal: Client) -> None:
         self._caller = caller
-        self._tally = tally
         self._sandbox = sandbox
         self._temporal = temporal
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)
@@ -78,7 +78,6 @@ class Load:
         placed = [answer for answer in answers if answer is not None and answer.is_success]
         if not placed:
             return None
-        self._tally.placed += 1
         if play.is_misused:
             await self._caller.ask(_placing(play, misuse=True))
         order_id: str = placed[0].json()["order_id"]
@@ -91,7 +90,7 @@ class Load:
             if found is not None:
                 if found["status"] in wanted:
                     return True
-                if found["status"] in ENDED:
+                if found["status"] in ENDS:
                     return False
             await asyncio.sleep(_LOOKS_EVERY_SECONDS)
         return False
@@ -121,7 +120,7 @@ class Load:
                 except httpx.HTTPError:
                     pass  # the provider is hit by a fault itself
                 status = await self._caller.peek(f"/orders/{order_id}/status")
-                if status is not None and status["status"] in ENDED:
+                if status is not None and status["status"] in ENDS:
                     return
                 await asyncio.sleep(_LOOKS_EVERY_SECONDS)
 

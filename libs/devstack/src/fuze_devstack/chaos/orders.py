@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from fuze_devstack.chaos.life import ENDS
+
 Body = dict[str, Any]
 
 AWAITS_METHOD = frozenset({"awaiting_payment_method"})
 AWAITS_ADDRESS = frozenset({"awaiting_address"})
-ENDED = frozenset(
-    {"shipped", "delivered", "returned", "rejected", "expired", "payment_declined", "cancelled"}
-)
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _rejected(author: _Author) -> Play:
 
 
 def _forgotten(author: _Author) -> Play:
-    late = Act("approve", author.soon(), when=ENDED, body={"actor": "grace"})
+    late = Act("approve", author.soon(), when=ENDS, body={"actor": "grace"})
     acts = author.chance.choice(((), (late,)))
     return Play("forgotten", author.order_id, author.body(), acts)
 
@@ -215,7 +214,7 @@ def _misused(author: _Author) -> Play:
 
 
 def _refunded(author: _Author) -> Play:
-    refund = Act("refund", author.soon(), when=ENDED, body={"reason": "one was broken"}, times=2)
+    refund = Act("refund", author.soon(), when=ENDS, body={"reason": "one was broken"}, times=2)
     return Play("refunded", author.order_id, author.body(), (author.approve(), refund))
 
 

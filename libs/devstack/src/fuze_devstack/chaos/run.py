@@ -199,10 +199,8 @@ class Run:
             client_log = self._folder / "client.jsonl"
             client_journal = Journal(client_log)
             stack_of.push_async_callback(client_journal.close)
-            tally = self._watch.tally
             load = Load(
-                Caller(http, client_journal, tally),
-                tally,
+                Caller(http, client_journal, self._watch.tally),
                 sandbox=facts["sandbox"]["url"],
                 temporal=temporal,
             )

@@ -14,6 +14,7 @@ from temporalio.service import RPCError
 
 from fuze_devstack.chaos.books import backends
 from fuze_devstack.chaos.database import connected
+from fuze_devstack.chaos.life import ENDS
 
 Handle: TypeAlias = WorkflowHandle[Any, Any]
 
@@ -27,10 +28,10 @@ async def unfinished(dsn: str, promised: set[str]) -> set[str]:
     async with connected(dsn) as connection:
         rows = await connection.fetch(
             "SELECT order_id::text FROM orders.published_orders"
-            " WHERE payment_status <> 'refunding' AND status IN ('shipped', 'delivered',"
-            " 'returned', 'rejected', 'expired', 'payment_declined', 'cancelled')"
+            " WHERE payment_status <> 'refunding' AND status = ANY($1)"
             # One that follows its parcel is not at its end when it is shipped.
-            " AND (status <> 'shipped' OR coalesce(followed_until, now()) <= now())"
+            " AND (status <> 'shipped' OR coalesce(followed_until, now()) <= now())",
+            list(ENDS),
         )
     return promised - {row["order_id"] for row in rows}
 
