@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import secrets
 import shutil
 import signal
@@ -33,21 +34,28 @@ class _NoVerdictError(click.ClickException):
     exit_code = _EXIT_CODES[Verdict.UNKNOWN]
 
 
+def _a_number(_: click.Context, __: click.Parameter, rate: float | None) -> float | None:
+    """Refuse `nan`, which compares with no bound."""
+    if rate is not None and math.isnan(rate):
+        raise click.BadParameter("nan is not a number of orders a second")
+    return rate
+
+
 @click.command(
     epilog="\b\nFaults:\n" + _HELP_OF_FAULTS,
     help="""Play orders through a stack of its own while its processes, links and outsiders
     fail, then compare every book.
 
     Exits 0 when all invariants hold, 1 when one does not, 3 when a book could not be read or
-    the run broke off. The report is in the state folder: report.html to read, report.json for
-    tools.""",
+    the run broke off. Each run has a folder in chaos/ of the state folder; its report is there:
+    report.html to read, report.json for tools. A run that broke off has none.""",
 )
 @click.option("--orders", "-n", type=click.IntRange(1, 1_000_000), default=500, show_default=True)
 @click.option("--seed", "-s", type=int, help="The same seed: the same orders, the same faults.  "
               "[default: drawn, and printed]")  # fmt: skip
 @click.option("--faults", "-f", default="all", show_default=True,
               help="Kinds, with commas between; `none` is a load without faults.")  # fmt: skip
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True),
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True, max=1000), callback=_a_number,
               help="Orders a second.  [default: what the faults leave, at most 3]")  # fmt: skip
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), envvar="FUZE_STATE",
               help="Runs are kept in its chaos/.  [default: $FUZE_STATE or .fuze]")  # fmt: skip
@@ -104,7 +112,14 @@ def _report(wanted: Wanted, folder: Path, console: Console) -> Report:
     except Exception as error:  # noqa: BLE001 - whatever it is, there is no verdict
         where = folder / "broke-off.txt"
         where.write_text(traceback.format_exc())
-        raise _NoVerdictError(f"the run broke off: {error}\nwhere: {where}") from None
+        raise _NoVerdictError(f"the run broke off: {_cause(error)}\nwhere: {where}") from None
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return what a task group's error is about, which its own words do not say."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _run(wanted: Wanted, folder: Path, console: Console) -> Report:
@@ -129,21 +144,28 @@ async def _run(wanted: Wanted, folder: Path, console: Console) -> Report:
         except asyncio.CancelledError:
             with contextlib.suppress(asyncio.CancelledError):
                 await running
-            raise _NoVerdictError("interrupted: there is no verdict") from None
+            raise _NoVerdictError(
+                f"interrupted: there is no verdict; what there is, is in {folder}"
+            ) from None
 
 
 def _kinds(chosen: str, console: Console) -> frozenset[str]:
     """Return the kinds that are wanted and can be had here."""
     if chosen == "none":
         return frozenset()
-    wanted = frozenset(KINDS if chosen == "all" else chosen.split(","))
+    named = [one.strip() for one in chosen.split(",")]
+    wanted = frozenset(KINDS if chosen == "all" else named)
     if unknown := wanted.difference(KINDS):
         raise click.BadParameter(
-            f"no such kind: {', '.join(sorted(unknown))}; there are: {', '.join(KINDS)}",
+            f"no such kind: {', '.join(map(repr, sorted(unknown)))}; `all`, `none`, or of these: "
+            f"{', '.join(KINDS)}",
             param_hint="--faults",
         )
     if "clock" in wanted and not clock.can_be_wrong():
-        console.print("without `clock`: it takes libfaketime (pip install libfaketime)")
+        lacks = "it takes libfaketime (pip install libfaketime)"
+        if wanted == {"clock"}:
+            raise click.BadParameter(f"no `clock` here: {lacks}", param_hint="--faults")
+        console.print(f"without `clock`: {lacks}")
         return wanted - {"clock"}
     return wanted
 

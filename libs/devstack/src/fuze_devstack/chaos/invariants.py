@@ -46,8 +46,10 @@ def _one_live_charge(account: Account) -> Found:
         for one in account.charges
         if one["status"] == "charged" and given_back[one["id"]] < one["amount_minor"]
     ]
-    if len(live) > 1:
-        yield f"{len(live)} live charges", {"charges": list(live)}
+    # What is reserved counts, too: the provider may still take it.
+    reserved = [one["id"] for one in account.charges if one["status"] == "held"]
+    if len(live) + len(reserved) > 1:
+        yield f"{len(live) + len(reserved)} live charges", {"charges": [*live, *reserved]}
     is_paid = account.row and account.row["payment_status"] == "charged"
     refunded_on_request = any(one["state"] == "refunded" for one in account.refunds)
     costs = account.row and account.row["total_minor"] > 0
@@ -128,11 +130,16 @@ def _paid_before_handed_over(account: Account) -> Found:
     if account.row["total_minor"] == 0:
         return
     parcel = min(datetime.fromisoformat(one["created_at"]) for one in account.parcels)
-    captures = [one["recorded_at"] for one in account.ledger if one["account"] == "provider"]
-    if not captures or min(captures) > parcel:
+    before = [
+        one
+        for one in account.ledger
+        if one["account"] == "provider" and one["recorded_at"] <= parcel
+    ]
+    had = sum(one["debit_minor"] - one["credit_minor"] for one in before)
+    if had != account.row["total_minor"]:
         yield (
             "handed to the carrier before its money was taken",
-            {"parcel": str(parcel), "captures": [str(one) for one in sorted(captures)]},
+            {"parcel": str(parcel), "had by then": had, "total": account.row["total_minor"]},
         )
 
 
@@ -237,6 +244,9 @@ def _nothing_hangs(account: Account) -> Found:
     for refund in account.refunds:
         if refund["state"] not in {"refunded", "refused"}:
             yield "a refund is not settled", {"refund": str(refund["id"])}
+    for shipment in account.shipments:
+        if shipment["state"] in {"prepared", "handing_over"}:
+            yield "a shipment is not settled", {"shipment": shipment["state"]}
 
 
 OF_EACH_ORDER = (

@@ -246,10 +246,11 @@ class Run:
         promised = await asyncio.to_thread(journal.promised_orders, client_log)
         while True:
             left = await stuck.unfinished(scene.dsn, promised)
-            if not left and not await stuck.open_workflows(temporal):
+            under_way = await stuck.open_workflows(temporal)
+            if not left and not under_way:
                 return frozenset()
             if time.monotonic() > deadline:
-                return frozenset(left)
+                return frozenset(left).union(stuck.orders_of(under_way))
             await asyncio.sleep(0.5)
 
     async def _dump(self, late: frozenset[str], scene: Scene, temporal: Client) -> tuple[str, ...]:

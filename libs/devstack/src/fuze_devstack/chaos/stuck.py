@@ -1,7 +1,7 @@
 """Orders that do not end: everything that tells why, written down while it can be seen."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -43,6 +43,12 @@ async def open_workflows(temporal: Client) -> list[str]:
     """
     running = temporal.list_workflows("ExecutionStatus = 'Running'")
     return [one.id async for one in running if not one.id.startswith(_COMES_AND_GOES)]
+
+
+def orders_of(workflows: Iterable[str]) -> set[str]:
+    """Return the orders whose own workflow, or whose shipment's, is among these ids."""
+    named = (one.partition("/") for one in workflows)
+    return {order_id for kind, _, order_id in named if kind in {"order", "shipping"}}
 
 
 async def dump(

@@ -1,0 +1,35 @@
+"""What is asked of `fuze chaos` and makes no sense is refused before anything is started."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fuze_devstack.chaos.command import chaos
+from fuze_devstack.chaos.stuck import orders_of
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--rate", "nan"], "nan is not a number of orders a second"),
+        (["--rate", "inf"], "is not in the range"),
+        (["--orders", "0"], "is not in the range"),
+        (["--faults", "kill, burn"], "no such kind: 'burn'"),
+        (["--faults", ""], "no such kind: ''"),
+        (["--faults", "none,kill"], "`none`, or of these"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(
+    options: list[str], said: str, tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(chaos, [*options, "--state", str(tmp_path)])
+
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert said in " ".join(result.output.replace("│", "").split())
+
+
+def test_an_order_is_late_whose_workflow_or_shipment_is_under_way() -> None:
+    under_way = ["order/1", "shipping/2", "carrier-event/3", "payment-refund/4/5"]
+
+    assert orders_of(under_way) == {"1", "2"}
