@@ -6,7 +6,6 @@ import pytest
 from click.testing import CliRunner
 
 from fuze_devstack.chaos.command import chaos
-from fuze_devstack.chaos.stuck import orders_of
 
 
 @pytest.mark.parametrize(
@@ -27,9 +26,3 @@ def test_an_option_that_makes_no_sense_is_refused(
 
     assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
     assert said in " ".join(result.output.replace("│", "").split())
-
-
-def test_an_order_is_late_whose_workflow_or_shipment_is_under_way() -> None:
-    under_way = ["order/1", "shipping/2", "carrier-event/3", "payment-refund/4/5"]
-
-    assert orders_of(under_way) == {"1", "2"}

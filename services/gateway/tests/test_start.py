@@ -165,7 +165,7 @@ async def test_without_temporal_a_new_order_is_not_accepted(
 async def test_two_sources_that_do_not_answer_take_no_longer_than_one(
     serve: Serve, settings: GatewaySettings, silent_port: int, order_id: UUID
 ) -> None:
-    limit = timedelta(seconds=0.4)
+    limit = timedelta(seconds=1)
     url = f"postgresql+asyncpg://nobody@127.0.0.1:{silent_port}/nothing"
     silent = Database(settings.model_copy(update={"database_url": url}), "silent", limit)
     temporal = await Client.connect(

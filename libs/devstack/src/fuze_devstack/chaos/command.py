@@ -153,8 +153,7 @@ def _kinds(chosen: str, console: Console) -> frozenset[str]:
     """Return the kinds that are wanted and can be had here."""
     if chosen == "none":
         return frozenset()
-    named = [one.strip() for one in chosen.split(",")]
-    wanted = frozenset(KINDS if chosen == "all" else named)
+    wanted = frozenset(KINDS if chosen == "all" else map(str.strip, chosen.split(",")))
     if unknown := wanted.difference(KINDS):
         raise click.BadParameter(
             f"no such kind: {', '.join(map(repr, sorted(unknown)))}; `all`, `none`, or of these: "

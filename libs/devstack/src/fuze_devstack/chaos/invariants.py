@@ -19,6 +19,7 @@ _ENDS_AT_ONCE = {"cancel": "cancelled", "reject": "rejected"}
 """Where an order ends that accepts a decision."""
 
 _SETTLED = frozenset({"charged", "declined", "voided"})
+_MAY_BE_HANDED_OVER = frozenset({"prepared", "handing_over"})
 _HANDED_OVER = frozenset({"shipped", "delivered", "returned"})
 _REFUSED = frozenset({409, 422})
 
@@ -138,7 +139,7 @@ def _paid_before_handed_over(account: Account) -> Found:
     had = sum(one["debit_minor"] - one["credit_minor"] for one in before)
     if had != account.row["total_minor"]:
         yield (
-            "handed to the carrier before its money was taken",
+            "handed to the carrier, and what was taken by then is not its total",
             {"parcel": str(parcel), "had by then": had, "total": account.row["total_minor"]},
         )
 
@@ -245,7 +246,7 @@ def _nothing_hangs(account: Account) -> Found:
         if refund["state"] not in {"refunded", "refused"}:
             yield "a refund is not settled", {"refund": str(refund["id"])}
     for shipment in account.shipments:
-        if shipment["state"] in {"prepared", "handing_over"}:
+        if shipment["state"] in _MAY_BE_HANDED_OVER:
             yield "a shipment is not settled", {"shipment": shipment["state"]}
 
 
