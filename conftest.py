@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from fuze_devstack.migrated import SHARED, migrated_postgres
 from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_testing.postgres import SHARED, migrated_postgres
 
 
 @pytest.fixture(scope="session")

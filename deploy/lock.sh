@@ -4,15 +4,17 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+own= # our own packages are installed from the source tree, never from an index
+for project in libs/* services/*; do
+    own="$own --no-emit-package fuze-$(basename "$project")"
+done
+
 compile() {
     output=$1
     shift
     uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
         --no-emit-index-url --custom-compile-command "make lock" \
-        --no-emit-package fuze-contracts --no-emit-package fuze-runtime \
-        --no-emit-package fuze-devstack --no-emit-package fuze-order \
-        --no-emit-package fuze-payment --no-emit-package fuze-shipping \
-        --no-emit-package fuze-gateway --output-file "$output" "$@"
+        $own --output-file "$output" "$@"
     echo "$output"
 }
 
@@ -20,5 +22,4 @@ compile requirements-dev.lock "$@" --group pyproject.toml:dev libs/*/pyproject.t
 for service in services/*; do
     compile "$service/requirements.lock" "$@" "$service/pyproject.toml"
 done
-compile libs/devstack/sandbox.lock "$@" --group libs/devstack/pyproject.toml:sandbox
 compile deploy/build.lock "$@" --group pyproject.toml:build

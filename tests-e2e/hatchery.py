@@ -13,8 +13,8 @@ import sys
 from typing import Any
 from uuid import uuid4
 
-from fuze_contracts.order import describe_workflow
 from fuze_contracts.payment import ChargePayment
+from fuze_contracts.workflow_ids import workflow_log_fields
 from fuze_payment import __main__ as service
 from fuze_payment.charging import Charging
 from fuze_payment.provider import Refused, Taken
@@ -47,7 +47,7 @@ def main() -> None:
             os.environ["FUZE_HEALTH_PORT"] = line.strip()
             sys.argv = ["fuze_payment"]
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            process.main("payment", service.work, describe_workflow=describe_workflow)
+            process.main("payment", service.work, workflow_log_fields=workflow_log_fields)
             os._exit(0)
         print(pid, flush=True)
 

@@ -23,9 +23,12 @@ from ways_of_orders import WaysOfOrders
 from ways_of_others import WaysOfPayments, WaysOfShipments
 from ways_of_trouble import WaysOfTrouble
 
+RELEASE = "0.1"
+"""The release that the histories belong to; once it is cut, its files never change."""
+
 _ROOT = Path(__file__).parent.parent
 _ORDERS, _SHIPMENTS, _PAYMENTS = (
-    _ROOT / f"services/{name}/tests/histories" for name in ("order", "shipping", "payment")
+    _ROOT / f"services/{name}/tests/histories/{RELEASE}" for name in ("order", "shipping", "payment")
 )
 _WAYS: tuple[tuple[type[Ways], Path], ...] = (
     (WaysOfOrders, _ORDERS),
@@ -59,11 +62,13 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="fuze-histories-") as state:
         Path(state).chmod(0o711)
-        subprocess.run([*FUZE, "up", "--ports", "auto", "--detach", "--state", state], check=True)
+        subprocess.run(
+            [*FUZE, "up", "--ports", "auto", "--detach", "--state-dir", state], check=True
+        )
         try:
             asyncio.run(_record(Path(state), missing))
         finally:
-            subprocess.run([*FUZE, "down", "--state", state], check=True)
+            subprocess.run([*FUZE, "down", "--state-dir", state], check=True)
 
 
 def every_way() -> Iterator[tuple[type[Ways], str, list[Path]]]:

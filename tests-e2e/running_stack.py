@@ -41,7 +41,7 @@ class Stack:
 
     def run(self, command: str, *arguments: str) -> str:
         done = subprocess.run(
-            [*self.fuze, command, *arguments, "--state", str(self.folder)],
+            [*self.fuze, command, *arguments, "--state-dir", str(self.folder)],
             capture_output=True,
             text=True,
             check=False,

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from fuze_devstack.chaos import clock
-from fuze_devstack.chaos.defects import Defect
-from fuze_devstack.chaos.plan import KINDS
+from fuze_chaos import clock
+from fuze_chaos.defects import Defect
+from fuze_chaos.plan import KINDS
 
 _ROOT = Path(__file__).parents[1]
 _SEED = os.environ.get("FUZE_CHAOS_SEED", "20261125")
@@ -38,7 +38,7 @@ class Ran:
 
 
 def run(fuze: list[str], folder: Path, *options: str) -> Ran:
-    command = [*fuze, "chaos", "--state", str(folder), *options]
+    command = [*fuze, "chaos", "--state-dir", str(folder), *options]
     return Ran(subprocess.run(command, capture_output=True, text=True, check=False), folder)
 
 

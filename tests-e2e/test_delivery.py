@@ -7,14 +7,9 @@ import pytest
 from running_stack import Stack, eventually
 from temporalio.client import Client
 
-from fuze_contracts.order import (
-    ORDER_TASK_QUEUE,
-    OrderLine,
-    OrderWorkflow,
-    PlaceOrder,
-    order_workflow_id,
-)
+from fuze_contracts.order import ORDER_TASK_QUEUE, OrderLine, OrderWorkflow, PlaceOrder
 from fuze_contracts.shipping import Address
+from fuze_contracts.workflow_ids import order_workflow_id
 
 
 async def _shipped(stack: Stack, temporal: Client) -> UUID:
@@ -28,8 +23,8 @@ async def _shipped(stack: Stack, temporal: Client) -> UUID:
             lines=(OrderLine(sku="TEAPOT-1", quantity=3, unit_price_minor=1999),),
             payment_method="pm_card_visa",
             payment_token=f"{order_id}:1",
-            auto_approve_up_to=10_000,
-            follow_parcel_for=timedelta(days=30),
+            auto_approve_limit=10_000,
+            delivery_tracking_period=timedelta(days=30),
         ),
         id=order_workflow_id(order_id),
         task_queue=ORDER_TASK_QUEUE,

@@ -10,8 +10,7 @@ from running_stack import Stack, eventually
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
-from fuze_contracts.order import order_workflow_id
-from fuze_contracts.shipping import shipping_workflow_id
+from fuze_contracts.workflow_ids import order_workflow_id, shipping_workflow_id
 
 _LONG_OUTAGE_SECONDS = 20
 """Beyond what local attempts outlive."""
@@ -160,7 +159,7 @@ def test_a_carrier_that_is_down_delays_the_parcel(stack: Stack) -> None:
         lambda: [
             one
             for one in (stack.status(order_id)["live"] or {}).get("pending_activities", [])
-            if one["name"] == "carrier_dispatched" and one["last_failure"]
+            if one["name"] == "shipment_dispatched" and one["last_failure"]
         ],
         "the status says what keeps failing",
     )

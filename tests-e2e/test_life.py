@@ -11,8 +11,7 @@ import pytest
 from running_stack import Stack, eventually
 from temporalio.client import Client
 
-from fuze_contracts.order import order_workflow_id
-from fuze_contracts.shipping import shipping_workflow_id
+from fuze_contracts.workflow_ids import order_workflow_id, shipping_workflow_id
 
 _README = Path(__file__).parent.parent / "README.md"
 _MOST_EVENTS = 48
@@ -143,7 +142,7 @@ def test_a_cancelled_order_is_never_charged(stack: Stack) -> None:
         ),
         "an approval is refused",
     )
-    assert late.json()["type"] == "/problems/order-already-ended"
+    assert late.json()["type"] == "/problems/order-closed"
 
 
 def test_a_declined_card_waits_for_another_one(stack: Stack) -> None:
@@ -165,8 +164,8 @@ def test_a_declined_card_waits_for_another_one(stack: Stack) -> None:
 def test_the_parcel_goes_to_the_new_address(stack: Stack) -> None:
     order_id = stack.place()
     stack.wait_for(order_id, "awaiting_approval")
-    stack.post(f"/orders/{order_id}/signals/update-address", {"address": {"zip_code": "94105"}})
-    eventually(lambda: "address_updated" in stack.timeline(order_id), "the address is updated")
+    stack.post(f"/orders/{order_id}/signals/change-address", {"address": {"zip_code": "94105"}})
+    eventually(lambda: "address_changed" in stack.timeline(order_id), "the address is updated")
     stack.approve(order_id)
 
     stack.wait_for(order_id, "shipped")

@@ -38,7 +38,7 @@ from fuze_devstack.ports import Ports
 
 _SEED = 20261124
 _WORKERS = 3
-_FAULTS = {"reply_lost": 0.1, "lands_late": 0.1, "error": 0.1}
+_FAULTS = {"response_dropped": 0.1, "delayed_commit": 0.1, "error": 0.1}
 
 
 @workflow.defn
@@ -112,7 +112,7 @@ class Books:
     """What everyone says when it is over."""
 
     told: Counter[str]
-    charged_twice: list[str]
+    duplicate_charge: list[str]
     at_the_provider: int
     ledger: int
     debits: int
@@ -123,8 +123,8 @@ class Books:
     @property
     def problems(self) -> list[str]:
         found = []
-        if self.charged_twice:
-            found.append(f"{len(self.charged_twice)} orders charged twice")
+        if self.duplicate_charge:
+            found.append(f"{len(self.duplicate_charge)} orders charged twice")
         if self.at_the_provider != self.ledger:
             found.append(f"the provider has {self.at_the_provider}, the ledger {self.ledger}")
         if self.debits != self.credits:
@@ -173,7 +173,7 @@ async def test_without_the_providers_key_the_same_test_finds_it(
 
     books = await _under_fire(stack, temporal, crew, orders=100, honour_keys=False)
 
-    assert books.charged_twice
+    assert books.duplicate_charge
 
 
 @pytest.mark.timeout(300)
@@ -184,7 +184,7 @@ async def test_without_the_claim_the_same_test_finds_it(
 
     books = await _under_fire(stack, temporal, crew, orders=100)
 
-    assert books.charged_twice
+    assert books.duplicate_charge
 
 
 async def _under_fire(
@@ -263,7 +263,7 @@ async def _read_books(
     await connection.close()
     return Books(
         told=Counter(three[0].outcome for three in outcomes),
-        charged_twice=[order_id for order_id, times in per_order.items() if times > 1],
+        duplicate_charge=[order_id for order_id, times in per_order.items() if times > 1],
         at_the_provider=sum(one["amount_minor"] for one in charges),
         ledger=row["ledger"],
         debits=row["debits"],

@@ -12,15 +12,10 @@ import pytest
 from running_stack import TEAPOTS, Stack, eventually
 from temporalio.client import Client
 
-from fuze_contracts.order import (
-    ORDER_TASK_QUEUE,
-    OrderLine,
-    OrderWorkflow,
-    PlaceOrder,
-    order_workflow_id,
-)
+from fuze_contracts.order import ORDER_TASK_QUEUE, OrderLine, OrderWorkflow, PlaceOrder
 from fuze_contracts.payment import default_payment_token
 from fuze_contracts.shipping import Address
+from fuze_contracts.workflow_ids import order_workflow_id
 
 Hold = Callable[[str, str], None]
 
@@ -156,7 +151,7 @@ def test_an_address_that_comes_while_the_parcel_is_handed_over_is_too_late(
     stack.wait_for(order_id, "shipped")
     [parcel] = stack.parcels(order_id)
     assert parcel["address"]["zip_code"] == "10001"
-    assert "address_updated" not in stack.timeline(order_id)
+    assert "address_changed" not in stack.timeline(order_id)
 
 
 async def test_an_approval_that_comes_while_the_deadline_is_recorded_is_too_late(
@@ -174,7 +169,7 @@ async def test_an_approval_that_comes_while_the_deadline_is_recorded_is_too_late
 
     assert answer.json()["type"] in {
         "/problems/not-awaiting-approval",
-        "/problems/order-already-ended",
+        "/problems/order-closed",
     }
     await asyncio.to_thread(stack.wait_for, str(order.order_id), "expired")
     assert stack.timeline(str(order.order_id))[-1] == "order_expired"
@@ -186,7 +181,7 @@ async def test_an_approval_that_is_being_recorded_at_the_deadline_holds(
 ) -> None:
     order = await _short_of_time(temporal)
     order_id = str(order.order_id)
-    deadline = stack.wait_for(order_id, "awaiting_approval")["live"]["until"]
+    deadline = stack.wait_for(order_id, "awaiting_approval")["live"]["deadline"]
     async with _no_event_written(stack) as is_held:
         stack.approve(order_id)
         await is_held()
@@ -198,7 +193,9 @@ async def test_an_approval_that_is_being_recorded_at_the_deadline_holds(
     assert "order_expired" not in stack.timeline(order_id)
 
 
-@pytest.mark.parametrize("line", ["reply_lost", "lands_late", "error_once", "rate_limited"])
+@pytest.mark.parametrize(
+    "line", ["response_dropped", "delayed_commit", "error_once", "rate_limited"]
+)
 def test_whatever_goes_wrong_on_the_way_one_parcel_is_handed_over(stack: Stack, line: str) -> None:
     order_id = stack.place(address={"zip_code": "10001", "line1": line})
     stack.approve(order_id)
@@ -239,7 +236,7 @@ async def test_many_identical_starts_and_approvals_are_one_of_each(stack: Stack)
 
 def _has_tried(stack: Stack, order_id: str) -> bool:
     pending = (stack.status(order_id)["live"] or {}).get("pending_activities", [])
-    return any(one["name"] == "carrier_dispatched" and one["last_failure"] for one in pending)
+    return any(one["name"] == "shipment_dispatched" and one["last_failure"] for one in pending)
 
 
 async def _short_of_time(temporal: Client) -> PlaceOrder:
@@ -253,7 +250,7 @@ async def _short_of_time(temporal: Client) -> PlaceOrder:
         payment_method="pm_card_visa",
         payment_token=default_payment_token(order_id, 1),
         approval_timeout=timedelta(seconds=4),
-        approval_reminder=timedelta(days=1),  # longer than that: none
+        approval_reminder_before=timedelta(days=1),  # longer than that: none
     )
     await temporal.start_workflow(
         OrderWorkflow.run, order, id=order_workflow_id(order_id), task_queue=ORDER_TASK_QUEUE

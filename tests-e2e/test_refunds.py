@@ -92,7 +92,7 @@ async def test_the_books_are_compared_on_a_schedule(stack: Stack, temporal: Clie
 
 
 def test_a_payment_under_review_goes_on_when_the_provider_says_so(stack: Stack) -> None:
-    order_id = stack.place(payment_method="pm_held")
+    order_id = stack.place(payment_method="pm_under_review")
     stack.approve(order_id)
     [held] = eventually(
         lambda: stack.get(f"/psp/charges?order_id={order_id}", "sandbox").json()["charges"],

@@ -41,7 +41,7 @@ def test_stack_json_says_what_outside_tools_need(stack: Stack) -> None:
 
 def test_a_second_stack_in_the_same_folder_is_refused(stack: Stack) -> None:
     done = subprocess.run(
-        [*stack.fuze, "up", "--ports", "auto", "--state", str(stack.folder)],
+        [*stack.fuze, "up", "--ports", "auto", "--state-dir", str(stack.folder)],
         capture_output=True,
         text=True,
         check=False,
@@ -54,7 +54,16 @@ def test_a_second_stack_in_the_same_folder_is_refused(stack: Stack) -> None:
 def test_a_taken_port_is_named_with_what_to_do(stack: Stack, tmp_path: Path) -> None:
     port = stack.facts["gateway"]["url"].rsplit(":", 1)[1]
     done = subprocess.run(
-        [*stack.fuze, "up", "--ports", "auto", "--gateway-port", port, "--state", str(tmp_path)],
+        [
+            *stack.fuze,
+            "up",
+            "--ports",
+            "auto",
+            "--gateway-port",
+            port,
+            "--state-dir",
+            str(tmp_path),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -102,7 +111,7 @@ def test_a_killed_supervisor_leaves_nothing_behind_and_the_next_one_starts_on_it
 def test_a_stack_that_starts_is_left_alone(own_stack: Stack) -> None:
     for command in (["reset", "--yes"], ["up", "--ports", "auto"]):
         done = subprocess.run(
-            [*own_stack.fuze, *command, "--state", str(own_stack.folder)],
+            [*own_stack.fuze, *command, "--state-dir", str(own_stack.folder)],
             capture_output=True,
             text=True,
             check=False,
@@ -113,7 +122,7 @@ def test_a_stack_that_starts_is_left_alone(own_stack: Stack) -> None:
 
 
 def test_two_restarts_at_once_leave_one_process(own_stack: Stack) -> None:
-    restart = [*own_stack.fuze, "restart", "shipping", "--state", str(own_stack.folder)]
+    restart = [*own_stack.fuze, "restart", "shipping", "--state-dir", str(own_stack.folder)]
     both = [subprocess.Popen(restart, stdout=subprocess.DEVNULL) for _ in range(2)]
 
     assert [one.wait() for one in both] == [0, 0]

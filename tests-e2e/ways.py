@@ -26,20 +26,20 @@ from temporalio.service import RPCError
 from fuze_contracts.order import (
     ORDER_TASK_QUEUE,
     CancelOrder,
+    ChangeAddress,
     OrderLine,
     OrderWorkflow,
     PlaceOrder,
-    UpdateAddress,
-    order_workflow_id,
 )
 from fuze_contracts.shipping import Address
+from fuze_contracts.workflow_ids import order_workflow_id
 
 Handle = WorkflowHandle[Any, Any]
 
 FUZE = [sys.executable, "-m", "fuze_devstack"]
 CHANGED_MIND = CancelOrder(actor="ada", reason="changed my mind")
-ELSEWHERE = UpdateAddress(address=Address(zip_code="94105"), actor="ada")
-NOWHERE = UpdateAddress(address=Address(zip_code="NOWHERE"), actor="ada")
+ELSEWHERE = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
+NOWHERE = ChangeAddress(address=Address(zip_code="NOWHERE"), actor="ada")
 REFUSED = Address(zip_code="10001", line1="refused")
 
 
@@ -99,7 +99,7 @@ class Ways:
 
     async def _following(self) -> Handle:
         """An order that waits for its parcel to arrive."""
-        order = await self._approved(follow_parcel_for=timedelta(days=30))
+        order = await self._approved(delivery_tracking_period=timedelta(days=30))
         await until(order, "delivery")
         return order
 
@@ -141,7 +141,7 @@ class Ways:
     async def _fuze(self, command: str, *arguments: str) -> None:
         await asyncio.to_thread(
             subprocess.run,
-            [*FUZE, command, *arguments, "--state", str(self.state)],
+            [*FUZE, command, *arguments, "--state-dir", str(self.state)],
             check=True,
             stdout=subprocess.DEVNULL,
         )

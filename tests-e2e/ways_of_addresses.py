@@ -13,15 +13,15 @@ from fuze_contracts.order import ChangePaymentMethod, OrderWorkflow
 class WaysOfAddresses(Ways):
     """Each changes the address at another time, or in vain."""
 
-    async def address_updated(self) -> Handle:
+    async def address_changed(self) -> Handle:
         order = await self._waiting()
-        await order.signal(OrderWorkflow.update_address, ELSEWHERE)
+        await order.signal(OrderWorkflow.change_address, ELSEWHERE)
         await order.signal(OrderWorkflow.approve)
         return order
 
     async def readdressed_while_preparing(self) -> Handle:
         order = await self._preparing()
-        await order.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
         await self._control("carrier")
         return order
 
@@ -30,14 +30,14 @@ class WaysOfAddresses(Ways):
         order = await self._approved()
         await self._until_held("carrier")
         with contextlib.suppress(WorkflowUpdateFailedError):
-            await order.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+            await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
         await self._control("carrier")
         return order
 
     async def address_corrected(self) -> Handle:
         order = await self._approved(address=REFUSED)
         await until(order, "address")
-        await order.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
         return order
 
     async def address_never_corrected(self) -> Handle:
@@ -59,19 +59,19 @@ class WaysOfAddresses(Ways):
         order = await self._approved(address=REFUSED)
         await until(order, "address")
         await self._refused(order)
-        await order.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
         return order
 
     async def readdressed_while_charging(self) -> Handle:
         order = await self._charging()
-        await order.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
         await self._control("psp")
         return order
 
     async def readdressed_after_a_decline(self) -> Handle:
         order = await self._approved(payment_method="pm_declined")
         await until(order, "payment_method")
-        await order.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
         visa = ChangePaymentMethod(payment_method="pm_card_visa")
         await order.execute_update(OrderWorkflow.change_payment_method, visa)
         return order
@@ -81,7 +81,7 @@ class WaysOfAddresses(Ways):
         order = await self._approved(address=REFUSED)
         await self._until_held("carrier")
         async with self._stopped("order"):
-            await order.signal(OrderWorkflow.update_address, ELSEWHERE)
+            await order.signal(OrderWorkflow.change_address, ELSEWHERE)
             await self._control("carrier")
             await until_recorded(order, Recorded.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
         return order
@@ -89,4 +89,4 @@ class WaysOfAddresses(Ways):
     @staticmethod
     async def _refused(order: Handle) -> None:
         with contextlib.suppress(WorkflowUpdateFailedError):
-            await order.execute_update(OrderWorkflow.change_address, NOWHERE)
+            await order.execute_update(OrderWorkflow.change_order_address, NOWHERE)

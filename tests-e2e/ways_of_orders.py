@@ -9,7 +9,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from ways import CHANGED_MIND, REFUSED, Handle, Ways, order_id, until, until_ended, until_recorded
 
 from fuze_contracts.order import (
-    Approval,
+    ApproveOrder,
     CancelOrder,
     ChangePaymentMethod,
     OrderStatus,
@@ -31,7 +31,7 @@ class WaysOfOrders(Ways):
         return await self._approved(lines=())
 
     async def shipped_without_approval(self) -> Handle:
-        return await self._place(None, auto_approve_up_to=5997)
+        return await self._place(None, auto_approve_limit=5997)
 
     async def rejected(self) -> Handle:
         return await self._place(None, address=Address(zip_code="NOWHERE"))
@@ -46,12 +46,14 @@ class WaysOfOrders(Ways):
 
     async def expired_after_a_reminder(self) -> Handle:
         return await self._place(
-            None, approval_timeout=timedelta(seconds=2), approval_reminder=timedelta(seconds=1)
+            None,
+            approval_timeout=timedelta(seconds=2),
+            approval_reminder_before=timedelta(seconds=1),
         )
 
     async def approved_by_update(self) -> Handle:
         order = await self._waiting()
-        await order.execute_update(OrderWorkflow.approve_order, Approval(actor="grace"))
+        await order.execute_update(OrderWorkflow.approve_order, ApproveOrder(actor="grace"))
         return order
 
     async def payment_declined(self) -> Handle:
@@ -129,7 +131,7 @@ class WaysOfOrders(Ways):
         return order
 
     async def followed_in_vain(self) -> Handle:
-        return await self._approved(follow_parcel_for=timedelta(seconds=2))
+        return await self._approved(delivery_tracking_period=timedelta(seconds=2))
 
     async def cancelled_by_temporal_on_its_way(self) -> Handle:
         order = await self._following()

@@ -11,21 +11,23 @@ from ways import REFUSED, Handle, Ways, order_id, until, until_ended, until_reco
 from fuze_contracts.money import Money
 from fuze_contracts.payment import (
     PAYMENT_TASK_QUEUE,
-    LookAgain,
-    ProviderEventWorkflow,
+    PaymentWebhookWorkflow,
+    RefreshPayment,
     RefundPayment,
     RefundWorkflow,
-    refund_workflow_id,
-    webhook_workflow_id,
 )
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
     Address,
-    CarrierEventWorkflow,
+    CarrierWebhookWorkflow,
+    RefreshShipment,
     ShipOrder,
     ShippingWorkflow,
-    TrackParcel,
-    carrier_event_workflow_id,
+)
+from fuze_contracts.workflow_ids import (
+    carrier_webhook_workflow_id,
+    payment_webhook_workflow_id,
+    refund_workflow_id,
     shipping_workflow_id,
 )
 
@@ -68,7 +70,7 @@ class WaysOfShipments(Ways):
 
     async def trouble_that_nobody_hears_of(self) -> Handle:
         await self._control("carrier", available=False)
-        shipment = await self._ship(attention_after=timedelta(seconds=2))
+        shipment = await self._ship(step_failure_alert_after=timedelta(seconds=2))
         failed = Recorded.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
         await until_recorded(shipment, failed)
         await self._control("carrier")
@@ -93,10 +95,12 @@ class WaysOfShipments(Ways):
         unknown: UUID | None = None,
         *,
         address: Address = _THERE,
-        attention_after: timedelta = timedelta(hours=1),
+        step_failure_alert_after: timedelta = timedelta(hours=1),
     ) -> Handle:
         command = ShipOrder(
-            order_id=unknown or uuid4(), address=address, attention_after=attention_after
+            order_id=unknown or uuid4(),
+            address=address,
+            step_failure_alert_after=step_failure_alert_after,
         )
         return await self.client.start_workflow(
             ShippingWorkflow.run,
@@ -108,9 +112,9 @@ class WaysOfShipments(Ways):
     async def _hint(self, order: Handle) -> Handle:
         parcel = await self._parcel(order)
         return await self.client.start_workflow(
-            CarrierEventWorkflow.run,
-            TrackParcel(shipment_id=UUID(parcel["shipment_id"])),
-            id=carrier_event_workflow_id(f"evt_{parcel['id']}"),
+            CarrierWebhookWorkflow.run,
+            RefreshShipment(shipment_id=UUID(parcel["shipment_id"])),
+            id=carrier_webhook_workflow_id(f"evt_{parcel['id']}"),
             task_queue=SHIPPING_TASK_QUEUE,
         )
 
@@ -145,7 +149,7 @@ class WaysOfPayments(Ways):
         )
 
     async def held_payment_decided(self) -> Handle:
-        order = await self._approved(payment_method="pm_held")
+        order = await self._approved(payment_method="pm_under_review")
         await until(order, "payment")
         charge = None
         while charge is None:
@@ -182,8 +186,8 @@ class WaysOfPayments(Ways):
 
     async def _look_again(self, payment_id: UUID) -> Handle:
         return await self.client.start_workflow(
-            ProviderEventWorkflow.run,
-            LookAgain(payment_id=payment_id),
-            id=webhook_workflow_id(f"evt_{payment_id.hex}"),
+            PaymentWebhookWorkflow.run,
+            RefreshPayment(payment_id=payment_id),
+            id=payment_webhook_workflow_id(f"evt_{payment_id.hex}"),
             task_queue=PAYMENT_TASK_QUEUE,
         )

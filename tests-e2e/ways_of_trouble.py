@@ -18,14 +18,9 @@ from ways import (
     until_recorded,
 )
 
-from fuze_contracts.order import Approval, OrderWorkflow, RetryOrder, StepInTrouble
-from fuze_contracts.shipping import (
-    SHIPPING_TASK_QUEUE,
-    Address,
-    ShipOrder,
-    ShippingWorkflow,
-    shipping_workflow_id,
-)
+from fuze_contracts.order import ApproveOrder, OrderWorkflow, RetryOrder, StepFailure
+from fuze_contracts.shipping import SHIPPING_TASK_QUEUE, Address, ShipOrder, ShippingWorkflow
+from fuze_contracts.workflow_ids import shipping_workflow_id
 
 _SOON = timedelta(seconds=2)
 
@@ -34,7 +29,7 @@ class WaysOfTrouble(Ways):
     """Each goes on, whatever fails."""
 
     async def refund_needs_attention(self) -> Handle:
-        order = await self._preparing(attention_after=timedelta(seconds=2))
+        order = await self._preparing(step_failure_alert_after=timedelta(seconds=2))
         await self._control("psp", available=False)
         await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
         await until_attention(order)
@@ -44,34 +39,34 @@ class WaysOfTrouble(Ways):
         return order
 
     async def hand_over_needs_attention(self) -> Handle:
-        order = await self._preparing(attention_after=timedelta(seconds=2))
+        order = await self._preparing(step_failure_alert_after=timedelta(seconds=2))
         await until_attention(order)
         await self._control("carrier")
         await order.execute_update(OrderWorkflow.retry_step, RetryOrder(actor="grace"))
         return order
 
     async def hand_over_recovers(self) -> Handle:
-        order = await self._preparing(attention_after=_SOON)
+        order = await self._preparing(step_failure_alert_after=_SOON)
         await until_attention(order)
         await self._control("carrier")
         return order
 
     async def charge_needs_attention(self) -> Handle:
-        order = await self._charging(attention_after=_SOON)
+        order = await self._charging(step_failure_alert_after=_SOON)
         await until_attention(order)
         await order.execute_update(OrderWorkflow.retry_step, RetryOrder(actor="grace"))
         await self._control("psp")
         return order
 
     async def charge_recovers(self) -> Handle:
-        order = await self._charging(attention_after=_SOON)
+        order = await self._charging(step_failure_alert_after=_SOON)
         await until_attention(order)
         await self._control("psp")
         return order
 
     async def charge_failed_for_good(self) -> Handle:
         order = await self._charge_failed()
-        await order.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
         await order.execute_update(OrderWorkflow.retry_step, RetryOrder(actor="grace"))
         return order
 
@@ -116,7 +111,7 @@ class WaysOfTrouble(Ways):
         return order
 
     async def shipment_ended_by_an_operator(self) -> Handle:
-        order = await self._preparing(attention_after=_SOON)
+        order = await self._preparing(step_failure_alert_after=_SOON)
         await until_attention(order)
         await self._shipment(order).terminate()
         await order.execute_update(OrderWorkflow.retry_step, RetryOrder(actor="grace"))
@@ -149,13 +144,13 @@ class WaysOfTrouble(Ways):
         order = await self._waiting()
         await self._lost(order, 3, "order_expired", "expired", "none")
         with contextlib.suppress(WorkflowUpdateFailedError):
-            await order.execute_update(OrderWorkflow.approve_order, Approval(actor="grace"))
+            await order.execute_update(OrderWorkflow.approve_order, ApproveOrder(actor="grace"))
         return order
 
     async def overtaken_while_preparing(self) -> Handle:
         order = await self._preparing()
         await self._lost(order, 6, "needs_attention", "preparing", "charged")
-        await order.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
         await self._control("carrier")
         return order
 
@@ -163,18 +158,18 @@ class WaysOfTrouble(Ways):
         await self._control("carrier", hold="before_write")
         order = await self._approved(address=REFUSED)
         await self._until_held("carrier")
-        await self._lost(order, 6, "carrier_refused_address", "awaiting_address", "charged")
-        await order.signal(OrderWorkflow.report_trouble, StepInTrouble(step="dispatch"))
+        await self._lost(order, 6, "carrier_rejected_address", "awaiting_address", "charged")
+        await order.signal(OrderWorkflow.report_step_failure, StepFailure(step="dispatch"))
         await until(order, "address")
         await self._control("carrier")
         await until_recorded(order, Recorded.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
-        await order.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
         return order
 
     async def overtaken_while_charging(self) -> Handle:
         order = await self._charging()
         await self._lost(order, 4, "needs_attention", "approved", "pending")
-        await order.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
         await self._control("psp")
         return order
 
@@ -193,7 +188,7 @@ class WaysOfTrouble(Ways):
 
     async def readdressed_once_paid(self) -> Handle:
         order = await self._charged_and_lost()
-        await order.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
         await self._control("psp")
         return order
 

@@ -11,11 +11,11 @@ from types import ModuleType
 import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from fuze_contracts import money, order, payment, shipping, views
-from fuze_contracts.wire import Message
+from fuze_contracts import money, order, payment, read_models, shipping
+from fuze_contracts.base import Message
 
 _GOLDEN = Path(__file__).parent / "golden"
-_MODULES: tuple[ModuleType, ...] = (money, order, payment, shipping, views)
+_MODULES: tuple[ModuleType, ...] = (money, order, payment, read_models, shipping)
 _MESSAGES = {
     f"{module.__name__.removeprefix('fuze_contracts.')}.{name}": kind
     for module in _MODULES

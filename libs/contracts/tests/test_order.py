@@ -2,28 +2,27 @@ from uuid import UUID
 
 import pytest
 
-from fuze_contracts.order import (
-    TERMINAL_STATUSES,
-    OrderStatus,
-    describe_workflow,
-    order_id_of,
+from fuze_contracts.order import TERMINAL_STATUSES, OrderStatus
+from fuze_contracts.workflow_ids import (
     order_workflow_id,
+    parse_order_id,
+    shipping_workflow_id,
+    workflow_log_fields,
 )
-from fuze_contracts.shipping import shipping_workflow_id
 
 _ID = UUID("123e4567-e89b-12d3-a456-426614174000")
 
 
 @pytest.mark.parametrize("workflow_id", [order_workflow_id(_ID), shipping_workflow_id(_ID)])
 def test_an_order_is_found_by_the_id_of_each_of_its_workflows(workflow_id: str) -> None:
-    assert order_id_of(workflow_id) == str(_ID)
-    assert describe_workflow(workflow_id) == {"order_id": str(_ID)}
+    assert parse_order_id(workflow_id) == str(_ID)
+    assert workflow_log_fields(workflow_id) == {"order_id": str(_ID)}
 
 
 @pytest.mark.parametrize("workflow_id", ["reconciliation/today", "order/", "order", ""])
 def test_a_workflow_of_no_single_order_has_no_order(workflow_id: str) -> None:
-    assert order_id_of(workflow_id) is None
-    assert describe_workflow(workflow_id) == {}
+    assert parse_order_id(workflow_id) is None
+    assert workflow_log_fields(workflow_id) == {}
 
 
 def test_every_status_from_shipped_on_is_an_end() -> None:

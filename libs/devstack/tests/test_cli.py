@@ -13,7 +13,7 @@ from fuze_devstack.postgres import Passwords
 
 @pytest.mark.parametrize("command", ["status", "down", "restart order", "kill order"])
 def test_without_a_stack_a_command_says_how_to_start_one(tmp_path: Path, command: str) -> None:
-    done = CliRunner().invoke(main, [*command.split(), "--state", str(tmp_path)])
+    done = CliRunner().invoke(main, [*command.split(), "--state-dir", str(tmp_path)])
 
     assert done.exit_code == 1
     assert "no stack runs in" in done.output
@@ -30,7 +30,7 @@ def test_help_names_every_command() -> None:
 def test_a_folder_that_holds_no_stack_is_not_deleted(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
 
-    done = CliRunner().invoke(main, ["reset", "--yes", "--state", str(tmp_path)])
+    done = CliRunner().invoke(main, ["reset", "--yes", "--state-dir", str(tmp_path)])
 
     assert done.exit_code == 1
     assert (tmp_path / "thesis.txt").exists()
@@ -41,7 +41,7 @@ def test_the_state_folder_is_deleted_when_asked_for(tmp_path: Path) -> None:
     state.mkdir()
     Passwords.of(state)
 
-    done = CliRunner().invoke(main, ["reset", "--yes", "--state", str(state)])
+    done = CliRunner().invoke(main, ["reset", "--yes", "--state-dir", str(state)])
 
     assert done.exit_code == 0
     assert not state.exists()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fuze_devstack.components import SCHEMAS
 from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_devstack.topology import SCHEMAS
 from fuze_runtime import migrations
 from fuze_runtime.settings import MigrationSettings
 

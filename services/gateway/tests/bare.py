@@ -11,13 +11,14 @@ import uvicorn
 from fastapi import FastAPI
 
 _ORDER = """
-    SELECT order_id, status, payment_status, last_seq, followed_until, reason, customer, currency,
+    SELECT order_id, status, payment_status, last_seq, tracking_deadline, reason, customer,
+    currency,
            total_minor, address, tracking_number, fingerprint, created_at, updated_at,
            needs_attention, payment_method, lines
     FROM orders.published_orders WHERE order_id = $1
 """
 _STATUS = """
-    SELECT o.order_id, o.status, o.payment_status, o.last_seq, o.followed_until, o.reason,
+    SELECT o.order_id, o.status, o.payment_status, o.last_seq, o.tracking_deadline, o.reason,
            o.customer, o.currency, o.total_minor, o.address, o.tracking_number, o.fingerprint,
            o.created_at, o.updated_at, o.needs_attention, o.payment_method,
            e.seq AS event_seq, e.type AS event_type, e.status AS event_status,

@@ -22,9 +22,9 @@ from uuid import UUID
 import asyncpg
 import httpx
 
-from fuze_devstack.migrated import migrated_postgres
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_testing.postgres import migrated_postgres
 
 _ORDER = UUID("123e4567-e89b-12d3-a456-426614174000")
 _CONNECTIONS = 16

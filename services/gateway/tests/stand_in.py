@@ -12,12 +12,13 @@ from fuze_contracts import order as contract
 from fuze_contracts import shipping
 from fuze_contracts.order import (
     ORDER_REJECTED,
-    LiveStatus,
     OrderResult,
+    OrderSnapshot,
     OrderStatus,
     PaymentStatus,
     WaitingFor,
 )
+from fuze_contracts.workflow_ids import shipping_workflow_id
 
 Serve = Callable[..., contextlib.AbstractAsyncContextManager[httpx.AsyncClient]]
 """Serves the gateway over any mix of sources and settings, for the length of a block."""
@@ -46,7 +47,7 @@ class OrderWorkflow(contract.OrderWorkflow):
             await workflow.execute_child_workflow(
                 ShippingWorkflow.run,
                 shipping.ShipOrder(order_id=command.order_id, address=command.address),
-                id=shipping.shipping_workflow_id(command.order_id),
+                id=shipping_workflow_id(command.order_id),
             )
         await workflow.wait_condition(lambda: self._told is not None)
         return OrderResult(
@@ -57,7 +58,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         )
 
     @workflow.signal
-    async def approve(self, approval: contract.Approval = contract.Approval()) -> None:
+    async def approve(self, approval: contract.ApproveOrder = contract.ApproveOrder()) -> None:
         self._told = self._told or f"approve by {approval.actor}"
 
     @workflow.signal
@@ -65,27 +66,27 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._told, self._reason = "cancel", request.reason
 
     @workflow.signal
-    async def update_address(self, request: contract.UpdateAddress) -> None:
+    async def change_address(self, request: contract.ChangeAddress) -> None:
         self._zip_code = request.address.zip_code
 
     @workflow.signal
-    async def report_trouble(self, trouble: contract.StepInTrouble) -> None:
+    async def report_step_failure(self, trouble: contract.StepFailure) -> None:
         pass
 
     @workflow.signal
-    async def report_parcel(self, parcel: shipping.ParcelTracked) -> None:
+    async def report_delivery_status(self, parcel: shipping.DeliveryStatusChanged) -> None:
         pass
 
     @workflow.update
-    async def approve_order(self, approval: contract.Approval) -> LiveStatus:
+    async def approve_order(self, approval: contract.ApproveOrder) -> OrderSnapshot:
         return self._heard(f"approve by {approval.actor}")
 
     @approve_order.validator
-    def _may_approve(self, approval: contract.Approval) -> None:
+    def _may_approve(self, approval: contract.ApproveOrder) -> None:
         self._refuse(contract.ALREADY_APPROVED, approval.actor)
 
     @workflow.update
-    async def reject_order(self, request: contract.RejectOrder) -> LiveStatus:
+    async def reject_order(self, request: contract.RejectOrder) -> OrderSnapshot:
         return self._heard(f"reject by {request.actor}: {request.reason}")
 
     @reject_order.validator
@@ -93,7 +94,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._refuse(contract.NOT_AWAITING_APPROVAL, request.actor)
 
     @workflow.update
-    async def cancel_order(self, request: contract.CancelOrder) -> LiveStatus:
+    async def cancel_order(self, request: contract.CancelOrder) -> OrderSnapshot:
         return self._heard(f"cancel by {request.actor}: {request.reason}")
 
     @cancel_order.validator
@@ -101,15 +102,15 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._refuse(contract.TOO_LATE_TO_CANCEL, request.actor)
 
     @workflow.update
-    async def change_address(self, request: contract.UpdateAddress) -> LiveStatus:
+    async def change_order_address(self, request: contract.ChangeAddress) -> OrderSnapshot:
         return self._heard(f"{request.address.zip_code} by {request.actor}")
 
-    @change_address.validator
-    def _may_change_address(self, request: contract.UpdateAddress) -> None:
+    @change_order_address.validator
+    def _may_change_address(self, request: contract.ChangeAddress) -> None:
         self._refuse(contract.ADDRESS_INVALID, request.actor)
 
     @workflow.update
-    async def change_payment_method(self, request: contract.ChangePaymentMethod) -> LiveStatus:
+    async def change_payment_method(self, request: contract.ChangePaymentMethod) -> OrderSnapshot:
         return self._heard(f"{request.payment_method} by {request.actor}")
 
     @change_payment_method.validator
@@ -117,14 +118,14 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._refuse(contract.NOT_AWAITING_PAYMENT_METHOD, request.actor)
 
     @workflow.update
-    async def retry_step(self, request: contract.RetryOrder) -> LiveStatus:
+    async def retry_step(self, request: contract.RetryOrder) -> OrderSnapshot:
         return self._heard(f"retry by {request.actor}")
 
     @retry_step.validator
     def _may_retry(self, request: contract.RetryOrder) -> None:
         self._refuse(contract.NOTHING_TO_RETRY, request.actor)
 
-    def _heard(self, what: str) -> LiveStatus:
+    def _heard(self, what: str) -> OrderSnapshot:
         return self.status().model_copy(update={"reason": what})
 
     @staticmethod
@@ -133,15 +134,15 @@ class OrderWorkflow(contract.OrderWorkflow):
             raise ApplicationError("not now", type=why, non_retryable=True)
 
     @workflow.query
-    def status(self) -> LiveStatus:
-        return LiveStatus(
+    def status(self) -> OrderSnapshot:
+        return OrderSnapshot(
             order_id=self._order.order_id,
             status=OrderStatus.AWAITING_APPROVAL,
             payment_status=PaymentStatus.NONE,
             last_seq=2,
-            since=workflow.info().start_time,
+            status_since=workflow.info().start_time,
             waiting_for=WaitingFor.APPROVAL,
-            until=workflow.info().start_time + self._order.approval_timeout,
+            deadline=workflow.info().start_time + self._order.approval_timeout,
             last_error="first line\nsecond line",
             reason=self._zip_code,
         )
@@ -158,7 +159,7 @@ class ShippingWorkflow(shipping.ShippingWorkflow):
     @workflow.run
     async def run(self, command: shipping.ShipOrder) -> shipping.Shipped:
         return await workflow.execute_activity(
-            "carrier_dispatched",
+            "shipment_dispatched",
             command,
             start_to_close_timeout=timedelta(seconds=5),
             result_type=shipping.Shipped,
@@ -169,9 +170,11 @@ class ShippingWorkflow(shipping.ShippingWorkflow):
         pass
 
     @workflow.query
-    def status(self) -> shipping.ShippingStatus:
-        return shipping.ShippingStatus(
-            order_id=self._order_id, step=shipping.ShippingStep.DISPATCHING, since=workflow.now()
+    def status(self) -> shipping.ShipmentSnapshot:
+        return shipping.ShipmentSnapshot(
+            order_id=self._order_id,
+            step=shipping.ShippingStep.DISPATCHING,
+            step_since=workflow.now(),
         )
 
 
@@ -180,7 +183,7 @@ async def provider_is_away() -> None:
     raise ApplicationError("the provider is away\n[SQL: SELECT secret]")
 
 
-@activity.defn(name="carrier_dispatched")
+@activity.defn(name="shipment_dispatched")
 async def carrier_is_away(command: shipping.ShipOrder) -> None:
     del command
     raise ApplicationError("the carrier is away")

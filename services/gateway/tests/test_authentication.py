@@ -55,7 +55,7 @@ async def closed(serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
     """A gateway that wants to know who calls."""
     cache = timedelta(milliseconds=1)
     async with serve(
-        authentication="required", api_key_cache=cache, rate_limit="100000/second"
+        authentication="required", api_key_cache_ttl=cache, rate_limit="100000/second"
     ) as http:
         yield http
 
@@ -109,7 +109,7 @@ async def test_whoever_is_nobody_is_told_what_to_send(
 
     answer = await closed.get("/orders", headers=headers)
 
-    assert (answer.status_code, answer.json()["type"]) == (401, "/problems/not-authenticated")
+    assert (answer.status_code, answer.json()["type"]) == (401, "/problems/unauthenticated")
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
@@ -181,7 +181,7 @@ async def test_a_key_that_was_seen_opens_while_the_database_is_away(
 ) -> None:
     key = await make_key()
     cache = timedelta(milliseconds=1)
-    async with serve(authentication="required", api_key_cache=cache) as http:
+    async with serve(authentication="required", api_key_cache_ttl=cache) as http:
         app = http._transport.app  # type: ignore[attr-defined] # the application itself
         await http.get("/livez")
         await http.get("/orders", headers=bearing(key))
@@ -204,7 +204,7 @@ async def test_a_caller_that_calls_too_often_is_told_for_how_long_to_wait(
 
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert 0 < int(answers[-1].headers["retry-after"]) <= 60
-    assert answers[-1].json()["type"] == "/problems/called-too-often"
+    assert answers[-1].json()["type"] == "/problems/rate-limit-exceeded"
     assert beside.status_code == 200
 
 
@@ -262,7 +262,7 @@ async def test_each_route_opens_to_the_roles_that_it_should(  # noqa: PLR0913, P
     documented: list[str],
 ) -> None:
     scope = SCOPES[name]  # a route that is not there is one that nobody decided about
-    path = path.replace("{slug}", "refused")
+    path = path.replace("{slug}", "request-rejected")
     url = re.sub(r"\{key_id\}", "0123456789ab", re.sub(r"\{order_id\}", str(uuid4()), path))
     body = {"json": {}} if method in {"post", "put"} else {}
     answers = {"nobody": await closed.request(method, url, **body)}

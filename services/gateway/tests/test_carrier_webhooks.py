@@ -10,7 +10,7 @@ from stand_in import Serve
 from temporalio.client import Client
 from test_webhooks import _SECRET, _signed
 
-from fuze_contracts.shipping import carrier_event_workflow_id
+from fuze_contracts.workflow_ids import carrier_webhook_workflow_id
 
 
 async def test_a_genuine_event_is_followed_up_once(serve: Serve, temporal: Client) -> None:
@@ -23,8 +23,8 @@ async def test_a_genuine_event_is_followed_up_once(serve: Serve, temporal: Clien
         ]
 
     assert [one.status_code for one in answers] == [204] * 3
-    handle = temporal.get_workflow_handle(carrier_event_workflow_id(event_id))
-    assert (await handle.describe()).workflow_type == "CarrierEventWorkflow"
+    handle = temporal.get_workflow_handle(carrier_webhook_workflow_id(event_id))
+    assert (await handle.describe()).workflow_type == "CarrierWebhookWorkflow"
     await handle.terminate()
 
 
@@ -34,7 +34,7 @@ async def test_a_forged_event_is_refused(serve: Serve) -> None:
     async with serve(carrier_webhook_secret=SecretStr(_SECRET)) as http:
         answer = await http.post("/webhooks/carrier", content=body, headers=headers)
 
-    assert (answer.status_code, answer.json()["type"]) == (401, "/problems/bad-signature")
+    assert (answer.status_code, answer.json()["type"]) == (401, "/problems/invalid-signature")
 
 
 async def test_without_a_secret_nothing_is_taken(gateway: httpx.AsyncClient) -> None:

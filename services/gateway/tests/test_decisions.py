@@ -9,8 +9,9 @@ import pytest
 from stand_in import Serve
 from temporalio.client import Client
 
-from fuze_contracts.order import OrderWorkflow, PlaceOrder, order_workflow_id
+from fuze_contracts.order import OrderWorkflow, PlaceOrder
 from fuze_contracts.shipping import Address
+from fuze_contracts.workflow_ids import order_workflow_id
 
 DECISIONS: dict[tuple[str, str], tuple[dict[str, Any], str, str]] = {
     ("POST", "approve"): ({}, "approve by ada", "already-approved"),

@@ -65,7 +65,7 @@ def test_every_problem_that_is_documented_is_registered_and_used() -> None:
         for name in content.get("examples", {})
     }
 
-    of_any_path = {"not-found", "method-not-allowed", "internal-error", "refused"}
+    of_any_path = {"not-found", "method-not-allowed", "internal-error", "request-rejected"}
     assert used | of_any_path == REGISTRY.keys()
 
 

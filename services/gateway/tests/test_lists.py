@@ -140,7 +140,7 @@ async def test_a_cursor_fits_its_own_list_only(
     query = {"customer": "Grace Hopper", "limit": "2"}
     cursor = (await gateway.get("/orders", params=query)).json()["next"]
 
-    async with serve(signing_key=SecretStr("another")) as elsewhere:
+    async with serve(cursor_signing_key=SecretStr("another")) as elsewhere:
         refused = [
             await elsewhere.get("/orders", params=query | {"cursor": cursor}),
             await gateway.get("/orders", params={"cursor": cursor}),

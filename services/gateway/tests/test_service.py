@@ -73,8 +73,11 @@ def test_a_duration_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     ("environment", "says"),
     [
         ({}, "FUZE_AUTHENTICATION"),
-        ({"FUZE_AUTHENTICATION": "required"}, "FUZE_SIGNING_KEY"),
-        ({"FUZE_AUTHENTICATION": "required", "FUZE_SIGNING_KEY": "short"}, "FUZE_SIGNING_KEY"),
+        ({"FUZE_AUTHENTICATION": "required"}, "FUZE_CURSOR_SIGNING_KEY"),
+        (
+            {"FUZE_AUTHENTICATION": "required", "FUZE_CURSOR_SIGNING_KEY": "short"},
+            "FUZE_CURSOR_SIGNING_KEY",
+        ),
     ],
 )
 def test_production_takes_authentication_and_a_key_of_its_own(

@@ -10,7 +10,7 @@ Record = Callable[..., Awaitable[None]]
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 
 SMALL = {"address": {"zip_code": "10001"}}
-BODIES = {"approve": None, "cancel": None, "update-address": {"address": {"zip_code": "94105"}}}
+BODIES = {"approve": None, "cancel": None, "change-address": {"address": {"zip_code": "94105"}}}
 
 
 async def place(http: httpx.AsyncClient, order_id: UUID, zip_code: str = "10001") -> None:
@@ -78,14 +78,14 @@ async def test_the_row_knows_an_order_that_temporal_has_forgotten(
 
     answer = await tell(gateway, order_id, "cancel")
 
-    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/order-already-ended")
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/order-closed")
 
 
 async def test_the_new_address_reaches_the_order(
     gateway: httpx.AsyncClient, order_id: UUID
 ) -> None:
     await place(gateway, order_id)
-    await tell(gateway, order_id, "update-address")
+    await tell(gateway, order_id, "change-address")
 
     status = (await gateway.get(f"/orders/{order_id}/status")).json()
 

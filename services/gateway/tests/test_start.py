@@ -12,7 +12,8 @@ from stand_in import Serve
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from fuze_contracts.order import OrderWorkflow, PlaceOrder, order_workflow_id
+from fuze_contracts.order import OrderWorkflow, PlaceOrder
+from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_gateway.database import Database
 from fuze_gateway.settings import GatewaySettings
 

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 import httpx
 from temporalio.client import WorkflowExecutionStatus
 
-from fuze_contracts.order import LiveStatus, OrderStatus, PaymentStatus
-from fuze_contracts.views import PublishedEvent, PublishedOrder
+from fuze_contracts.order import OrderSnapshot, OrderStatus, PaymentStatus
+from fuze_contracts.read_models import PublishedEvent, PublishedOrder
 from fuze_gateway.live import LiveAnswer
 from fuze_gateway.schemas import OrderView
 from fuze_gateway.status import DurablePart, LivePart, merge
@@ -113,7 +113,7 @@ async def test_what_the_shipment_waits_for_is_told_too(
 
     async def told() -> bool:
         live = (await gateway.get(f"/orders/{order_id}/status")).json()["live"]
-        return [one["name"] for one in live["pending_activities"]] == ["carrier_dispatched"]
+        return [one["name"] for one in live["pending_activities"]] == ["shipment_dispatched"]
 
     await eventually(told)
 
@@ -160,9 +160,9 @@ def _row(order_id: UUID, status: OrderStatus, last_seq: int) -> DurablePart:
 
 
 def _told(order_id: UUID, status: OrderStatus, last_seq: int) -> LivePart:
-    told = LiveStatus(
+    told = OrderSnapshot(
         order_id=order_id, status=status, payment_status=PaymentStatus.NONE, last_seq=last_seq,
-        since=_NOW,
+        status_since=_NOW,
     )  # fmt: skip
     return LivePart(answer=LiveAnswer(execution=WorkflowExecutionStatus.RUNNING, order=told))
 

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 from temporalio.client import Client
 
-from fuze_contracts.views import Progress
+from fuze_contracts.read_models import OrderProgressView
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_gateway.app import create_app
 from fuze_gateway.availability import SourceUnavailableError
@@ -197,7 +197,7 @@ async def test_an_order_that_cannot_be_read_does_not_silence_the_others(
     class FailsOnce(OrderReads):
         has_failed = False
 
-        async def progress(self, order_ids: Collection[UUID]) -> list[Progress]:
+        async def progress(self, order_ids: Collection[UUID]) -> list[OrderProgressView]:
             if feed._task and not self.has_failed:
                 self.has_failed = True
                 raise ValueError("an event of a version that is not known here")
@@ -230,7 +230,7 @@ async def test_a_caller_that_hangs_up_before_the_first_message_leaves_its_place(
 ) -> None:
     await record(order_id)
     app = create_app(
-        settings.model_copy(update={"most_streams": 1}), database=database, client=temporal
+        settings.model_copy(update={"max_streams": 1}), database=database, client=temporal
     )
 
     async def hung_up() -> Message:

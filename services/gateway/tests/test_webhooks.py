@@ -12,7 +12,7 @@ from stand_in import Serve
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from fuze_contracts.payment import webhook_workflow_id
+from fuze_contracts.workflow_ids import payment_webhook_workflow_id
 from fuze_gateway.webhooks import is_genuine
 
 _SECRET = "a-shared-secret"
@@ -54,9 +54,11 @@ async def test_a_genuine_event_is_followed_up_once(serve: Serve, temporal: Clien
         ]
 
     assert [one.status_code for one in answers] == [204] * 3
-    description = await temporal.get_workflow_handle(webhook_workflow_id(event_id)).describe()
-    assert description.workflow_type == "ProviderEventWorkflow"
-    await temporal.get_workflow_handle(webhook_workflow_id(event_id)).terminate()
+    description = await temporal.get_workflow_handle(
+        payment_webhook_workflow_id(event_id)
+    ).describe()
+    assert description.workflow_type == "PaymentWebhookWorkflow"
+    await temporal.get_workflow_handle(payment_webhook_workflow_id(event_id)).terminate()
 
 
 async def test_a_forged_event_is_refused(serve: Serve) -> None:
@@ -65,7 +67,7 @@ async def test_a_forged_event_is_refused(serve: Serve) -> None:
     async with serve(psp_webhook_secret=SecretStr(_SECRET)) as http:
         answer = await http.post("/webhooks/psp", content=body, headers=headers)
 
-    assert (answer.status_code, answer.json()["type"]) == (401, "/problems/bad-signature")
+    assert (answer.status_code, answer.json()["type"]) == (401, "/problems/invalid-signature")
 
 
 async def test_an_event_that_says_nothing_is_refused(serve: Serve) -> None:
@@ -94,14 +96,14 @@ async def _send_from_stripe(http: httpx.AsyncClient, body: bytes, secret: str = 
 
 
 async def _is_followed_up(temporal: Client, event_id: str) -> bool:
-    handle = temporal.get_workflow_handle(webhook_workflow_id(event_id))
+    handle = temporal.get_workflow_handle(payment_webhook_workflow_id(event_id))
     try:
         description = await handle.describe()
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return False
         raise
-    assert description.workflow_type == "ProviderEventWorkflow"
+    assert description.workflow_type == "PaymentWebhookWorkflow"
     await handle.terminate()
     return True
 

@@ -112,10 +112,10 @@ class Life:
             return ENDED
         if not self.needs_attention:
             return NOTHING_TO_RETRY
-        self._enter("step_retried", self.status)
+        self._enter("retry_requested", self.status)
         return None
 
-    def change_address(self, address: str, way: str) -> str | None:
+    def change_order_address(self, address: str, way: str) -> str | None:
         if self.has_ended:
             return ENDED
         if self.is_handed_over:
@@ -155,7 +155,7 @@ class Life:
 
     def carrier_answers(self) -> None:
         if self._address == "refused":
-            self._enter("carrier_refused_address", OrderStatus.AWAITING_ADDRESS)
+            self._enter("carrier_rejected_address", OrderStatus.AWAITING_ADDRESS)
         else:
             self.is_handed_over = True
             self._enter("order_shipped", OrderStatus.SHIPPED)
@@ -165,7 +165,7 @@ class Life:
             case OrderStatus.AWAITING_APPROVAL:
                 self._enter("order_expired", OrderStatus.EXPIRED)
             case OrderStatus.AWAITING_PAYMENT_METHOD:
-                self._enter("payment_given_up", OrderStatus.PAYMENT_DECLINED)
+                self._enter("payment_abandoned", OrderStatus.PAYMENT_DECLINED)
             case OrderStatus.SHIPPED:
                 self._follows = False
             case _:
@@ -173,10 +173,10 @@ class Life:
 
     def _take_over(self, address: str) -> str | None:
         if address == "invalid":
-            self.events.append("address_refused")
+            self.events.append("address_change_rejected")
             return ADDRESS_INVALID
         self._address = address
-        self.events.append("address_updated")
+        self.events.append("address_changed")
         if self.status is OrderStatus.AWAITING_ADDRESS:
             self._enter("shipping_started", OrderStatus.PREPARING)
         return None

@@ -18,12 +18,12 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from fuze_contracts import payment, shipping
 from fuze_contracts.order import (
     ORDER_TASK_QUEUE,
-    LiveStatus,
     OrderResult,
+    OrderSnapshot,
     PlaceOrder,
     WaitingFor,
-    order_workflow_id,
 )
+from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_order.activities import OrderActivities
 from fuze_order.repository import OrderRepository
 from fuze_order.tables import events, orders
@@ -92,19 +92,19 @@ class Depot(shipping.ShipmentActivities):
     may_hand_over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @activity.defn
-    async def carrier_dispatched(
+    async def shipment_dispatched(
         self, command: shipping.ShipOrder
     ) -> shipping.ShippingOutcome | None:
         """Hand over, or None while it is not time yet."""
         address = self.addresses.setdefault(command.order_id, command.address)
         self.reached.set()
         if command.order_id in self.called_off:
-            return shipping.ShippingCalledOff()
+            return shipping.ShipmentCancelled()
         if not self.may_hand_over.is_set():
             return None
         del self.addresses[command.order_id]
         if address.zip_code in self.refused_zip_codes:
-            return shipping.AddressRefused(code="not_delivered_there", address=address)
+            return shipping.AddressRejected(code="not_delivered_there", address=address)
         self.handed_over.add(command.order_id)
         return shipping.Shipped(
             shipment_id=command.order_id,
@@ -113,20 +113,22 @@ class Depot(shipping.ShipmentActivities):
         )
 
     @activity.defn
-    async def carrier_cancelled(self, command: shipping.CallOffShipping) -> shipping.CallOffOutcome:
+    async def shipment_cancelled(
+        self, command: shipping.CancelShipment
+    ) -> shipping.CancelShipmentOutcome:
         if command.order_id in self.handed_over:
-            return shipping.HandedOver()
+            return shipping.AlreadyDispatched()
         self.called_off.add(command.order_id)
-        return shipping.ShippingCalledOff()
+        return shipping.ShipmentCancelled()
 
     @activity.defn
-    async def shipment_readdressed(
-        self, command: shipping.ReaddressShipment
-    ) -> shipping.ReaddressOutcome:
+    async def shipment_address_changed(
+        self, command: shipping.ChangeShipmentAddress
+    ) -> shipping.ChangeShipmentAddressOutcome:
         if command.order_id in self.handed_over:
-            return shipping.HandedOver()
+            return shipping.AlreadyDispatched()
         self.addresses[command.order_id] = command.address
-        return shipping.Readdressed()
+        return shipping.AddressChanged()
 
 
 @workflow.defn
@@ -140,7 +142,7 @@ class ShippingWorkflow(shipping.ShippingWorkflow):
         while True:
             asked = asyncio.ensure_future(
                 workflow.execute_activity_method(
-                    Depot.carrier_dispatched, command, start_to_close_timeout=timedelta(minutes=1)
+                    Depot.shipment_dispatched, command, start_to_close_timeout=timedelta(minutes=1)
                 )
             )
             try:
@@ -148,14 +150,14 @@ class ShippingWorkflow(shipping.ShippingWorkflow):
                     return outcome
                 await workflow.sleep(0.1)
             except asyncio.CancelledError:
-                return await asked or shipping.ShippingCalledOff()
+                return await asked or shipping.ShipmentCancelled()
 
     @workflow.signal
     async def retry(self) -> None:
         pass
 
     @workflow.query
-    def status(self) -> shipping.ShippingStatus:
+    def status(self) -> shipping.ShipmentSnapshot:
         raise ApplicationError("nobody asks")
 
 
@@ -208,14 +210,14 @@ class Shop:
             return str((await connection.execute(query)).scalar_one())
 
 
-async def until(handle: Handle, condition: Callable[[LiveStatus], bool]) -> LiveStatus:
+async def until(handle: Handle, condition: Callable[[OrderSnapshot], bool]) -> OrderSnapshot:
     async with asyncio.timeout(20):
         while not condition(status := await handle.query(OrderWorkflow.status)):
             await asyncio.sleep(0.02)
     return status
 
 
-def waits_for(whom: WaitingFor) -> Callable[[LiveStatus], bool]:
+def waits_for(whom: WaitingFor) -> Callable[[OrderSnapshot], bool]:
     return lambda status: status.waiting_for is whom
 
 
@@ -234,8 +236,8 @@ async def open_shop(
             activities=[
                 activities.order_received,
                 activities.validate_order,
-                activities.record_transition,
-                activities.address_judged,
+                activities.transition_recorded,
+                activities.address_validated,
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),
         ),
@@ -249,9 +251,9 @@ async def open_shop(
             task_queue=shipping.SHIPPING_TASK_QUEUE,
             workflows=[ShippingWorkflow],
             activities=[
-                shop.depot.carrier_dispatched,
-                shop.depot.carrier_cancelled,
-                shop.depot.shipment_readdressed,
+                shop.depot.shipment_dispatched,
+                shop.depot.shipment_cancelled,
+                shop.depot.shipment_address_changed,
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),
         ),

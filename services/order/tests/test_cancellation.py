@@ -15,7 +15,7 @@ from fuze_contracts import payment, shipping
 from fuze_contracts.order import (
     ALREADY_CANCELLED,
     TOO_LATE_TO_CANCEL,
-    Approval,
+    ApproveOrder,
     CancelOrder,
     OrderResult,
     OrderStatus,
@@ -123,7 +123,7 @@ async def test_while_the_parcel_is_prepared_it_is_called_off_and_the_money_given
     assert order.order_id in shop.depot.called_off
     assert len(shop.payments.voided) == 1
     child = shop.environment.client.get_workflow_handle(f"shipping/{order.order_id}")
-    assert await child.result() == shipping.ShippingCalledOff().model_dump()
+    assert await child.result() == shipping.ShipmentCancelled().model_dump()
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -216,7 +216,7 @@ async def test_many_cancellations_at_once_are_one(shop: Shop, an_order: Order) -
     shop.depot.may_hand_over.clear()
     order = an_order()
     handle = await shop.place(order)
-    await handle.execute_update(OrderWorkflow.approve_order, Approval(actor="grace"))
+    await handle.execute_update(OrderWorkflow.approve_order, ApproveOrder(actor="grace"))
     await shop.depot.reached.wait()
 
     answers = await asyncio.gather(
@@ -235,7 +235,7 @@ async def test_an_order_without_lines_is_cancelled_without_a_refund(
     shop: Shop, an_order: Order
 ) -> None:
     shop.payments.void_outcome = payment.Voided()
-    order = an_order(lines=(), payment_method=None, attention_after=timedelta(minutes=5))
+    order = an_order(lines=(), payment_method=None, step_failure_alert_after=timedelta(minutes=5))
     handle = await shop.preparing(order)
     await cancel(handle, "update")
 

@@ -18,7 +18,7 @@ from fuze_contracts.order import OrderStatus, PlaceOrder, WaitingFor
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 
-_HISTORIES = recorded_in(Path(__file__).parent / "histories")
+_HISTORIES = recorded_in(Path(__file__).parent / "histories/0.1")
 _PATCH = "core_patch"  # the marker's name, as the SDK has it
 
 Changed = Callable[..., None]

@@ -17,14 +17,14 @@ from fuze_contracts.order import (
     NOT_AWAITING_APPROVAL,
     NOTHING_TO_RETRY,
     TOO_LATE_TO_CHANGE_ADDRESS,
-    Approval,
+    ApproveOrder,
     CancelOrder,
+    ChangeAddress,
     OrderStatus,
     PaymentStatus,
     PlaceOrder,
     RejectOrder,
     RetryOrder,
-    UpdateAddress,
     WaitingFor,
 )
 from fuze_contracts.shipping import Address
@@ -32,7 +32,7 @@ from fuze_order.workflows import OrderWorkflow
 
 Order = Callable[..., PlaceOrder]
 
-ELSEWHERE = UpdateAddress(address=Address(zip_code="94105"), actor="ada")
+ELSEWHERE = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
 
 
 async def refusal(handle: Handle, update: object, request: object) -> str | None:
@@ -46,7 +46,7 @@ async def test_an_approval_is_answered_with_the_new_state(shop: Shop, an_order: 
     shop.payments.may_answer.clear()
     handle = await shop.place(an_order())
 
-    answer = await handle.execute_update(OrderWorkflow.approve_order, Approval(actor="grace"))
+    answer = await handle.execute_update(OrderWorkflow.approve_order, ApproveOrder(actor="grace"))
 
     assert (answer.status, answer.payment_status) == (
         OrderStatus.APPROVED,
@@ -63,7 +63,7 @@ async def test_many_identical_approvals_are_one_event(shop: Shop, an_order: Orde
 
     answers = await asyncio.gather(
         *(
-            handle.execute_update(OrderWorkflow.approve_order, Approval(actor="grace"))
+            handle.execute_update(OrderWorkflow.approve_order, ApproveOrder(actor="grace"))
             for _ in range(50)
         ),
         return_exceptions=True,
@@ -77,9 +77,9 @@ async def test_many_identical_approvals_are_one_event(shop: Shop, an_order: Orde
 async def test_a_second_approval_is_refused(shop: Shop, an_order: Order) -> None:
     shop.payments.may_answer.clear()
     handle = await shop.place(an_order())
-    await handle.execute_update(OrderWorkflow.approve_order, Approval())
+    await handle.execute_update(OrderWorkflow.approve_order, ApproveOrder())
 
-    assert await refusal(handle, OrderWorkflow.approve_order, Approval()) == ALREADY_APPROVED
+    assert await refusal(handle, OrderWorkflow.approve_order, ApproveOrder()) == ALREADY_APPROVED
     assert await refusal(handle, OrderWorkflow.reject_order, RejectOrder()) == NOT_AWAITING_APPROVAL
     shop.payments.may_answer.set()
     await handle.result()
@@ -88,8 +88,8 @@ async def test_a_second_approval_is_refused(shop: Shop, an_order: Order) -> None
 async def test_a_refusal_leaves_no_trace_in_the_history(shop: Shop, an_order: Order) -> None:
     shop.payments.may_answer.clear()
     handle = await shop.place(an_order())
-    await handle.execute_update(OrderWorkflow.approve_order, Approval())
-    await refusal(handle, OrderWorkflow.approve_order, Approval())
+    await handle.execute_update(OrderWorkflow.approve_order, ApproveOrder())
+    await refusal(handle, OrderWorkflow.approve_order, ApproveOrder())
 
     kinds = [event.event_type for event in (await handle.fetch_history()).events]
     assert kinds.count(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED) == 1
@@ -111,7 +111,7 @@ async def test_a_rejection_ends_the_order_with_its_reason(shop: Shop, an_order: 
 
 
 async def test_a_small_order_needs_nobodys_approval(shop: Shop, an_order: Order) -> None:
-    order = an_order(auto_approve_up_to=5997)
+    order = an_order(auto_approve_limit=5997)
     handle = await shop.place(order)
 
     assert (await handle.result()).status is OrderStatus.SHIPPED
@@ -119,7 +119,7 @@ async def test_a_small_order_needs_nobodys_approval(shop: Shop, an_order: Order)
 
 
 async def test_an_order_one_cent_above_the_limit_needs_it(shop: Shop, an_order: Order) -> None:
-    handle = await shop.place(an_order(auto_approve_up_to=5996))
+    handle = await shop.place(an_order(auto_approve_limit=5996))
 
     await until(handle, waits_for(WaitingFor.APPROVAL))
 
@@ -128,31 +128,31 @@ async def test_an_order_one_cent_above_the_limit_needs_it(shop: Shop, an_order: 
 
 
 async def test_somebody_is_reminded_before_the_deadline(shop: Shop, an_order: Order) -> None:
-    order = an_order(approval_timeout=timedelta(days=7), approval_reminder=timedelta(days=1))
+    order = an_order(approval_timeout=timedelta(days=7), approval_reminder_before=timedelta(days=1))
     handle = await shop.place(order)
 
     assert (await handle.result()).status is OrderStatus.EXPIRED
-    assert (await shop.timeline(order.order_id))[-2:] == ["approval_reminded", "order_expired"]
+    assert (await shop.timeline(order.order_id))[-2:] == ["approval_reminder_sent", "order_expired"]
 
 
 async def test_an_approval_after_the_reminder_counts(shop: Shop, an_order: Order) -> None:
-    order = an_order(approval_timeout=timedelta(days=7), approval_reminder=timedelta(days=6))
+    order = an_order(approval_timeout=timedelta(days=7), approval_reminder_before=timedelta(days=6))
     handle = await shop.place(order)
     await shop.environment.sleep(timedelta(days=2))
-    await handle.execute_update(OrderWorkflow.approve_order, Approval())
+    await handle.execute_update(OrderWorkflow.approve_order, ApproveOrder())
 
     assert (await handle.result()).status is OrderStatus.SHIPPED
-    assert "approval_reminded" in await shop.timeline(order.order_id)
+    assert "approval_reminder_sent" in await shop.timeline(order.order_id)
 
 
 async def test_a_new_address_is_answered_once_it_is_recorded(shop: Shop, an_order: Order) -> None:
     order = an_order()
     handle = await shop.place(order)
 
-    answer = await handle.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+    answer = await handle.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
 
     assert answer.last_seq == 3
-    assert (await shop.timeline(order.order_id))[-1] == "address_updated"
+    assert (await shop.timeline(order.order_id))[-1] == "address_changed"
     await handle.signal(OrderWorkflow.cancel)
     await handle.result()
 
@@ -161,9 +161,9 @@ async def test_a_new_address_does_not_wait_for_the_charge(shop: Shop, an_order: 
     order = an_order()
     handle = await shop.charging(order)
 
-    await handle.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+    await handle.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
 
-    assert (await shop.timeline(order.order_id))[-1] == "address_updated"
+    assert (await shop.timeline(order.order_id))[-1] == "address_changed"
     shop.payments.may_answer.set()
     assert ((await handle.result()).tracking_number or "").startswith("to-94105-")
     assert len(shop.payments.asked) == 1
@@ -174,10 +174,10 @@ async def test_an_address_that_breaks_a_rule_is_refused_and_is_an_event(
 ) -> None:
     order = an_order()
     handle = await shop.place(order)
-    nowhere = UpdateAddress(address=Address(zip_code="NOWHERE"))
+    nowhere = ChangeAddress(address=Address(zip_code="NOWHERE"))
 
-    assert await refusal(handle, OrderWorkflow.change_address, nowhere) == ADDRESS_INVALID
-    assert (await shop.timeline(order.order_id))[-1] == "address_refused"
+    assert await refusal(handle, OrderWorkflow.change_order_address, nowhere) == ADDRESS_INVALID
+    assert (await shop.timeline(order.order_id))[-1] == "address_change_rejected"
     await handle.signal(OrderWorkflow.cancel)
     await handle.result()
 
@@ -185,7 +185,7 @@ async def test_an_address_that_breaks_a_rule_is_refused_and_is_an_event(
 async def test_a_parcel_in_preparation_still_goes_elsewhere(shop: Shop, an_order: Order) -> None:
     handle = await shop.preparing(an_order())
 
-    await handle.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+    await handle.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
     shop.depot.may_hand_over.set()
 
     assert ((await handle.result()).tracking_number or "").startswith("to-94105-")
@@ -198,12 +198,12 @@ async def test_once_the_parcel_is_being_handed_over_its_address_stays(
     handle = await shop.preparing(order)
     shop.depot.handed_over.add(order.order_id)
 
-    why = await refusal(handle, OrderWorkflow.change_address, ELSEWHERE)
+    why = await refusal(handle, OrderWorkflow.change_order_address, ELSEWHERE)
     shop.depot.may_hand_over.set()
 
     assert why == TOO_LATE_TO_CHANGE_ADDRESS
     assert ((await handle.result()).tracking_number or "").startswith("to-10001-")
-    assert "address_updated" not in await shop.timeline(order.order_id)
+    assert "address_changed" not in await shop.timeline(order.order_id)
 
 
 async def test_an_address_that_the_carrier_refuses_is_corrected_and_shipped_to(
@@ -215,7 +215,7 @@ async def test_an_address_that_the_carrier_refuses_is_corrected_and_shipped_to(
     await handle.signal(OrderWorkflow.approve)
     waiting = await until(handle, waits_for(WaitingFor.ADDRESS))
 
-    await handle.execute_update(OrderWorkflow.change_address, ELSEWHERE)
+    await handle.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
 
     assert waiting.status is OrderStatus.AWAITING_ADDRESS
     assert ((await handle.result()).tracking_number or "").startswith("to-94105-")
@@ -242,7 +242,7 @@ async def test_a_charge_that_keeps_failing_needs_attention_and_is_tried_on(
     shop: Shop, an_order: Order
 ) -> None:
     shop.payments.outcome = ApplicationError("the provider is away")
-    order = an_order(attention_after=timedelta(seconds=10))
+    order = an_order(step_failure_alert_after=timedelta(seconds=10))
     handle = await shop.place(order)
     await handle.signal(OrderWorkflow.approve)
     await shop.payments.reached.wait()
@@ -261,7 +261,7 @@ async def test_a_refund_that_keeps_failing_needs_attention_and_can_be_tried_now(
     shop: Shop, an_order: Order
 ) -> None:
     shop.payments.void_outcome = ApplicationError("refused", type=payment.PAYMENT_OUTCOME_UNKNOWN)
-    order = an_order(attention_after=timedelta(seconds=10))
+    order = an_order(step_failure_alert_after=timedelta(seconds=10))
     handle = await shop.preparing(order)
     await handle.execute_update(OrderWorkflow.cancel_order, CancelOrder())
     assert await refusal(handle, OrderWorkflow.retry_step, RetryOrder()) == NOTHING_TO_RETRY
@@ -277,7 +277,7 @@ async def test_a_refund_that_keeps_failing_needs_attention_and_can_be_tried_now(
     timeline = await shop.timeline(order.order_id)
     assert timeline[-4:] == [
         "needs_attention",
-        "step_retried",
+        "retry_requested",
         "payment_refunded",
         "order_cancelled",
     ]

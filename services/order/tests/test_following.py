@@ -7,7 +7,7 @@ import pytest
 from shop import Handle, Shop, until, waits_for
 
 from fuze_contracts.order import OrderStatus, PaymentStatus, PlaceOrder, WaitingFor
-from fuze_contracts.shipping import ParcelState, ParcelTracked
+from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
 from fuze_order.workflows import OrderWorkflow
 
 Order = Callable[..., PlaceOrder]
@@ -15,20 +15,20 @@ Order = Callable[..., PlaceOrder]
 
 @pytest.fixture
 def followed(an_order: Order) -> PlaceOrder:
-    return an_order(follow_parcel_for=timedelta(days=30), auto_approve_up_to=10_000)
+    return an_order(delivery_tracking_period=timedelta(days=30), auto_approve_limit=10_000)
 
 
-async def report(handle: Handle, order: PlaceOrder, state: ParcelState) -> None:
-    parcel = ParcelTracked(order_id=order.order_id, state=state)
-    await handle.signal(OrderWorkflow.report_parcel, parcel)
+async def report(handle: Handle, order: PlaceOrder, state: DeliveryStatus) -> None:
+    parcel = DeliveryStatusChanged(order_id=order.order_id, status=state)
+    await handle.signal(OrderWorkflow.report_delivery_status, parcel)
 
 
 async def test_an_order_ends_when_its_parcel_is_delivered(shop: Shop, followed: PlaceOrder) -> None:
     handle = await shop.place(followed)
     waiting = await until(handle, waits_for(WaitingFor.DELIVERY))
-    await report(handle, followed, ParcelState.IN_TRANSIT)
+    await report(handle, followed, DeliveryStatus.IN_TRANSIT)
 
-    await report(handle, followed, ParcelState.DELIVERED)
+    await report(handle, followed, DeliveryStatus.DELIVERED)
 
     assert waiting.status is OrderStatus.SHIPPED
     result = await handle.result()
@@ -45,7 +45,7 @@ async def test_the_money_for_a_parcel_that_comes_back_is_given_back(
     handle = await shop.place(followed)
     await until(handle, waits_for(WaitingFor.DELIVERY))
 
-    await report(handle, followed, ParcelState.RETURNED)
+    await report(handle, followed, DeliveryStatus.RETURNED)
 
     result = await handle.result()
     assert (result.status, result.payment_status) == (
@@ -73,6 +73,6 @@ async def test_a_cancellation_through_temporal_does_not_stop_the_following(
     await until(handle, waits_for(WaitingFor.DELIVERY))
     await handle.cancel()
 
-    await report(handle, followed, ParcelState.DELIVERED)
+    await report(handle, followed, DeliveryStatus.DELIVERED)
 
     assert (await handle.result()).status is OrderStatus.DELIVERED

@@ -10,11 +10,11 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from fuze_contracts.order import (
+    ChangeAddress,
     EventType,
     OrderStatus,
     PaymentStatus,
     PlaceOrder,
-    UpdateAddress,
 )
 from fuze_contracts.shipping import Address
 from fuze_order.messages import Receipt, ReceiveOrder, Transition
@@ -99,7 +99,7 @@ async def test_a_provider_that_stays_away_does_not_make_the_orders_history_grow(
     shop = Shop(time_skipping, engine, PaymentService())
     shop.open_for_business()
     shop.payments.outcome = ApplicationError("the provider is away")
-    order = an_order(auto_approve_up_to=10_000, attention_after=timedelta(minutes=5))
+    order = an_order(auto_approve_limit=10_000, step_failure_alert_after=timedelta(minutes=5))
     async with open_shop(shop, OrderRepository(engine)):
         handle = await shop.place(order)
         await shop.payments.reached.wait()
@@ -152,7 +152,7 @@ async def test_a_workflow_that_decides_again_follows_what_was_committed(  # noqa
 @pytest.mark.parametrize(
     ("committed", "status"),
     [
-        (EventType.ADDRESS_UPDATED, OrderStatus.APPROVED),
+        (EventType.ADDRESS_CHANGED, OrderStatus.APPROVED),
         (EventType.NEEDS_ATTENTION, OrderStatus.APPROVED),
     ],
 )
@@ -216,14 +216,14 @@ async def test_a_new_address_is_shipped_to_though_it_is_overtaken(
     async with open_shop(shop, repository):
         shop.payments.may_answer.set()
         handle = await shop.preparing(order)
-        elsewhere = UpdateAddress(address=Address(zip_code="94105"), actor="ada")
-        await handle.execute_update(OrderWorkflow.change_address, elsewhere)
+        elsewhere = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
+        await handle.execute_update(OrderWorkflow.change_order_address, elsewhere)
         shop.depot.may_hand_over.set()
         result = await handle.result()
 
     assert result.status is OrderStatus.SHIPPED
     assert "to-94105" in str(result.tracking_number)
-    assert (await shop.timeline(order.order_id))[5:7] == ["needs_attention", "address_updated"]
+    assert (await shop.timeline(order.order_id))[5:7] == ["needs_attention", "address_changed"]
 
 
 async def test_a_shipment_that_had_begun_is_called_off_though_its_cancellation_is_overtaken(

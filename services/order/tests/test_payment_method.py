@@ -47,7 +47,7 @@ async def test_a_declined_payment_ends_the_order_when_nobody_offers_another_meth
     assert reason in (waiting.reason or "")
     assert result.status is OrderStatus.PAYMENT_DECLINED
     assert result.payment_status is PaymentStatus.DECLINED
-    assert (await shop.timeline(order.order_id))[-2:] == ["payment_declined", "payment_given_up"]
+    assert (await shop.timeline(order.order_id))[-2:] == ["payment_declined", "payment_abandoned"]
 
 
 async def test_another_payment_method_is_another_attempt_under_another_token(

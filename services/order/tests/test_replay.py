@@ -10,7 +10,7 @@ from fuze_contracts.order import TERMINAL_STATUSES, EventType
 from fuze_order import asked, calls, following, inbox, persistence, progress, workflows
 from fuze_order.workflows import OrderWorkflow
 
-_HISTORIES = recorded_in(Path(__file__).parent / "histories")
+_HISTORIES = recorded_in(Path(__file__).parent / "histories/0.1")
 _LIFE = (workflows, inbox, progress, persistence, following, calls, asked)
 
 # Queries and validators leave nothing in a history; `_nothing` is what is never awaited.

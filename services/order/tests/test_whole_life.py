@@ -1,6 +1,6 @@
 """Any command at any time, against a small model: everybody must agree after each step.
 
-`FUZE_LIVES` says how many orders live.
+`FUZE_STATE_MACHINE_EXAMPLES` says how many orders live.
 """
 
 import asyncio
@@ -25,8 +25,9 @@ from world import World
 from fuze_contracts import payment
 from fuze_contracts.order import (
     TERMINAL_STATUSES,
-    Approval,
+    ApproveOrder,
     CancelOrder,
+    ChangeAddress,
     ChangePaymentMethod,
     EventType,
     OrderLine,
@@ -35,12 +36,11 @@ from fuze_contracts.order import (
     PlaceOrder,
     RejectOrder,
     RetryOrder,
-    UpdateAddress,
 )
-from fuze_contracts.shipping import Address, ParcelState, ParcelTracked
+from fuze_contracts.shipping import Address, DeliveryStatus, DeliveryStatusChanged
 from fuze_devstack.postgres import EmbeddedPostgres
 
-LIVES = int(os.environ.get("FUZE_LIVES", "200"))
+LIVES = int(os.environ.get("FUZE_STATE_MACHINE_EXAMPLES", "200"))
 STEPS = 30
 _ENOUGH_FOR_EVERY_WAY = 200
 ADDRESSES = {
@@ -106,8 +106,8 @@ class WholeLife(RuleBasedStateMachine):
             lines=(OrderLine(sku="TEAPOT-1", quantity=3, unit_price_minor=1999),),
             payment_method="pm_card_visa",
             payment_token=f"{order_id}:1",
-            approval_reminder=timedelta(days=30),  # longer than the deadline: none
-            follow_parcel_for=timedelta(days=7) if follows else None,
+            approval_reminder_before=timedelta(days=30),  # longer than the deadline: none
+            delivery_tracking_period=timedelta(days=7) if follows else None,
         )
         self.life = Life(address, follows=follows, lands=lands)
         self.handle: Handle = self.world.run(self.shop.place(self.order))
@@ -128,7 +128,7 @@ class WholeLife(RuleBasedStateMachine):
     @rule(way=st.sampled_from(["update", "signal"]))
     def approve(self, way: str) -> None:
         expected = self.life.approve(way)
-        approval = Approval(actor="grace")
+        approval = ApproveOrder(actor="grace")
         if way == "update":
             self._ask(OrderWorkflow.approve_order, approval, expected)
         else:
@@ -171,13 +171,13 @@ class WholeLife(RuleBasedStateMachine):
         way=st.sampled_from(["update", "signal"]),
         address=st.sampled_from(["good", "invalid", "refused"]),
     )
-    def change_address(self, way: str, address: str) -> None:
-        expected = self.life.change_address(address, way)
-        request = UpdateAddress(address=ADDRESSES[address], actor="ada")
+    def change_order_address(self, way: str, address: str) -> None:
+        expected = self.life.change_order_address(address, way)
+        request = ChangeAddress(address=ADDRESSES[address], actor="ada")
         if way == "update":
-            self._ask(OrderWorkflow.change_address, request, expected)
+            self._ask(OrderWorkflow.change_order_address, request, expected)
         else:
-            self._tell(OrderWorkflow.update_address, request)
+            self._tell(OrderWorkflow.change_address, request)
 
     @rule()
     def change_payment_method(self) -> None:
@@ -226,7 +226,7 @@ class WholeLife(RuleBasedStateMachine):
             case OrderStatus.AWAITING_PAYMENT_METHOD:
                 self.change_payment_method()
             case OrderStatus.AWAITING_ADDRESS:
-                self.change_address("update", "good")
+                self.change_order_address("update", "good")
             case _:
                 pass
 
@@ -241,7 +241,7 @@ class WholeLife(RuleBasedStateMachine):
 
     @rule()
     def parcel_moves(self) -> None:
-        self._report(ParcelState.IN_TRANSIT)
+        self._report(DeliveryStatus.IN_TRANSIT)
 
     @precondition(lambda self: self.life.follows)
     @rule(arrives=st.booleans())
@@ -250,7 +250,7 @@ class WholeLife(RuleBasedStateMachine):
             self.life.parcel_arrives()
         else:
             self.life.parcel_comes_back()
-        self._report(ParcelState.DELIVERED if arrives else ParcelState.RETURNED)
+        self._report(DeliveryStatus.DELIVERED if arrives else DeliveryStatus.RETURNED)
 
     @precondition(lambda self: self.life.waits)
     @rule(now=SELDOM)
@@ -283,9 +283,9 @@ class WholeLife(RuleBasedStateMachine):
     def _is_charging(self) -> bool:
         return self.life.status is OrderStatus.APPROVED and not self.life.needs_attention
 
-    def _report(self, state: ParcelState) -> None:
-        parcel = ParcelTracked(order_id=self.order.order_id, state=state)
-        self._tell(OrderWorkflow.report_parcel, parcel)
+    def _report(self, state: DeliveryStatus) -> None:
+        parcel = DeliveryStatusChanged(order_id=self.order.order_id, status=state)
+        self._tell(OrderWorkflow.report_delivery_status, parcel)
 
     async def _cancel_through_temporal(self) -> None:
         try:
@@ -379,4 +379,4 @@ def test_whatever_is_done_to_an_order_everybody_agrees_where_it_stands(world: Wo
 
     if LIVES >= _ENOUGH_FOR_EVERY_WAY:
         assert WholeLife.ends == TERMINAL_STATUSES
-        assert WholeLife.happened == set(EventType) - {EventType.APPROVAL_REMINDED}
+        assert WholeLife.happened == set(EventType) - {EventType.APPROVAL_REMINDER_SENT}

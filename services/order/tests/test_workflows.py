@@ -13,12 +13,12 @@ from fuze_contracts.order import (
     ORDER_ID_TAKEN,
     ORDER_REJECTED,
     ORDER_TASK_QUEUE,
-    Approval,
+    ApproveOrder,
     CancelOrder,
+    ChangeAddress,
     OrderStatus,
     PaymentStatus,
     PlaceOrder,
-    UpdateAddress,
     WaitingFor,
 )
 from fuze_contracts.shipping import Address
@@ -30,7 +30,7 @@ Order = Callable[..., PlaceOrder]
 async def test_an_approved_order_is_charged_and_shipped(shop: Shop, an_order: Order) -> None:
     order = an_order()
     handle = await shop.place(order)
-    await handle.signal(OrderWorkflow.approve, Approval(actor="grace"))
+    await handle.signal(OrderWorkflow.approve, ApproveOrder(actor="grace"))
 
     result = await handle.result()
 
@@ -80,8 +80,8 @@ async def test_an_order_says_what_it_waits_for_and_until_when(shop: Shop, an_ord
 
     assert status.status is OrderStatus.AWAITING_APPROVAL
     assert status.last_seq == 2
-    assert status.until is not None
-    assert timedelta(days=6) < status.until - status.since <= timedelta(days=7)
+    assert status.deadline is not None
+    assert timedelta(days=6) < status.deadline - status.status_since <= timedelta(days=7)
     await handle.signal(OrderWorkflow.cancel)
     await handle.result()
 
@@ -114,7 +114,7 @@ async def test_a_second_approval_changes_nothing(shop: Shop, an_order: Order) ->
     order = an_order()
     handle = await shop.place(order)
     for actor in ("grace", "alan"):
-        await handle.signal(OrderWorkflow.approve, Approval(actor=actor))
+        await handle.signal(OrderWorkflow.approve, ApproveOrder(actor=actor))
     await handle.result()
 
     assert (await shop.timeline(order.order_id)).count("order_approved") == 1
@@ -125,7 +125,7 @@ async def test_a_new_address_is_recorded_and_shipped_to(shop: Shop, an_order: Or
     handle = await shop.place(order)
     await until(handle, waits_for(WaitingFor.APPROVAL))
     await handle.signal(
-        OrderWorkflow.update_address, UpdateAddress(address=Address(zip_code="94105"))
+        OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code="94105"))
     )
     await until(handle, lambda status: status.last_seq == 3)
     await handle.signal(OrderWorkflow.approve)
@@ -134,7 +134,7 @@ async def test_a_new_address_is_recorded_and_shipped_to(shop: Shop, an_order: Or
 
     assert result.tracking_number is not None
     assert result.tracking_number.startswith("to-94105-")
-    assert "address_updated" in await shop.timeline(order.order_id)
+    assert "address_changed" in await shop.timeline(order.order_id)
 
 
 async def test_a_second_workflow_of_the_same_order_fails_and_leaves_the_first_alone(
@@ -164,15 +164,15 @@ async def test_every_address_is_an_event_and_the_last_good_one_counts(
     handle = await shop.place(order)
     for zip_code in ("94105", "60601", "NOWHERE"):
         await handle.signal(
-            OrderWorkflow.update_address, UpdateAddress(address=Address(zip_code=zip_code))
+            OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code=zip_code))
         )
     await handle.signal(OrderWorkflow.approve)
 
     result = await handle.result()
 
     timeline = await shop.timeline(order.order_id)
-    assert timeline.count("address_updated") == 2
-    assert timeline.count("address_refused") == 1
+    assert timeline.count("address_changed") == 2
+    assert timeline.count("address_change_rejected") == 1
     assert (result.tracking_number or "").startswith("to-60601-")
 
 
@@ -181,7 +181,7 @@ async def test_an_address_that_comes_while_the_charge_is_under_way_is_shipped_to
 ) -> None:
     handle = await shop.charging(an_order())
     await handle.signal(
-        OrderWorkflow.update_address, UpdateAddress(address=Address(zip_code="94105"))
+        OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code="94105"))
     )
     shop.payments.may_answer.set()
 

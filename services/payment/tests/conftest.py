@@ -24,7 +24,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("sandbox")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fuze_devstack.sandbox"],
+            [sys.executable, "-m", "fuze_sandbox"],
             env={
                 **os.environ,
                 "FUZE_SANDBOX_PORT": port,
@@ -56,7 +56,7 @@ async def till(
         psp_timeout=1,
         payment_lease=1.5,
         psp_settle_window=timedelta(seconds=2),
-        psp_review_interval=timedelta(seconds=1),
+        psp_review_poll_interval=timedelta(seconds=1),
     )
     async with httpx.AsyncClient(base_url=sandbox, trust_env=False) as http:
         till = Till(engine_of("payment"), http, settings)
@@ -86,7 +86,7 @@ async def stripe_till(
         psp_timeout=2,
         payment_lease=3,
         psp_settle_window=timedelta(seconds=2),
-        psp_review_interval=timedelta(seconds=1),
+        psp_review_poll_interval=timedelta(seconds=1),
     )
     async with (
         httpx.AsyncClient(base_url=url, trust_env=False) as http,

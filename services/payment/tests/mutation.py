@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fuze_devstack.migrated import SHARED, migrated_postgres
+from fuze_testing.postgres import SHARED, migrated_postgres
 
 ENOUGH = 85
 _NOTICED = {"killed", "timeout", "segfault", "suspicious"}

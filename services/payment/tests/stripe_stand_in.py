@@ -124,7 +124,7 @@ class Door:
         self.asked.append(request.path)
         body = await request.read()
         fault, says = self.faults.pop(0) if self.faults else ("", None)
-        if fault == "refused":
+        if fault == "rejected":
             assert says is not None
             return says
         key = request.headers.get("Idempotency-Key")

@@ -8,13 +8,13 @@ from temporalio.exceptions import ApplicationError
 from till import Till, a_charge, insist
 
 from fuze_contracts.payment import (
-    PAYMENT_HELD,
     PAYMENT_IN_FLIGHT,
     PAYMENT_OUTCOME_UNKNOWN,
     PAYMENT_TOKEN_CONFLICT,
+    PAYMENT_UNDER_REVIEW,
     Charged,
     Declined,
-    LookAgain,
+    RefreshPayment,
 )
 from fuze_payment.repository import PaymentRepository
 from fuze_payment.rules import payment_id
@@ -66,7 +66,8 @@ async def test_a_decline_is_an_outcome_and_stays_one(till: Till, method: str, co
 
 
 @pytest.mark.parametrize(
-    "method", ["pm_reply_lost", "pm_lands_late", "pm_error_once", "pm_rate_limited", "pm_slow"]
+    "method",
+    ["pm_response_dropped", "pm_delayed_commit", "pm_error_once", "pm_rate_limited", "pm_slow"],
 )
 async def test_whatever_goes_wrong_on_the_way_the_money_is_taken_once(
     till: Till, method: str
@@ -85,8 +86,8 @@ async def test_whatever_goes_wrong_on_the_way_the_money_is_taken_once(
 
 async def test_a_key_that_the_provider_has_forgotten_does_not_double_a_charge(till: Till) -> None:
     await till.conditions(keep_keys_seconds=0)
-    command = a_charge(method="pm_reply_lost")
-    service = till.service(psp_keys_kept=timedelta(0))
+    command = a_charge(method="pm_response_dropped")
+    service = till.service(psp_idempotency_key_ttl=timedelta(0))
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
 
@@ -100,8 +101,8 @@ async def test_keys_forgotten_in_an_outage_do_not_double_a_charge_that_lands_lat
     till: Till,
 ) -> None:
     await till.conditions(keep_keys_seconds=0, late_by_seconds=1)
-    command = a_charge(method="pm_lands_late")
-    service = till.service(psp_keys_kept=timedelta(0))
+    command = a_charge(method="pm_delayed_commit")
+    service = till.service(psp_idempotency_key_ttl=timedelta(0))
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
     await till.conditions(available=False, keep_keys_seconds=0, late_by_seconds=1)
@@ -116,7 +117,9 @@ async def test_keys_forgotten_in_an_outage_do_not_double_a_charge_that_lands_lat
 
 async def test_a_charge_that_never_arrived_is_given_up_after_the_settle_window(till: Till) -> None:
     command = a_charge()
-    service = till.service(psp_keys_kept=timedelta(0), psp_settle_window=timedelta(seconds=0.5))
+    service = till.service(
+        psp_idempotency_key_ttl=timedelta(0), psp_settle_window=timedelta(seconds=0.5)
+    )
     await till.conditions(faults={"error": 1})
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
@@ -130,22 +133,22 @@ async def test_a_charge_that_never_arrived_is_given_up_after_the_settle_window(t
 
 async def test_an_outage_does_not_make_a_key_older_when_nothing_was_sent(till: Till) -> None:
     command = a_charge()
-    service = till.service(psp_keys_kept=timedelta(0))
+    service = till.service(psp_idempotency_key_ttl=timedelta(0))
     await till.conditions(faults={"rate_limited": 1})
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
-    assert await till.state(command.order_id) == "intent"
+    assert await till.state(command.order_id) == "created"
     await till.conditions()
 
     assert isinstance(await insist(lambda: service.payment_charged(command)), Charged)
 
 
 async def test_a_held_payment_waits_for_the_review(till: Till) -> None:
-    command, service = a_charge(method="pm_held"), till.service()
+    command, service = a_charge(method="pm_under_review"), till.service()
     for _ in range(2):
         with pytest.raises(ApplicationError) as held:
             await service.payment_charged(command)
-        assert held.value.type == PAYMENT_HELD
+        assert held.value.type == PAYMENT_UNDER_REVIEW
         assert held.value.next_retry_delay == timedelta(seconds=1)
     [charge] = await till.at_the_provider("charges", command.order_id)
     await till.http.post(f"/psp/charges/{charge['id']}/decide", json={"status": "charged"})
@@ -157,7 +160,7 @@ async def test_a_held_payment_waits_for_the_review(till: Till) -> None:
 
 
 async def test_a_review_may_end_in_a_decline(till: Till) -> None:
-    command, service = a_charge(method="pm_held"), till.service()
+    command, service = a_charge(method="pm_under_review"), till.service()
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
     [charge] = await till.at_the_provider("charges", command.order_id)
@@ -241,12 +244,12 @@ async def test_a_lease_that_ran_out_is_taken_over_and_its_old_holder_may_not_sen
     assert killed is not None
     assert successor is not None
 
-    assert successor.epoch == killed.epoch + 1
-    assert not await repository.mark_sent(killed)
+    assert successor.fencing_token == killed.fencing_token + 1
+    assert not await repository.mark_submitted(killed)
 
 
 async def test_a_hint_settles_a_held_payment_and_leaves_any_other_alone(till: Till) -> None:
-    held, other = a_charge(method="pm_held"), a_charge()
+    held, other = a_charge(method="pm_under_review"), a_charge()
     service = till.service()
     with pytest.raises(ApplicationError):
         await service.payment_charged(held)
@@ -254,11 +257,11 @@ async def test_a_hint_settles_a_held_payment_and_leaves_any_other_alone(till: Ti
     [charge] = await till.at_the_provider("charges", held.order_id)
     await till.http.post(f"/psp/charges/{charge['id']}/decide", json={"status": "charged"})
 
-    first = LookAgain(payment_id=payment_id(held.payment_token))
-    second = LookAgain(payment_id=payment_id(other.payment_token))
-    nobody = LookAgain(payment_id=payment_id("nobody's token"))
+    first = RefreshPayment(payment_id=payment_id(held.payment_token))
+    second = RefreshPayment(payment_id=payment_id(other.payment_token))
+    nobody = RefreshPayment(payment_id=payment_id("nobody's token"))
 
-    assert await till.events.look_again(first) == "charged"
-    assert await till.events.look_again(second) == "charged"
-    assert await till.events.look_again(nobody) == "unknown here"
+    assert await till.events.refresh(first) == "charged"
+    assert await till.events.refresh(second) == "charged"
+    assert await till.events.refresh(nobody) == "unknown here"
     assert await till.kept_in_the_ledger(held.order_id) == 5997

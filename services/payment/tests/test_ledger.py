@@ -30,7 +30,7 @@ async def test_a_posting_that_does_not_balance_is_refused_at_commit(till: Till) 
             await connection.execute(
                 sa.text(
                     "INSERT INTO payments.ledger_entries"
-                    " (posting_id, payment_id, account, debit_minor, currency)"
+                    " (journal_id, payment_id, account, debit_minor, currency)"
                     " VALUES (:posting, :payment, 'provider', 1, 'USD')"
                 ),
                 {"posting": uuid4(), "payment": outcome.payment_id},

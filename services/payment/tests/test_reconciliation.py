@@ -46,7 +46,7 @@ async def test_books_that_agree_find_nothing(till: Till, since: datetime) -> Non
 
 
 async def test_a_capture_that_nobody_heard_of_is_settled(till: Till, since: datetime) -> None:
-    charge = a_charge(method="pm_reply_lost")
+    charge = a_charge(method="pm_response_dropped")
     with pytest.raises(ApplicationError):
         await till.service().payment_charged(charge)
 
@@ -60,7 +60,7 @@ async def test_a_capture_that_nobody_heard_of_is_settled(till: Till, since: date
 async def test_what_was_taken_after_it_was_let_go_of_is_given_back(
     till: Till, since: datetime
 ) -> None:
-    charge = a_charge(method="pm_lands_late")
+    charge = a_charge(method="pm_delayed_commit")
     await till.conditions(late_by_seconds=0.5)
     with pytest.raises(ApplicationError):
         await till.service().payment_charged(charge)
@@ -93,10 +93,10 @@ async def test_a_charge_that_we_never_made_is_listed_until_it_is_gone(
     )
 
     await _reconcile(till, since)
-    assert await _open(till, order_id) == ["charge_unknown_here"]
+    assert await _open(till, order_id) == ["unmatched_provider_charge"]
 
     await _reconcile(till, datetime.now(UTC))  # out of sight is not resolved
-    assert await _open(till, order_id) == ["charge_unknown_here"]
+    assert await _open(till, order_id) == ["unmatched_provider_charge"]
 
 
 async def test_an_order_charged_twice_is_listed(till: Till, since: datetime) -> None:
@@ -114,7 +114,7 @@ async def test_an_order_charged_twice_is_listed(till: Till, since: datetime) -> 
 
     await _reconcile(till, since)
 
-    assert await _open(till, charge.order_id) == ["charged_twice"]
+    assert await _open(till, charge.order_id) == ["duplicate_charge"]
 
 
 async def test_a_capture_that_the_provider_does_not_have_is_listed_and_then_resolved(
@@ -129,7 +129,7 @@ async def test_a_capture_that_the_provider_does_not_have_is_listed_and_then_reso
             sa.text(hidden), {"reference": f"not-{there['id']}", "id": charge.order_id}
         )
     await _reconcile(till, since)
-    assert await _open(till, charge.order_id) == ["charged_here_only"]
+    assert await _open(till, charge.order_id) == ["missing_provider_charge"]
 
     async with till.engine.begin() as connection:
         await connection.execute(sa.text(hidden), {"reference": there["id"], "id": charge.order_id})
@@ -148,7 +148,7 @@ async def test_a_provider_that_is_away_is_asked_again(till: Till, since: datetim
 
 
 async def _taken_after_it_was_let_go_of(till: Till) -> ChargePayment:
-    charge = a_charge(method="pm_lands_late")
+    charge = a_charge(method="pm_delayed_commit")
     await till.conditions(late_by_seconds=0.5)
     with pytest.raises(ApplicationError):
         await till.service().payment_charged(charge)
@@ -170,7 +170,7 @@ async def test_what_could_not_be_given_back_is_listed_and_tried_again(
     for _ in range(2):  # the first reads the provider's books before it mends
         await _reconcile(till, since)
 
-    assert listed == ["kept_though_let_go"]
+    assert listed == ["void_not_refunded"]
     assert await till.kept_at_the_provider(charge.order_id) == 0
     assert await _open(till, charge.order_id) == []
 
@@ -186,7 +186,7 @@ async def test_one_refund_that_is_refused_does_not_keep_others_from_being_mended
         json={"charge_id": there["id"], "amount_minor": 5997, "refund_id": str(uuid4())},
     )
     assert answer.status_code == 200
-    lost = a_charge(method="pm_reply_lost")
+    lost = a_charge(method="pm_response_dropped")
     with pytest.raises(ApplicationError):
         await till.service().payment_charged(lost)
 
@@ -194,13 +194,18 @@ async def test_one_refund_that_is_refused_does_not_keep_others_from_being_mended
         await _reconcile(till, since)
 
     assert await till.state(lost.order_id) == "charged"
-    assert await _open(till, poison.order_id) == ["kept_though_let_go"]
+    assert await _open(till, poison.order_id) == ["void_not_refunded"]
 
 
 async def test_many_findings_are_kept_and_resolved_at_once(till: Till, since: datetime) -> None:
     repository = ReconciliationRepository(till.engine)
     findings = [
-        Finding(kind="charge_unknown_here", reference=f"many_{number}", made_at=since, details={})
+        Finding(
+            kind="unmatched_provider_charge",
+            reference=f"many_{number}",
+            occurred_at=since,
+            details={},
+        )
         for number in range(12_000)
     ]
 

@@ -66,7 +66,7 @@ async def take(refunds: RefundRepository, refund: Refund) -> Refund:
 
 async def sent(refunds: RefundRepository, payment: Payment) -> Refund:
     taken = await take(refunds, await claim(refunds, payment))
-    assert await refunds.mark_sent(taken)
+    assert await refunds.mark_submitted(taken)
     return taken
 
 
@@ -88,9 +88,9 @@ async def test_a_claim_is_a_row_with_everything_that_was_asked(
     assert (refund.id, refund.payment_id) == (refund_id, payment.id)
     assert (refund.amount_minor, refund.currency, refund.reason) == (1000, "USD", "broken")
     assert refund.charge_reference == payment.provider_reference
-    assert refund.state is RefundState.INTENT
-    assert (refund.provider_reference, refund.refusal_code) == (None, None)
-    assert (refund.epoch, refund.key_age, refund.quiet_for) == (0, None, None)
+    assert refund.state is RefundState.CREATED
+    assert (refund.provider_reference, refund.rejection_code) == (None, None)
+    assert (refund.fencing_token, refund.key_age, refund.since_last_submitted) == (0, None, None)
     assert refund.lease_left == timedelta(0)
 
 
@@ -155,7 +155,7 @@ async def test_a_refusal_is_a_row_that_sets_nothing_aside(
 
     assert (refund.id, refund.payment_id) == (refund_id, payment.id)
     assert (refund.amount_minor, refund.reason) == (9000, "greed")
-    assert (refund.state, refund.refusal_code) == (RefundState.REFUSED, "more_than_charged")
+    assert (refund.state, refund.rejection_code) == (RefundState.REJECTED, "more_than_charged")
     assert await set_aside(run, payment) == 0
 
 
@@ -164,7 +164,7 @@ async def test_a_refusal_leaves_a_refund_that_is_there_alone(
 ) -> None:
     refund = await claim(refunds, payment)
 
-    assert (await refunds.refuse(payment, refund.id, 1000, "late")).state is RefundState.INTENT
+    assert (await refunds.refuse(payment, refund.id, 1000, "late")).state is RefundState.CREATED
 
 
 async def test_a_refund_is_found_by_its_id(refunds: RefundRepository, payment: Payment) -> None:
@@ -180,7 +180,7 @@ async def test_a_lease_is_had_by_one_at_a_time(refunds: RefundRepository, paymen
     takers = await asyncio.gather(*(refunds.take(refund) for _ in range(4)))
 
     [taken] = [one for one in takers if one]
-    assert (taken.id, taken.epoch) == (refund.id, 1)
+    assert (taken.id, taken.fencing_token) == (refund.id, 1)
     assert timedelta(seconds=25) < taken.lease_left <= _LEASE
 
 
@@ -189,14 +189,14 @@ async def test_one_who_lost_the_lease_may_not_send(
 ) -> None:
     first = await take(refunds, await claim(refunds, payment))
     await run(
-        "UPDATE payments.refunds SET lease_until = now() - interval '1 s' WHERE id = :id",
+        "UPDATE payments.refunds SET lease_expires_at = now() - interval '1 s' WHERE id = :id",
         id=first.id,
     )
     second = await take(refunds, first)
 
-    assert second.epoch == 2
-    assert not await refunds.mark_sent(first)
-    assert await refunds.mark_sent(second)
+    assert second.fencing_token == 2
+    assert not await refunds.mark_submitted(first)
+    assert await refunds.mark_submitted(second)
 
 
 async def test_a_lease_that_is_given_back_can_be_taken_at_once(
@@ -218,7 +218,7 @@ async def test_a_lease_given_back_without_news_leaves_the_state(
 
     await refunds.give_back(refund)
 
-    assert (await take(refunds, refund)).state is RefundState.SENT
+    assert (await take(refunds, refund)).state is RefundState.SUBMITTED
 
 
 async def test_a_first_request_that_surely_did_nothing_counts_as_never_sent(
@@ -229,7 +229,7 @@ async def test_a_first_request_that_surely_did_nothing_counts_as_never_sent(
     await refunds.give_back_unsent(refund)
 
     again = await take(refunds, refund)
-    assert (again.state, again.key_age) == (RefundState.INTENT, None)
+    assert (again.state, again.key_age) == (RefundState.CREATED, None)
 
 
 async def test_a_later_request_that_did_nothing_does_not_undo_an_earlier_one(
@@ -238,12 +238,12 @@ async def test_a_later_request_that_did_nothing_does_not_undo_an_earlier_one(
     refund = await sent(refunds, payment)
     await refunds.give_back(refund, RefundState.UNKNOWN)
     second = await take(refunds, refund)
-    assert await refunds.mark_sent(second)
+    assert await refunds.mark_submitted(second)
 
     await refunds.give_back_unsent(second)
 
     third = await take(refunds, second)
-    assert third.state is RefundState.SENT
+    assert third.state is RefundState.SUBMITTED
     assert third.key_age is not None
 
 
@@ -258,11 +258,11 @@ async def test_a_refund_is_in_the_row_and_in_the_ledger_once(
     )
 
     assert (settled.state, settled.provider_reference) == (RefundState.REFUNDED, reference)
-    assert settled.refusal_code is None
+    assert settled.rejection_code is None
     assert settled.lease_left == timedelta(0)
     posted = await run(
         "SELECT payment_id, account, debit_minor, credit_minor, currency"
-        " FROM payments.ledger_entries WHERE posting_id = :id ORDER BY account",
+        " FROM payments.ledger_entries WHERE journal_id = :id ORDER BY account",
         id=refund.id,
     )
     assert posted == [
@@ -281,10 +281,10 @@ async def test_a_refused_refund_gives_back_what_was_set_aside_once(
     settled = await refunds.settle(refund, Refused(code="no_balance"))
     await refunds.settle(refund, Refused(code="no_balance"))
 
-    assert (settled.state, settled.refusal_code) == (RefundState.REFUSED, "no_balance")
+    assert (settled.state, settled.rejection_code) == (RefundState.REJECTED, "no_balance")
     assert settled.provider_reference is None
     assert await set_aside(run, payment) == 500
-    posted = await run("SELECT 1 FROM payments.ledger_entries WHERE posting_id = :id", id=refund.id)
+    posted = await run("SELECT 1 FROM payments.ledger_entries WHERE journal_id = :id", id=refund.id)
     assert posted == []
 
 
@@ -296,7 +296,7 @@ async def test_a_settled_refund_stays_as_it_is(refunds: RefundRepository, paymen
 
     assert again.state is RefundState.REFUNDED
     assert await refunds.take(refund) is None
-    assert not await refunds.mark_sent(refund)
+    assert not await refunds.mark_submitted(refund)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,8 @@ async def test_each_step_says_when_it_was(
 ) -> None:
     refund = await sent(refunds, payment)
     await run(
-        "UPDATE payments.refunds SET updated_at = 'epoch', lease_until = 'epoch' WHERE id = :id",
+        "UPDATE payments.refunds SET updated_at = 'epoch', lease_expires_at = 'epoch' "
+        "WHERE id = :id",
         id=refund.id,
     )
 
@@ -337,5 +338,5 @@ async def test_each_step_leaves_the_other_refunds_alone(
 
     found = await refunds.find(other.id)
     assert found is not None
-    assert (found.state, found.epoch) == (RefundState.SENT, 1)
+    assert (found.state, found.fencing_token) == (RefundState.SUBMITTED, 1)
     assert found.lease_left > timedelta(0)

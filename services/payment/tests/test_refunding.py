@@ -7,7 +7,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from till import Till, a_charge, a_refund, a_void, insist
 
-from fuze_contracts.payment import Charged, Declined, Refunded, RefundRefused, Voided
+from fuze_contracts.payment import Charged, Declined, Refunded, RefundRejected, Voided
 from fuze_payment.__main__ import wire
 from fuze_payment.provider import RefundAnswer, Refused
 from fuze_payment.provider.sandbox import SandboxProvider
@@ -59,13 +59,13 @@ async def test_many_refunds_at_once_never_give_more_than_was_taken(till: Till) -
     )
 
     assert sum(isinstance(one, Refunded) for one in outcomes) == 3
-    refused = [one.code for one in outcomes if isinstance(one, RefundRefused)]
+    refused = [one.code for one in outcomes if isinstance(one, RefundRejected)]
     assert refused == ["more_than_charged"] * 7
     assert await till.kept_at_the_provider(charge.order_id) == 100
     assert await till.kept_in_the_ledger(charge.order_id) == 100
 
 
-@pytest.mark.parametrize("fault", ["reply_lost", "error_once", "rate_limited", "slow"])
+@pytest.mark.parametrize("fault", ["response_dropped", "error_once", "rate_limited", "slow"])
 async def test_whatever_goes_wrong_on_the_way_a_refund_is_made_once(till: Till, fault: str) -> None:
     charge, service = a_charge(), till.service()
     await service.payment_charged(charge)
@@ -89,7 +89,7 @@ async def test_what_was_not_charged_is_not_refunded(till: Till, method: str | No
 
     outcome = await service.payment_refunded(a_refund(charge, 100))
 
-    assert isinstance(outcome, RefundRefused)
+    assert isinstance(outcome, RefundRejected)
     assert outcome.code == "not_charged"
 
 
@@ -127,7 +127,9 @@ async def test_a_void_gives_back_what_partial_refunds_left(till: Till) -> None:
     assert await till.kept_in_the_ledger(charge.order_id) == 0
 
 
-@pytest.mark.parametrize("method", ["pm_reply_lost", "pm_lands_late", "pm_error_once", "pm_held"])
+@pytest.mark.parametrize(
+    "method", ["pm_response_dropped", "pm_delayed_commit", "pm_error_once", "pm_under_review"]
+)
 async def test_a_void_while_the_outcome_is_open_ends_refunded_or_never_charged(
     till: Till, method: str
 ) -> None:
@@ -158,7 +160,7 @@ async def test_charge_and_void_at_the_same_time_keep_nothing(till: Till) -> None
 
 async def test_what_is_taken_after_it_was_let_go_of_is_given_back(till: Till) -> None:
     charge, service = a_charge(), till.service()
-    await till.conditions(faults={"lands_late": 1}, late_by_seconds=1)
+    await till.conditions(faults={"delayed_commit": 1}, late_by_seconds=1)
     with pytest.raises(ApplicationError):
         await service.payment_charged(charge)
     impatient = till.service(psp_settle_window=till.settings.psp_settle_window / 20)
@@ -182,7 +184,7 @@ async def test_a_refund_of_an_order_that_is_not_the_tokens_is_refused(till: Till
     await service.payment_charged(charge)
     other = a_refund(charge, 100).model_copy(update={"order_id": uuid4()})
 
-    assert isinstance(await service.payment_refunded(other), RefundRefused)
+    assert isinstance(await service.payment_refunded(other), RefundRejected)
 
 
 class RefusesRefunds(SandboxProvider):
@@ -205,7 +207,7 @@ async def test_a_void_waits_for_a_refund_that_may_still_be_refused(
         await service.payment_refunded(refund)
     await till.conditions()
     refusing, _, _ = wire(till.settings, till.engine, RefusesRefunds(till.clients[0], timeout=1))
-    assert isinstance(await insist(lambda: refusing.payment_refunded(refund)), RefundRefused)
+    assert isinstance(await insist(lambda: refusing.payment_refunded(refund)), RefundRejected)
 
     outcome = await insist(lambda: service.payment_voided(a_void(charge)))
 

@@ -7,10 +7,10 @@ from replaying import kinds_of_workflow, never_replayed, recorded_in, replay
 from temporalio.client import WorkflowHistory
 
 from fuze_payment import workflows
-from fuze_payment.workflows import ProviderEventWorkflow, ReconcileWorkflow, RefundWorkflow
+from fuze_payment.workflows import PaymentWebhookWorkflow, ReconcileWorkflow, RefundWorkflow
 
-_HISTORIES = recorded_in(Path(__file__).parent / "histories")
-_WORKFLOWS = (RefundWorkflow, ReconcileWorkflow, ProviderEventWorkflow)
+_HISTORIES = recorded_in(Path(__file__).parent / "histories/0.1")
+_WORKFLOWS = (RefundWorkflow, ReconcileWorkflow, PaymentWebhookWorkflow)
 
 
 @pytest.mark.parametrize("recorded", _HISTORIES.values(), ids=_HISTORIES)

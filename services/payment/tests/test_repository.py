@@ -58,7 +58,7 @@ def postings(engine: AsyncEngine) -> Callable[[Payment], Awaitable[list[tuple[st
     async def read(payment: Payment) -> list[tuple[str, int, int]]:
         statement = (
             "SELECT account, debit_minor, credit_minor FROM payments.ledger_entries"
-            " WHERE payment_id = :id AND posting_id = :id ORDER BY account"
+            " WHERE payment_id = :id AND journal_id = :id ORDER BY account"
         )
         async with engine.connect() as connection:
             rows = await connection.execute(sa.text(statement), {"id": payment.id})
@@ -82,7 +82,7 @@ async def take(repository: PaymentRepository, payment: Payment) -> Payment:
 async def sent(repository: PaymentRepository, command: ChargePayment | None = None) -> Payment:
     """A payment that the provider is being asked for."""
     taken = await take(repository, await claim(repository, command))
-    assert await repository.mark_sent(taken)
+    assert await repository.mark_submitted(taken)
     return taken
 
 
@@ -97,11 +97,11 @@ async def test_a_claim_is_a_row_with_everything_that_was_asked(
     assert (payment.payment_token, payment.order_id) == (command.payment_token, command.order_id)
     assert (payment.amount_minor, payment.currency) == (123, "USD")
     assert payment.payment_method == "pm_card_visa"
-    assert payment.state is PaymentState.INTENT
-    assert not payment.let_go
-    assert (payment.epoch, payment.refunded_minor) == (0, 0)
+    assert payment.state is PaymentState.CREATED
+    assert not payment.void_requested
+    assert (payment.fencing_token, payment.refunded_minor) == (0, 0)
     assert (payment.provider_reference, payment.decline_code) == (None, None)
-    assert (payment.key_age, payment.quiet_for) == (None, None)
+    assert (payment.key_age, payment.since_last_submitted) == (None, None)
     assert payment.lease_left == timedelta(0)
 
 
@@ -157,7 +157,7 @@ async def test_a_lease_is_had_by_one_at_a_time(repository: PaymentRepository) ->
     takers = await asyncio.gather(*(repository.take(payment) for _ in range(4)))
 
     [taken] = [one for one in takers if one]
-    assert taken.epoch == 1
+    assert taken.fencing_token == 1
     assert timedelta(seconds=25) < taken.lease_left <= _LEASE
 
 
@@ -165,29 +165,29 @@ async def test_a_lease_that_ran_out_is_taken_over_with_a_higher_epoch(
     repository: PaymentRepository, change: Change
 ) -> None:
     taken = await take(repository, await claim(repository))
-    await change(taken, "lease_until = now() - interval '1 second'")
+    await change(taken, "lease_expires_at = now() - interval '1 second'")
 
-    assert (await take(repository, taken)).epoch == 2
+    assert (await take(repository, taken)).fencing_token == 2
 
 
 async def test_one_who_lost_the_lease_may_not_send(
     repository: PaymentRepository, change: Change
 ) -> None:
     first = await take(repository, await claim(repository))
-    await change(first, "lease_until = now() - interval '1 second'")
+    await change(first, "lease_expires_at = now() - interval '1 second'")
     second = await take(repository, first)
 
-    assert not await repository.mark_sent(first)
-    assert await repository.mark_sent(second)
+    assert not await repository.mark_submitted(first)
+    assert await repository.mark_submitted(second)
 
 
 async def test_one_whose_lease_ran_out_may_not_send_even_if_nobody_else_came(
     repository: PaymentRepository, change: Change
 ) -> None:
     taken = await take(repository, await claim(repository))
-    await change(taken, "lease_until = now() - interval '1 second'")
+    await change(taken, "lease_expires_at = now() - interval '1 second'")
 
-    assert not await repository.mark_sent(taken)
+    assert not await repository.mark_submitted(taken)
 
 
 async def test_whoever_sends_is_written_down_first(repository: PaymentRepository) -> None:
@@ -196,26 +196,29 @@ async def test_whoever_sends_is_written_down_first(repository: PaymentRepository
     found = await repository.get(payment.id)
 
     assert found is not None
-    assert found.state is PaymentState.SENT
+    assert found.state is PaymentState.SUBMITTED
     assert found.key_age is not None
-    assert found.quiet_for is not None
-    assert timedelta(0) <= found.quiet_for <= found.key_age < timedelta(seconds=20)
+    assert found.since_last_submitted is not None
+    assert timedelta(0) <= found.since_last_submitted <= found.key_age < timedelta(seconds=20)
 
 
 async def test_a_second_request_keeps_the_age_of_the_key(
     repository: PaymentRepository, change: Change
 ) -> None:
     payment = await sent(repository)
-    await change(payment, "first_sent_at = now() - interval '1 hour', last_sent_at = first_sent_at")
+    await change(
+        payment,
+        "first_submitted_at = now() - interval '1 hour', last_submitted_at = first_submitted_at",
+    )
 
-    assert await repository.mark_sent(payment)
+    assert await repository.mark_submitted(payment)
 
     found = await repository.get(payment.id)
     assert found is not None
     assert found.key_age is not None
-    assert found.quiet_for is not None
+    assert found.since_last_submitted is not None
     assert found.key_age > timedelta(minutes=59)
-    assert found.quiet_for < timedelta(minutes=1)
+    assert found.since_last_submitted < timedelta(minutes=1)
 
 
 async def test_a_settled_payment_is_neither_taken_nor_sent(repository: PaymentRepository) -> None:
@@ -223,7 +226,7 @@ async def test_a_settled_payment_is_neither_taken_nor_sent(repository: PaymentRe
     await repository.settle(payment, Taken(reference=f"ch_{uuid4()}"))
 
     assert await repository.take(payment) is None
-    assert not await repository.mark_sent(payment)
+    assert not await repository.mark_submitted(payment)
 
 
 async def test_a_lease_that_is_given_back_can_be_taken_at_once(
@@ -235,7 +238,7 @@ async def test_a_lease_that_is_given_back_can_be_taken_at_once(
 
     again = await take(repository, payment)
     assert again.state is PaymentState.UNKNOWN
-    assert again.quiet_for is not None
+    assert again.since_last_submitted is not None
 
 
 async def test_a_lease_given_back_without_news_leaves_the_state(
@@ -245,14 +248,14 @@ async def test_a_lease_given_back_without_news_leaves_the_state(
 
     await repository.give_back(payment)
 
-    assert (await take(repository, payment)).state is PaymentState.SENT
+    assert (await take(repository, payment)).state is PaymentState.SUBMITTED
 
 
 async def test_one_who_lost_the_lease_gives_nothing_back(
     repository: PaymentRepository, change: Change
 ) -> None:
     first = await sent(repository)
-    await change(first, "lease_until = now() - interval '1 second'")
+    await change(first, "lease_expires_at = now() - interval '1 second'")
     second = await take(repository, first)
 
     await repository.give_back(first, PaymentState.UNKNOWN)
@@ -260,7 +263,7 @@ async def test_one_who_lost_the_lease_gives_nothing_back(
 
     found = await repository.get(second.id)
     assert found is not None
-    assert found.state is PaymentState.SENT
+    assert found.state is PaymentState.SUBMITTED
     assert found.lease_left > timedelta(0)
 
 
@@ -272,8 +275,8 @@ async def test_a_first_request_that_surely_did_nothing_counts_as_never_sent(
     await repository.give_back_unsent(payment)
 
     again = await take(repository, payment)
-    assert again.state is PaymentState.INTENT
-    assert (again.key_age, again.quiet_for) == (None, None)
+    assert again.state is PaymentState.CREATED
+    assert (again.key_age, again.since_last_submitted) == (None, None)
 
 
 async def test_a_later_request_that_did_nothing_does_not_undo_an_earlier_one(
@@ -282,12 +285,12 @@ async def test_a_later_request_that_did_nothing_does_not_undo_an_earlier_one(
     payment = await sent(repository)
     await repository.give_back(payment, PaymentState.UNKNOWN)
     second = await take(repository, payment)
-    assert await repository.mark_sent(second)
+    assert await repository.mark_submitted(second)
 
     await repository.give_back_unsent(second)
 
     third = await take(repository, second)
-    assert third.state is PaymentState.SENT
+    assert third.state is PaymentState.SUBMITTED
     assert third.key_age is not None
 
 
@@ -299,7 +302,7 @@ async def test_a_held_payment_is_free_to_be_looked_at_again(repository: PaymentR
     await repository.hold(payment, Held(reference=reference))
 
     again = await take(repository, payment)
-    assert (again.state, again.provider_reference) == (PaymentState.HELD, reference)
+    assert (again.state, again.provider_reference) == (PaymentState.UNDER_REVIEW, reference)
 
 
 async def test_a_settled_payment_is_not_held_any_more(repository: PaymentRepository) -> None:
@@ -365,7 +368,7 @@ async def test_the_truth_is_taken_from_one_who_lost_the_lease(
     repository: PaymentRepository, change: Change
 ) -> None:
     first = await sent(repository)
-    await change(first, "lease_until = now() - interval '1 second'")
+    await change(first, "lease_expires_at = now() - interval '1 second'")
     await take(repository, first)
 
     settled = await repository.settle(first, Taken(reference=f"ch_{uuid4()}"))
@@ -399,9 +402,9 @@ async def test_a_charge_that_nobody_claimed_is_let_go_of_at_once(
 ) -> None:
     charge = a_charge()
 
-    payment = await repository.let_go(a_void(charge))
+    payment = await repository.request_void(a_void(charge))
 
-    assert (payment.state, payment.let_go) == (PaymentState.VOIDED, True)
+    assert (payment.state, payment.void_requested) == (PaymentState.VOIDED, True)
     assert (await claim(repository, charge)).state is PaymentState.VOIDED
 
 
@@ -411,13 +414,13 @@ async def test_a_claim_that_was_not_sent_is_let_go_of_at_once(
     charge = a_charge()
     payment = await take(repository, await claim(repository, charge))
 
-    let_go = await repository.let_go(a_void(charge))
+    void_requested = await repository.request_void(a_void(charge))
 
-    assert (let_go.state, let_go.let_go) == (PaymentState.VOIDED, True)
-    assert not await repository.mark_sent(payment)
+    assert (void_requested.state, void_requested.void_requested) == (PaymentState.VOIDED, True)
+    assert not await repository.mark_submitted(payment)
 
 
-@pytest.mark.parametrize("state", ["sent", "unknown", "held"])
+@pytest.mark.parametrize("state", ["submitted", "unknown", "under_review"])
 async def test_what_may_be_at_the_provider_is_marked_and_stays_open(
     repository: PaymentRepository, change: Change, state: str
 ) -> None:
@@ -425,9 +428,9 @@ async def test_what_may_be_at_the_provider_is_marked_and_stays_open(
     payment = await sent(repository, charge)
     await change(payment, f"state = '{state}'")
 
-    let_go = await repository.let_go(a_void(charge))
+    void_requested = await repository.request_void(a_void(charge))
 
-    assert (let_go.state, let_go.let_go) == (state, True)
+    assert (void_requested.state, void_requested.void_requested) == (state, True)
 
 
 @pytest.mark.parametrize(
@@ -444,19 +447,19 @@ async def test_a_void_of_something_else_lets_nothing_go(
     charge = a_charge()
     await sent(repository, charge)
 
-    found = await repository.let_go(a_void(charge.model_copy(update=other)))
+    found = await repository.request_void(a_void(charge.model_copy(update=other)))
 
-    assert not found.let_go
+    assert not found.void_requested
 
 
 async def test_a_void_leaves_the_other_payments_alone(repository: PaymentRepository) -> None:
     other = await sent(repository)
 
-    await repository.let_go(a_void(a_charge()))
+    await repository.request_void(a_void(a_charge()))
 
     found = await repository.get(other.id)
     assert found is not None
-    assert not found.let_go
+    assert not found.void_requested
 
 
 async def test_a_token_is_let_go_of_beside_another_live_charge_of_its_order(
@@ -466,18 +469,21 @@ async def test_a_token_is_let_go_of_beside_another_live_charge_of_its_order(
     await sent(repository, charge)
     other = a_charge(charge.order_id, token=f"{charge.order_id}:2")
 
-    let_go = await repository.let_go(a_void(other))
+    void_requested = await repository.request_void(a_void(other))
 
-    assert (let_go.payment_token, let_go.state) == (other.payment_token, PaymentState.VOIDED)
+    assert (void_requested.payment_token, void_requested.state) == (
+        other.payment_token,
+        PaymentState.VOIDED,
+    )
 
 
 async def test_a_void_ends_what_was_open(repository: PaymentRepository, change: Change) -> None:
     payment = await sent(repository)
-    await change(payment, "provider_reference = id::text, state = 'held'")
+    await change(payment, "provider_reference = id::text, state = 'under_review'")
 
     voided = await repository.void(payment)
 
-    assert (voided.state, voided.let_go) == (PaymentState.VOIDED, True)
+    assert (voided.state, voided.void_requested) == (PaymentState.VOIDED, True)
     assert voided.provider_reference is None
     assert voided.lease_left == timedelta(0)
 
@@ -488,7 +494,7 @@ async def test_a_settled_payment_is_not_voided(repository: PaymentRepository) ->
 
     voided = await repository.void(payment)
 
-    assert (voided.state, voided.let_go) == (PaymentState.CHARGED, False)
+    assert (voided.state, voided.void_requested) == (PaymentState.CHARGED, False)
 
 
 async def test_what_is_taken_after_it_was_voided_is_known_and_marked(
@@ -499,7 +505,7 @@ async def test_what_is_taken_after_it_was_voided_is_known_and_marked(
 
     settled = await repository.settle(payment, Taken(reference=f"ch_{uuid4()}"))
 
-    assert (settled.state, settled.let_go) == (PaymentState.CHARGED, True)
+    assert (settled.state, settled.void_requested) == (PaymentState.CHARGED, True)
     assert len(await postings(payment)) == 2
 
 
@@ -516,14 +522,14 @@ async def test_what_is_declined_after_it_was_voided_stays_voided(
     "step",
     [
         lambda repository, payment: repository.take(payment),
-        lambda repository, payment: repository.let_go(
+        lambda repository, payment: repository.request_void(
             a_void(a_charge(payment.order_id, token=payment.payment_token))
         ),
         lambda repository, payment: repository.void(payment),
         lambda repository, payment: repository.hold(payment, Held(reference=f"ch_{uuid4()}")),
         lambda repository, payment: repository.settle(payment, Refused(code="fraud")),
     ],
-    ids=["take", "let_go", "void", "hold", "settle"],
+    ids=["take", "void_requested", "void", "hold", "settle"],
 )
 async def test_each_step_says_when_it_was(
     repository: PaymentRepository,
@@ -532,7 +538,7 @@ async def test_each_step_says_when_it_was(
     step: Callable[[PaymentRepository, Payment], Awaitable[object]],
 ) -> None:
     payment = await sent(repository)
-    await change(payment, "updated_at = 'epoch', lease_until = 'epoch'")
+    await change(payment, "updated_at = 'epoch', lease_expires_at = 'epoch'")
 
     await step(repository, payment)
 
@@ -550,5 +556,9 @@ async def test_each_step_leaves_the_other_payments_alone(repository: PaymentRepo
 
     found = await repository.get(other.id)
     assert found is not None
-    assert (found.state, found.epoch, found.let_go) == (PaymentState.SENT, 1, False)
+    assert (found.state, found.fencing_token, found.void_requested) == (
+        PaymentState.SUBMITTED,
+        1,
+        False,
+    )
     assert found.lease_left > timedelta(0)

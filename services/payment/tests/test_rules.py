@@ -38,21 +38,21 @@ def _command(**changes: Any) -> ChargePayment:  # noqa: ANN401 - a message's fie
 def _payment(**changes: Any) -> Payment:  # noqa: ANN401 - a row's columns
     fields: dict[str, Any] = {
         "id": payment_id("token"),
-        "epoch": 1,
+        "fencing_token": 1,
         "lease_left": _SECOND,
         "key_age": None,
-        "quiet_for": None,
+        "since_last_submitted": None,
         "created_at": datetime(2026, 11, 24, tzinfo=UTC),
         "payment_token": "token",
         "order_id": _ORDER,
         "amount_minor": 100,
         "currency": "USD",
         "payment_method": "pm_card_visa",
-        "state": PaymentState.INTENT,
+        "state": PaymentState.CREATED,
         "provider_reference": None,
         "decline_code": None,
         "refunded_minor": 0,
-        "let_go": False,
+        "void_requested": False,
     }
     return Payment(**(fields | changes))
 
@@ -83,12 +83,12 @@ def test_the_same_token_for_something_else_does_not(changes: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     ("state", "step"),
     [
-        (PaymentState.INTENT, NextStep.ASK),
-        (RefundState.INTENT, NextStep.ASK),
-        (PaymentState.SENT, NextStep.LOOK_UP),
+        (PaymentState.CREATED, NextStep.ASK),
+        (RefundState.CREATED, NextStep.ASK),
+        (PaymentState.SUBMITTED, NextStep.LOOK_UP),
         (PaymentState.UNKNOWN, NextStep.LOOK_UP),
-        (PaymentState.HELD, NextStep.LOOK_UP),
-        (RefundState.SENT, NextStep.LOOK_UP),
+        (PaymentState.UNDER_REVIEW, NextStep.LOOK_UP),
+        (RefundState.SUBMITTED, NextStep.LOOK_UP),
         (RefundState.UNKNOWN, NextStep.LOOK_UP),
     ],
 )
@@ -99,7 +99,7 @@ def test_only_what_was_never_sent_is_asked_without_looking(
 
 
 @pytest.mark.parametrize(
-    ("key_age", "quiet_for", "step"),
+    ("key_age", "since_last_submitted", "step"),
     [
         (None, None, NextStep.ASK),
         (0, 0, NextStep.ASK),
@@ -111,23 +111,31 @@ def test_only_what_was_never_sent_is_asked_without_looking(
     ],
 )
 def test_a_key_is_trusted_while_it_is_young_and_then_only_time_tells(
-    key_age: int | None, quiet_for: int | None, step: NextStep
+    key_age: int | None, since_last_submitted: int | None, step: NextStep
 ) -> None:
     payment = _payment(
         state=PaymentState.UNKNOWN,
         key_age=None if key_age is None else key_age * _SECOND,
-        quiet_for=None if quiet_for is None else quiet_for * _SECOND,
+        since_last_submitted=None
+        if since_last_submitted is None
+        else since_last_submitted * _SECOND,
     )
 
     assert step_when_not_found(payment, _PROMISE) is step
 
 
 @pytest.mark.parametrize(
-    ("quiet_for", "step"),
+    ("since_last_submitted", "step"),
     [(None, NextStep.GIVE_UP), (9, NextStep.WAIT), (10, NextStep.GIVE_UP)],
 )
-def test_a_void_waits_for_what_may_still_land(quiet_for: int | None, step: NextStep) -> None:
-    payment = _payment(quiet_for=None if quiet_for is None else quiet_for * _SECOND)
+def test_a_void_waits_for_what_may_still_land(
+    since_last_submitted: int | None, step: NextStep
+) -> None:
+    payment = _payment(
+        since_last_submitted=None
+        if since_last_submitted is None
+        else since_last_submitted * _SECOND
+    )
 
     assert step_to_void(payment, _PROMISE) is step
 
@@ -161,4 +169,4 @@ def test_settled_is_what_nothing_is_left_to_find_out_about() -> None:
     refunds = {state.value for state in RefundState if state.is_settled}
 
     assert payments == {"charged", "declined", "voided"}
-    assert refunds == {"refunded", "refused"}
+    assert refunds == {"refunded", "rejected"}

@@ -11,11 +11,11 @@ from temporalio.exceptions import ApplicationError
 from till import a_charge, insist
 
 from fuze_contracts.payment import (
-    PAYMENT_HELD,
     PAYMENT_OUTCOME_UNKNOWN,
+    PAYMENT_UNDER_REVIEW,
     Charged,
     Declined,
-    LookAgain,
+    RefreshPayment,
 )
 from fuze_payment.__main__ import provider_of, wire
 from fuze_payment.rules import payment_id
@@ -108,11 +108,11 @@ async def test_what_could_not_be_canceled_yet_is_no_decline_yet(stripe_till: Str
     method = await stripe_till.door.make("payment_methods", **_CARD, **number)
     command, service = a_charge(method=method["id"]), stripe_till.service()
     away = error(429, type="invalid_request_error", code="rate_limit")
-    stripe_till.door.faults = [("", None), ("refused", away)]
+    stripe_till.door.faults = [("", None), ("rejected", away)]
     with pytest.raises(ApplicationError) as first:
         await service.payment_charged(command)
     assert first.value.type == PAYMENT_OUTCOME_UNKNOWN
-    assert await stripe_till.state(command.order_id) == "sent"
+    assert await stripe_till.state(command.order_id) == "submitted"
 
     outcome = await insist(lambda: service.payment_charged(command))
 
@@ -125,11 +125,11 @@ async def test_what_could_not_be_canceled_yet_is_no_decline_yet(stripe_till: Str
     ("fault", "says"),
     [
         ("lost", None),
-        ("refused", error(429, type="invalid_request_error", code="rate_limit")),
-        ("refused", error(429, type="invalid_request_error", code="lock_timeout")),
-        ("refused", error(500, type="api_error", message="An error occurred internally")),
-        ("refused", web.Response(text="<html>bad gateway</html>", status=502)),
-        ("refused", error(401, type="invalid_request_error", message="Expired API Key")),
+        ("rejected", error(429, type="invalid_request_error", code="rate_limit")),
+        ("rejected", error(429, type="invalid_request_error", code="lock_timeout")),
+        ("rejected", error(500, type="api_error", message="An error occurred internally")),
+        ("rejected", web.Response(text="<html>bad gateway</html>", status=502)),
+        ("rejected", error(401, type="invalid_request_error", message="Expired API Key")),
     ],
 )
 async def test_whatever_goes_wrong_on_the_way_the_money_is_taken_once(
@@ -151,7 +151,7 @@ async def test_whatever_goes_wrong_on_the_way_the_money_is_taken_once(
 async def test_a_lost_reply_is_looked_up_on_every_page_when_the_key_is_forgotten(
     stripe_till: StripeTill,
 ) -> None:
-    command, service = a_charge(), stripe_till.service(psp_keys_kept=timedelta(0))
+    command, service = a_charge(), stripe_till.service(psp_idempotency_key_ttl=timedelta(0))
     stripe_till.door.faults, stripe_till.door.largest_page = [("lost", None)], 1
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
@@ -194,7 +194,7 @@ async def test_when_stripe_cannot_be_reached_or_knows_no_such_key_nothing_counts
             with pytest.raises(ApplicationError):
                 await service.payment_charged(command)
 
-        assert await stripe_till.state(command.order_id) == "intent"
+        assert await stripe_till.state(command.order_id) == "created"
         assert isinstance(await stripe_till.service().payment_charged(command), Charged)
 
 
@@ -206,12 +206,12 @@ async def test_a_payment_that_stripe_processes_is_held_until_it_has_succeeded(
     for _ in range(2):
         with pytest.raises(ApplicationError) as held:
             await service.payment_charged(command)
-        assert held.value.type == PAYMENT_HELD
+        assert held.value.type == PAYMENT_UNDER_REVIEW
     assert await stripe_till.kept_in_the_ledger(command.order_id) == 0
     stripe_till.door.reviewing = False
 
-    hint = LookAgain(payment_id=payment_id(command.payment_token))
-    assert await stripe_till.events.look_again(hint) == "charged"
+    hint = RefreshPayment(payment_id=payment_id(command.payment_token))
+    assert await stripe_till.events.refresh(hint) == "charged"
 
     assert isinstance(await service.payment_charged(command), Charged)
     assert await stripe_till.kept_in_the_ledger(command.order_id) == 5997
@@ -225,7 +225,7 @@ async def test_a_payment_that_stripe_processes_may_end_in_a_decline(
     command, service = a_charge(method=method["id"]), stripe_till.service()
     with pytest.raises(ApplicationError) as held:
         await service.payment_charged(command)
-    assert held.value.type == PAYMENT_HELD
+    assert held.value.type == PAYMENT_UNDER_REVIEW
 
     outcome = await insist(lambda: service.payment_charged(command))
 

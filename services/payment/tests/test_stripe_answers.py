@@ -23,10 +23,10 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 _ERRAND: dict[str, Any] = {
-    "epoch": 1,
+    "fencing_token": 1,
     "lease_left": timedelta(seconds=20),
     "key_age": timedelta(0),
-    "quiet_for": timedelta(0),
+    "since_last_submitted": timedelta(0),
     "created_at": datetime.now(UTC),
     "amount_minor": 1005,
     "provider_reference": None,
@@ -41,10 +41,10 @@ def _payment(**changes: Any) -> Payment:  # noqa: ANN401 - a field's value
         "order_id": order_id,
         "currency": "USD",
         "payment_method": "pm_card_visa",
-        "state": PaymentState.SENT,
+        "state": PaymentState.SUBMITTED,
         "decline_code": None,
         "refunded_minor": 0,
-        "let_go": False,
+        "void_requested": False,
     }
     return Payment(**_ERRAND | fields | changes)
 
@@ -55,8 +55,8 @@ def _refund(**changes: Any) -> Refund:  # noqa: ANN401 - a field's value
         "payment_id": uuid4(),
         "currency": "USD",
         "reason": "a test",
-        "state": RefundState.SENT,
-        "refusal_code": None,
+        "state": RefundState.SUBMITTED,
+        "rejection_code": None,
         "charge_reference": "pi_1",
     }
     return Refund(**_ERRAND | fields | changes)

@@ -54,7 +54,7 @@ async def test_a_refund_that_is_pending_is_waited_for(stripe_till: StripeTill) -
     command, service = a_charge(), stripe_till.service()
     await service.payment_charged(command)
     pending = {"id": "re_1", "status": "pending", "amount": 1, "currency": "usd", "created": 1}
-    stripe_till.door.faults = [("refused", web.json_response(pending))]
+    stripe_till.door.faults = [("rejected", web.json_response(pending))]
 
     with pytest.raises(ApplicationError) as waits:
         await service.payment_refunded(a_refund(command, 1))
@@ -106,7 +106,7 @@ async def test_an_intent_that_still_can_be_canceled_is_canceled_by_a_void(
         assert answer.model_dump() == {"reference": intent["id"]}
         shown = {"payment_intent": intent | {"status": "canceled"}}
         unexpected = {"type": "invalid_request_error", "code": "payment_intent_unexpected_state"}
-        stripe_till.door.faults = [("refused", error(400, **unexpected, **shown))]
+        stripe_till.door.faults = [("rejected", error(400, **unexpected, **shown))]
 
 
 async def test_stripes_books_agree_with_ours_and_what_we_do_not_know_is_listed(

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 from fuze_contracts.money import Money
 from fuze_contracts.payment import ChargePayment, RefundPayment, VoidPayment
 from fuze_payment.__main__ import wire
-from fuze_payment.activities import Payments, ProviderEventActivities, ReconciliationActivities
+from fuze_payment.activities import Payments, PaymentWebhookActivities, ReconciliationActivities
 from fuze_payment.provider.sandbox import SandboxProvider
 from fuze_payment.settings import PaymentSettings
 
@@ -60,7 +60,7 @@ class Till:
     settings: PaymentSettings
     clients: list[httpx.AsyncClient] = field(default_factory=list)
     reconciliation: ReconciliationActivities = field(init=False)
-    events: ProviderEventActivities = field(init=False)
+    events: PaymentWebhookActivities = field(init=False)
 
     def service(self, **changes: Any) -> Payments:  # noqa: ANN401 - a setting's value
         client = httpx.AsyncClient(

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fuze_contracts.shipping import Address, ParcelItem, ParcelState, ShipOrder
+from fuze_contracts.shipping import Address, DeliveryStatus, ParcelItem, ShipOrder
 from fuze_shipping.carrier import Accepted, Refused
-from fuze_shipping.messages import PreparePackage, Shipment, ShipmentState
+from fuze_shipping.messages import PrepareShipment, Shipment, ShipmentState
 from fuze_shipping.repository import ShipmentRepository
 from fuze_shipping.rules import shipment_id
 
@@ -27,7 +27,7 @@ async def prepare(
 ) -> UUID:
     order_id = order_id or uuid4()
     await repository.prepare(
-        PreparePackage(
+        PrepareShipment(
             shipment_id=shipment_id(order_id),
             order=ShipOrder(
                 order_id=order_id,
@@ -57,8 +57,8 @@ async def test_a_hand_over_begins_with_what_was_prepared(repository: ShipmentRep
 
     shipment = await begin(repository, order_id)
 
-    assert shipment.state is ShipmentState.HANDING_OVER
-    assert (shipment.order_id, shipment.attempt) == (order_id, 1)
+    assert shipment.state is ShipmentState.DISPATCHING
+    assert (shipment.order_id, shipment.dispatch_attempt) == (order_id, 1)
     assert shipment.address == Address(zip_code="10001")
     assert shipment.items == (ParcelItem(sku="TEAPOT-1", quantity=3),)
     assert not shipment.may_be_there
@@ -72,7 +72,7 @@ async def test_an_attempt_after_one_that_was_cut_off_knows_that_the_carrier_may_
 
     again = await begin(repository, order_id)
 
-    assert (again.attempt, again.may_be_there) == (2, True)
+    assert (again.dispatch_attempt, again.may_be_there) == (2, True)
 
 
 async def test_once_a_hand_over_has_begun_nothing_is_changed(
@@ -81,7 +81,7 @@ async def test_once_a_hand_over_has_begun_nothing_is_changed(
     order_id = await prepare(repository)
     await begin(repository, order_id)
 
-    assert await call_off(repository, order_id) is ShipmentState.HANDING_OVER
+    assert await call_off(repository, order_id) is ShipmentState.DISPATCHING
     assert not await repository.readdress(shipment_id(order_id), ELSEWHERE)
 
 
@@ -104,7 +104,7 @@ async def test_a_sure_no_after_an_unclear_answer_gives_nothing_back(
 
     await repository.end_hand_over(second, None)
 
-    assert await call_off(repository, order_id) is ShipmentState.HANDING_OVER
+    assert await call_off(repository, order_id) is ShipmentState.DISPATCHING
 
 
 async def test_a_sure_no_of_an_attempt_that_was_overtaken_gives_nothing_back(
@@ -116,7 +116,7 @@ async def test_a_sure_no_of_an_attempt_that_was_overtaken_gives_nothing_back(
 
     await repository.end_hand_over(first, None)
 
-    assert await call_off(repository, order_id) is ShipmentState.HANDING_OVER
+    assert await call_off(repository, order_id) is ShipmentState.DISPATCHING
 
 
 async def test_what_the_carrier_has_stays_with_it(repository: ShipmentRepository) -> None:
@@ -148,8 +148,8 @@ async def test_the_truth_is_taken_from_an_attempt_that_was_overtaken(
 async def test_what_was_called_off_is_not_handed_over(repository: ShipmentRepository) -> None:
     order_id = await prepare(repository)
 
-    assert await call_off(repository, order_id) is ShipmentState.CALLED_OFF
-    assert (await begin(repository, order_id)).state is ShipmentState.CALLED_OFF
+    assert await call_off(repository, order_id) is ShipmentState.CANCELLED
+    assert (await begin(repository, order_id)).state is ShipmentState.CANCELLED
 
 
 async def test_what_was_called_off_before_anyone_prepared_it_is_not_handed_over(
@@ -157,10 +157,10 @@ async def test_what_was_called_off_before_anyone_prepared_it_is_not_handed_over(
 ) -> None:
     order_id = uuid4()
 
-    assert await call_off(repository, order_id) is ShipmentState.CALLED_OFF
+    assert await call_off(repository, order_id) is ShipmentState.CANCELLED
     await prepare(repository, order_id)
 
-    assert (await begin(repository, order_id)).state is ShipmentState.CALLED_OFF
+    assert (await begin(repository, order_id)).state is ShipmentState.CANCELLED
 
 
 async def test_a_refused_address_is_corrected_by_preparing_again(
@@ -172,7 +172,7 @@ async def test_a_refused_address_is_corrected_by_preparing_again(
 
     await prepare(repository, order_id, zip_code="94105")
 
-    assert (refused.state, refused.refusal_code) == (ShipmentState.REFUSED, "too_far")
+    assert (refused.state, refused.rejection_code) == (ShipmentState.REJECTED, "too_far")
     assert (await begin(repository, order_id)).address == ELSEWHERE
 
 
@@ -212,11 +212,11 @@ async def test_how_far_a_parcel_has_come_only_goes_forward(repository: ShipmentR
 
     heard = [
         await repository.track(shipment, state)
-        for state in (ParcelState.DELIVERED, ParcelState.IN_TRANSIT, ParcelState.DELIVERED)
+        for state in (DeliveryStatus.DELIVERED, DeliveryStatus.IN_TRANSIT, DeliveryStatus.DELIVERED)
     ]
 
-    assert heard == [ParcelState.DELIVERED] * 3
-    assert (await repository.get(shipment.id)).parcel_state is ParcelState.DELIVERED
+    assert heard == [DeliveryStatus.DELIVERED] * 3
+    assert (await repository.get(shipment.id)).delivery_status is DeliveryStatus.DELIVERED
 
 
 async def test_news_of_a_parcel_that_is_not_handed_over_here_is_asked_for_again(
@@ -225,4 +225,4 @@ async def test_news_of_a_parcel_that_is_not_handed_over_here_is_asked_for_again(
     shipment = await begin(repository, await prepare(repository))
 
     with pytest.raises(LookupError):
-        await repository.track(shipment, ParcelState.DELIVERED)
+        await repository.track(shipment, DeliveryStatus.DELIVERED)

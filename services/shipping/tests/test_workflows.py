@@ -19,17 +19,17 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
     Address,
-    AddressRefused,
+    AddressRejected,
     ParcelItem,
+    ShipmentCancelled,
     ShipOrder,
     Shipped,
-    ShippingCalledOff,
     ShippingOutcome,
     ShippingStep,
-    shipping_workflow_id,
 )
-from fuze_devstack.sandbox.app import create_app
-from fuze_devstack.sandbox.books import Books
+from fuze_contracts.workflow_ids import shipping_workflow_id
+from fuze_sandbox.app import create_app
+from fuze_sandbox.books import Books
 from fuze_shipping.activities import ShippingActivities
 from fuze_shipping.carrier.sandbox import SandboxCarrier
 from fuze_shipping.dispatching import Dispatching
@@ -56,14 +56,14 @@ class Depot:
         order_id: UUID,
         *,
         line1: str | None = None,
-        attention_after: timedelta = timedelta(days=1),
+        step_failure_alert_after: timedelta = timedelta(days=1),
     ) -> Handle:
         return await self.environment.client.start_workflow(
             ShippingWorkflow.run,
             ShipOrder(
                 order_id=order_id,
                 address=Address(zip_code="10001", line1=line1),
-                attention_after=attention_after,
+                step_failure_alert_after=step_failure_alert_after,
                 items=(ParcelItem(sku="TEAPOT-1", quantity=3),),
             ),
             id=shipping_workflow_id(order_id),
@@ -100,10 +100,10 @@ async def depot(
             task_queue=SHIPPING_TASK_QUEUE,
             workflows=[ShippingWorkflow],
             activities=[
-                activities.package_prepared,
-                activities.carrier_dispatched,
-                activities.carrier_cancelled,
-                activities.shipment_readdressed,
+                activities.shipment_prepared,
+                activities.shipment_dispatched,
+                activities.shipment_cancelled,
+                activities.shipment_address_changed,
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),
         ):
@@ -148,26 +148,26 @@ async def test_a_shipment_that_is_cancelled_while_the_carrier_is_away_is_called_
     await depot.until_asked(handle)
     await handle.cancel()
 
-    assert isinstance(await handle.result(), ShippingCalledOff)
+    assert isinstance(await handle.result(), ShipmentCancelled)
     depot.books.set_available("carrier", available=True)
-    assert await depot.state(order_id) == "called_off"
+    assert await depot.state(order_id) == "cancelled"
     assert depot.books.read("parcels", order_id=str(order_id)) == []
 
 
 async def test_an_address_that_the_carrier_refuses_is_an_outcome(depot: Depot) -> None:
     order_id = uuid4()
 
-    outcome = await (await depot.ship(order_id, line1="refused")).result()
+    outcome = await (await depot.ship(order_id, line1="rejected")).result()
     corrected = await (await depot.ship(order_id)).result()
 
-    assert isinstance(outcome, AddressRefused)
+    assert isinstance(outcome, AddressRejected)
     assert outcome.code == "not_delivered_there"
     assert isinstance(corrected, Shipped)
 
 
 async def test_an_outage_of_a_day_does_not_make_the_history_grow(depot: Depot) -> None:
     depot.books.set_available("carrier", available=False)
-    handle = await depot.ship(uuid4(), attention_after=timedelta(minutes=10))
+    handle = await depot.ship(uuid4(), step_failure_alert_after=timedelta(minutes=10))
     await depot.until_asked(handle)
     await depot.environment.sleep(timedelta(minutes=9))
     before = len((await handle.fetch_history()).events)

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from fuze_contracts.wire import Message
+from fuze_contracts.base import Message
 
 MAX_AMOUNT_MINOR = 10**15
 """The largest amount Fuze accepts, in minor units: far inside a bigint, far above any order."""

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from temporalio import workflow
 
+from fuze_contracts.base import Message
 from fuze_contracts.money import Money
-from fuze_contracts.shipping import Address, ParcelTracked
-from fuze_contracts.wire import Message
+from fuze_contracts.shipping import Address, DeliveryStatusChanged
 
 ORDER_TASK_QUEUE = "order"
 
@@ -40,29 +40,11 @@ TOO_LATE_TO_CHANGE_ADDRESS = "TooLateToChangeAddress"
 ADDRESS_INVALID = "AddressInvalid"
 """Why an update is refused: the address breaks a rule, which the event names."""
 
-TOO_MANY_ADDRESSES = "TooManyAddresses"
+ADDRESS_CHANGE_LIMIT = "AddressChangeLimitReached"
 """Why an update is refused: an order changes its address so many times and no more."""
 
 NOTHING_TO_RETRY = "NothingToRetry"
 """Why an update is refused: no step of the order needs attention."""
-
-
-def order_workflow_id(order_id: UUID) -> str:
-    """Return the id of the one workflow that owns this order."""
-    return f"order/{order_id}"
-
-
-def order_id_of(workflow_id: str) -> str | None:
-    """Return the order that a workflow works for, or None where it works for no single order."""
-    kind, _, rest = workflow_id.partition("/")
-    order_id = rest.partition("/")[0]
-    return order_id if kind in {"order", "shipping", "refund"} and order_id else None
-
-
-def describe_workflow(workflow_id: str) -> dict[str, str]:
-    """Return the fields that a log line of this workflow bears beside the workflow's id."""
-    order_id = order_id_of(workflow_id)
-    return {"order_id": order_id} if order_id else {}
 
 
 class OrderStatus(StrEnum):
@@ -121,18 +103,18 @@ class EventType(StrEnum):
     ORDER_RECEIVED = "order_received"
     ORDER_VALIDATED = "order_validated"
     ORDER_REJECTED = "order_rejected"
-    ADDRESS_UPDATED = "address_updated"
-    ADDRESS_REFUSED = "address_refused"
-    APPROVAL_REMINDED = "approval_reminded"
+    ADDRESS_CHANGED = "address_changed"
+    ADDRESS_CHANGE_REJECTED = "address_change_rejected"
+    APPROVAL_REMINDER_SENT = "approval_reminder_sent"
     ORDER_APPROVED = "order_approved"
     ORDER_EXPIRED = "order_expired"
     ORDER_CANCELLED = "order_cancelled"
     PAYMENT_CHARGED = "payment_charged"
     PAYMENT_DECLINED = "payment_declined"
     PAYMENT_METHOD_CHANGED = "payment_method_changed"
-    PAYMENT_GIVEN_UP = "payment_given_up"
+    PAYMENT_ABANDONED = "payment_abandoned"
     SHIPPING_STARTED = "shipping_started"
-    CARRIER_REFUSED_ADDRESS = "carrier_refused_address"
+    CARRIER_REJECTED_ADDRESS = "carrier_rejected_address"
     ORDER_SHIPPED = "order_shipped"
     ORDER_DELIVERED = "order_delivered"
     ORDER_RETURNED = "order_returned"
@@ -140,7 +122,7 @@ class EventType(StrEnum):
     PAYMENT_REFUNDED = "payment_refunded"
     PAYMENT_VOIDED = "payment_voided"
     NEEDS_ATTENTION = "needs_attention"
-    STEP_RETRIED = "step_retried"
+    RETRY_REQUESTED = "retry_requested"
 
 
 class OrderLine(Message):
@@ -158,8 +140,9 @@ class PlaceOrder(Message):
     same order. The times travel here, so that a replay never depends on a process's settings: how
     long the order waits for approval, how long before that runs out somebody is reminded, how long
     it waits for another payment method or address once one was refused, and after how long a step
-    that keeps failing needs attention. `auto_approve_up_to` is the total, in minor units, that
-    needs nobody's approval. The order follows its parcel for `follow_parcel_for`, or ends when it
+    that keeps failing needs attention. `auto_approve_limit` is the total, in minor units, that
+    needs nobody's approval. The order follows its parcel for `delivery_tracking_period`, or ends
+    when it
     is shipped. `placed_by` is whom the gateway knows as its caller.
     """
 
@@ -173,11 +156,11 @@ class PlaceOrder(Message):
     payment_token: str
     approval_timeout: timedelta = timedelta(days=7)
     payment_method_timeout: timedelta = timedelta(days=3)
-    approval_reminder: timedelta = timedelta(days=1)
+    approval_reminder_before: timedelta = timedelta(days=1)
     address_timeout: timedelta = timedelta(days=7)
-    attention_after: timedelta = timedelta(hours=1)
-    auto_approve_up_to: int | None = None
-    follow_parcel_for: timedelta | None = None
+    step_failure_alert_after: timedelta = timedelta(hours=1)
+    auto_approve_limit: int | None = None
+    delivery_tracking_period: timedelta | None = None
     placed_by: str | None = None
 
     @property
@@ -191,7 +174,7 @@ class PlaceOrder(Message):
         return Money(amount_minor=self.total_minor, currency=self.currency)
 
 
-class Approval(Message):
+class ApproveOrder(Message):
     """Someone lets the order proceed."""
 
     actor: str = "unknown"
@@ -211,7 +194,7 @@ class CancelOrder(Message):
     reason: str | None = None
 
 
-class UpdateAddress(Message):
+class ChangeAddress(Message):
     """Someone wants the parcel sent elsewhere."""
 
     address: Address
@@ -231,7 +214,7 @@ class RetryOrder(Message):
     actor: str = "unknown"
 
 
-class StepInTrouble(Message):
+class StepFailure(Message):
     """A step keeps failing; `last_error` is why it did the last time."""
 
     step: str
@@ -261,7 +244,7 @@ class WaitingFor(StrEnum):
     DELIVERY = "delivery"
 
 
-class LiveStatus(Message):
+class OrderSnapshot(Message):
     """The answer of a running OrderWorkflow.
 
     `last_seq` is the number of the last committed event, so that a reader who also has the row
@@ -273,9 +256,9 @@ class LiveStatus(Message):
     status: OrderStatus
     payment_status: PaymentStatus
     last_seq: int
-    since: datetime
+    status_since: datetime
     waiting_for: WaitingFor | None = None
-    until: datetime | None = None
+    deadline: datetime | None = None
     last_error: str | None = None
     reason: str | None = None
     tracking_number: str | None = None
@@ -296,7 +279,7 @@ class OrderWorkflow(ABC):
 
     @workflow.signal
     @abstractmethod
-    async def approve(self, approval: Approval = Approval()) -> None:
+    async def approve(self, approval: ApproveOrder = ApproveOrder()) -> None:
         """Let a waiting order proceed; without effect once it does, or has ended."""
 
     @workflow.signal
@@ -306,32 +289,32 @@ class OrderWorkflow(ABC):
 
     @workflow.signal
     @abstractmethod
-    async def update_address(self, request: UpdateAddress) -> None:
+    async def change_address(self, request: ChangeAddress) -> None:
         """Send the parcel elsewhere; without effect once it is being handed to the carrier."""
 
     @workflow.signal
     @abstractmethod
-    async def report_trouble(self, trouble: StepInTrouble) -> None:
+    async def report_step_failure(self, trouble: StepFailure) -> None:
         """Hear from the shipment that a step of it keeps failing."""
 
     @workflow.signal
     @abstractmethod
-    async def report_parcel(self, parcel: ParcelTracked) -> None:
+    async def report_delivery_status(self, parcel: DeliveryStatusChanged) -> None:
         """Hear from the shipping service how far the parcel has come."""
 
     @workflow.update
     @abstractmethod
-    async def approve_order(self, approval: Approval) -> LiveStatus:
+    async def approve_order(self, approval: ApproveOrder) -> OrderSnapshot:
         """Let a waiting order proceed; else `ALREADY_APPROVED` or `NOT_AWAITING_APPROVAL`."""
 
     @workflow.update
     @abstractmethod
-    async def reject_order(self, request: RejectOrder) -> LiveStatus:
+    async def reject_order(self, request: RejectOrder) -> OrderSnapshot:
         """End a waiting order; else `NOT_AWAITING_APPROVAL`."""
 
     @workflow.update
     @abstractmethod
-    async def cancel_order(self, request: CancelOrder) -> LiveStatus:
+    async def cancel_order(self, request: CancelOrder) -> OrderSnapshot:
         """Stop the order and give its money back; else `ALREADY_CANCELLED`, `TOO_LATE_TO_CANCEL`.
 
         The answer comes with the decision; what is to be undone then may take longer.
@@ -339,23 +322,23 @@ class OrderWorkflow(ABC):
 
     @workflow.update
     @abstractmethod
-    async def change_address(self, request: UpdateAddress) -> LiveStatus:
+    async def change_order_address(self, request: ChangeAddress) -> OrderSnapshot:
         """Send the parcel elsewhere.
 
-        Else `ADDRESS_INVALID`, `TOO_LATE_TO_CHANGE_ADDRESS` or `TOO_MANY_ADDRESSES`.
+        Else `ADDRESS_INVALID`, `TOO_LATE_TO_CHANGE_ADDRESS` or `ADDRESS_CHANGE_LIMIT`.
         """
 
     @workflow.update
     @abstractmethod
-    async def change_payment_method(self, request: ChangePaymentMethod) -> LiveStatus:
+    async def change_payment_method(self, request: ChangePaymentMethod) -> OrderSnapshot:
         """Pay otherwise after a decline; else `NOT_AWAITING_PAYMENT_METHOD`."""
 
     @workflow.update
     @abstractmethod
-    async def retry_step(self, request: RetryOrder) -> LiveStatus:
+    async def retry_step(self, request: RetryOrder) -> OrderSnapshot:
         """Try the step that needs attention now; else `NOTHING_TO_RETRY`."""
 
     @workflow.query
     @abstractmethod
-    def status(self) -> LiveStatus:
+    def status(self) -> OrderSnapshot:
         """Say where the order stands now."""

@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import Field
 from temporalio import activity, workflow
 
+from fuze_contracts.base import Message
 from fuze_contracts.money import Money
-from fuze_contracts.wire import Message
 
 PAYMENT_TASK_QUEUE = "payment"
 
@@ -22,18 +22,8 @@ PAYMENT_OUTCOME_UNKNOWN = "PaymentOutcomeUnknown"
 PAYMENT_IN_FLIGHT = "PaymentInFlight"
 """To be retried: another attempt is asking right now."""
 
-PAYMENT_HELD = "PaymentHeld"
+PAYMENT_UNDER_REVIEW = "PaymentUnderReview"
 """To be retried: the provider reviews the payment before it decides."""
-
-
-def refund_workflow_id(order_id: UUID, refund_id: UUID) -> str:
-    """Return the id of the one workflow that carries a refund out."""
-    return f"refund/{order_id}/{refund_id}"
-
-
-def webhook_workflow_id(event_id: str) -> str:
-    """Return the id of the one workflow that follows a provider's event up."""
-    return f"psp-event/{event_id}"
 
 
 def default_payment_token(order_id: UUID, attempt: int) -> str:
@@ -94,10 +84,10 @@ class Refunded(Message):
     provider_reference: str | None = None
 
 
-class RefundRefused(Message):
+class RefundRejected(Message):
     """Not given back, finally: `not_charged`, `more_than_charged`, or the provider's reason."""
 
-    outcome: Literal["refused"] = "refused"
+    outcome: Literal["rejected"] = "rejected"
     refund_id: UUID
     code: str
 
@@ -115,7 +105,7 @@ class Voided(Message):
     outcome: Literal["voided"] = "voided"
 
 
-RefundOutcome = Annotated[Refunded | RefundRefused, Field(discriminator="outcome")]
+RefundOutcome = Annotated[Refunded | RefundRejected, Field(discriminator="outcome")]
 VoidOutcome = Annotated[Voided | Refunded, Field(discriminator="outcome")]
 ChargeOutcome = Annotated[Charged | Declined, Field(discriminator="outcome")]
 
@@ -153,17 +143,17 @@ class RefundWorkflow(ABC):
         """Return what became of the refund."""
 
 
-class LookAgain(Message):
+class RefreshPayment(Message):
     """The provider hints that something has become of a payment: see for yourself."""
 
     payment_id: UUID
 
 
 @workflow.defn
-class ProviderEventWorkflow(ABC):
+class PaymentWebhookWorkflow(ABC):
     """Follow one event of the provider up: not what it says is believed, only that it came."""
 
     @workflow.run
     @abstractmethod
-    async def run(self, command: LookAgain) -> str:
+    async def run(self, command: RefreshPayment) -> str:
         """Return the state that the payment is in after the provider was asked."""

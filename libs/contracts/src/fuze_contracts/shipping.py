@@ -9,19 +9,9 @@ from uuid import UUID
 from pydantic import Field
 from temporalio import activity, workflow
 
-from fuze_contracts.wire import Message
+from fuze_contracts.base import Message
 
 SHIPPING_TASK_QUEUE = "shipping"
-
-
-def carrier_event_workflow_id(event_id: str) -> str:
-    """Return the id of the one workflow that follows a carrier's event up."""
-    return f"carrier-event/{event_id}"
-
-
-def shipping_workflow_id(order_id: UUID) -> str:
-    """Return the id of the one workflow that ships this order."""
-    return f"shipping/{order_id}"
 
 
 class Address(Message):
@@ -46,13 +36,13 @@ class ParcelItem(Message):
 class ShipOrder(Message):
     """Ask for one order's parcel to be prepared and handed to the carrier.
 
-    The order hears of a hand-over that keeps failing for longer than `attention_after`.
+    The order hears of a hand-over that keeps failing for longer than `step_failure_alert_after`.
     """
 
     order_id: UUID
     address: Address
     items: tuple[ParcelItem, ...] = ()
-    attention_after: timedelta = timedelta(hours=1)
+    step_failure_alert_after: timedelta = timedelta(hours=1)
 
 
 class Shipped(Message):
@@ -64,46 +54,46 @@ class Shipped(Message):
     tracking_number: str
 
 
-class AddressRefused(Message):
+class AddressRejected(Message):
     """The carrier does not deliver to `address`; `code` is its reason."""
 
-    outcome: Literal["address_refused"] = "address_refused"
+    outcome: Literal["address_rejected"] = "address_rejected"
     code: str
     address: Address | None = None
 
 
-class ShippingCalledOff(Message):
+class ShipmentCancelled(Message):
     """The package is released; the carrier has no parcel and will not get one."""
 
-    outcome: Literal["called_off"] = "called_off"
+    outcome: Literal["cancelled"] = "cancelled"
 
 
-class HandedOver(Message):
+class AlreadyDispatched(Message):
     """The carrier has the parcel, or is being asked to take it: nothing can be changed."""
 
-    outcome: Literal["handed_over"] = "handed_over"
+    outcome: Literal["already_dispatched"] = "already_dispatched"
 
 
-class Readdressed(Message):
+class AddressChanged(Message):
     """The parcel will go to the new address."""
 
-    outcome: Literal["readdressed"] = "readdressed"
+    outcome: Literal["address_changed"] = "address_changed"
 
 
-class CallOffShipping(Message):
+class CancelShipment(Message):
     """Ask that an order's parcel is not handed over, whether it was prepared already or not."""
 
     order_id: UUID
 
 
-class ReaddressShipment(Message):
+class ChangeShipmentAddress(Message):
     """Ask that an order's parcel goes to another address."""
 
     order_id: UUID
     address: Address
 
 
-class ParcelState(StrEnum):
+class DeliveryStatus(StrEnum):
     """How far a parcel has come, in the order in which that happens."""
 
     ACCEPTED = "accepted"
@@ -112,37 +102,43 @@ class ParcelState(StrEnum):
     RETURNED = "returned"
 
 
-class TrackParcel(Message):
+class RefreshShipment(Message):
     """The carrier hints that something has become of a parcel: see for yourself."""
 
     shipment_id: UUID
 
 
-class ParcelTracked(Message):
+class DeliveryStatusChanged(Message):
     """How far an order's parcel has come."""
 
     order_id: UUID
-    state: ParcelState
+    status: DeliveryStatus
 
 
 # Not by `outcome`: a Shipped that an older version wrote has none.
 ShippingOutcome = Annotated[
-    Shipped | AddressRefused | ShippingCalledOff, Field(union_mode="left_to_right")
+    Shipped | AddressRejected | ShipmentCancelled, Field(union_mode="left_to_right")
 ]
-CallOffOutcome = Annotated[ShippingCalledOff | HandedOver, Field(discriminator="outcome")]
-ReaddressOutcome = Annotated[Readdressed | HandedOver, Field(discriminator="outcome")]
+CancelShipmentOutcome = Annotated[
+    ShipmentCancelled | AlreadyDispatched, Field(discriminator="outcome")
+]
+ChangeShipmentAddressOutcome = Annotated[
+    AddressChanged | AlreadyDispatched, Field(discriminator="outcome")
+]
 
 
 class ShipmentActivities(Protocol):
     """What others may ask of a shipment. The hand-over and these exclude each other."""
 
     @activity.defn
-    async def carrier_cancelled(self, command: CallOffShipping) -> CallOffOutcome:
+    async def shipment_cancelled(self, command: CancelShipment) -> CancelShipmentOutcome:
         """Release the package, unless it is being handed to the carrier."""
         ...
 
     @activity.defn
-    async def shipment_readdressed(self, command: ReaddressShipment) -> ReaddressOutcome:
+    async def shipment_address_changed(
+        self, command: ChangeShipmentAddress
+    ) -> ChangeShipmentAddressOutcome:
         """Change where the parcel goes, unless it is being handed to the carrier."""
         ...
 
@@ -153,16 +149,16 @@ class ShippingStep(StrEnum):
     PREPARING = "preparing"
     DISPATCHING = "dispatching"
     SHIPPED = "shipped"
-    ADDRESS_REFUSED = "address_refused"
-    CALLED_OFF = "called_off"
+    ADDRESS_REJECTED = "address_rejected"
+    CANCELLED = "cancelled"
 
 
-class ShippingStatus(Message):
+class ShipmentSnapshot(Message):
     """The live answer of a ShippingWorkflow; `since` is when it entered the step (UTC)."""
 
     order_id: UUID
     step: ShippingStep
-    since: datetime
+    step_since: datetime
 
 
 @workflow.defn
@@ -184,15 +180,15 @@ class ShippingWorkflow(ABC):
 
     @workflow.query
     @abstractmethod
-    def status(self) -> ShippingStatus:
+    def status(self) -> ShipmentSnapshot:
         """Say where the shipment stands now."""
 
 
 @workflow.defn
-class CarrierEventWorkflow(ABC):
+class CarrierWebhookWorkflow(ABC):
     """Follow one event of the carrier up: not what it says is believed, only that it came."""
 
     @workflow.run
     @abstractmethod
-    async def run(self, command: TrackParcel) -> str:
+    async def run(self, command: RefreshShipment) -> str:
         """Return the state that the parcel is in after the carrier was asked."""

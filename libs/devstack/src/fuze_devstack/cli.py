@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +20,28 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from fuze_devstack import demo, schemas
-from fuze_devstack.components import SCHEMAS, SERVICES, Variations
-from fuze_devstack.control import Request, ask
+from fuze_devstack import demo, schema_commands
+from fuze_devstack.control import Request, send_command
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
 from fuze_devstack.stack import Stack
 from fuze_devstack.state import FolderLock, StackFile, state_folder
+from fuze_devstack.topology import SCHEMAS, SERVICES, StackOptions
 
 COMPONENTS = ("postgres", "temporal", "sandbox", *SERVICES, "gateway")
 _SIGNALS = [number.name.removeprefix("SIG") for number in signal.Signals]
 
+_COMMANDS = "fuze.commands"
+"""The entry-point group in which a package adds a command to `fuze`."""
+
 console = Console(highlight=False, soft_wrap=True)
 
 state_option = click.option(
-    "--state",
+    "--state-dir",
+    "state",
     type=click.Path(path_type=Path, file_okay=False),
-    envvar="FUZE_STATE",
-    help="Folder for data, logs and stack.json.  [default: $FUZE_STATE or .fuze]",
+    envvar="FUZE_STATE_DIR",
+    help="Folder for data, logs and stack.json.  [default: $FUZE_STATE_DIR or .fuze]",
 )
 
 
@@ -51,13 +55,15 @@ class _Fuze(click.Group):
             raise click.ClickException(str(error)) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands, that of the chaos runs too."""
-        return sorted([*super().list_commands(ctx), "chaos"])
+        """List the commands, those that other packages add included."""
+        added = (one.name for one in entry_points(group=_COMMANDS))
+        return sorted({*super().list_commands(ctx), *added})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; that of the chaos runs takes long to load, and few want it."""
-        if cmd_name == "chaos":
-            return import_module("fuze_devstack.chaos.command").chaos  # type: ignore[no-any-return]
+        """Return a command; one of another package is loaded only when it is needed."""
+        for one in entry_points(group=_COMMANDS, name=cmd_name):
+            command: click.Command = one.load()
+            return command
         return super().get_command(ctx, cmd_name)
 
 
@@ -111,8 +117,8 @@ def up(
 
 
 async def _up(folder: Path, ports: Ports, log_level: str, *, auth: bool) -> None:
-    variations = Variations(log_level=log_level, auth=auth)
-    stack = Stack(folder, ports, announce=_announce, variations=variations)
+    options = StackOptions(log_level=log_level, auth=auth)
+    stack = Stack(folder, ports, announce=_announce, options=options)
     stop = stack.stop_requested
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -256,7 +262,7 @@ def kill(state: Path | None, component: str, name: str) -> None:
 
 
 def _ask(running: dict[str, dict[str, Any]], request: Request) -> None:
-    asyncio.run(ask(Path(running["supervisor"]["control"]), request))
+    asyncio.run(send_command(Path(running["supervisor"]["control"]), request))
 
 
 @main.command()
@@ -297,7 +303,7 @@ def revision(state: Path | None, service: str, message: str) -> None:
 
 
 def _schema_command(state: Path | None, service: str, *arguments: str) -> None:
-    code, said = asyncio.run(schemas.run(state_folder(state), service, *arguments))
+    code, said = asyncio.run(schema_commands.run(state_folder(state), service, *arguments))
     console.print(f"[bold]{service}[/bold] {said.rstrip() or 'done'}")
     if code:
         raise SystemExit(code)

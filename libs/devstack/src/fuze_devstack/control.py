@@ -77,7 +77,7 @@ class ControlServer:
         return {"error": None}
 
 
-async def ask(control: Path, request: Request) -> None:
+async def send_command(control: Path, request: Request) -> None:
     """Ask the stack that listens at `control`.
 
     Raises:

@@ -31,7 +31,7 @@ _TEAPOTS = {
 
 
 @dataclass
-class Play:
+class DemoOrder:
     """One order of the demo: what is sent, and how it should end."""
 
     title: str
@@ -52,9 +52,9 @@ class Play:
         return self.status in _ENDED
 
 
-def _plays() -> list[Play]:
+def _plays() -> list[DemoOrder]:
     return [
-        Play(
+        DemoOrder(
             "The order of the README: no lines, nothing to pay",
             order_id="123e4567-e89b-12d3-a456-426614174000",
             body={
@@ -64,20 +64,20 @@ def _plays() -> list[Play]:
             signal=("approve", None),
             ends="shipped",
         ),
-        Play(
+        DemoOrder(
             "Three teapots, paid by card",
             order_id="11111111-1111-4111-8111-111111111111",
             body=_TEAPOTS,
             signal=("approve", {"actor": "grace@example.com"}),
             ends="shipped",
         ),
-        Play(
+        DemoOrder(
             "An address that is none: fails validation",
             order_id="22222222-2222-4222-8222-222222222222",
             body=_TEAPOTS | {"address": {"zip_code": "NOWHERE"}},
             ends="rejected",
         ),
-        Play(
+        DemoOrder(
             "Cancelled while it waits for approval",
             order_id="33333333-3333-4333-8333-333333333333",
             body=_TEAPOTS,
@@ -88,7 +88,7 @@ def _plays() -> list[Play]:
 
 
 async def run(folder: Path, console: Console, announce: Announce) -> bool:
-    """Play over a stack of our own, on free ports; True if each order ended as it should."""
+    """DemoOrder over a stack of our own, on free ports; True if each order ended as it should."""
     stack = Stack(folder, Ports.free(), announce=announce)
     try:
         await stack.start()
@@ -109,7 +109,7 @@ async def play(gateway: str, console: Console) -> bool:
     with Live(_tables(plays), console=console, auto_refresh=False, transient=True) as live:
         async with httpx.AsyncClient(base_url=gateway, timeout=15, trust_env=False) as client:
 
-            def seen(one: Play, event: dict[str, Any]) -> None:
+            def seen(one: DemoOrder, event: dict[str, Any]) -> None:
                 one.events.append(event)
                 if console.is_terminal:
                     live.update(_tables(plays), refresh=True)
@@ -122,7 +122,7 @@ async def play(gateway: str, console: Console) -> bool:
 
 
 async def _follow(
-    client: httpx.AsyncClient, one: Play, seen: Callable[[Play, dict[str, Any]], None]
+    client: httpx.AsyncClient, one: DemoOrder, seen: Callable[[DemoOrder, dict[str, Any]], None]
 ) -> None:
     await _post(client, f"/orders/{one.order_id}/start", one.body)
     deadline = time.monotonic() + _PLAYED_WITHIN_SECONDS
@@ -144,11 +144,11 @@ async def _post(client: httpx.AsyncClient, path: str, body: dict[str, Any] | Non
     answer.raise_for_status()
 
 
-def _tables(plays: list[Play]) -> Group:
+def _tables(plays: list[DemoOrder]) -> Group:
     return Group(*(_table(one) for one in plays))
 
 
-def _table(one: Play) -> Table:
+def _table(one: DemoOrder) -> Table:
     verdict = ""
     if one.is_over:
         as_it_should = one.status == one.ends

@@ -14,7 +14,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from fuze_devstack.errors import StackError
-from fuze_devstack.strangers import end_strangers
+from fuze_devstack.orphans import end_orphans
 
 _ROLES = (
     "order",
@@ -184,7 +184,7 @@ class EmbeddedPostgres:
         server refuses the data.
         """
         orphans = [one for one in psutil.process_iter() if _works_in(one, self._data)]
-        end_strangers(orphans, signal.SIGINT, patience=10)
+        end_orphans(orphans, signal.SIGINT, patience=10)
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _as_unprivileged(self) -> list[str]:

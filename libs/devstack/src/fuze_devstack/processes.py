@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fuze_devstack.components import Component
 from fuze_devstack.errors import StackError
+from fuze_devstack.topology import Component
 
 _READY_WITHIN_SECONDS = 60.0
 _POLL_SECONDS = 0.1
@@ -102,7 +102,7 @@ class ManagedProcess:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
-    async def ended_by_itself(self) -> int | None:
+    async def wait_unexpected_exit(self) -> int | None:
         """Return its exit code once it has ended, or None where `stop` ended it."""
         if self._process is None:
             return None

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from fuze_devstack.components import USUAL, Blueprint, Component, Errand, Variations
 from fuze_devstack.control import ControlServer
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
 from fuze_devstack.processes import ManagedProcess, run_to_end
 from fuze_devstack.state import FolderLock, StackFile, control_socket
+from fuze_devstack.topology import DEFAULT_OPTIONS, Component, Job, StackDefinition, StackOptions
 
 Announce = Callable[[str, str, str], None]
 """Hears of each component's name, what has become of it, and where it is."""
@@ -32,7 +32,7 @@ class Stack:
         ports: Ports,
         *,
         announce: Announce,
-        variations: Variations = USUAL,
+        options: StackOptions = DEFAULT_OPTIONS,
     ) -> None:
         self._folder = folder.absolute()
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ class Stack:
         self._changing: dict[str, asyncio.Lock] = {}
         self._processes: dict[str, ManagedProcess] = {}
         self._watches: set[asyncio.Task[None]] = set()
-        self._variations = variations
+        self._options = options
         self.api_key: str | None = None
         self._control = ControlServer(control_socket(self._folder), self)
 
@@ -62,11 +62,11 @@ class Stack:
         self._lock.take()
         self._file.remove()  # what a killed supervisor left
         await self._refuse_taken_ports()
-        blueprint = Blueprint(self._folder, self._ports, self._variations)
-        await self._start_all(blueprint.foundations())
+        blueprint = StackDefinition(self._folder, self._ports, self._options)
+        await self._start_all(blueprint.infrastructure())
         await self._migrate(blueprint.migrations())
         await self._start_all(blueprint.services())
-        if self._variations.auth:
+        if self._options.auth:
             self.api_key = (await self._run(blueprint.key())).strip()
         await self._control.open()
         self._write_file()
@@ -112,9 +112,7 @@ class Stack:
         process.signal(number)
 
     async def _refuse_taken_ports(self) -> None:
-        deadline = time.monotonic() + (
-            _ORPHANS_END_WITHIN_SECONDS if self._lock.was_left_behind else 0
-        )
+        deadline = time.monotonic() + (_ORPHANS_END_WITHIN_SECONDS if self._lock.is_stale else 0)
         while taken := self._ports.taken():
             if time.monotonic() > deadline:
                 listed = ", ".join(f"{port} ({name})" for name, port in taken.items())
@@ -145,18 +143,18 @@ class Stack:
         watch.add_done_callback(self._watches.discard)
 
     async def _watch(self, process: ManagedProcess) -> None:
-        code = await process.ended_by_itself()
+        code = await process.wait_unexpected_exit()
         if code is not None:
             how = f"ended with code {code}"
             self._announce(process.name, how, f"start it again: fuze restart {process.name}")
 
-    async def _run(self, errand: Errand) -> str:
-        code, said = await run_to_end(errand.command, dict(errand.environment))
+    async def _run(self, job: Job) -> str:
+        code, said = await run_to_end(job.command, dict(job.environment))
         if code:
-            raise StackError(f"{errand.name}: {' '.join(errand.command[1:4])} failed:\n{said}")
+            raise StackError(f"{job.name}: {' '.join(job.command[1:4])} failed:\n{said}")
         return said
 
-    async def _migrate(self, migrations: Iterable[Errand]) -> None:
+    async def _migrate(self, migrations: Iterable[Job]) -> None:
         began = time.monotonic()
         await asyncio.gather(*(self._run(migration) for migration in migrations))
         took = time.monotonic() - began
@@ -164,7 +162,11 @@ class Stack:
 
     def _write_file(self) -> None:
         content = {
-            process.name: {**process.component.facts, "pid": process.pid, "log": str(process.log)}
+            process.name: {
+                **process.component.connection_info,
+                "pid": process.pid,
+                "log": str(process.log),
+            }
             for process in self._processes.values()
         }
         if self.api_key:

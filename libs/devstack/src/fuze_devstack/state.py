@@ -17,7 +17,7 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         self._path = folder / "lock"
         self._file: IO[str] | None = None
-        self.was_left_behind = False
+        self.is_stale = False
 
     @property
     def is_ours(self) -> bool:
@@ -25,7 +25,7 @@ class FolderLock:
         return self._file is not None
 
     def take(self) -> None:
-        """Take it; `was_left_behind` tells whether its last holder was killed.
+        """Take it; `is_stale` tells whether its last holder was killed.
 
         Raises:
             StackError: somebody holds it.
@@ -39,10 +39,10 @@ class FolderLock:
             file.close()
             raise StackError(
                 f"a stack runs in {self._path.parent} already, or starts; stop it: fuze down, "
-                "or take another folder: --state"
+                "or take another folder: --state-dir"
             ) from None
         file.seek(0)
-        self.was_left_behind = bool(file.read())
+        self.is_stale = bool(file.read())
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
@@ -112,5 +112,5 @@ class StackFile:
 
 
 def state_folder(chosen: Path | None) -> Path:
-    """Return where a stack keeps everything: as chosen, else `FUZE_STATE`, else `.fuze`."""
-    return (chosen or Path(os.environ.get("FUZE_STATE", ".fuze"))).absolute()
+    """Return where a stack keeps everything: as chosen, else `FUZE_STATE_DIR`, else `.fuze`."""
+    return (chosen or Path(os.environ.get("FUZE_STATE_DIR", ".fuze"))).absolute()

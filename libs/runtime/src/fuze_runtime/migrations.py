@@ -45,7 +45,7 @@ def check(settings: MigrationSettings, package: str) -> None:
     asyncio.run(_with_connection(settings, package, command.check))
 
 
-def revise(settings: MigrationSettings, package: str, message: str) -> None:
+def create_revision(settings: MigrationSettings, package: str, message: str) -> None:
     """Write a new revision file from the difference between the code and the migrated database."""
     asyncio.run(
         _with_connection(

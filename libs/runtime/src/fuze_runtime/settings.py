@@ -72,7 +72,7 @@ class WorkerSettings(ProcessSettings, DatabaseSettings):
     metrics_address: str | None = Field(
         None, description="host:port for Prometheus metrics; none without it."
     )
-    drain_timeout: Duration = Field(
+    shutdown_timeout: Duration = Field(
         timedelta(seconds=30), description="How long running activities get after SIGTERM."
     )
     max_concurrent_workflow_tasks: int = Field(20, ge=2)

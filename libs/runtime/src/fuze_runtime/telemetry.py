@@ -1,7 +1,7 @@
 """Logs and traces: what a process tells while it works.
 
 Every line is one JSON object. A line written inside a workflow or an activity bears its
-`workflow_id`, `run_id` and whatever `describe_workflow` reads off the id; a line written inside a
+`workflow_id`, `run_id` and whatever `workflow_log_fields` reads off the id; a line written inside a
 trace bears its `trace_id`. Lines of libraries that use the standard logging module are the same.
 """
 
@@ -24,10 +24,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from structlog.typing import EventDict, Processor, WrappedLogger
 from temporalio import activity, workflow
 
-from fuze_runtime import failures
+from fuze_runtime import failure_interceptor
 from fuze_runtime.settings import ProcessSettings
 
-DescribeWorkflow = Callable[[str], Mapping[str, str]]
+WorkflowLogFields = Callable[[str], Mapping[str, str]]
 """Turns a workflow id into fields worth having on each of its log lines."""
 
 
@@ -36,7 +36,7 @@ def configure(
     service: str,
     *,
     environment: Mapping[str, str],
-    describe_workflow: DescribeWorkflow = lambda _: {},
+    workflow_log_fields: WorkflowLogFields = lambda _: {},
 ) -> None:
     """Set up logging and tracing for this process; call once, first thing in `__main__`.
 
@@ -44,10 +44,10 @@ def configure(
     one they only give log lines their `trace_id`.
     """
     _configure_tracing(settings, service, environment)
-    _configure_logging(settings, service, describe_workflow)
+    _configure_logging(settings, service, workflow_log_fields)
 
 
-def exports_spans(environment: Mapping[str, str] = os.environ) -> bool:
+def is_tracing_enabled(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether anybody is sent this process's spans."""
     return bool(
         {OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT} & environment.keys()
@@ -69,13 +69,13 @@ def _configure_tracing(
             {"service.name": f"fuze-{service}", "deployment.environment.name": settings.environment}
         )
     )
-    if exports_spans(environment):
+    if is_tracing_enabled(environment):
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
 
 
 def _configure_logging(
-    settings: ProcessSettings, service: str, describe_workflow: DescribeWorkflow
+    settings: ProcessSettings, service: str, workflow_log_fields: WorkflowLogFields
 ) -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -84,7 +84,7 @@ def _configure_logging(
         structlog.stdlib.ExtraAdder(allow=_EXTRA_FIELDS),
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         _service_fields(service, settings.environment),
-        _temporal_fields(describe_workflow),
+        _temporal_fields(workflow_log_fields),
         _add_trace_id,
         structlog.processors.format_exc_info,
     ]
@@ -115,7 +115,7 @@ def _configure_logging(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    failures.say_it_once()
+    failure_interceptor.suppress_sdk_failure_log()
     # Our own processor puts these on every line, as fields rather than as text.
     workflow.logger.workflow_info_on_message = False
     workflow.logger.workflow_info_on_extra = False
@@ -136,13 +136,13 @@ def _service_fields(service: str, environment: str) -> Processor:
     return add
 
 
-def _temporal_fields(describe_workflow: DescribeWorkflow) -> Processor:
+def _temporal_fields(workflow_log_fields: WorkflowLogFields) -> Processor:
     def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         fields = _current_execution()
         workflow_id = fields.get("workflow_id")
         if workflow_id:
             event.update(fields)
-            event.update(describe_workflow(workflow_id))
+            event.update(workflow_log_fields(workflow_id))
         return event
 
     return add

@@ -17,18 +17,19 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from fuze_runtime import health, temporal
-from fuze_runtime.failures import BriefFailures
+from fuze_runtime.failure_interceptor import FailureTruncationInterceptor
 from fuze_runtime.settings import WorkerSettings
 
-_PASSED_THROUGH = ("fuze_contracts", "fuze_runtime", "pydantic", "pydantic_core")
+_PASSTHROUGH_MODULES = ("fuze_contracts", "fuze_runtime", "pydantic", "pydantic_core")
 _RPC_TIMEOUT = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workload:
+class WorkerSpec:
     """What a worker runs.
 
-    `activities` are bound methods. `passed_through` names modules that the workflow sandbox shares
+    `activities` are bound methods. `passthrough_modules` names modules that the workflow sandbox
+    shares
     instead of importing anew for each workflow: only such as hold no mutable state. `on_start`
     makes what the service needs Temporal to have, and is safe to repeat.
     """
@@ -36,14 +37,15 @@ class Workload:
     task_queue: str
     activities: Sequence[Callable[..., Any]]
     workflows: Sequence[type] = ()
-    passed_through: Sequence[str] = ()
+    passthrough_modules: Sequence[str] = ()
     on_start: Callable[[Client], Awaitable[None]] | None = None
 
 
-async def run(settings: WorkerSettings, workload: Workload) -> None:
+async def run(settings: WorkerSettings, workload: WorkerSpec) -> None:
     """Run a worker until SIGTERM or SIGINT, then drain it.
 
-    Draining stops polling at once and gives running activities `drain_timeout` to finish; nothing
+    Draining stops polling at once and gives running activities `shutdown_timeout` to finish;
+    nothing
     that was begun is abandoned within it. Whoever stops the process must wait longer than that.
     """
     log = structlog.get_logger(__name__)
@@ -60,13 +62,13 @@ async def run(settings: WorkerSettings, workload: Workload) -> None:
         await workload.on_start(client)
 
     async def polling() -> str | None:
-        return await _why_not_polling(client, workload.task_queue)
+        return await _readiness_error(client, workload.task_queue)
 
     async with health.serve(settings.health_host, settings.health_port, {"temporal": polling}):
         log.info("worker starts", task_queue=workload.task_queue)
         async with create(client, settings, workload):
             await stop.wait()
-            log.info("worker drains", seconds=settings.drain_timeout.total_seconds())
+            log.info("worker drains", seconds=settings.shutdown_timeout.total_seconds())
     log.info("worker stopped")
 
 
@@ -86,10 +88,10 @@ async def _connect_unless(stop: asyncio.Event, settings: WorkerSettings) -> Clie
         stopping.cancel()
 
 
-def create(client: Client, settings: WorkerSettings, workload: Workload) -> Worker:
+def create(client: Client, settings: WorkerSettings, workload: WorkerSpec) -> Worker:
     """Build the worker that `run` runs."""
     restrictions = SandboxRestrictions.default.with_passthrough_modules(
-        *_PASSED_THROUGH, *workload.passed_through
+        *_PASSTHROUGH_MODULES, *workload.passthrough_modules
     )
     return Worker(
         client,
@@ -103,12 +105,12 @@ def create(client: Client, settings: WorkerSettings, workload: Workload) -> Work
         max_concurrent_local_activities=settings.max_concurrent_activities,
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
-        graceful_shutdown_timeout=settings.drain_timeout,
-        interceptors=[BriefFailures()],
+        graceful_shutdown_timeout=settings.shutdown_timeout,
+        interceptors=[FailureTruncationInterceptor()],
     )
 
 
-async def _why_not_polling(client: Client, task_queue: str) -> str | None:
+async def _readiness_error(client: Client, task_queue: str) -> str | None:
     """Ready means that the server has seen this very process ask for work."""
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,

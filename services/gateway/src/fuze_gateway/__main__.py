@@ -12,11 +12,11 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from fuze_contracts.order import describe_workflow
+from fuze_contracts.workflow_ids import workflow_log_fields
 from fuze_gateway import describing, key_commands
 from fuze_gateway.app import create_app
 from fuze_gateway.settings import GatewaySettings
-from fuze_runtime import process, telemetry
+from fuze_runtime import cli, telemetry
 from fuze_runtime.settings import ProcessSettings
 
 
@@ -41,20 +41,20 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("serve", help="serve until SIGTERM (the default)")
-    process.add_schema_commands(commands)
+    cli.add_schema_commands(commands)
     key_commands.add(commands)
     describe = commands.add_parser("describe", help="write the API's description and its problems")
     describe.add_argument("folder", type=Path)
     arguments = parser.parse_args()
 
     telemetry.configure(
-        process.load(ProcessSettings),
+        cli.load_settings(ProcessSettings),
         service="gateway",
         environment=os.environ,
-        describe_workflow=describe_workflow,
+        workflow_log_fields=workflow_log_fields,
     )
     try:
-        if process.ran_schema_command(arguments, "fuze_gateway"):
+        if cli.handle_schema_command(arguments, "fuze_gateway"):
             return
         match arguments.command:
             case "keys":
@@ -62,7 +62,7 @@ def main() -> None:
             case "describe":
                 describing.write(arguments.folder)
             case _:
-                _serve(process.load(GatewaySettings))
+                _serve(cli.load_settings(GatewaySettings))
     finally:
         telemetry.shut_down()
 
@@ -82,7 +82,7 @@ def _serve(settings: GatewaySettings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=int(settings.drain_timeout.total_seconds()),
+        timeout_graceful_shutdown=int(settings.shutdown_timeout.total_seconds()),
     )
     _Server(config, app).run()
 

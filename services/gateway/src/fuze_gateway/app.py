@@ -40,7 +40,7 @@ from fuze_gateway.routes import (
 )
 from fuze_gateway.settings import GatewaySettings
 from fuze_runtime import temporal
-from fuze_runtime.telemetry import exports_spans
+from fuze_runtime.telemetry import is_tracing_enabled
 
 VERSION = version("fuze-gateway")
 
@@ -171,7 +171,7 @@ class _GZip(GZipMiddleware):
 
 def _without_spans() -> Callable[[Scope], bool]:
     """Return whether a span of a request would say nothing, or nobody would hear of it."""
-    nobody_hears = not exports_spans()
+    nobody_hears = not is_tracing_enabled()
 
     def is_without(scope: Scope) -> bool:
         return (nobody_hears and scope["method"] == "GET") or scope["path"] in PROBES

@@ -18,32 +18,34 @@ from temporalio.workflow import UpdateMethodMultiParam
 
 from fuze_contracts.order import (
     ORDER_TASK_QUEUE,
-    Approval,
+    ApproveOrder,
     CancelOrder,
-    LiveStatus,
+    ChangeAddress,
     OrderLine,
     OrderResult,
+    OrderSnapshot,
     OrderWorkflow,
     PlaceOrder,
-    UpdateAddress,
-    order_workflow_id,
 )
 from fuze_contracts.payment import (
     PAYMENT_TASK_QUEUE,
-    LookAgain,
-    ProviderEventWorkflow,
+    PaymentWebhookWorkflow,
+    RefreshPayment,
     RefundPayment,
     RefundWorkflow,
     default_payment_token,
-    refund_workflow_id,
-    webhook_workflow_id,
 )
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
     Address,
-    CarrierEventWorkflow,
-    TrackParcel,
-    carrier_event_workflow_id,
+    CarrierWebhookWorkflow,
+    RefreshShipment,
+)
+from fuze_contracts.workflow_ids import (
+    carrier_webhook_workflow_id,
+    order_workflow_id,
+    payment_webhook_workflow_id,
+    refund_workflow_id,
 )
 from fuze_gateway.availability import SourceUnavailableError, temporal_within
 from fuze_gateway.identity.callers import Caller
@@ -56,7 +58,7 @@ _DETAILED_LINES = 20
 
 OrderHandle = WorkflowHandle[OrderWorkflow, OrderResult]
 Request = TypeVar("Request")
-Update = UpdateMethodMultiParam[[OrderWorkflow, Request], LiveStatus]
+Update = UpdateMethodMultiParam[[OrderWorkflow, Request], OrderSnapshot]
 """An update of the order's workflow, as its contract has it."""
 
 
@@ -79,11 +81,11 @@ def place_order(
         payment_token=token,
         approval_timeout=settings.approval_timeout,
         payment_method_timeout=settings.payment_method_timeout,
-        approval_reminder=settings.approval_reminder,
+        approval_reminder_before=settings.approval_reminder_before,
         address_timeout=settings.address_timeout,
-        attention_after=settings.attention_after,
-        follow_parcel_for=settings.follow_parcel_for,
-        auto_approve_up_to=settings.auto_approve.get(request.currency),
+        step_failure_alert_after=settings.step_failure_alert_after,
+        delivery_tracking_period=settings.delivery_tracking_period,
+        auto_approve_limit=settings.auto_approve_limits.get(request.currency),
         placed_by=caller.name,
     )
 
@@ -135,7 +137,7 @@ class OrderCommands:
             )
         return attempt.was_first
 
-    async def approve(self, order_id: UUID, approval: Approval) -> bool:
+    async def approve(self, order_id: UUID, approval: ApproveOrder) -> bool:
         """Let the order proceed; False where no such workflow runs."""
         return await self._tell(
             order_id,
@@ -149,18 +151,18 @@ class OrderCommands:
             lambda order: order.signal(OrderWorkflow.cancel, cancellation, rpc_timeout=self._limit),
         )
 
-    async def update_address(self, order_id: UUID, update: UpdateAddress) -> bool:
+    async def change_address(self, order_id: UUID, update: ChangeAddress) -> bool:
         """Send the parcel elsewhere; False where no such workflow runs."""
         return await self._tell(
             order_id,
             lambda order: order.signal(
-                OrderWorkflow.update_address, update, rpc_timeout=self._limit
+                OrderWorkflow.change_address, update, rpc_timeout=self._limit
             ),
         )
 
     async def decide(
         self, order_id: UUID, update: Update[Request], request: Request
-    ) -> LiveStatus | None:
+    ) -> OrderSnapshot | None:
         """Have the order decide about a request; None where no such workflow runs.
 
         Raises:
@@ -196,13 +198,13 @@ class OrderCommands:
             )
         return attempt.was_first
 
-    async def follow_up(self, event_id: str, command: LookAgain) -> bool:
+    async def follow_up(self, event_id: str, command: RefreshPayment) -> bool:
         """Follow a provider's event up; False where that was done before."""
         async with _started_once(self._limit) as attempt:
             await self._client.start_workflow(
-                ProviderEventWorkflow.run,
+                PaymentWebhookWorkflow.run,
                 command,
-                id=webhook_workflow_id(event_id),
+                id=payment_webhook_workflow_id(event_id),
                 task_queue=PAYMENT_TASK_QUEUE,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
@@ -211,13 +213,13 @@ class OrderCommands:
             )
         return attempt.was_first
 
-    async def follow_parcel(self, event_id: str, command: TrackParcel) -> bool:
+    async def follow_parcel(self, event_id: str, command: RefreshShipment) -> bool:
         """Follow a carrier's event up; False where that was done before."""
         async with _started_once(self._limit) as attempt:
             await self._client.start_workflow(
-                CarrierEventWorkflow.run,
+                CarrierWebhookWorkflow.run,
                 command,
-                id=carrier_event_workflow_id(event_id),
+                id=carrier_webhook_workflow_id(event_id),
                 task_queue=SHIPPING_TASK_QUEUE,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,

@@ -47,10 +47,12 @@ def sources_of(
     return Sources(
         settings=settings,
         reads=reads,
-        listed=OrderList(database, settings.signing_key),
+        listed=OrderList(database, settings.cursor_signing_key),
         live=LiveOrders(client, settings.read_timeout),
         commands=OrderCommands(client, settings.read_timeout),
-        feed=EventFeed(reads, poll=settings.stream_poll, most_readers=settings.most_streams),
+        feed=EventFeed(
+            reads, poll=settings.stream_poll_interval, most_readers=settings.max_streams
+        ),
         api_keys=api_keys,
         callers=_callers(settings, api_keys, http),
         rate_limits=RateLimits(settings),
@@ -63,7 +65,7 @@ def _callers(settings: GatewaySettings, keys: ApiKeys, http: httpx.AsyncClient) 
     return Callers(
         keys=ApiKeyCallers(
             keys,
-            cache=settings.api_key_cache,
+            cache=settings.api_key_cache_ttl,
             takes_development_keys=settings.environment != "production",
         ),
         tokens=OidcCallers(settings, http) if settings.oidc_issuer else None,

@@ -56,12 +56,12 @@ _HEADERS = {
 
 Responses = dict[int | str, dict[str, Any]]
 
-OF_A_CALLER = (types.NOT_AUTHENTICATED, types.INSUFFICIENT_SCOPE, types.CALLED_TOO_OFTEN)
+OF_A_CALLER = (types.UNAUTHENTICATED, types.INSUFFICIENT_SCOPE, types.RATE_LIMIT_EXCEEDED)
 """What any request can meet where callers are asked who they are."""
 
 OF_A_BODY = (
     types.MALFORMED_BODY,
-    types.BODY_TOO_SLOW,
+    types.REQUEST_TIMEOUT,
     types.BODY_TOO_LARGE,
     types.UNSUPPORTED_MEDIA_TYPE,
     types.INVALID_REQUEST,

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import structlog
 
-from fuze_contracts.views import PublishedEvent
+from fuze_contracts.read_models import PublishedEvent
 from fuze_gateway.availability import SourceUnavailableError
 from fuze_gateway.reads import OrderReads
 

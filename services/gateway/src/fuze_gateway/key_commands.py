@@ -8,7 +8,7 @@ from fuze_gateway.availability import SourceUnavailableError
 from fuze_gateway.database import Database
 from fuze_gateway.identity.api_keys import ApiKeys, TooManyKeysError
 from fuze_gateway.identity.callers import Role, scopes_of
-from fuze_runtime import process
+from fuze_runtime import cli
 from fuze_runtime.settings import DatabaseSettings
 
 _LIMIT = timedelta(seconds=10)
@@ -36,7 +36,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 async def run(arguments: argparse.Namespace) -> None:
     """Do it, or end the process saying why not."""
-    database = Database(process.load(DatabaseSettings), "fuze-gateway-keys", _LIMIT)
+    database = Database(cli.load_settings(DatabaseSettings), "fuze-gateway-keys", _LIMIT)
     keys = ApiKeys(database)
     try:
         match arguments.what:

@@ -16,8 +16,8 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
-from fuze_contracts.order import LiveStatus, OrderWorkflow, order_workflow_id
-from fuze_contracts.shipping import shipping_workflow_id
+from fuze_contracts.order import OrderSnapshot, OrderWorkflow
+from fuze_contracts.workflow_ids import order_workflow_id, shipping_workflow_id
 from fuze_gateway.availability import SourceUnavailableError, temporal_within
 from fuze_gateway.schemas import LiveMissing, PendingActivity
 
@@ -33,7 +33,7 @@ class LiveAnswer:
 
     execution: WorkflowExecutionStatus
     pending_activities: Sequence[PendingActivity] = ()
-    order: LiveStatus | None = None
+    order: OrderSnapshot | None = None
     missing: LiveMissing | None = None
 
     @property
@@ -108,7 +108,7 @@ class LiveOrders:
 
     async def _query(
         self, order_id: UUID, limit: timedelta
-    ) -> tuple[LiveStatus | None, LiveMissing | None]:
+    ) -> tuple[OrderSnapshot | None, LiveMissing | None]:
         """Ask the workflow itself, which takes a worker.
 
         Temporal answered a moment ago, so a failure here is the worker's.

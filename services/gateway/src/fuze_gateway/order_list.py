@@ -17,7 +17,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from pydantic import SecretStr
 
 from fuze_contracts.order import OrderStatus
-from fuze_contracts.views import PublishedOrder
+from fuze_contracts.read_models import PublishedOrder
 from fuze_gateway.database import Database, Statement
 from fuze_gateway.reads import ORDER_COLUMNS, ORDERS
 
@@ -64,9 +64,9 @@ class Page:
 class OrderList:
     """Pages of orders; `SourceUnavailableError` when PostgreSQL does not answer in time."""
 
-    def __init__(self, database: Database, signing_key: SecretStr) -> None:
+    def __init__(self, database: Database, cursor_signing_key: SecretStr) -> None:
         self._database = database
-        self._cursors = URLSafeSerializer(signing_key.get_secret_value(), salt="orders")
+        self._cursors = URLSafeSerializer(cursor_signing_key.get_secret_value(), salt="orders")
 
     async def page(self, wanted: OrderFilter, *, cursor: str | None, size: int) -> Page:
         """Return the first page, or the one that a cursor names.

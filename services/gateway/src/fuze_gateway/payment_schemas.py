@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from fuze_contracts.money import MAX_AMOUNT_MINOR
-from fuze_contracts.views import Discrepancy
+from fuze_contracts.read_models import Discrepancy
 from fuze_gateway.fields import EXAMPLE_ORDER_ID, Name
 from fuze_gateway.requests import RequestModel
 
@@ -31,7 +31,7 @@ _REFUND: JsonDict = {
     "currency": "USD",
     "reason": "one teapot was broken",
     "provider_reference": "re_0123456789",
-    "refusal_code": None,
+    "rejection_code": None,
     "created_at": "2026-01-09T08:00:00Z",
     "updated_at": "2026-01-09T08:00:01Z",
 }
@@ -39,10 +39,10 @@ _DISCREPANCY: JsonDict = {
     "kind": "unknown_charge",
     "reference": "ch_9876543210",
     "order_id": None,
-    "made_at": "2026-01-05T10:01:00Z",
+    "occurred_at": "2026-01-05T10:01:00Z",
     "details": {"amount_minor": 100, "currency": "USD"},
-    "found_at": "2026-01-05T11:00:00Z",
-    "seen_at": "2026-01-05T12:00:00Z",
+    "first_seen_at": "2026-01-05T11:00:00Z",
+    "last_seen_at": "2026-01-05T12:00:00Z",
 }
 
 
@@ -106,7 +106,7 @@ class Refund(BaseModel):
     currency: str
     reason: str
     provider_reference: str | None
-    refusal_code: str | None
+    rejection_code: str | None
     created_at: datetime
     updated_at: datetime
 

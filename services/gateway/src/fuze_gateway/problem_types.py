@@ -58,15 +58,15 @@ INVALID_CURSOR = _kind(
     " page.",
     "The cursor does not belong to this list.",
 )
-NOT_AUTHENTICATED = _kind(
-    "not-authenticated",
+UNAUTHENTICATED = _kind(
+    "unauthenticated",
     HTTPStatus.UNAUTHORIZED,
     "No credentials came, or none that are good. Send `Authorization: Bearer` with an API key or a"
     " token of the identity provider.",
     "Send an API key or a token as Authorization: Bearer.",
 )
-BAD_SIGNATURE = _kind(
-    "bad-signature",
+INVALID_SIGNATURE = _kind(
+    "invalid-signature",
     HTTPStatus.UNAUTHORIZED,
     "A webhook's signature does not match its body, or is too old.",
     "The signature does not match the body, or is more than five minutes off.",
@@ -107,8 +107,8 @@ METHOD_NOT_ALLOWED = _kind(
     "The path is there, and takes other methods; `Allow` says which.",
     "Specified method is invalid for this resource.",
 )
-BODY_TOO_SLOW = _kind(
-    "body-too-slow",
+REQUEST_TIMEOUT = _kind(
+    "request-timeout",
     HTTPStatus.REQUEST_TIMEOUT,
     "The body took too long to arrive.",
     "The request body took too long to arrive.",
@@ -119,8 +119,8 @@ ORDER_ALREADY_EXISTS = _kind(
     "The id was used for another order. The same request again would have been recognised.",
     f"{_ORDER} was started with another request.",
 )
-ORDER_ALREADY_ENDED = _kind(
-    "order-already-ended",
+ORDER_CLOSED = _kind(
+    "order-closed",
     HTTPStatus.CONFLICT,
     "Nothing can be told to an order that has ended.",
     f"{_ORDER} has ended; its status says how.",
@@ -155,8 +155,8 @@ TOO_LATE_TO_CHANGE_ADDRESS = _kind(
     "The parcel is being handed to the carrier, or the order is stopped.",
     f"{_ORDER} cannot go elsewhere any more: its parcel is being handed over, or it is stopped.",
 )
-TOO_MANY_ADDRESSES = _kind(
-    "too-many-addresses",
+ADDRESS_CHANGE_LIMIT = _kind(
+    "address-change-limit",
     HTTPStatus.CONFLICT,
     "The address changed so often that the order takes no more.",
     f"{_ORDER} has changed its address too often.",
@@ -173,8 +173,8 @@ NOTHING_TO_RETRY = _kind(
     "No step of the order needs attention.",
     f"{_ORDER} has no step that needs attention.",
 )
-REFUSED = _kind(
-    "refused",
+REQUEST_REJECTED = _kind(
+    "request-rejected",
     HTTPStatus.CONFLICT,
     "The order refuses, for a reason that this gateway is too old to know.",
     f"{_ORDER} refuses this request.",
@@ -227,8 +227,8 @@ ADDRESS_INVALID = _kind(
     "The address breaks a rule of the order; its events say which.",
     f"{_ORDER} refuses the address; its events say why.",
 )
-CALLED_TOO_OFTEN = _kind(
-    "called-too-often",
+RATE_LIMIT_EXCEEDED = _kind(
+    "rate-limit-exceeded",
     HTTPStatus.TOO_MANY_REQUESTS,
     "The caller has used up its calls; `Retry-After` says for how long.",
     "At most 100 per 1 second.",

@@ -38,8 +38,8 @@ _REFUSALS = {
         types.ADDRESS_INVALID,
         "refuses the address; its events say why.",
     ),
-    contract.TOO_MANY_ADDRESSES: (
-        types.TOO_MANY_ADDRESSES,
+    contract.ADDRESS_CHANGE_LIMIT: (
+        types.ADDRESS_CHANGE_LIMIT,
         "has changed its address too often.",
     ),
     contract.NOT_AWAITING_PAYMENT_METHOD: (
@@ -104,7 +104,7 @@ def order_already_exists(order_id: UUID) -> Problem:
 def order_already_ended(order_id: UUID) -> Problem:
     """409: nothing can be told to an order that has ended."""
     detail = f"Order {order_id} has ended; its status says how."
-    return Problem(types.ORDER_ALREADY_ENDED, detail)
+    return Problem(types.ORDER_CLOSED, detail)
 
 
 def idempotency_key_reused() -> Problem:
@@ -120,7 +120,7 @@ def not_refundable(order_id: UUID) -> Problem:
 
 def refused(order_id: UUID, why: str | None) -> Problem:
     """409 or 422: the order said no, for a reason of its own; `why` is a type from contracts."""
-    kind, sentence = _REFUSALS.get(why or "", (types.REFUSED, "refuses this request."))
+    kind, sentence = _REFUSALS.get(why or "", (types.REQUEST_REJECTED, "refuses this request."))
     return Problem(kind, f"Order {order_id} {sentence}")
 
 
@@ -131,12 +131,12 @@ def no_webhooks() -> Problem:
 
 def bad_signature() -> Problem:
     """401: not the provider's, or too old."""
-    return Problem(types.BAD_SIGNATURE)
+    return Problem(types.INVALID_SIGNATURE)
 
 
 def not_authenticated(why: str) -> Problem:
     """401: we do not know who calls."""
-    return Problem(types.NOT_AUTHENTICATED, why, headers={"WWW-Authenticate": "Bearer"})
+    return Problem(types.UNAUTHENTICATED, why, headers={"WWW-Authenticate": "Bearer"})
 
 
 def insufficient_scope(required: Sequence[str]) -> Problem:
@@ -153,7 +153,7 @@ def insufficient_scope(required: Sequence[str]) -> Problem:
 def called_too_often(limit: str, seconds: int) -> Problem:
     """429: the caller's calls are used up."""
     headers = {"Retry-After": str(max(seconds, 1))}
-    return Problem(types.CALLED_TOO_OFTEN, f"At most {limit}.", headers=headers)
+    return Problem(types.RATE_LIMIT_EXCEEDED, f"At most {limit}.", headers=headers)
 
 
 def invalid_cursor() -> Problem:
@@ -179,7 +179,7 @@ def body_too_large(limit: int) -> Problem:
 
 def body_too_slow() -> Problem:
     """408: the body took too long to arrive."""
-    return Problem(types.BODY_TOO_SLOW)
+    return Problem(types.REQUEST_TIMEOUT)
 
 
 def not_json() -> Problem:

@@ -20,22 +20,22 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
+from fuze_contracts.base import Message
 from fuze_contracts.order import OrderStatus
-from fuze_contracts.views import (
+from fuze_contracts.read_models import (
     DISCREPANCIES_VIEW,
     EVENTS_VIEW,
     ORDERS_VIEW,
     PAYMENTS_VIEW,
     REFUNDS_VIEW,
     Discrepancy,
-    Progress,
+    OrderProgressView,
     PublishedEvent,
     PublishedOrder,
-    PublishedOrderInFull,
+    PublishedOrderWithLines,
     PublishedPayment,
     PublishedRefund,
 )
-from fuze_contracts.wire import Message
 from fuze_gateway.database import Database, Statement
 
 
@@ -48,7 +48,7 @@ def _view(name: str, row: type[Message], **types: TypeEngine[Any]) -> TableClaus
 
 ORDERS = _view(
     ORDERS_VIEW,
-    PublishedOrderInFull,
+    PublishedOrderWithLines,
     order_id=Uuid(),
     address=JSONB(),
     lines=JSONB(),
@@ -79,7 +79,9 @@ _ORDER_WITH_LAST_EVENT = Statement.of(
     .where(ORDERS.c.order_id == _this)
 )
 _PROGRESS = Statement.of(
-    select(*(ORDERS.c[name] for name in Progress.model_fields)).where(ORDERS.c.order_id == _these)
+    select(*(ORDERS.c[name] for name in OrderProgressView.model_fields)).where(
+        ORDERS.c.order_id == _these
+    )
 )
 _EVENTS_OF_ONE = Statement.of(
     select(_EVENTS).where(_EVENTS.c.order_id == _this).order_by(_EVENTS.c.seq)
@@ -100,7 +102,9 @@ _REFUNDS_OF_ONE = Statement.of(
     .order_by(_REFUNDS.c.created_at, _REFUNDS.c.refund_id)
 )
 _NEWEST_DISCREPANCIES = Statement.of(
-    select(_DISCREPANCIES).order_by(_DISCREPANCIES.c.found_at.desc()).limit(_MOST_DISCREPANCIES)
+    select(_DISCREPANCIES)
+    .order_by(_DISCREPANCIES.c.first_seen_at.desc())
+    .limit(_MOST_DISCREPANCIES)
 )
 _ANSWER = Statement.of(text("SELECT 1 AS answer"))
 
@@ -131,14 +135,14 @@ class OrderReads:
         return PublishedOrder.model_validate(row), PublishedEvent.model_validate(event)
 
     async def order(self, order_id: UUID) -> dict[str, Any] | None:
-        """Return the columns of `PublishedOrderInFull`, or None without a row."""
+        """Return the columns of `PublishedOrderWithLines`, or None without a row."""
         rows = await self._database.fetch(_ORDER, order_id=order_id)
         return rows[0] if rows else None
 
-    async def progress(self, order_ids: Collection[UUID]) -> list[Progress]:
+    async def progress(self, order_ids: Collection[UUID]) -> list[OrderProgressView]:
         """Return how far each of these orders has come; those without a row are left out."""
         rows = await self._database.fetch(_PROGRESS, order_ids=list(order_ids))
-        return [Progress.model_validate(row) for row in rows]
+        return [OrderProgressView.model_validate(row) for row in rows]
 
     async def events(self, order_id: UUID) -> list[PublishedEvent]:
         """Return the order's timeline, oldest first; empty without a row."""

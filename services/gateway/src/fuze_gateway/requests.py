@@ -104,7 +104,7 @@ Actor = Annotated[
 ]
 
 
-class ApproveOrder(RequestModel):
+class ApproveOrderBody(RequestModel):
     """Who lets the order proceed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"actor": "grace"}]})
@@ -142,7 +142,7 @@ class CancelOrderIn(RequestModel):
     reason: LongText | None = Field(None, examples=["changed my mind"])
 
 
-class UpdateAddressIn(RequestModel):
+class ChangeAddressIn(RequestModel):
     """Where the parcel shall go instead."""
 
     model_config = ConfigDict(
@@ -175,7 +175,7 @@ OrderIds = Annotated[
 ]
 
 
-class BulkApprove(ApproveOrder):
+class BulkApprove(ApproveOrderBody):
     """Which orders to let proceed."""
 
     model_config = ConfigDict(

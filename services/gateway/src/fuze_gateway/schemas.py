@@ -76,7 +76,7 @@ class SignalAccepted(BaseModel):
 
     order_id: UUID
     accepted: Literal[True] = True
-    signal: Literal["approve", "cancel", "update-address"]
+    signal: Literal["approve", "cancel", "change-address"]
     status_url: str
 
 
@@ -151,7 +151,7 @@ class Order(OrderSummary):
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> "Order":
-        """Show an order as its row has it: the columns of `PublishedOrderInFull`."""
+        """Show an order as its row has it: the columns of `PublishedOrderWithLines`."""
         here = f"/orders/{row['order_id']}"
         urls = {
             "status_url": f"{here}/status",
@@ -263,9 +263,9 @@ class LiveOrder(BaseModel):
     status: OrderStatus | None = None
     payment_status: PaymentStatus | None = None
     last_seq: int | None = None
-    since: datetime | None = None
+    status_since: datetime | None = None
     waiting_for: WaitingFor | None = None
-    until: datetime | None = None
+    deadline: datetime | None = None
     last_error: str | None = None
     reason: str | None = None
     tracking_number: str | None = None
@@ -293,7 +293,7 @@ class OrderView(BaseModel):
         status="awaiting_approval",
         payment_status="none",
         waiting_for="approval",
-        until="2026-01-12T10:00:00Z",
+        deadline="2026-01-12T10:00:00Z",
         needs_attention=False,
         durable=None,
         live={
@@ -301,9 +301,9 @@ class OrderView(BaseModel):
             "status": "awaiting_approval",
             "payment_status": "none",
             "last_seq": 2,
-            "since": "2026-01-05T10:00:00Z",
+            "status_since": "2026-01-05T10:00:00Z",
             "waiting_for": "approval",
-            "until": "2026-01-12T10:00:00Z",
+            "deadline": "2026-01-12T10:00:00Z",
         },
         missing={"durable": "database unavailable"},
     )
@@ -313,7 +313,7 @@ class OrderView(BaseModel):
     payment_status: PaymentStatus | None
     reason: str | None = None
     waiting_for: WaitingFor | None = Field(None, description="Whom the order waits for.")
-    until: datetime | None = Field(None, description="Until when it waits.")
+    deadline: datetime | None = Field(None, description="When the wait ends.")
     tracking_number: str | None = None
     needs_attention: bool = Field(False, description="A step of it keeps failing.")
     durable: DurableOrder | None

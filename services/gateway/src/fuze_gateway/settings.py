@@ -29,11 +29,11 @@ class GatewaySettings(ProcessSettings, DatabaseSettings):
     authentication: Literal["none", "required"] = Field(
         "none", description="Whether callers must show an API key or a token."
     )
-    signing_key: SecretStr = Field(
+    cursor_signing_key: SecretStr = Field(
         SecretStr(_DEVELOPMENT_KEY),
         description="Signs cursors; the same for every gateway of a deployment.",
     )
-    api_key_cache: Duration = Field(
+    api_key_cache_ttl: Duration = Field(
         timedelta(seconds=10), description="After how long a revoked key is noticed."
     )
     oidc_issuer: str | None = Field(
@@ -61,14 +61,14 @@ class GatewaySettings(ProcessSettings, DatabaseSettings):
     bulk_timeout: Duration = Field(
         timedelta(seconds=20), description="What a request about many orders may take."
     )
-    stream_poll: Duration = Field(
+    stream_poll_interval: Duration = Field(
         timedelta(seconds=0.5), description="How often PostgreSQL is asked for streamed events."
     )
     stream_lifetime: Duration = Field(
         timedelta(hours=1),
         description="After how long a stream ends, and its reader shows its credentials anew.",
     )
-    most_streams: int = Field(2000, ge=0, description="Event streams open at a time.")
+    max_streams: int = Field(2000, ge=0, description="Event streams open at a time.")
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     approval_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
@@ -77,19 +77,21 @@ class GatewaySettings(ProcessSettings, DatabaseSettings):
     payment_method_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
         timedelta(days=3), description="How long an order waits for another one after a decline."
     )
-    approval_reminder: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
+    approval_reminder_before: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
         timedelta(days=1), description="How long before that runs out the timeline says so."
     )
     address_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
         timedelta(days=7), description="How long an order waits for an address after a refused one."
     )
-    attention_after: Annotated[Duration, Field(gt=timedelta(0), le=timedelta(days=3650))] = Field(
+    step_failure_alert_after: Annotated[
+        Duration, Field(gt=timedelta(0), le=timedelta(days=3650))
+    ] = Field(
         timedelta(hours=1), description="After how long a step that keeps failing needs attention."
     )
-    auto_approve: dict[str, int] = Field(
+    auto_approve_limits: dict[str, int] = Field(
         {}, description='Totals that need no approval, in minor units: {"USD": 5000}.'
     )
-    follow_parcel_for: Duration | None = Field(
+    delivery_tracking_period: Duration | None = Field(
         None,
         description="How long an order follows its parcel after the hand-over; "
         "without it an order ends when it is shipped.",
@@ -110,7 +112,7 @@ class GatewaySettings(ProcessSettings, DatabaseSettings):
     body_timeout: Duration = Field(
         timedelta(seconds=10), description="How long a caller may take to send a body."
     )
-    drain_timeout: Duration = Field(
+    shutdown_timeout: Duration = Field(
         timedelta(seconds=10), description="How long running requests get after SIGTERM."
     )
 
@@ -122,10 +124,10 @@ class GatewaySettings(ProcessSettings, DatabaseSettings):
             return self
         if self.authentication == "none":
             raise ValueError("in production FUZE_AUTHENTICATION must be `required`")
-        key = self.signing_key.get_secret_value()
+        key = self.cursor_signing_key.get_secret_value()
         if key == _DEVELOPMENT_KEY or len(key) < _SHORTEST_KEY:
             raise ValueError(
-                f"in production FUZE_SIGNING_KEY must be a secret of {_SHORTEST_KEY} characters or"
-                " more, such as `openssl rand -hex 32` prints"
+                "in production FUZE_CURSOR_SIGNING_KEY must be a secret of at least"
+                f" {_SHORTEST_KEY} characters, such as `openssl rand -hex 32` prints"
             )
         return self

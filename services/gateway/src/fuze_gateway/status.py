@@ -8,9 +8,9 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from fuze_contracts.order import LiveStatus, OrderStatus, PaymentStatus
-from fuze_contracts.views import PublishedEvent, PublishedOrder
-from fuze_contracts.wire import Message
+from fuze_contracts.base import Message
+from fuze_contracts.order import OrderSnapshot, OrderStatus, PaymentStatus
+from fuze_contracts.read_models import PublishedEvent, PublishedOrder
 from fuze_gateway.live import LiveAnswer, first_line
 from fuze_gateway.schemas import (
     DurableMissing,
@@ -78,7 +78,7 @@ def merge(order_id: UUID, durable: DurablePart, live: LivePart) -> OrderView | U
         if live.answer is None:
             return "not found"
     status, payment_status = _standing(speaker, live)
-    waiting = speaker if isinstance(speaker, LiveStatus) else None
+    waiting = speaker if isinstance(speaker, OrderSnapshot) else None
     return OrderView(
         order_id=order_id,
         status=status,
@@ -86,7 +86,7 @@ def merge(order_id: UUID, durable: DurablePart, live: LivePart) -> OrderView | U
         reason=speaker.reason if speaker else None,
         tracking_number=speaker.tracking_number if speaker else None,
         waiting_for=waiting.waiting_for if waiting else None,
-        until=waiting.until if waiting else None,
+        deadline=waiting.deadline if waiting else None,
         needs_attention=speaker.needs_attention if speaker else False,
         durable=_durable_order(*durable.row) if durable.row else None,
         live=_live_order(live.answer) if live.answer else None,
@@ -100,8 +100,8 @@ def event_of(event: PublishedEvent) -> Event:
 
 
 def _newer(
-    row: PublishedOrder | None, told: LiveStatus | None
-) -> PublishedOrder | LiveStatus | None:
+    row: PublishedOrder | None, told: OrderSnapshot | None
+) -> PublishedOrder | OrderSnapshot | None:
     if row is None or told is None:
         return row or told
     if row.last_seq == told.last_seq:
@@ -110,7 +110,7 @@ def _newer(
 
 
 def _standing(
-    speaker: PublishedOrder | LiveStatus | None, live: LivePart
+    speaker: PublishedOrder | OrderSnapshot | None, live: LivePart
 ) -> tuple[OrderStatus | None, PaymentStatus | None]:
     if speaker is not None:
         return speaker.status, speaker.payment_status

@@ -1,32 +1,37 @@
 """The order service's process: the only place where its parts are wired."""
 
-from fuze_contracts.order import ORDER_TASK_QUEUE, describe_workflow
+from fuze_contracts.order import ORDER_TASK_QUEUE
+from fuze_contracts.workflow_ids import workflow_log_fields
 from fuze_order.activities import OrderActivities
 from fuze_order.repository import OrderRepository
 from fuze_order.settings import OrderSettings
 from fuze_order.workflows import OrderWorkflow
-from fuze_runtime import process, worker
+from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
 
 
-async def work() -> None:
+async def run_worker() -> None:
     """Serve the order queue until SIGTERM."""
-    settings = process.load(OrderSettings)
+    settings = cli.load_settings(OrderSettings)
     engine = create_engine(settings, "fuze-order")
     activities = OrderActivities(OrderRepository(engine))
     try:
         await worker.run(
             settings,
-            worker.Workload(
+            worker.WorkerSpec(
                 task_queue=ORDER_TASK_QUEUE,
                 workflows=[OrderWorkflow],
                 activities=[
                     activities.order_received,
                     activities.validate_order,
-                    activities.record_transition,
-                    activities.address_judged,
+                    activities.transition_recorded,
+                    activities.address_validated,
                 ],
-                passed_through=["fuze_order.activities", "fuze_order.messages", "fuze_order.rules"],
+                passthrough_modules=[
+                    "fuze_order.activities",
+                    "fuze_order.messages",
+                    "fuze_order.rules",
+                ],
             ),
         )
     finally:
@@ -34,4 +39,4 @@ async def work() -> None:
 
 
 if __name__ == "__main__":
-    process.main("order", work, describe_workflow=describe_workflow)
+    cli.main("order", run_worker, workflow_log_fields=workflow_log_fields)

@@ -88,12 +88,12 @@ class OrderActivities:
             )
 
     @activity.defn
-    async def address_judged(self, address: Address) -> bool:
+    async def address_validated(self, address: Address) -> bool:
         """Say whether the address keeps the rules."""
         return rules.is_valid(address)
 
     @activity.defn
-    async def record_transition(self, transition: Transition) -> Transition:
+    async def transition_recorded(self, transition: Transition) -> Transition:
         """Write one event and the row it leads to, and return what is committed under its number.
 
         An address that breaks the rules is not taken over; the event then says so.

@@ -27,17 +27,17 @@ from fuze_contracts.payment import (
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
     Address,
-    CallOffOutcome,
-    CallOffShipping,
+    CancelShipment,
+    CancelShipmentOutcome,
+    ChangeShipmentAddress,
+    ChangeShipmentAddressOutcome,
     ParcelItem,
-    ReaddressOutcome,
-    ReaddressShipment,
     ShipmentActivities,
     ShipOrder,
     ShippingOutcome,
     ShippingWorkflow,
-    shipping_workflow_id,
 )
+from fuze_contracts.workflow_ids import shipping_workflow_id
 
 _ASK_AGAIN_FOR_SHIPPING = timedelta(seconds=30)
 _ATTEMPT_TIMEOUT = timedelta(seconds=30)
@@ -104,7 +104,7 @@ async def ask_for_shipping(order: PlaceOrder, address: Address) -> ShippingOutco
         order_id=order.order_id,
         address=address,
         items=tuple(ParcelItem(sku=line.sku, quantity=line.quantity) for line in order.lines),
-        attention_after=order.attention_after,
+        step_failure_alert_after=order.step_failure_alert_after,
     )
     while True:
         try:
@@ -122,11 +122,11 @@ async def ask_for_shipping(order: PlaceOrder, address: Address) -> ShippingOutco
             await workflow.sleep(_ASK_AGAIN_FOR_SHIPPING, summary="ask again for the shipment")
 
 
-async def ask_to_call_off(order_id: UUID) -> CallOffOutcome:
+async def ask_to_call_off(order_id: UUID) -> CancelShipmentOutcome:
     """Ask that the parcel is not handed over; the shipping service decides the race."""
     return await workflow.execute_activity_method(
-        ShipmentActivities.carrier_cancelled,
-        CallOffShipping(order_id=order_id),
+        ShipmentActivities.shipment_cancelled,
+        CancelShipment(order_id=order_id),
         task_queue=SHIPPING_TASK_QUEUE,
         start_to_close_timeout=_ATTEMPT_TIMEOUT,
         retry_policy=_RETRIES,
@@ -134,11 +134,11 @@ async def ask_to_call_off(order_id: UUID) -> CallOffOutcome:
     )
 
 
-async def ask_to_readdress(order_id: UUID, address: Address) -> ReaddressOutcome:
+async def ask_to_readdress(order_id: UUID, address: Address) -> ChangeShipmentAddressOutcome:
     """Ask that the parcel goes elsewhere; the shipping service decides the race."""
     return await workflow.execute_activity_method(
-        ShipmentActivities.shipment_readdressed,
-        ReaddressShipment(order_id=order_id, address=address),
+        ShipmentActivities.shipment_address_changed,
+        ChangeShipmentAddress(order_id=order_id, address=address),
         task_queue=SHIPPING_TASK_QUEUE,
         start_to_close_timeout=_ATTEMPT_TIMEOUT,
         retry_policy=_RETRIES,

@@ -6,19 +6,19 @@ from temporalio import workflow
 
 from fuze_contracts import order as contract
 from fuze_contracts.order import (
-    Approval,
+    ApproveOrder,
     CancelOrder,
+    ChangeAddress,
     ChangePaymentMethod,
     EventType,
-    LiveStatus,
+    OrderSnapshot,
     OrderStatus,
     PlaceOrder,
     RejectOrder,
     RetryOrder,
-    StepInTrouble,
-    UpdateAddress,
+    StepFailure,
 )
-from fuze_contracts.shipping import ParcelState, ParcelTracked
+from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
 from fuze_order.asked import Asked, refusal
 from fuze_order.progress import OrderProgress
 
@@ -26,7 +26,7 @@ _MOST_ADDRESSES = 50
 _MOST_CANCELLATIONS = 50
 """Each is in the history: without a bound one caller could fill that of a paid order."""
 
-_ENDS_OF_A_PARCEL = {ParcelState.DELIVERED, ParcelState.RETURNED}
+_ENDS_OF_A_PARCEL = {DeliveryStatus.DELIVERED, DeliveryStatus.RETURNED}
 _BEFORE_APPROVAL = {OrderStatus.RECEIVED, OrderStatus.AWAITING_APPROVAL}
 
 
@@ -37,22 +37,22 @@ class OrderInbox(contract.OrderWorkflow):
     """
 
     def __init__(self, command: PlaceOrder) -> None:
-        self._progress = OrderProgress(command, asked_to_cancel=self._cancel_from_temporal)
+        self._progress = OrderProgress(command, on_cancel=self._cancel_from_temporal)
         self._address = command.address
-        self._approval: Asked[Approval] | None = None
+        self._approval: Asked[ApproveOrder] | None = None
         self._rejection: Asked[RejectOrder] | None = None
         self._cancellation: Asked[CancelOrder] | None = None
         self._cancelled_by_temporal = False
         self._is_handed_over = False
-        self._addresses: list[Asked[UpdateAddress]] = []
+        self._addresses: list[Asked[ChangeAddress]] = []
         self._addresses_left = _MOST_ADDRESSES
         self._cancellations_left = _MOST_CANCELLATIONS
         self._payment_method: Asked[ChangePaymentMethod] | None = None
-        self._trouble: StepInTrouble | None = None
-        self._parcel: ParcelState | None = None
+        self._trouble: StepFailure | None = None
+        self._parcel: DeliveryStatus | None = None
 
     @workflow.signal
-    async def approve(self, approval: Approval = Approval()) -> None:
+    async def approve(self, approval: ApproveOrder = ApproveOrder()) -> None:
         """Let a waiting order proceed; without effect once it does, or has ended."""
         self._approval = self._approval or Asked(approval)
 
@@ -64,33 +64,33 @@ class OrderInbox(contract.OrderWorkflow):
             self._cancellation = Asked(request)
 
     @workflow.signal
-    async def update_address(self, request: UpdateAddress) -> None:
+    async def change_address(self, request: ChangeAddress) -> None:
         """Send the parcel elsewhere; without effect once it is being handed to the carrier."""
         if self._addresses_left and not self._is_handed_over:
             self._addresses_left -= 1
             self._addresses.append(Asked(request))
 
     @workflow.signal
-    async def report_trouble(self, trouble: StepInTrouble) -> None:
+    async def report_step_failure(self, trouble: StepFailure) -> None:
         """Hear from the shipment that a step of it keeps failing."""
         self._trouble = trouble
 
     @workflow.signal
-    async def report_parcel(self, parcel: ParcelTracked) -> None:
+    async def report_delivery_status(self, parcel: DeliveryStatusChanged) -> None:
         """Hear from the shipping service how far the parcel has come; only its end matters."""
-        if parcel.state in _ENDS_OF_A_PARCEL:
-            self._parcel = parcel.state
+        if parcel.status in _ENDS_OF_A_PARCEL:
+            self._parcel = parcel.status
 
     @workflow.update
     async def approve_order(  # type: ignore[override] # the SDK types a handler by its class
-        self, approval: Approval
-    ) -> LiveStatus:
+        self, approval: ApproveOrder
+    ) -> OrderSnapshot:
         """Let a waiting order proceed."""
         self._approval = asked = Asked(approval)
         return await self._answer(asked)
 
     @approve_order.validator
-    def _may_approve(self, approval: Approval) -> None:
+    def _may_approve(self, approval: ApproveOrder) -> None:
         del approval
         if self._approval:
             raise refusal(contract.ALREADY_APPROVED, "the order is approved")
@@ -99,7 +99,7 @@ class OrderInbox(contract.OrderWorkflow):
     @workflow.update
     async def reject_order(  # type: ignore[override] # see approve_order
         self, request: RejectOrder
-    ) -> LiveStatus:
+    ) -> OrderSnapshot:
         """End a waiting order."""
         self._rejection = asked = Asked(request)
         return await self._answer(asked)
@@ -112,7 +112,7 @@ class OrderInbox(contract.OrderWorkflow):
     @workflow.update
     async def cancel_order(  # type: ignore[override] # see approve_order
         self, request: CancelOrder
-    ) -> LiveStatus:
+    ) -> OrderSnapshot:
         """Stop the order and give its money back."""
         self._cancellations_left -= 1
         self._cancellation = asked = Asked(request)
@@ -127,28 +127,28 @@ class OrderInbox(contract.OrderWorkflow):
             raise refusal(contract.TOO_LATE_TO_CANCEL, "the parcel is handed over")
 
     @workflow.update
-    async def change_address(  # type: ignore[override] # see approve_order
-        self, request: UpdateAddress
-    ) -> LiveStatus:
+    async def change_order_address(  # type: ignore[override] # see approve_order
+        self, request: ChangeAddress
+    ) -> OrderSnapshot:
         """Send the parcel elsewhere."""
         self._addresses_left -= 1
         asked = Asked(request)
         self._addresses.append(asked)
         return await self._answer(asked)
 
-    @change_address.validator
-    def _may_change_address(self, request: UpdateAddress) -> None:
+    @change_order_address.validator
+    def _may_change_address(self, request: ChangeAddress) -> None:
         del request
         stopped = self._cancellation or self._progress.status.is_terminal
         if stopped or self._is_handed_over:
             raise refusal(contract.TOO_LATE_TO_CHANGE_ADDRESS, "the parcel's way is settled")
         if not self._addresses_left:
-            raise refusal(contract.TOO_MANY_ADDRESSES, "the address changed too often")
+            raise refusal(contract.ADDRESS_CHANGE_LIMIT, "the address changed too often")
 
     @workflow.update
     async def change_payment_method(  # type: ignore[override] # see approve_order
         self, request: ChangePaymentMethod
-    ) -> LiveStatus:
+    ) -> OrderSnapshot:
         """Try again with another payment method."""
         self._payment_method = asked = Asked(request)
         return await self._answer(asked)
@@ -165,7 +165,7 @@ class OrderInbox(contract.OrderWorkflow):
     @workflow.update
     async def retry_step(  # type: ignore[override] # see approve_order
         self, request: RetryOrder
-    ) -> LiveStatus:
+    ) -> OrderSnapshot:
         """Try the step that needs attention now."""
         self._progress.retry_asked = asked = Asked(request)
         return await self._answer(asked)
@@ -177,7 +177,7 @@ class OrderInbox(contract.OrderWorkflow):
             raise refusal(contract.NOTHING_TO_RETRY, "no step needs attention")
 
     @workflow.query
-    def status(self) -> LiveStatus:
+    def status(self) -> OrderSnapshot:
         """Say where the order stands now."""
         return self._progress.live_status()
 
@@ -200,13 +200,13 @@ class OrderInbox(contract.OrderWorkflow):
 
     async def _decide(
         self,
-        asked: Asked[Approval] | Asked[RejectOrder] | Asked[CancelOrder],
+        asked: Asked[ApproveOrder] | Asked[RejectOrder] | Asked[CancelOrder],
         event: EventType,
         otherwise: str | None = None,
     ) -> None:
         """Commit what somebody asked for, with their reason, and let them know."""
         request = asked.request
-        reason = None if isinstance(request, Approval) else request.reason or otherwise
+        reason = None if isinstance(request, ApproveOrder) else request.reason or otherwise
         await self._progress.record(event, actor=request.actor, reason=reason)
         asked.accept()
 
@@ -214,10 +214,10 @@ class OrderInbox(contract.OrderWorkflow):
         """Take over the next new address, unless it breaks a rule; say whether it did not."""
         asked = self._addresses[0]
         committed = await self._progress.record(
-            EventType.ADDRESS_UPDATED, actor=asked.request.actor, address=asked.request.address
+            EventType.ADDRESS_CHANGED, actor=asked.request.actor, address=asked.request.address
         )
         self._addresses.remove(asked)
-        if committed.type is not EventType.ADDRESS_UPDATED or committed.address is None:
+        if committed.type is not EventType.ADDRESS_CHANGED or committed.address is None:
             asked.refuse(
                 contract.ADDRESS_INVALID, "the address breaks a rule; the event says which"
             )
@@ -228,11 +228,11 @@ class OrderInbox(contract.OrderWorkflow):
 
     def _approve_small_order(self, placed: PlaceOrder) -> None:
         """Approve of an order that needs nobody's approval."""
-        limit = placed.auto_approve_up_to
+        limit = placed.auto_approve_limit
         if limit is not None and placed.total_minor <= limit:
-            self._approval = self._approval or Asked(Approval(actor="auto-approval"))
+            self._approval = self._approval or Asked(ApproveOrder(actor="auto-approval"))
 
-    async def _answer(self, asked: Asked[Any]) -> LiveStatus:
+    async def _answer(self, asked: Asked[Any]) -> OrderSnapshot:
         await asked.answer()
         return self._progress.live_status()
 
@@ -248,7 +248,7 @@ class OrderInbox(contract.OrderWorkflow):
         """Whether somebody wants the parcel sent elsewhere; asked anew after each wait."""
         return bool(self._addresses)
 
-    def _take_trouble(self) -> StepInTrouble | None:
+    def _take_trouble(self) -> StepFailure | None:
         """Return what the shipment reported since this was last asked."""
         trouble, self._trouble = self._trouble, None
         return trouble

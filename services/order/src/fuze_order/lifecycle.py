@@ -17,9 +17,9 @@ _STATUS_AFTER = {
     EventType.PAYMENT_CHARGED: OrderStatus.PAID,
     EventType.PAYMENT_DECLINED: OrderStatus.AWAITING_PAYMENT_METHOD,
     EventType.PAYMENT_METHOD_CHANGED: OrderStatus.APPROVED,
-    EventType.PAYMENT_GIVEN_UP: OrderStatus.PAYMENT_DECLINED,
+    EventType.PAYMENT_ABANDONED: OrderStatus.PAYMENT_DECLINED,
     EventType.SHIPPING_STARTED: OrderStatus.PREPARING,
-    EventType.CARRIER_REFUSED_ADDRESS: OrderStatus.AWAITING_ADDRESS,
+    EventType.CARRIER_REJECTED_ADDRESS: OrderStatus.AWAITING_ADDRESS,
     EventType.ORDER_SHIPPED: OrderStatus.SHIPPED,
     EventType.ORDER_DELIVERED: OrderStatus.DELIVERED,
     EventType.ORDER_RETURNED: OrderStatus.RETURNED,
@@ -37,7 +37,7 @@ _PAYMENT_AFTER = {
     EventType.PAYMENT_VOIDED: PaymentStatus.NONE,
 }
 
-_LEAVES_TROUBLE = {EventType.ADDRESS_UPDATED, EventType.ADDRESS_REFUSED}
+_LEAVES_TROUBLE = {EventType.ADDRESS_CHANGED, EventType.ADDRESS_CHANGE_REJECTED}
 
 
 def status_after(event: EventType, status: OrderStatus) -> OrderStatus:
@@ -52,7 +52,7 @@ def payment_after(event: EventType, payment: PaymentStatus) -> PaymentStatus:
     return _PAYMENT_AFTER.get(event, payment)
 
 
-def attention_after(event: EventType, *, needs_attention: bool) -> bool:
+def needs_attention_after(event: EventType, *, needs_attention: bool) -> bool:
     """Return whether somebody should look after the event.
 
     What is only heard while a step is in trouble mends nothing.

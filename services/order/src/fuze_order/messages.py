@@ -11,9 +11,9 @@ from uuid import UUID
 
 from pydantic import Field, JsonValue, model_validator
 
+from fuze_contracts.base import Message
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder
 from fuze_contracts.shipping import Address
-from fuze_contracts.wire import Message
 
 
 class Receipt(Enum):
@@ -69,7 +69,7 @@ class Transition(Message):
     tracking_number: str | None = None
     payment_method: str | None = None
     payment_token: str | None = None
-    followed_until: datetime | None = None
+    tracking_deadline: datetime | None = None
     needs_attention: bool = False
     details: dict[str, JsonValue] = Field(default_factory=dict)
 

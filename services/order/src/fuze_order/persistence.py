@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from temporalio.exceptions import ActivityError
 
-from fuze_contracts.order import StepInTrouble
+from fuze_contracts.order import StepFailure
 from fuze_order.progress import OrderProgress, OvertakenError
-from fuze_runtime.steps import is_out_of_patience, last_failure
+from fuze_runtime.step_execution import is_schedule_to_close_timeout, last_attempt_error
 
 Result = TypeVar("Result")
 
@@ -63,9 +63,9 @@ async def persist(  # noqa: PLR0913 - each may happen while the step is under wa
             return attempt.result()
         except ActivityError as error:
             await progress.call_for_attention(
-                StepInTrouble(step=name, last_error=last_failure(error))
+                StepFailure(step=name, last_error=last_attempt_error(error))
             )
-            if not is_out_of_patience(error):
+            if not is_schedule_to_close_timeout(error):
                 # It failed for good: only somebody who has mended the cause can go on.
                 await _wait(progress, _any(unless, progress.is_to_retry), has_news, hear)
                 if unless():

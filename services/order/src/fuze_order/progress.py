@@ -12,27 +12,27 @@ from temporalio.exceptions import ApplicationError
 from fuze_contracts.order import (
     ORDER_REJECTED,
     EventType,
-    LiveStatus,
     OrderResult,
+    OrderSnapshot,
     OrderStatus,
     PaymentStatus,
     PlaceOrder,
     RetryOrder,
-    StepInTrouble,
+    StepFailure,
     WaitingFor,
 )
 from fuze_contracts.shipping import Address
 from fuze_order.activities import OrderActivities
 from fuze_order.asked import Asked
-from fuze_order.lifecycle import attention_after, payment_after, status_after
+from fuze_order.lifecycle import needs_attention_after, payment_after, status_after
 from fuze_order.messages import ReceiveOrder, Transition, ValidateOrder
-from fuze_runtime.steps import local_first, to_the_end
+from fuze_runtime.step_execution import execute_local_then_remote, run_to_completion
 
 Result = TypeVar("Result")
 
 THE_ORDER_SERVICE = "order-service"
 
-_REFUSAL_OF = {EventType.ADDRESS_UPDATED: EventType.ADDRESS_REFUSED}
+_REFUSAL_OF = {EventType.ADDRESS_CHANGED: EventType.ADDRESS_CHANGE_REJECTED}
 
 
 class OvertakenError(Exception):
@@ -46,21 +46,21 @@ class OvertakenError(Exception):
 class OrderProgress:
     """The order's state inside its workflow, moved only by what PostgreSQL has committed.
 
-    `asked_to_cancel` hears of Temporal's own cancellation while a step is under way: the step is
+    `on_cancel` hears of Temporal's own cancellation while a step is under way: the step is
     finished all the same, so that its outcome is known.
     """
 
-    def __init__(self, order: PlaceOrder, *, asked_to_cancel: Callable[[], None]) -> None:
+    def __init__(self, order: PlaceOrder, *, on_cancel: Callable[[], None]) -> None:
         self._order = order
-        self._asked_to_cancel = asked_to_cancel
+        self._asked_to_cancel = on_cancel
         self.status = OrderStatus.RECEIVED
         self.payment_status = PaymentStatus.NONE
-        self.since = self.received_at = workflow.now()
+        self.status_since = self.received_at = workflow.now()
         self._seq = 0
         self.reason: str | None = None
         self._tracking_number: str | None = None
         self._waiting_for: WaitingFor | None = None
-        self._until: datetime | None = None
+        self._deadline: datetime | None = None
         self._last_error: str | None = None
         self.needs_attention = False
         self.retry_asked: Asked[RetryOrder] | None = None
@@ -68,7 +68,7 @@ class OrderProgress:
     async def receive(self) -> None:
         """Commit the order itself, as event 1."""
         await self.finish(
-            local_first(
+            execute_local_then_remote(
                 OrderActivities.order_received,
                 ReceiveOrder(
                     order=self._order,
@@ -76,7 +76,7 @@ class OrderProgress:
                     occurred_at=self.received_at,
                 ),
                 summary="order received",
-                in_trouble=self._wait_for_the_database,
+                on_error=self._wait_for_the_database,
             )
         )
         self._seq = 1
@@ -90,11 +90,11 @@ class OrderProgress:
         """
         try:
             await self.finish(
-                local_first(
+                execute_local_then_remote(
                     OrderActivities.validate_order,
                     ValidateOrder(order=self._order, seq=self._seq + 1, occurred_at=workflow.now()),
                     summary="validate order",
-                    in_trouble=self._wait_for_the_database,
+                    on_error=self._wait_for_the_database,
                 )
             )
         except ApplicationError as error:
@@ -115,7 +115,7 @@ class OrderProgress:
         tracking_number: str | None = None,
         payment_method: str | None = None,
         payment_token: str | None = None,
-        followed_until: datetime | None = None,
+        tracking_deadline: datetime | None = None,
         details: dict[str, JsonValue] | None = None,
     ) -> Transition:
         """Commit one event with the row it leads to, then be where the commit says.
@@ -129,8 +129,8 @@ class OrderProgress:
         """
         status = status_after(event, self.status)
         committed = await self.finish(
-            local_first(
-                OrderActivities.record_transition,
+            execute_local_then_remote(
+                OrderActivities.transition_recorded,
                 Transition(
                     order_id=self._order.order_id,
                     seq=self._seq + 1,
@@ -144,12 +144,14 @@ class OrderProgress:
                     tracking_number=tracking_number,
                     payment_method=payment_method,
                     payment_token=payment_token,
-                    followed_until=followed_until,
-                    needs_attention=attention_after(event, needs_attention=self.needs_attention),
+                    tracking_deadline=tracking_deadline,
+                    needs_attention=needs_attention_after(
+                        event, needs_attention=self.needs_attention
+                    ),
                     details=details or {},
                 ),
                 summary=event.replace("_", " "),
-                in_trouble=self._wait_for_the_database,
+                on_error=self._wait_for_the_database,
             )
         )
         self._seq += 1
@@ -164,7 +166,7 @@ class OrderProgress:
             raise OvertakenError(f"{committed.type} instead of {event}")
         return committed
 
-    async def call_for_attention(self, trouble: StepInTrouble) -> None:
+    async def call_for_attention(self, trouble: StepFailure) -> None:
         """Let an operator see that a step keeps failing; it is tried on all the same."""
         workflow.metric_meter().create_counter(
             "fuze_orders_needing_attention", "Steps that kept failing for too long"
@@ -177,7 +179,9 @@ class OrderProgress:
     async def is_valid(self, address: Address) -> bool:
         """Judge an address by today's rules; the judgement stays when the rules change."""
         return await self.finish(
-            local_first(OrderActivities.address_judged, address, summary="judge the address")
+            execute_local_then_remote(
+                OrderActivities.address_validated, address, summary="judge the address"
+            )
         )
 
     def is_to_retry(self) -> bool:
@@ -187,7 +191,7 @@ class OrderProgress:
     async def retry(self) -> None:
         """Write who has the step tried again, and answer."""
         if asked := self.retry_asked:
-            await self.record(EventType.STEP_RETRIED, actor=asked.request.actor)
+            await self.record(EventType.RETRY_REQUESTED, actor=asked.request.actor)
             asked.accept()
             self.retry_asked = None
 
@@ -201,7 +205,7 @@ class OrderProgress:
 
     async def finish(self, step: Awaitable[Result]) -> Result:
         """Wait for a step, and for all of it."""
-        return await to_the_end(step, asked_to_cancel=self._asked_to_cancel)
+        return await run_to_completion(step, on_cancel=self._asked_to_cancel)
 
     async def wait_until(
         self,
@@ -217,7 +221,7 @@ class OrderProgress:
         """
         what = whom.replace("_", " ")
         self.wait_for(
-            whom, f"waiting for {what} until {deadline:%Y-%m-%d %H:%M} UTC", until=deadline
+            whom, f"waiting for {what} until {deadline:%Y-%m-%d %H:%M} UTC", deadline=deadline
         )
         try:
             await workflow.wait_condition(
@@ -233,25 +237,25 @@ class OrderProgress:
             self.go_on()
         return True
 
-    def wait_for(self, whom: WaitingFor, details: str, *, until: datetime | None = None) -> None:
+    def wait_for(self, whom: WaitingFor, details: str, *, deadline: datetime | None = None) -> None:
         """Tell whoever asks what the order waits for; `details` is for an operator's eyes."""
-        self._waiting_for, self._until = whom, until
+        self._waiting_for, self._deadline = whom, deadline
         workflow.set_current_details(details)
 
     def go_on(self) -> None:
         """Tell whoever asks that the wait is over."""
-        self._waiting_for = self._until = None
+        self._waiting_for = self._deadline = None
 
-    def live_status(self) -> LiveStatus:
+    def live_status(self) -> OrderSnapshot:
         """Return where the order stands now."""
-        return LiveStatus(
+        return OrderSnapshot(
             order_id=self._order.order_id,
             status=self.status,
             payment_status=self.payment_status,
             last_seq=self._seq,
-            since=self.since,
+            status_since=self.status_since,
             waiting_for=self._waiting_for,
-            until=self._until,
+            deadline=self._deadline,
             last_error=self._last_error,
             reason=self.reason,
             tracking_number=self._tracking_number,
@@ -272,7 +276,7 @@ class OrderProgress:
         self, status: OrderStatus, payment_status: PaymentStatus, *, reason: str | None = None
     ) -> None:
         if status is not self.status:
-            self.since = workflow.now()
+            self.status_since = workflow.now()
         self.status, self.payment_status, self.reason = status, payment_status, reason
 
     def _wait_for_the_database(self, error: str | None) -> None:

@@ -87,7 +87,7 @@ class OrderRepository:
                 orders.c.payment_method,
                 orders.c.payment_token,
                 orders.c.needs_attention,
-                orders.c.followed_until,
+                orders.c.tracking_deadline,
             )
             .join(orders, orders.c.id == events.c.order_id)
             .where(events.c.order_id == asked.order_id, events.c.seq == asked.seq)
@@ -164,7 +164,7 @@ def _changed_columns(transition: Transition) -> dict[str, object]:
     }
     if transition.address is not None:
         columns["address"] = transition.address.model_dump(mode="json")
-    for name in ("tracking_number", "payment_method", "payment_token", "followed_until"):
+    for name in ("tracking_number", "payment_method", "payment_token", "tracking_deadline"):
         if (value := getattr(transition, name)) is not None:
             columns[name] = value
     return columns

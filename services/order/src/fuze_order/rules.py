@@ -7,10 +7,10 @@ activity of its own, between `validate_order` and the wait for approval.
 import re
 from collections import Counter
 
+from fuze_contracts.base import Message
 from fuze_contracts.money import CURRENCY_EXPONENTS, MAX_AMOUNT_MINOR
 from fuze_contracts.order import EventType, PlaceOrder
 from fuze_contracts.shipping import Address
-from fuze_contracts.wire import Message
 from fuze_order.messages import Transition
 
 _ZIP_CODES = {
@@ -47,7 +47,7 @@ def with_valid_address(transition: Transition) -> Transition:
         return transition
     return transition.model_copy(
         update={
-            "type": EventType.ADDRESS_REFUSED,
+            "type": EventType.ADDRESS_CHANGE_REJECTED,
             "address": None,
             "details": {"violations": [violation.model_dump() for violation in found]},
         }

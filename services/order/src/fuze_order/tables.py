@@ -54,7 +54,7 @@ orders = Table(
     Column("address", JSONB, nullable=False),
     Column("tracking_number", Text),
     Column("needs_attention", Boolean, nullable=False, server_default=text("false")),
-    Column("followed_until", DateTime(timezone=True)),
+    Column("tracking_deadline", DateTime(timezone=True)),
     Column("last_seq", Integer, nullable=False),
     Column("approval_deadline", DateTime(timezone=True), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),

@@ -9,6 +9,7 @@ from temporalio.exceptions import ApplicationError
 
 from fuze_contracts import order, payment, shipping
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder, WaitingFor
+from fuze_contracts.workflow_ids import shipping_workflow_id
 from fuze_order import calls
 from fuze_order.asked import Asked
 from fuze_order.following import follow
@@ -69,8 +70,12 @@ class OrderWorkflow(OrderInbox):
                 # One that came when the carrier had refused already is another address, too.
                 if self._has_another_address() or await self._wait_for_address():
                     await self._ship()
-            case OrderStatus.SHIPPED if self._order.follow_parcel_for and not self._has_followed:
-                await follow(self._progress, self._order.follow_parcel_for, lambda: self._parcel)
+            case OrderStatus.SHIPPED if (
+                self._order.delivery_tracking_period and not self._has_followed
+            ):
+                await follow(
+                    self._progress, self._order.delivery_tracking_period, lambda: self._parcel
+                )
                 self._has_followed = True
             case _ if self._progress.payment_status is PaymentStatus.REFUNDING:
                 await self._undo()
@@ -83,7 +88,7 @@ class OrderWorkflow(OrderInbox):
         """Wait until someone decides, or nobody does in time. A cancellation beats an approval."""
         self._approve_small_order(self._order)
         deadline = self._progress.received_at + self._order.approval_timeout
-        remind_at = deadline - self._order.approval_reminder
+        remind_at = deadline - self._order.approval_reminder_before
         wake_at = remind_at if remind_at > self._progress.received_at else None
         while self._progress.status is OrderStatus.AWAITING_APPROVAL:
             in_time = await self._progress.wait_until(
@@ -102,7 +107,7 @@ class OrderWorkflow(OrderInbox):
                 await self._decide(self._approval, EventType.ORDER_APPROVED)
             elif not in_time and wake_at:
                 wake_at = None
-                await self._progress.record(EventType.APPROVAL_REMINDED)
+                await self._progress.record(EventType.APPROVAL_REMINDER_SENT)
             elif not in_time:
                 await self._progress.record(
                     EventType.ORDER_EXPIRED, reason="nobody approved the order in time"
@@ -119,7 +124,7 @@ class OrderWorkflow(OrderInbox):
             self._progress,
             lambda patience: calls.ask_for_payment(self._attempt(), patience),
             name="charge",
-            patience=self._order.attention_after,
+            patience=self._order.step_failure_alert_after,
             unless=self._is_cancelled,
             has_news=self._has_new_address,
             hear=self._change_address,
@@ -159,7 +164,7 @@ class OrderWorkflow(OrderInbox):
                 await self._change_payment_method(self._payment_method)
             elif not in_time:
                 await self._progress.record(
-                    EventType.PAYMENT_GIVEN_UP,
+                    EventType.PAYMENT_ABANDONED,
                     reason="the payment was declined, and nobody offered another method in time",
                 )
 
@@ -230,7 +235,7 @@ class OrderWorkflow(OrderInbox):
         if self._progress.status is not OrderStatus.PREPARING:
             await self._progress.record(
                 EventType.SHIPPING_STARTED,
-                details={"workflow_id": shipping.shipping_workflow_id(self._order.order_id)},
+                details={"workflow_id": shipping_workflow_id(self._order.order_id)},
             )
         self._take_trouble()  # of an earlier shipment
         return asyncio.ensure_future(calls.ask_for_shipping(self._order, self._address))
@@ -243,19 +248,19 @@ class OrderWorkflow(OrderInbox):
                     EventType.ORDER_SHIPPED,
                     actor="shipping-service",
                     tracking_number=outcome.tracking_number,
-                    followed_until=self._followed_until(),
+                    tracking_deadline=self._tracking_deadline(),
                     details=outcome.model_dump(mode="json"),
                 )
-            case shipping.AddressRefused():
+            case shipping.AddressRejected():
                 await self._progress.record(
-                    EventType.CARRIER_REFUSED_ADDRESS,
+                    EventType.CARRIER_REJECTED_ADDRESS,
                     actor="shipping-service",
                     reason=f"the carrier refuses the address: {outcome.code}",
                     details={"code": outcome.code},
                 )
                 self._refused_address = outcome.address
                 self._shipment = None
-            case shipping.ShippingCalledOff():
+            case shipping.ShipmentCancelled():
                 self._cancel_ourselves("shipping-service", "the shipment was cancelled")
                 await self._start_cancelling()
 
@@ -293,7 +298,7 @@ class OrderWorkflow(OrderInbox):
             answer = await self._progress.finish(
                 calls.ask_to_readdress(self._order.order_id, address)
             )
-            if isinstance(answer, shipping.HandedOver):
+            if isinstance(answer, shipping.AlreadyDispatched):
                 self._addresses.remove(asked)
                 asked.refuse(order.TOO_LATE_TO_CHANGE_ADDRESS, "the parcel is being handed over")
                 return
@@ -307,7 +312,7 @@ class OrderWorkflow(OrderInbox):
     async def _call_off(self) -> bool:
         """Cancel while the parcel is being prepared: the shipping service decides."""
         answer = await self._progress.finish(calls.ask_to_call_off(self._order.order_id))
-        if isinstance(answer, shipping.HandedOver) and self._cancellation:
+        if isinstance(answer, shipping.AlreadyDispatched) and self._cancellation:
             # Not for good: the carrier may turn out not to have taken it.
             self._cancellation.refuse(order.TOO_LATE_TO_CANCEL, "the parcel is being handed over")
             self._cancellation = None
@@ -329,7 +334,7 @@ class OrderWorkflow(OrderInbox):
             self._progress,
             lambda patience: calls.ask_to_keep_nothing(self._attempt(), patience),
             name="refund",
-            patience=self._order.attention_after,
+            patience=self._order.step_failure_alert_after,
         )
         self._progress.go_on()
         match outcome:
@@ -355,8 +360,8 @@ class OrderWorkflow(OrderInbox):
             raise asyncio.CancelledError
         return self._progress.result()
 
-    def _followed_until(self) -> datetime | None:
-        how_long = self._order.follow_parcel_for
+    def _tracking_deadline(self) -> datetime | None:
+        how_long = self._order.delivery_tracking_period
         return workflow.now() + how_long if how_long else None
 
     def _attempt(self) -> payment.ChargePayment:

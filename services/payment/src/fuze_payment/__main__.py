@@ -8,12 +8,12 @@ import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
-from fuze_contracts.order import describe_workflow
 from fuze_contracts.payment import PAYMENT_TASK_QUEUE
+from fuze_contracts.workflow_ids import workflow_log_fields
 from fuze_payment import schedule
 from fuze_payment.activities import (
     Payments,
-    ProviderEventActivities,
+    PaymentWebhookActivities,
     ReconciliationActivities,
 )
 from fuze_payment.charging import Charging
@@ -27,14 +27,14 @@ from fuze_payment.refund_repository import RefundRepository
 from fuze_payment.refunding import Refunding
 from fuze_payment.repository import PaymentRepository
 from fuze_payment.settings import PaymentSettings
-from fuze_payment.workflows import ProviderEventWorkflow, ReconcileWorkflow, RefundWorkflow
-from fuze_runtime import process, worker
+from fuze_payment.workflows import PaymentWebhookWorkflow, ReconcileWorkflow, RefundWorkflow
+from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
 
 
-async def work() -> None:
+async def run_worker() -> None:
     """Serve the payment queue until SIGTERM."""
-    settings = process.load(PaymentSettings)
+    settings = cli.load_settings(PaymentSettings)
     engine = create_engine(settings, "fuze-payment")
     try:
         async with provider_of(settings) as provider:
@@ -43,24 +43,24 @@ async def work() -> None:
             async def make_schedule(temporal: Client) -> None:
                 await schedule.make(
                     temporal,
-                    every=settings.reconcile_every,
+                    every=settings.reconcile_interval,
                     look_back=settings.reconcile_look_back,
                     at_rest_for=settings.psp_settle_window,
                 )
 
             await worker.run(
                 settings,
-                worker.Workload(
+                worker.WorkerSpec(
                     task_queue=PAYMENT_TASK_QUEUE,
-                    workflows=[RefundWorkflow, ReconcileWorkflow, ProviderEventWorkflow],
+                    workflows=[RefundWorkflow, ReconcileWorkflow, PaymentWebhookWorkflow],
                     activities=[
                         payments.payment_charged,
                         payments.payment_refunded,
                         payments.payment_voided,
                         reconciliation.reconcile,
-                        events.look_again,
+                        events.payment_refreshed,
                     ],
-                    passed_through=[
+                    passthrough_modules=[
                         "fuze_payment.activities",
                         "fuze_payment.messages",
                         "fuze_payment.rules",
@@ -88,12 +88,12 @@ async def provider_of(settings: PaymentSettings) -> AsyncIterator[PaymentProvide
 
 def wire(
     settings: PaymentSettings, engine: AsyncEngine, provider: PaymentProvider
-) -> tuple[Payments, ReconciliationActivities, ProviderEventActivities]:
+) -> tuple[Payments, ReconciliationActivities, PaymentWebhookActivities]:
     """Put the activities together over a pool and a provider."""
     lease = timedelta(seconds=settings.payment_lease)
     repository = PaymentRepository(engine, lease)
     charging = Charging(
-        repository, provider, settings.promise, review_interval=settings.psp_review_interval
+        repository, provider, settings.promise, review_interval=settings.psp_review_poll_interval
     )
     refunding = Refunding(repository, RefundRepository(engine, lease), provider, settings.promise)
     reconciliation = Reconciliation(
@@ -102,9 +102,9 @@ def wire(
     return (
         Payments(charging, refunding),
         ReconciliationActivities(reconciliation),
-        ProviderEventActivities(charging, refunding),
+        PaymentWebhookActivities(charging, refunding),
     )
 
 
 if __name__ == "__main__":
-    process.main("payment", work, describe_workflow=describe_workflow)
+    cli.main("payment", run_worker, workflow_log_fields=workflow_log_fields)

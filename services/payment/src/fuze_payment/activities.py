@@ -9,8 +9,8 @@ from fuze_contracts.payment import (
     ChargeOutcome,
     ChargePayment,
     Declined,
-    LookAgain,
     PaymentActivities,
+    RefreshPayment,
     RefundOutcome,
     RefundPayment,
     VoidOutcome,
@@ -41,20 +41,20 @@ class ReconciliationActivities:
         return found
 
 
-class ProviderEventActivities:
-    """What ProviderEventWorkflow has done."""
+class PaymentWebhookActivities:
+    """What PaymentWebhookWorkflow has done."""
 
     def __init__(self, charging: "Charging", refunding: "Refunding") -> None:
         self._charging = charging
         self._refunding = refunding
 
     @activity.defn
-    async def look_again(self, command: LookAgain) -> str:
+    async def payment_refreshed(self, command: RefreshPayment) -> str:
         """Ask the provider about a payment that it reviews; return the state that it is in then."""
-        payment = await self._charging.look_again(command.payment_id)
+        payment = await self._charging.refresh(command.payment_id)
         if payment is None:
             return "unknown here"
-        if payment.let_go:
+        if payment.void_requested:
             await self._refunding.give_back_all(payment, "let go of before it was taken")
         activity.logger.info("the provider's hint is followed", extra={"outcome": payment.state})
         return payment.state
@@ -71,7 +71,7 @@ class Payments(PaymentActivities):
     async def payment_charged(self, command: ChargePayment) -> ChargeOutcome:
         """Return the one outcome of this token, charging the provider if nobody has yet."""
         payment = await self._charging.charge(command)
-        if payment.let_go:
+        if payment.void_requested:
             await self._refunding.give_back_all(payment, "let go of before it was taken")
         outcome = _outcome(payment)
         activity.logger.info("payment settled", extra={"outcome": outcome.outcome})
@@ -93,6 +93,6 @@ class Payments(PaymentActivities):
 
 
 def _outcome(payment: Payment) -> ChargeOutcome:
-    if payment.state is PaymentState.CHARGED and not payment.let_go:
+    if payment.state is PaymentState.CHARGED and not payment.void_requested:
         return Charged(payment_id=payment.id, provider_reference=payment.provider_reference)
     return Declined(payment_id=payment.id, code=payment.decline_code or "voided")

@@ -6,10 +6,10 @@ from uuid import UUID
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts.payment import (
-    PAYMENT_HELD,
     PAYMENT_IN_FLIGHT,
     PAYMENT_OUTCOME_UNKNOWN,
     PAYMENT_TOKEN_CONFLICT,
+    PAYMENT_UNDER_REVIEW,
     ChargePayment,
 )
 from fuze_payment.provider import (
@@ -62,7 +62,7 @@ class Charging:
 
         Raises:
             ApplicationError: `PAYMENT_TOKEN_CONFLICT`, final; `PAYMENT_IN_FLIGHT`,
-                `PAYMENT_OUTCOME_UNKNOWN` and `PAYMENT_HELD`, to be retried.
+                `PAYMENT_OUTCOME_UNKNOWN` and `PAYMENT_UNDER_REVIEW`, to be retried.
 
         """
         payment = await self._repository.claim(command)
@@ -77,18 +77,19 @@ class Charging:
             payment = await self._find_out(taken) if taken else await self._read(command)
         return payment
 
-    async def look_again(self, identity: UUID) -> Payment | None:
+    async def refresh(self, identity: UUID) -> Payment | None:
         """Ask the provider about a payment that it reviews, and settle what it says by now.
 
         Anything but a held payment is left alone: whoever asked for it is still at it.
 
         Raises:
-            ApplicationError: `PAYMENT_IN_FLIGHT`, `PAYMENT_OUTCOME_UNKNOWN` and `PAYMENT_HELD`, to
+            ApplicationError: `PAYMENT_IN_FLIGHT`, `PAYMENT_OUTCOME_UNKNOWN` and
+            `PAYMENT_UNDER_REVIEW`, to
                 be retried.
 
         """
         payment = await self._repository.get(identity)
-        if payment is None or payment.state is not PaymentState.HELD:
+        if payment is None or payment.state is not PaymentState.UNDER_REVIEW:
             return payment
         taken = await self._repository.take(payment)
         if taken is None:
@@ -120,7 +121,7 @@ class Charging:
                 return await self._conclude(payment, Unclear(why="it may still land"))
 
     async def _ask(self, payment: Payment) -> ChargeAnswer:
-        if not await self._repository.mark_sent(payment):
+        if not await self._repository.mark_submitted(payment):
             raise in_flight(_SHORTLY)
         return await self._provider.charge(payment)
 
@@ -132,7 +133,7 @@ class Charging:
                 await self._repository.hold(payment, answer)
                 raise ApplicationError(
                     "the provider reviews the payment",
-                    type=PAYMENT_HELD,
+                    type=PAYMENT_UNDER_REVIEW,
                     next_retry_delay=self._review_interval,
                 )
             case NotSent():
@@ -143,7 +144,7 @@ class Charging:
                 raise unknown("the provider asks for patience", answer.after)
             case Unclear():
                 # A held payment stays held: we only failed to look at it.
-                held = payment.state is PaymentState.HELD
+                held = payment.state is PaymentState.UNDER_REVIEW
                 await self._repository.give_back(payment, None if held else PaymentState.UNKNOWN)
                 raise unknown(answer.why)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from fuze_contracts.wire import Message
+from fuze_contracts.base import Message
 from fuze_payment.provider import ListedCharge, ProviderBooks
 from fuze_payment.rules import Payment, PaymentState, Refund, RefundState
 
@@ -34,19 +34,19 @@ class OurBooks(Message):
 
 
 class Finding(Message):
-    """One thing that the two books do not agree on; `made_at` is when it was written (UTC)."""
+    """One thing that the two books do not agree on; `occurred_at` is when it was written (UTC)."""
 
     kind: str
     reference: str
     order_id: UUID | None = None
-    made_at: datetime
+    occurred_at: datetime
     details: dict[str, JsonValue]
 
 
 def is_to_be_mended(payment: Payment, given_back_minor: int) -> bool:
     """Whether the provider's word that it has the money settles something here."""
     if payment.state is PaymentState.CHARGED:
-        return payment.let_go and given_back_minor < payment.amount_minor
+        return payment.void_requested and given_back_minor < payment.amount_minor
     return payment.state is not PaymentState.DECLINED
 
 
@@ -65,27 +65,27 @@ def _of_charges(theirs: ProviderBooks, ours: OurBooks, since: datetime) -> Itera
     for charge in taken:
         payment = known.get(charge.payment_id) if charge.payment_id else None
         if payment is None:
-            yield _about(charge, "charge_unknown_here")
+            yield _about(charge, "unmatched_provider_charge")
         elif payment.id not in ours.at_rest:
             continue
         elif times[payment.id] > 1 and payment.provider_reference != charge.reference:
-            yield _about(charge, "charged_twice")
+            yield _about(charge, "duplicate_charge")
         elif payment.state is not PaymentState.CHARGED:
-            yield _about(charge, "charged_there_only", ours=payment.state.value)
+            yield _about(charge, "missing_capture", ours=payment.state.value)
         elif (charge.amount_minor, charge.currency) != (payment.amount_minor, payment.currency):
-            yield _about(charge, "amounts_differ", ours_minor=payment.amount_minor)
+            yield _about(charge, "amount_mismatch", ours_minor=payment.amount_minor)
         elif is_to_be_mended(payment, given_back := ours.given_back_minor(payment)):
-            yield _about(charge, "kept_though_let_go", given_back_minor=given_back)
+            yield _about(charge, "void_not_refunded", given_back_minor=given_back)
     there = {charge.reference for charge in taken}
     for payment in ours.payments:
         taken_here = payment.state is PaymentState.CHARGED and payment.amount_minor > 0
         settled = taken_here and payment.id in ours.at_rest and payment.created_at >= since
         if settled and payment.provider_reference not in there:
             yield Finding(
-                kind="charged_here_only",
+                kind="missing_provider_charge",
                 reference=str(payment.id),
                 order_id=payment.order_id,
-                made_at=payment.created_at,
+                occurred_at=payment.created_at,
                 details={"provider_reference": payment.provider_reference},
             )
 
@@ -99,10 +99,10 @@ def _of_refunds(theirs: ProviderBooks, ours: OurBooks, since: datetime) -> Itera
             refund.id in ours.at_rest and refund.state is not RefundState.REFUNDED
         ):
             yield Finding(
-                kind="refunded_there_only",
+                kind="missing_refund",
                 reference=listed.reference,
                 order_id=orders.get(refund.payment_id) if refund else None,
-                made_at=listed.made_at,
+                occurred_at=listed.occurred_at,
                 details={"amount_minor": listed.amount_minor, "charge": listed.charge_reference},
             )
     there = {refund.reference for refund in theirs.refunds}
@@ -110,10 +110,10 @@ def _of_refunds(theirs: ProviderBooks, ours: OurBooks, since: datetime) -> Itera
         done = refund.state is RefundState.REFUNDED and refund.id in ours.at_rest
         if done and refund.created_at >= since and refund.provider_reference not in there:
             yield Finding(
-                kind="refunded_here_only",
+                kind="missing_provider_refund",
                 reference=str(refund.id),
                 order_id=orders.get(refund.payment_id),
-                made_at=refund.created_at,
+                occurred_at=refund.created_at,
                 details={"provider_reference": refund.provider_reference},
             )
 
@@ -123,6 +123,6 @@ def _about(charge: ListedCharge, kind: str, **details: str | int) -> Finding:
         kind=kind,
         reference=charge.reference,
         order_id=charge.order_id,
-        made_at=charge.made_at,
+        occurred_at=charge.occurred_at,
         details={"amount_minor": charge.amount_minor, "currency": charge.currency, **details},
     )

@@ -1,7 +1,7 @@
 """One attempt at a time: leases on errands to the provider, by the database's clock.
 
 A lease that its holder cannot give back, because it was killed, runs out. Each new holder has a
-higher epoch, and whatever an earlier one still tries to send is refused.
+higher fencing_token, and whatever an earlier one still tries to send is refused.
 """
 
 from datetime import timedelta
@@ -20,9 +20,9 @@ def errand_columns(table: sa.Table) -> list[sa.ColumnElement[object]]:
     """
     now = sa.func.statement_timestamp()
     return [
-        sa.func.greatest(table.c.lease_until - now, sa.literal(_NOTHING)).label("lease_left"),
-        (now - table.c.first_sent_at).label("key_age"),
-        (now - table.c.last_sent_at).label("quiet_for"),
+        sa.func.greatest(table.c.lease_expires_at - now, sa.literal(_NOTHING)).label("lease_left"),
+        (now - table.c.first_submitted_at).label("key_age"),
+        (now - table.c.last_submitted_at).label("since_last_submitted"),
     ]
 
 
@@ -33,14 +33,20 @@ async def take(
     now = sa.func.clock_timestamp()
     taken = await connection.execute(
         sa.update(table)
-        .where(table.c.id == errand, table.c.state.not_in(settled), table.c.lease_until <= now)
-        .values(epoch=table.c.epoch + 1, lease_until=now + lease, updated_at=now)
+        .where(table.c.id == errand, table.c.state.not_in(settled), table.c.lease_expires_at <= now)
+        .values(
+            fencing_token=table.c.fencing_token + 1, lease_expires_at=now + lease, updated_at=now
+        )
     )
     return taken.rowcount == 1
 
 
-async def mark_sent(
-    connection: AsyncConnection, table: sa.Table, errand: UUID, settled: list[str], epoch: int
+async def mark_submitted(
+    connection: AsyncConnection,
+    table: sa.Table,
+    errand: UUID,
+    settled: list[str],
+    fencing_token: int,
 ) -> bool:
     """Write that the errand is about to be sent; False for one who lost it meanwhile."""
     now = sa.func.clock_timestamp()
@@ -48,14 +54,14 @@ async def mark_sent(
         sa.update(table)
         .where(
             table.c.id == errand,
-            table.c.epoch == epoch,
+            table.c.fencing_token == fencing_token,
             table.c.state.not_in(settled),
-            table.c.lease_until > now,
+            table.c.lease_expires_at > now,
         )
         .values(
-            state="sent",
-            first_sent_at=sa.func.coalesce(table.c.first_sent_at, now),
-            last_sent_at=now,
+            state="submitted",
+            first_submitted_at=sa.func.coalesce(table.c.first_submitted_at, now),
+            last_submitted_at=now,
             updated_at=now,
         )
     )
@@ -66,17 +72,21 @@ async def give_back(
     connection: AsyncConnection,
     table: sa.Table,
     errand: UUID,
-    epoch: int,
+    fencing_token: int,
     **known: object,
 ) -> None:
     """End the lease early, writing what is known; without effect for one who lost it meanwhile."""
     now = sa.func.clock_timestamp()
     await connection.execute(
         sa.update(table)
-        .where(table.c.id == errand, table.c.epoch == epoch, table.c.lease_until > now)
-        .values(lease_until=now, updated_at=now, **known)
+        .where(
+            table.c.id == errand,
+            table.c.fencing_token == fencing_token,
+            table.c.lease_expires_at > now,
+        )
+        .values(lease_expires_at=now, updated_at=now, **known)
     )
 
 
-NOT_SENT = {"state": "intent", "first_sent_at": None, "last_sent_at": None}
+NOT_SUBMITTED = {"state": "created", "first_submitted_at": None, "last_submitted_at": None}
 """What is known of an errand whose first request surely did nothing."""

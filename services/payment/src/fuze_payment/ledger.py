@@ -35,7 +35,7 @@ async def _post(  # noqa: PLR0913 - a posting has two sides
 ) -> None:
     if amount.amount_minor == 0:
         return
-    both = {"posting_id": posting, "payment_id": payment, "currency": amount.currency}
+    both = {"journal_id": posting, "payment_id": payment, "currency": amount.currency}
     await connection.execute(
         insert(ledger_entries),
         [

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from fuze_contracts.wire import Message
+from fuze_contracts.base import Message
 
 
 class Reconcile(Message):

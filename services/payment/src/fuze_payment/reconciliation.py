@@ -70,7 +70,7 @@ class Reconciliation:
             if not is_to_be_mended(payment, ours.given_back_minor(payment)):
                 continue
             settled = await self._payments.settle(payment, Taken(reference=charge.reference))
-            mended += not settled.let_go or await self._is_given_back(settled)
+            mended += not settled.void_requested or await self._is_given_back(settled)
         return mended
 
     async def _is_given_back(self, payment: Payment) -> bool:

@@ -69,14 +69,14 @@ class ReconciliationRepository:
             now = (await connection.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
             for some in _batches(list(named.values())):
                 new = insert(discrepancies).values(
-                    [finding.model_dump() | {"seen_at": now} for finding in some]
+                    [finding.model_dump() | {"last_seen_at": now} for finding in some]
                 )
                 await connection.execute(
                     new.on_conflict_do_update(
                         index_elements=[discrepancies.c.kind, discrepancies.c.reference],
                         set_={
                             "details": new.excluded.details,
-                            "seen_at": new.excluded.seen_at,
+                            "last_seen_at": new.excluded.last_seen_at,
                             "resolved_at": None,
                         },
                     )
@@ -85,8 +85,8 @@ class ReconciliationRepository:
                 sa.update(discrepancies)
                 .where(
                     discrepancies.c.resolved_at.is_(None),
-                    discrepancies.c.made_at >= since,
-                    discrepancies.c.seen_at < now,
+                    discrepancies.c.occurred_at >= since,
+                    discrepancies.c.last_seen_at < now,
                 )
                 .values(resolved_at=now)
             )

@@ -55,7 +55,7 @@ class RefundRepository:
                     payment_id=payment.id,
                     amount_minor=amount_minor,
                     reason=reason,
-                    state=RefundState.INTENT,
+                    state=RefundState.CREATED,
                 )
             )
             return await _get(connection, refund_id)
@@ -75,8 +75,8 @@ class RefundRepository:
                     payment_id=payment.id,
                     amount_minor=amount_minor,
                     reason=reason,
-                    state=RefundState.REFUSED,
-                    refusal_code="more_than_charged",
+                    state=RefundState.REJECTED,
+                    rejection_code="more_than_charged",
                 )
                 .on_conflict_do_nothing()
             )
@@ -113,22 +113,24 @@ class RefundRepository:
                 return None
             return await _get(connection, refund.id)
 
-    async def mark_sent(self, refund: Refund) -> bool:
+    async def mark_submitted(self, refund: Refund) -> bool:
         """Write that the provider is about to be asked; False for one who lost the lease."""
         async with self._engine.begin() as connection:
-            return await lease.mark_sent(connection, refunds, refund.id, _SETTLED, refund.epoch)
+            return await lease.mark_submitted(
+                connection, refunds, refund.id, _SETTLED, refund.fencing_token
+            )
 
     async def give_back(self, refund: Refund, state: RefundState | None = None) -> None:
         """End the lease early, with what is known."""
         known = {} if state is None else {"state": state.value}
         async with self._engine.begin() as connection:
-            await lease.give_back(connection, refunds, refund.id, refund.epoch, **known)
+            await lease.give_back(connection, refunds, refund.id, refund.fencing_token, **known)
 
     async def give_back_unsent(self, refund: Refund) -> None:
         """End the lease early: our request did nothing; an earlier one may have."""
-        known = lease.NOT_SENT if refund.key_age is None else {}
+        known = lease.NOT_SUBMITTED if refund.key_age is None else {}
         async with self._engine.begin() as connection:
-            await lease.give_back(connection, refunds, refund.id, refund.epoch, **known)
+            await lease.give_back(connection, refunds, refund.id, refund.fencing_token, **known)
 
     async def settle(self, refund: Refund, answer: Taken | Refused) -> Refund:
         """Write the provider's definite answer, once.
@@ -141,10 +143,10 @@ class RefundRepository:
                 sa.update(refunds)
                 .where(refunds.c.id == refund.id, refunds.c.state.not_in(_SETTLED))
                 .values(
-                    state=RefundState.REFUSED if refused else RefundState.REFUNDED,
+                    state=RefundState.REJECTED if refused else RefundState.REFUNDED,
                     provider_reference=None if refused else answer.reference,
-                    refusal_code=answer.code if isinstance(answer, Refused) else None,
-                    lease_until=sa.func.clock_timestamp(),
+                    rejection_code=answer.code if isinstance(answer, Refused) else None,
+                    lease_expires_at=sa.func.clock_timestamp(),
                     updated_at=sa.func.clock_timestamp(),
                 )
             )

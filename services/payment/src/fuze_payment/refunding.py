@@ -11,7 +11,7 @@ from fuze_contracts.payment import (
     Refunded,
     RefundOutcome,
     RefundPayment,
-    RefundRefused,
+    RefundRejected,
     Voided,
     VoidOutcome,
     VoidPayment,
@@ -72,13 +72,13 @@ class Refunding:
         """
         payment = await self._payments.find(command.payment_token)
         if payment is None or payment.order_id != command.order_id:
-            return RefundRefused(refund_id=command.refund_id, code="not_charged")
+            return RefundRejected(refund_id=command.refund_id, code="not_charged")
         if payment.state is not PaymentState.CHARGED:
             if payment.state.is_settled:
-                return RefundRefused(refund_id=command.refund_id, code="not_charged")
+                return RefundRejected(refund_id=command.refund_id, code="not_charged")
             raise unknown("whether the payment was taken is not known yet")
         if payment.currency != command.amount.currency or command.amount.amount_minor == 0:
-            return RefundRefused(refund_id=command.refund_id, code="amount_invalid")
+            return RefundRejected(refund_id=command.refund_id, code="amount_invalid")
         asked = (payment, command.refund_id, command.amount.amount_minor, command.reason)
         return _outcome(await self._give(*asked) or await self._refunds.refuse(*asked))
 
@@ -90,7 +90,7 @@ class Refunding:
                 `PAYMENT_OUTCOME_UNKNOWN`, to be retried.
 
         """
-        payment = await self._payments.let_go(command)
+        payment = await self._payments.request_void(command)
         if not asks_the_same(payment, command.charge):
             raise ApplicationError(
                 "the payment token or the order was charged before, for something else",
@@ -127,9 +127,9 @@ class Refunding:
         refund = await self._give(payment, refund_id, amount_minor, reason)
         if refund is None:
             raise unknown("another refund was quicker: less is left to give back")
-        if refund.state is RefundState.REFUSED:
+        if refund.state is RefundState.REJECTED:
             # It may have the money tomorrow; until then somebody sees that this needs attention.
-            raise unknown(f"the provider refuses the refund: {refund.refusal_code}", _A_WHILE)
+            raise unknown(f"the provider refuses the refund: {refund.rejection_code}", _A_WHILE)
         return _refunded(refund)
 
     async def _void_begun(self, payment: Payment) -> tuple[Refund | None, UUID]:
@@ -141,7 +141,7 @@ class Refunding:
         while True:
             refund_id = void_refund_id(payment.id, attempt)
             begun = await self._refunds.find(refund_id)
-            if begun is None or begun.state is not RefundState.REFUSED:
+            if begun is None or begun.state is not RefundState.REJECTED:
                 return begun, refund_id
             attempt += 1
 
@@ -190,7 +190,7 @@ class Refunding:
                 return await self._conclude(refund, Unclear(why="it may still land"))
 
     async def _ask(self, refund: Refund) -> RefundAnswer:
-        if not await self._refunds.mark_sent(refund):
+        if not await self._refunds.mark_submitted(refund):
             raise in_flight(refund.lease_left)
         return await self._provider.refund(refund)
 
@@ -210,8 +210,8 @@ class Refunding:
 
 
 def _outcome(refund: Refund) -> RefundOutcome:
-    if refund.state is RefundState.REFUSED:
-        return RefundRefused(refund_id=refund.id, code=refund.refusal_code or "refused")
+    if refund.state is RefundState.REJECTED:
+        return RefundRejected(refund_id=refund.id, code=refund.rejection_code or "rejected")
     return _refunded(refund)
 
 

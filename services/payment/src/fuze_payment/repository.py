@@ -30,7 +30,7 @@ class PaymentRepository:
         None means that the order has another live charge, under another token.
         """
         async with self._engine.begin() as connection:
-            await self._insert(connection, command, PaymentState.INTENT)
+            await self._insert(connection, command, PaymentState.CREATED)
             return await _read(connection, payments.c.payment_token == command.payment_token)
 
     async def find(self, payment_token: str) -> Payment | None:
@@ -50,22 +50,24 @@ class PaymentRepository:
                 return None
             return await _get(connection, payments.c.id == payment.id)
 
-    async def mark_sent(self, payment: Payment) -> bool:
+    async def mark_submitted(self, payment: Payment) -> bool:
         """Write that the provider is about to be asked; False for one who lost the lease."""
         async with self._engine.begin() as connection:
-            return await lease.mark_sent(connection, payments, payment.id, _SETTLED, payment.epoch)
+            return await lease.mark_submitted(
+                connection, payments, payment.id, _SETTLED, payment.fencing_token
+            )
 
     async def give_back(self, payment: Payment, state: PaymentState | None = None) -> None:
         """End the lease early, with what is known."""
         known = {} if state is None else {"state": state.value}
         async with self._engine.begin() as connection:
-            await lease.give_back(connection, payments, payment.id, payment.epoch, **known)
+            await lease.give_back(connection, payments, payment.id, payment.fencing_token, **known)
 
     async def give_back_unsent(self, payment: Payment) -> None:
         """End the lease early: our request did nothing; an earlier one may have."""
-        known = lease.NOT_SENT if payment.key_age is None else {}
+        known = lease.NOT_SUBMITTED if payment.key_age is None else {}
         async with self._engine.begin() as connection:
-            await lease.give_back(connection, payments, payment.id, payment.epoch, **known)
+            await lease.give_back(connection, payments, payment.id, payment.fencing_token, **known)
 
     async def hold(self, payment: Payment, answer: Held) -> None:
         """Write that the provider reviews it, and end the lease."""
@@ -74,9 +76,9 @@ class PaymentRepository:
                 sa.update(payments)
                 .where(payments.c.id == payment.id, payments.c.state.not_in(_SETTLED))
                 .values(
-                    state=PaymentState.HELD,
+                    state=PaymentState.UNDER_REVIEW,
                     provider_reference=answer.reference,
-                    lease_until=sa.func.clock_timestamp(),
+                    lease_expires_at=sa.func.clock_timestamp(),
                     updated_at=sa.func.clock_timestamp(),
                 )
             )
@@ -99,9 +101,9 @@ class PaymentRepository:
                     state=state,
                     provider_reference=answer.reference if answer else None,
                     decline_code=answer.code if isinstance(answer, Refused) else None,
-                    lease_until=sa.func.clock_timestamp(),
-                    first_sent_at=sa.func.coalesce(
-                        payments.c.first_sent_at, sa.func.clock_timestamp()
+                    lease_expires_at=sa.func.clock_timestamp(),
+                    first_submitted_at=sa.func.coalesce(
+                        payments.c.first_submitted_at, sa.func.clock_timestamp()
                     ),
                     updated_at=sa.func.clock_timestamp(),
                 )
@@ -110,7 +112,7 @@ class PaymentRepository:
                 await ledger.post_capture(connection, payment.id, payment.amount)
             return await _get(connection, payments.c.id == payment.id)
 
-    async def let_go(self, command: VoidPayment) -> Payment:
+    async def request_void(self, command: VoidPayment) -> Payment:
         """Write that nothing of this charge is to be kept; voided at once where nothing was sent.
 
         A charge that nobody has claimed gets its row here, so that nobody will. A row that was
@@ -118,7 +120,7 @@ class PaymentRepository:
         """
         charge = command.charge
         async with self._engine.begin() as connection:
-            await self._insert(connection, charge, PaymentState.VOIDED, let_go=True)
+            await self._insert(connection, charge, PaymentState.VOIDED, void_requested=True)
             await connection.execute(
                 sa.update(payments)
                 .where(
@@ -128,9 +130,9 @@ class PaymentRepository:
                     payments.c.currency == charge.amount.currency,
                 )
                 .values(
-                    let_go=True,
+                    void_requested=True,
                     state=sa.case(
-                        (payments.c.state == PaymentState.INTENT, PaymentState.VOIDED.value),
+                        (payments.c.state == PaymentState.CREATED, PaymentState.VOIDED.value),
                         else_=payments.c.state,
                     ),
                     updated_at=sa.func.clock_timestamp(),
@@ -146,9 +148,9 @@ class PaymentRepository:
                 .where(payments.c.id == payment.id, payments.c.state.not_in(_SETTLED))
                 .values(
                     state=PaymentState.VOIDED,
-                    let_go=True,
+                    void_requested=True,
                     provider_reference=None,
-                    lease_until=sa.func.clock_timestamp(),
+                    lease_expires_at=sa.func.clock_timestamp(),
                     updated_at=sa.func.clock_timestamp(),
                 )
             )
@@ -160,7 +162,7 @@ class PaymentRepository:
         command: ChargePayment,
         state: PaymentState,
         *,
-        let_go: bool = False,
+        void_requested: bool = False,
     ) -> None:
         # No conflict target: with one, the second unique index gave errors and deadlocks.
         await connection.execute(
@@ -173,7 +175,7 @@ class PaymentRepository:
                 currency=command.amount.currency,
                 payment_method=command.payment_method,
                 state=state,
-                let_go=let_go,
+                void_requested=void_requested,
             )
             .on_conflict_do_nothing()
         )

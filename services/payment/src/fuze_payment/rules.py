@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from fuze_contracts.base import Message
 from fuze_contracts.money import Money
 from fuze_contracts.payment import ChargePayment
-from fuze_contracts.wire import Message
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/payments")
 
@@ -15,13 +15,13 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/payments")
 class PaymentState(StrEnum):
     """Where a payment stands. From `CHARGED` on it is settled."""
 
-    INTENT = "intent"
+    CREATED = "created"
     """Claimed; nothing was sent to the provider."""
-    SENT = "sent"
+    SUBMITTED = "submitted"
     """About to be sent, or sent: the provider may have it."""
     UNKNOWN = "unknown"
     """Sent, and the provider did not say."""
-    HELD = "held"
+    UNDER_REVIEW = "under_review"
     """The provider reviews it."""
     CHARGED = "charged"
     DECLINED = "declined"
@@ -37,30 +37,31 @@ class PaymentState(StrEnum):
 class RefundState(StrEnum):
     """Where a refund stands; the same words as a payment's, where they mean the same."""
 
-    INTENT = "intent"
-    SENT = "sent"
+    CREATED = "created"
+    SUBMITTED = "submitted"
     UNKNOWN = "unknown"
     REFUNDED = "refunded"
-    REFUSED = "refused"
+    REJECTED = "rejected"
 
     @property
     def is_settled(self) -> bool:
         """Whether nothing is left to find out."""
-        return self in {RefundState.REFUNDED, RefundState.REFUSED}
+        return self in {RefundState.REFUNDED, RefundState.REJECTED}
 
 
 class Errand(Message):
     """What every errand to the provider has.
 
-    `key_age` and `quiet_for` are since the key was first and last sent, by the database's clock,
+    `key_age` and `since_last_submitted` are since the key was first and last sent, by the
+    database's clock,
     and None where nothing was sent. `lease_left` is how long somebody still works on it.
     """
 
     id: UUID
-    epoch: int
+    fencing_token: int
     lease_left: timedelta
     key_age: timedelta | None
-    quiet_for: timedelta | None
+    since_last_submitted: timedelta | None
     created_at: datetime
 
 
@@ -76,7 +77,7 @@ class Payment(Errand):
     provider_reference: str | None
     decline_code: str | None
     refunded_minor: int
-    let_go: bool
+    void_requested: bool
 
     @property
     def amount(self) -> Money:
@@ -93,7 +94,7 @@ class Refund(Errand):
     reason: str
     state: RefundState
     provider_reference: str | None
-    refusal_code: str | None
+    rejection_code: str | None
     charge_reference: str | None
 
     @property
@@ -126,7 +127,9 @@ class NextStep(Enum):
 
 def next_step(state: PaymentState | RefundState) -> NextStep:
     """Ask only where nothing was sent: everything else is looked up first."""
-    return NextStep.ASK if state in {PaymentState.INTENT, RefundState.INTENT} else NextStep.LOOK_UP
+    return (
+        NextStep.ASK if state in {PaymentState.CREATED, RefundState.CREATED} else NextStep.LOOK_UP
+    )
 
 
 def step_when_not_found(errand: Errand, promise: ProviderPromise) -> NextStep:
@@ -135,16 +138,21 @@ def step_when_not_found(errand: Errand, promise: ProviderPromise) -> NextStep:
     While the key is young, asking again with it is safe whatever became of the first request.
     After that only time tells: what has not landed within the settle window will not.
     """
-    if errand.key_age is None or errand.quiet_for is None:
+    if errand.key_age is None or errand.since_last_submitted is None:
         return NextStep.ASK
     if errand.key_age < promise.keys_kept - promise.settle_window:
         return NextStep.ASK
-    return NextStep.WAIT if errand.quiet_for < promise.settle_window else NextStep.GIVE_UP
+    return (
+        NextStep.WAIT if errand.since_last_submitted < promise.settle_window else NextStep.GIVE_UP
+    )
 
 
 def step_to_void(payment: Payment, promise: ProviderPromise) -> NextStep:
     """Decide about a payment that is to be let go of and that the provider does not have."""
-    if payment.quiet_for is None or payment.quiet_for >= promise.settle_window:
+    if (
+        payment.since_last_submitted is None
+        or payment.since_last_submitted >= promise.settle_window
+    ):
         return NextStep.GIVE_UP
     return NextStep.WAIT
 

@@ -26,17 +26,17 @@ class PaymentSettings(WorkerSettings):
     payment_lease: float = Field(
         20.0, lt=30, description="Seconds for which one attempt has a payment to itself."
     )
-    psp_keys_kept: Duration = Field(
+    psp_idempotency_key_ttl: Duration = Field(
         timedelta(hours=24), description="How long the provider remembers an idempotency key."
     )
     psp_settle_window: Duration = Field(
         timedelta(seconds=60), description="How long after it was sent a request may still land."
     )
-    psp_review_interval: Duration = Field(
+    psp_review_poll_interval: Duration = Field(
         timedelta(seconds=10), description="How often a payment under review is looked at."
     )
 
-    reconcile_every: Duration = Field(
+    reconcile_interval: Duration = Field(
         timedelta(minutes=15), description="How often the provider's books are compared with ours."
     )
     reconcile_look_back: Duration = Field(timedelta(days=3), description="From how far back.")
@@ -63,4 +63,6 @@ class PaymentSettings(WorkerSettings):
     @property
     def promise(self) -> ProviderPromise:
         """What we rely on of the provider."""
-        return ProviderPromise(keys_kept=self.psp_keys_kept, settle_window=self.psp_settle_window)
+        return ProviderPromise(
+            keys_kept=self.psp_idempotency_key_ttl, settle_window=self.psp_settle_window
+        )

@@ -35,10 +35,12 @@ metadata = MetaData(
 def _lease() -> list[Column[object]]:
     """Return what an errand to the provider needs, so that one attempt at a time runs it."""
     return [
-        Column("epoch", Integer, nullable=False, server_default=text("0")),
-        Column("lease_until", DateTime(timezone=True), nullable=False, server_default=func.now()),
-        Column("first_sent_at", DateTime(timezone=True)),
-        Column("last_sent_at", DateTime(timezone=True)),
+        Column("fencing_token", Integer, nullable=False, server_default=text("0")),
+        Column(
+            "lease_expires_at", DateTime(timezone=True), nullable=False, server_default=func.now()
+        ),
+        Column("first_submitted_at", DateTime(timezone=True)),
+        Column("last_submitted_at", DateTime(timezone=True)),
         Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     ]
@@ -57,10 +59,11 @@ payments = Table(
     Column("provider_reference", Text, unique=True),
     Column("decline_code", Text),
     Column("refunded_minor", BigInteger, nullable=False, server_default=text("0")),
-    Column("let_go", Boolean, nullable=False, server_default=text("false")),
+    Column("void_requested", Boolean, nullable=False, server_default=text("false")),
     *_lease(),
     CheckConstraint(
-        "state IN ('intent', 'sent', 'unknown', 'held', 'charged', 'declined', 'voided')",
+        "state IN ('created', 'submitted', 'unknown', 'under_review', "
+        "'charged', 'declined', 'voided')",
         name="state",
     ),
     CheckConstraint("amount_minor >= 0", name="amount"),
@@ -73,20 +76,21 @@ payments = Table(
     CheckConstraint("refunded_minor BETWEEN 0 AND amount_minor", name="refunded"),
     CheckConstraint("refunded_minor = 0 OR state = 'charged'", name="refunded_when_charged"),
     CheckConstraint(
-        "state IN ('intent', 'voided') OR first_sent_at IS NOT NULL OR amount_minor = 0",
-        name="sent",
+        "state IN ('created', 'voided') OR first_submitted_at IS NOT NULL OR amount_minor = 0",
+        name="submitted",
     ),
     Index(
         "payments_one_live_charge_per_order",
         "order_id",
         unique=True,
-        postgresql_where=text("state NOT IN ('declined', 'voided') AND NOT let_go"),
+        postgresql_where=text("state NOT IN ('declined', 'voided') AND NOT void_requested"),
     ),
     Index(None, "order_id"),
 )
 """One row a payment token. `id` is the idempotency key that the provider gets.
 
-`refunded_minor` counts what is given back or about to be. Of a payment that was `let_go` nothing is
+`refunded_minor` counts what is given back or about to be. Of a payment that was `void_requested`
+nothing is
 kept: should the provider take it all the same, it is given back.
 """
 
@@ -99,11 +103,13 @@ refunds = Table(
     Column("reason", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("provider_reference", Text, unique=True),
-    Column("refusal_code", Text),
+    Column("rejection_code", Text),
     *_lease(),
-    CheckConstraint("state IN ('intent', 'sent', 'unknown', 'refunded', 'refused')", name="state"),
+    CheckConstraint(
+        "state IN ('created', 'submitted', 'unknown', 'refunded', 'rejected')", name="state"
+    ),
     CheckConstraint("amount_minor > 0", name="amount"),
-    CheckConstraint("(state = 'refused') = (refusal_code IS NOT NULL)", name="refusal_code"),
+    CheckConstraint("(state = 'rejected') = (rejection_code IS NOT NULL)", name="rejection_code"),
     CheckConstraint(
         "(state = 'refunded') = (provider_reference IS NOT NULL)", name="provider_reference"
     ),
@@ -114,7 +120,7 @@ ledger_entries = Table(
     "ledger_entries",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("posting_id", Uuid, nullable=False),
+    Column("journal_id", Uuid, nullable=False),
     Column("payment_id", ForeignKey(payments.c.id), nullable=False, index=True),
     Column("account", Text, nullable=False),
     Column("debit_minor", BigInteger, nullable=False, server_default=text("0")),
@@ -126,9 +132,9 @@ ledger_entries = Table(
         "debit_minor >= 0 AND credit_minor >= 0 AND (debit_minor = 0) <> (credit_minor = 0)",
         name="one_side",
     ),
-    UniqueConstraint("posting_id", "account"),
+    UniqueConstraint("journal_id", "account"),
 )
-"""Double entry, append-only. `posting_id` is the payment's id for a capture, the refund's for a
+"""Double entry, append-only. `journal_id` is the payment's id for a capture, the refund's for a
 refund, so that neither is ever posted twice. A deferred trigger refuses one that does not balance.
 """
 
@@ -138,10 +144,10 @@ discrepancies = Table(
     Column("kind", Text, primary_key=True),
     Column("reference", Text, primary_key=True),
     Column("order_id", Uuid),
-    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("details", JSONB, nullable=False),
-    Column("found_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("first_seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("last_seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("resolved_at", DateTime(timezone=True)),
     CheckConstraint("jsonb_typeof(details) = 'object'", name="details"),
 )

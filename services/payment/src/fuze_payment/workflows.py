@@ -6,8 +6,8 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 from fuze_contracts import payment as contract
-from fuze_contracts.payment import LookAgain, PaymentActivities, RefundOutcome, RefundPayment
-from fuze_payment.activities import ProviderEventActivities, ReconciliationActivities
+from fuze_contracts.payment import PaymentActivities, RefreshPayment, RefundOutcome, RefundPayment
+from fuze_payment.activities import PaymentWebhookActivities, ReconciliationActivities
 from fuze_payment.messages import Reconcile, Reconciled
 
 _ATTEMPT_TIMEOUT = timedelta(seconds=30)
@@ -37,14 +37,14 @@ class RefundWorkflow(contract.RefundWorkflow):
 
 
 @workflow.defn
-class ProviderEventWorkflow(contract.ProviderEventWorkflow):
+class PaymentWebhookWorkflow(contract.PaymentWebhookWorkflow):
     """Follow one event of the provider up."""
 
     @workflow.run
-    async def run(self, command: LookAgain) -> str:
+    async def run(self, command: RefreshPayment) -> str:
         """Return the state that the payment is in after the provider was asked."""
         return await workflow.execute_activity_method(
-            ProviderEventActivities.look_again,
+            PaymentWebhookActivities.payment_refreshed,
             command,
             start_to_close_timeout=_ATTEMPT_TIMEOUT,
             # Not without end: an event that came too early is followed by polling.

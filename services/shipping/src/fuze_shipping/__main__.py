@@ -3,21 +3,21 @@
 import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fuze_contracts.order import describe_workflow
 from fuze_contracts.shipping import SHIPPING_TASK_QUEUE
-from fuze_runtime import process, worker
+from fuze_contracts.workflow_ids import workflow_log_fields
+from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
 from fuze_shipping.activities import ShippingActivities
 from fuze_shipping.carrier.sandbox import SandboxCarrier
 from fuze_shipping.dispatching import Dispatching
 from fuze_shipping.repository import ShipmentRepository
 from fuze_shipping.settings import ShippingSettings
-from fuze_shipping.workflows import CarrierEventWorkflow, ShippingWorkflow
+from fuze_shipping.workflows import CarrierWebhookWorkflow, ShippingWorkflow
 
 
-async def work() -> None:
+async def run_worker() -> None:
     """Serve the shipping queue until SIGTERM."""
-    settings = process.load(ShippingSettings)
+    settings = cli.load_settings(ShippingSettings)
     engine = create_engine(settings, "fuze-shipping")
     url = f"{str(settings.carrier_url).rstrip('/')}/"
     try:
@@ -25,17 +25,17 @@ async def work() -> None:
             activities = wire(settings, engine, client)
             await worker.run(
                 settings,
-                worker.Workload(
+                worker.WorkerSpec(
                     task_queue=SHIPPING_TASK_QUEUE,
-                    workflows=[ShippingWorkflow, CarrierEventWorkflow],
+                    workflows=[ShippingWorkflow, CarrierWebhookWorkflow],
                     activities=[
-                        activities.package_prepared,
-                        activities.carrier_dispatched,
-                        activities.carrier_cancelled,
-                        activities.shipment_readdressed,
-                        activities.parcel_tracked,
+                        activities.shipment_prepared,
+                        activities.shipment_dispatched,
+                        activities.shipment_cancelled,
+                        activities.shipment_address_changed,
+                        activities.delivery_status_refreshed,
                     ],
-                    passed_through=[
+                    passthrough_modules=[
                         "fuze_shipping.activities",
                         "fuze_shipping.messages",
                         "fuze_shipping.rules",
@@ -56,4 +56,4 @@ def wire(
 
 
 if __name__ == "__main__":
-    process.main("shipping", work, describe_workflow=describe_workflow)
+    cli.main("shipping", run_worker, workflow_log_fields=workflow_log_fields)

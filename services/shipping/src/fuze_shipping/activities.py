@@ -5,21 +5,21 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 
 from fuze_contracts.shipping import (
-    AddressRefused,
-    CallOffOutcome,
-    CallOffShipping,
-    HandedOver,
-    ParcelTracked,
-    Readdressed,
-    ReaddressOutcome,
-    ReaddressShipment,
+    AddressChanged,
+    AddressRejected,
+    AlreadyDispatched,
+    CancelShipment,
+    CancelShipmentOutcome,
+    ChangeShipmentAddress,
+    ChangeShipmentAddressOutcome,
+    DeliveryStatusChanged,
+    RefreshShipment,
     ShipmentActivities,
+    ShipmentCancelled,
     Shipped,
-    ShippingCalledOff,
     ShippingOutcome,
-    TrackParcel,
 )
-from fuze_shipping.messages import DispatchPackage, PreparePackage, Shipment, ShipmentState
+from fuze_shipping.messages import DispatchShipment, PrepareShipment, Shipment, ShipmentState
 from fuze_shipping.rules import shipment_id
 
 if TYPE_CHECKING:  # the workflow imports this module, and must not reach HTTP or a database driver
@@ -38,12 +38,12 @@ class ShippingActivities(ShipmentActivities):
         self._dispatching = dispatching
 
     @activity.defn
-    async def package_prepared(self, command: PreparePackage) -> None:
+    async def shipment_prepared(self, command: PrepareShipment) -> None:
         """Write the shipment."""
         await self._repository.prepare(command)
 
     @activity.defn
-    async def carrier_dispatched(self, command: DispatchPackage) -> ShippingOutcome:
+    async def shipment_dispatched(self, command: DispatchShipment) -> ShippingOutcome:
         """Hand the parcel to the carrier, and write what it answers.
 
         Raises:
@@ -55,32 +55,36 @@ class ShippingActivities(ShipmentActivities):
         return _outcome(shipment)
 
     @activity.defn
-    async def parcel_tracked(self, command: TrackParcel) -> ParcelTracked:
+    async def delivery_status_refreshed(self, command: RefreshShipment) -> DeliveryStatusChanged:
         """Ask the carrier how far a parcel has come, and write it."""
         tracked = await self._dispatching.track(command.shipment_id)
-        activity.logger.info("parcel tracked", extra={"outcome": tracked.state})
+        activity.logger.info("parcel tracked", extra={"outcome": tracked.status})
         return tracked
 
     @activity.defn
-    async def carrier_cancelled(self, command: CallOffShipping) -> CallOffOutcome:
+    async def shipment_cancelled(self, command: CancelShipment) -> CancelShipmentOutcome:
         """Release the package, unless it is being handed to the carrier."""
         state = await self._repository.call_off(shipment_id(command.order_id), command.order_id)
         activity.logger.info("asked to call the shipment off", extra={"outcome": state})
-        return ShippingCalledOff() if state is ShipmentState.CALLED_OFF else HandedOver()
+        return ShipmentCancelled() if state is ShipmentState.CANCELLED else AlreadyDispatched()
 
     @activity.defn
-    async def shipment_readdressed(self, command: ReaddressShipment) -> ReaddressOutcome:
+    async def shipment_address_changed(
+        self, command: ChangeShipmentAddress
+    ) -> ChangeShipmentAddressOutcome:
         """Change where the parcel goes, unless it is being handed to the carrier."""
         changed = await self._repository.readdress(shipment_id(command.order_id), command.address)
-        return Readdressed() if changed else HandedOver()
+        return AddressChanged() if changed else AlreadyDispatched()
 
 
 def _outcome(shipment: Shipment) -> ShippingOutcome:
     match shipment.state:
-        case ShipmentState.CALLED_OFF:
-            return ShippingCalledOff()
-        case ShipmentState.REFUSED:
-            return AddressRefused(code=shipment.refusal_code or "refused", address=shipment.address)
+        case ShipmentState.CANCELLED:
+            return ShipmentCancelled()
+        case ShipmentState.REJECTED:
+            return AddressRejected(
+                code=shipment.rejection_code or "rejected", address=shipment.address
+            )
         case _:
             return Shipped(
                 shipment_id=shipment.id,

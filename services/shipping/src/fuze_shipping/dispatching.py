@@ -5,7 +5,7 @@ from uuid import UUID
 
 from temporalio.exceptions import ApplicationError
 
-from fuze_contracts.shipping import ParcelTracked
+from fuze_contracts.shipping import DeliveryStatusChanged
 from fuze_shipping.carrier import (
     Accepted,
     Carrier,
@@ -39,7 +39,7 @@ class Dispatching:
 
         """
         shipment = await self._repository.begin_hand_over(shipment_id)
-        if shipment.state is not ShipmentState.HANDING_OVER:
+        if shipment.state is not ShipmentState.DISPATCHING:
             return shipment
         answer = await self._ask(shipment)
         match answer:
@@ -48,7 +48,7 @@ class Dispatching:
                 return _settled(shipment, ShipmentState.DISPATCHED, **answer.model_dump())
             case Refused():
                 await self._repository.end_hand_over(shipment, answer)
-                return _settled(shipment, ShipmentState.REFUSED, refusal_code=answer.code)
+                return _settled(shipment, ShipmentState.REJECTED, rejection_code=answer.code)
             case NotTaken():
                 await self._repository.end_hand_over(shipment, None)
                 raise ApplicationError(answer.why, type="CarrierAway")
@@ -57,7 +57,7 @@ class Dispatching:
             case _:
                 assert_never(answer)
 
-    async def track(self, shipment_id: UUID) -> ParcelTracked:
+    async def track(self, shipment_id: UUID) -> DeliveryStatusChanged:
         """Ask the carrier how far the parcel has come, and write it.
 
         Raises:
@@ -70,7 +70,7 @@ class Dispatching:
         if not isinstance(answer, Tracked):
             raise ApplicationError(f"the carrier does not say: {answer!r}", type="CarrierUnclear")
         further = await self._repository.track(shipment, answer.state)
-        return ParcelTracked(order_id=shipment.order_id, state=further)
+        return DeliveryStatusChanged(order_id=shipment.order_id, status=further)
 
     async def _ask(self, shipment: Shipment) -> HandOverAnswer:
         if shipment.may_be_there:

@@ -4,11 +4,11 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from fuze_contracts.shipping import Address, ParcelItem, ParcelState, ShipOrder
-from fuze_contracts.wire import Message
+from fuze_contracts.base import Message
+from fuze_contracts.shipping import Address, DeliveryStatus, ParcelItem, ShipOrder
 
 
-class PreparePackage(Message):
+class PrepareShipment(Message):
     """Write the shipment of an order, once."""
 
     shipment_id: UUID
@@ -16,7 +16,7 @@ class PreparePackage(Message):
     occurred_at: datetime
 
 
-class DispatchPackage(Message):
+class DispatchShipment(Message):
     """Hand the prepared package to the carrier, once; where it goes, the shipment's row says."""
 
     shipment_id: UUID
@@ -28,29 +28,30 @@ class ShipmentState(StrEnum):
 
     PREPARED = "prepared"
     """The carrier does not have it: it may be called off or sent elsewhere."""
-    HANDING_OVER = "handing_over"
+    DISPATCHING = "dispatching"
     """The carrier is being asked, or was and did not say: nothing can be changed."""
     DISPATCHED = "dispatched"
-    REFUSED = "refused"
+    REJECTED = "rejected"
     """The carrier refuses the address."""
-    CALLED_OFF = "called_off"
+    CANCELLED = "cancelled"
 
 
 class Shipment(Message):
     """A shipment as PostgreSQL holds it.
 
-    `attempt` counts the hand-overs that were begun. `may_be_there` says that an earlier one may
+    `dispatch_attempt` counts the hand-overs that were begun. `may_be_there` says that an earlier
+    one may
     have reached the carrier. One that was called off before it was prepared has no address.
     """
 
     id: UUID
     order_id: UUID
     state: ShipmentState
-    attempt: int
+    dispatch_attempt: int
     address: Address | None = None
     items: tuple[ParcelItem, ...] | None = None
     carrier: str | None = None
     tracking_number: str | None = None
-    refusal_code: str | None = None
-    parcel_state: ParcelState | None = None
+    rejection_code: str | None = None
+    delivery_status: DeliveryStatus | None = None
     may_be_there: bool = False

@@ -6,13 +6,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fuze_contracts.shipping import Address, ParcelState
+from fuze_contracts.shipping import Address, DeliveryStatus
 from fuze_shipping.carrier import Accepted, Refused
-from fuze_shipping.messages import PreparePackage, Shipment, ShipmentState
+from fuze_shipping.messages import PrepareShipment, Shipment, ShipmentState
 from fuze_shipping.tables import shipments
 
-_CHANGEABLE = [ShipmentState.PREPARED, ShipmentState.REFUSED]
-_OPEN = [ShipmentState.PREPARED, ShipmentState.HANDING_OVER]
+_CHANGEABLE = [ShipmentState.PREPARED, ShipmentState.REJECTED]
+_OPEN = [ShipmentState.PREPARED, ShipmentState.DISPATCHING]
 
 
 class ShipmentRepository:
@@ -21,7 +21,7 @@ class ShipmentRepository:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def prepare(self, command: PreparePackage) -> None:
+    async def prepare(self, command: PrepareShipment) -> None:
         """Insert the shipment; one whose address was refused gets the new address.
 
         One that is being handed over, or was called off, stays as it is.
@@ -44,9 +44,9 @@ class ShipmentRepository:
                     set_={
                         "state": ShipmentState.PREPARED,
                         "address": address,
-                        "refusal_code": None,
+                        "rejection_code": None,
                     },
-                    where=shipments.c.state == ShipmentState.REFUSED,
+                    where=shipments.c.state == ShipmentState.REJECTED,
                 )
             )
 
@@ -62,13 +62,16 @@ class ShipmentRepository:
             await connection.execute(
                 sa.update(shipments)
                 .where(shipments.c.id == shipment_id)
-                .values(state=ShipmentState.HANDING_OVER, attempt=shipments.c.attempt + 1)
+                .values(
+                    state=ShipmentState.DISPATCHING,
+                    dispatch_attempt=shipments.c.dispatch_attempt + 1,
+                )
             )
         return before.model_copy(
             update={
-                "state": ShipmentState.HANDING_OVER,
-                "attempt": before.attempt + 1,
-                "may_be_there": before.state is ShipmentState.HANDING_OVER,
+                "state": ShipmentState.DISPATCHING,
+                "dispatch_attempt": before.dispatch_attempt + 1,
+                "may_be_there": before.state is ShipmentState.DISPATCHING,
             }
         )
 
@@ -79,8 +82,8 @@ class ShipmentRepository:
         attempt, and only where no earlier one may have reached the carrier.
         """
         row = shipments.c.id == shipment.id
-        being_handed_over = shipments.c.state == ShipmentState.HANDING_OVER
-        latest = shipments.c.attempt == shipment.attempt
+        being_handed_over = shipments.c.state == ShipmentState.DISPATCHING
+        latest = shipments.c.dispatch_attempt == shipment.dispatch_attempt
         match answer:
             case Accepted():
                 where = row & shipments.c.state.in_(_OPEN)
@@ -92,7 +95,7 @@ class ShipmentRepository:
                 }
             case Refused():
                 where = row & being_handed_over & latest
-                values = {"state": ShipmentState.REFUSED, "refusal_code": answer.code}
+                values = {"state": ShipmentState.REJECTED, "rejection_code": answer.code}
             case _ if shipment.may_be_there:
                 return
             case _:
@@ -112,12 +115,12 @@ class ShipmentRepository:
                 .values(
                     id=shipment_id,
                     order_id=order_id,
-                    state=ShipmentState.CALLED_OFF,
+                    state=ShipmentState.CANCELLED,
                     prepared_at=sa.func.now(),
                 )
                 .on_conflict_do_update(
                     constraint="shipments_pkey",
-                    set_={"state": ShipmentState.CALLED_OFF, "refusal_code": None},
+                    set_={"state": ShipmentState.CANCELLED, "rejection_code": None},
                     where=shipments.c.state.in_(_CHANGEABLE),
                 )
             )
@@ -152,7 +155,7 @@ class ShipmentRepository:
         async with self._engine.begin() as connection:
             return await self._locked(connection, shipment_id)
 
-    async def track(self, shipment: Shipment, state: ParcelState) -> ParcelState:
+    async def track(self, shipment: Shipment, state: DeliveryStatus) -> DeliveryStatus:
         """Write how far the parcel has come, and return how far it is known to have.
 
         Events come in any order: what is written only ever goes forward.
@@ -165,12 +168,12 @@ class ShipmentRepository:
             before = await self._locked(connection, shipment.id)
             if before.state is not ShipmentState.DISPATCHED:
                 raise LookupError(f"shipment {shipment.id} is not dispatched")
-            known = before.parcel_state or ParcelState.ACCEPTED
-            further = max(known, state, key=list(ParcelState).index)
+            known = before.delivery_status or DeliveryStatus.ACCEPTED
+            further = max(known, state, key=list(DeliveryStatus).index)
             await connection.execute(
                 sa.update(shipments)
                 .where(shipments.c.id == shipment.id)
-                .values(parcel_state=further)
+                .values(delivery_status=further)
             )
             return further
 

@@ -13,10 +13,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from fuze_contracts.shipping import ParcelState
+from fuze_contracts.shipping import DeliveryStatus
 from fuze_shipping.messages import ShipmentState
 
-_PARCEL_STATES = ", ".join(f"'{state}'" for state in ParcelState)
+_PARCEL_STATES = ", ".join(f"'{state}'" for state in DeliveryStatus)
 _STATES = ", ".join(f"'{state}'" for state in ShipmentState)
 
 metadata = MetaData(
@@ -34,23 +34,24 @@ shipments = Table(
     Column("id", Uuid, primary_key=True),
     Column("order_id", Uuid, nullable=False, unique=True),
     Column("state", Text, nullable=False),
-    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("dispatch_attempt", Integer, nullable=False, server_default=text("0")),
     Column("address", JSONB),
     Column("items", JSONB),
     Column("carrier", Text),
     Column("tracking_number", Text, unique=True),
     Column("prepared_at", DateTime(timezone=True), nullable=False),
     Column("dispatched_at", DateTime(timezone=True)),
-    Column("refusal_code", Text),
-    Column("parcel_state", Text),
+    Column("rejection_code", Text),
+    Column("delivery_status", Text),
     CheckConstraint(f"state IN ({_STATES})", name="state"),
-    CheckConstraint("(state = 'refused') = (refusal_code IS NOT NULL)", name="refused"),
+    CheckConstraint("(state = 'rejected') = (rejection_code IS NOT NULL)", name="rejected"),
     CheckConstraint(
-        f"parcel_state IS NULL OR (state = 'dispatched' AND parcel_state IN ({_PARCEL_STATES}))",
-        name="parcel_state",
+        "delivery_status IS NULL OR (state = 'dispatched' "
+        f"AND delivery_status IN ({_PARCEL_STATES}))",
+        name="delivery_status",
     ),
     CheckConstraint(
-        "state = 'called_off' OR (address IS NOT NULL AND items IS NOT NULL)", name="prepared"
+        "state = 'cancelled' OR (address IS NOT NULL AND items IS NOT NULL)", name="prepared"
     ),
     CheckConstraint("jsonb_typeof(address -> 'zip_code') = 'string'", name="address"),
     CheckConstraint("jsonb_typeof(items) = 'array'", name="items"),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
-from fuze_contracts.order import Approval, CancelOrder, OrderWorkflow
+from fuze_contracts.order import ApproveOrder, CancelOrder, OrderWorkflow
 from fuze_gateway import problem_types as types
 from fuze_gateway import problems
 from fuze_gateway.availability import SourceUnavailableError
@@ -43,7 +43,7 @@ async def approve(
     request: BulkApprove, sources: SourcesDependency, caller: CallerDependency
 ) -> BulkResults:
     """Let many orders proceed to payment; the answer says what became of each."""
-    approval = Approval(actor=caller.acting_as(request.actor))
+    approval = ApproveOrder(actor=caller.acting_as(request.actor))
     return await _each(
         request.order_ids,
         sources,

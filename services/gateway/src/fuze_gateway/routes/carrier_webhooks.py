@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fuze_contracts.shipping import TrackParcel
+from fuze_contracts.shipping import RefreshShipment
 from fuze_gateway import problem_types as types
 from fuze_gateway import problems
 from fuze_gateway.dependencies import SourcesDependency
@@ -38,7 +38,7 @@ class _Event(BaseModel):
     operation_id="receiveCarrierWebhook",
     status_code=HTTPStatus.NO_CONTENT,
     responses=problem_responses(
-        *OF_A_BODY, types.BAD_SIGNATURE, types.WEBHOOKS_NOT_CONFIGURED, types.UNAVAILABLE
+        *OF_A_BODY, types.INVALID_SIGNATURE, types.WEBHOOKS_NOT_CONFIGURED, types.UNAVAILABLE
     ),
     openapi_extra={
         "requestBody": {
@@ -59,4 +59,4 @@ async def receive(request: Request, signature: Signature, sources: SourcesDepend
         event = _Event.model_validate_json(body)
     except ValidationError:
         raise problems.invalid_field(("body",), "must have an id and a shipment_id") from None
-    await sources.commands.follow_parcel(event.id, TrackParcel(shipment_id=event.shipment_id))
+    await sources.commands.follow_parcel(event.id, RefreshShipment(shipment_id=event.shipment_id))

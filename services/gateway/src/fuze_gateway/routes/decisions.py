@@ -6,13 +6,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 
 from fuze_contracts.order import (
-    Approval,
+    ApproveOrder,
     CancelOrder,
+    ChangeAddress,
     ChangePaymentMethod,
     OrderWorkflow,
     RejectOrder,
     RetryOrder,
-    UpdateAddress,
 )
 from fuze_gateway import problem_types as types
 from fuze_gateway import problems
@@ -28,12 +28,12 @@ from fuze_gateway.fields import OrderId
 from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Scope
 from fuze_gateway.requests import (
-    ApproveOrder,
+    ApproveOrderBody,
     CancelOrderIn,
+    ChangeAddressIn,
     PaymentMethodIn,
     RejectOrderIn,
     RetryIn,
-    UpdateAddressIn,
 )
 from fuze_gateway.routes.unheard import refuse_unheard
 from fuze_gateway.schemas import OrderState
@@ -44,7 +44,7 @@ def _of_a_decision(*refusals: types.ProblemType) -> Responses:
         *OF_A_CALLER,
         *OF_A_BODY,
         types.ORDER_NOT_FOUND,
-        types.ORDER_ALREADY_ENDED,
+        types.ORDER_CLOSED,
         types.UNAVAILABLE,
         *refusals,
     )
@@ -70,10 +70,10 @@ async def approve(
     order_id: OrderId,
     sources: SourcesDependency,
     caller: CallerDependency,
-    request: ApproveOrder | None = None,
+    request: ApproveOrderBody | None = None,
 ) -> OrderState:
     """Let the order proceed to payment."""
-    approval = Approval(actor=caller.acting_as(request.actor if request else None))
+    approval = ApproveOrder(actor=caller.acting_as(request.actor if request else None))
     return await decided(order_id, OrderWorkflow.approve_order, approval, sources)
 
 
@@ -121,20 +121,20 @@ async def cancel(
     operation_id="changeAddress",
     openapi_extra=requires(Scope.ORDERS_WRITE),
     responses=_of_a_decision(
-        types.TOO_LATE_TO_CHANGE_ADDRESS, types.TOO_MANY_ADDRESSES, types.ADDRESS_INVALID
+        types.TOO_LATE_TO_CHANGE_ADDRESS, types.ADDRESS_CHANGE_LIMIT, types.ADDRESS_INVALID
     ),
 )
-async def change_address(
+async def change_order_address(
     order_id: OrderId,
-    request: UpdateAddressIn,
+    request: ChangeAddressIn,
     sources: SourcesDependency,
     caller: CallerDependency,
 ) -> OrderState:
     """Send the parcel elsewhere, up to the moment at which it is handed to the carrier."""
-    change = UpdateAddress(
+    change = ChangeAddress(
         address=address_of(request.address), actor=caller.acting_as(request.actor)
     )
-    return await decided(order_id, OrderWorkflow.change_address, change, sources)
+    return await decided(order_id, OrderWorkflow.change_order_address, change, sources)
 
 
 @router.put(

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Response
 
 from fuze_contracts.money import Money
 from fuze_contracts.order import OrderStatus
-from fuze_contracts.payment import RefundPayment, refund_workflow_id
-from fuze_contracts.views import Discrepancy, PublishedPayment
+from fuze_contracts.payment import RefundPayment
+from fuze_contracts.read_models import Discrepancy, PublishedPayment
+from fuze_contracts.workflow_ids import refund_workflow_id
 from fuze_gateway import problem_types as types
 from fuze_gateway import problems
 from fuze_gateway.commands import refund_fingerprint

@@ -7,7 +7,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from fastapi import APIRouter, Depends, Response
 
-from fuze_contracts.order import PlaceOrder, order_workflow_id
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_gateway import problem_types as types
 from fuze_gateway import problems
 from fuze_gateway.availability import (

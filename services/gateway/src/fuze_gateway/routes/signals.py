@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
-from fuze_contracts.order import Approval, CancelOrder, UpdateAddress
+from fuze_contracts.order import ApproveOrder, CancelOrder, ChangeAddress
 from fuze_gateway import problem_types as types
 from fuze_gateway.commands import address_of
 from fuze_gateway.dependencies import (
@@ -19,7 +19,7 @@ from fuze_gateway.documented import OF_A_BODY, OF_A_CALLER, problem_responses
 from fuze_gateway.fields import OrderId
 from fuze_gateway.identity.authorization import ScopedRoute, requires
 from fuze_gateway.identity.callers import Scope
-from fuze_gateway.requests import ApproveOrder, CancelOrderIn, UpdateAddressIn
+from fuze_gateway.requests import ApproveOrderBody, CancelOrderIn, ChangeAddressIn
 from fuze_gateway.routes.unheard import refuse_unheard
 from fuze_gateway.schemas import SignalAccepted
 
@@ -32,7 +32,7 @@ router = APIRouter(
         *OF_A_CALLER,
         *OF_A_BODY,
         types.ORDER_NOT_FOUND,
-        types.ORDER_ALREADY_ENDED,
+        types.ORDER_CLOSED,
         types.UNAVAILABLE,
     ),
 )
@@ -48,11 +48,11 @@ async def approve(
     order_id: OrderId,
     sources: SourcesDependency,
     caller: CallerDependency,
-    request: ApproveOrder | None = None,
+    request: ApproveOrderBody | None = None,
 ) -> SignalAccepted:
     """Let the order proceed to payment; without effect once it does."""
     actor = caller.acting_as(request.actor if request else None)
-    heard = await sources.commands.approve(order_id, Approval(actor=actor))
+    heard = await sources.commands.approve(order_id, ApproveOrder(actor=actor))
     return await _signalled(order_id, "approve", sources, heard=heard)
 
 
@@ -76,28 +76,28 @@ async def cancel(
 
 
 @router.post(
-    "/update-address",
+    "/change-address",
     operation_id="signalAddress",
     status_code=HTTPStatus.ACCEPTED,
     openapi_extra=requires(Scope.ORDERS_WRITE),
 )
-async def update_address(
+async def change_address(
     order_id: OrderId,
-    request: UpdateAddressIn,
+    request: ChangeAddressIn,
     sources: SourcesDependency,
     caller: CallerDependency,
 ) -> SignalAccepted:
     """Send the parcel elsewhere; without effect once it is being handed to the carrier."""
-    update = UpdateAddress(
+    update = ChangeAddress(
         address=address_of(request.address), actor=caller.acting_as(request.actor)
     )
-    heard = await sources.commands.update_address(order_id, update)
-    return await _signalled(order_id, "update-address", sources, heard=heard)
+    heard = await sources.commands.change_address(order_id, update)
+    return await _signalled(order_id, "change-address", sources, heard=heard)
 
 
 async def _signalled(
     order_id: UUID,
-    signal: Literal["approve", "cancel", "update-address"],
+    signal: Literal["approve", "cancel", "change-address"],
     sources: Sources,
     *,
     heard: bool,

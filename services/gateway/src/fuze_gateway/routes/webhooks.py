@@ -16,7 +16,7 @@ from pydantic import (
     field_validator,
 )
 
-from fuze_contracts.payment import LookAgain
+from fuze_contracts.payment import RefreshPayment
 from fuze_gateway import problem_types as types
 from fuze_gateway import problems
 from fuze_gateway.dependencies import SourcesDependency
@@ -95,7 +95,7 @@ def _body_of(schema: dict[str, Any]) -> dict[str, Any]:
     operation_id="receivePspWebhook",
     status_code=HTTPStatus.NO_CONTENT,
     responses=problem_responses(
-        *OF_A_BODY, types.BAD_SIGNATURE, types.WEBHOOKS_NOT_CONFIGURED, types.UNAVAILABLE
+        *OF_A_BODY, types.INVALID_SIGNATURE, types.WEBHOOKS_NOT_CONFIGURED, types.UNAVAILABLE
     ),
     openapi_extra=_body_of(_Event.model_json_schema()),
 )
@@ -110,7 +110,7 @@ async def receive(request: Request, signature: Signature, sources: SourcesDepend
         event = _Event.model_validate_json(body)
     except ValidationError:
         raise problems.invalid_field(("body",), "must have an id and a payment_id") from None
-    await sources.commands.follow_up(event.id, LookAgain(payment_id=event.payment_id))
+    await sources.commands.follow_up(event.id, RefreshPayment(payment_id=event.payment_id))
 
 
 @router.post(
@@ -118,7 +118,7 @@ async def receive(request: Request, signature: Signature, sources: SourcesDepend
     operation_id="receiveStripeWebhook",
     status_code=HTTPStatus.NO_CONTENT,
     responses=problem_responses(
-        *OF_A_BODY, types.BAD_SIGNATURE, types.WEBHOOKS_NOT_CONFIGURED, types.UNAVAILABLE
+        *OF_A_BODY, types.INVALID_SIGNATURE, types.WEBHOOKS_NOT_CONFIGURED, types.UNAVAILABLE
     ),
     openapi_extra=_body_of(
         {
@@ -142,7 +142,7 @@ async def receive_from_stripe(
     except ValidationError:
         raise problems.invalid_field(("body",), "must be an event of Stripe's") from None
     if event.payment_id:
-        await sources.commands.follow_up(event.id, LookAgain(payment_id=event.payment_id))
+        await sources.commands.follow_up(event.id, RefreshPayment(payment_id=event.payment_id))
 
 
 async def _genuine(request: Request, signature: str, secret: SecretStr | None) -> bytes:

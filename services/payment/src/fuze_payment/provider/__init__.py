@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from fuze_contracts.wire import Message
+from fuze_contracts.base import Message
 from fuze_payment.rules import Payment, Refund
 
 
@@ -36,7 +36,7 @@ class ListedCharge(Message):
     amount_minor: int
     currency: str
     taken: bool
-    made_at: datetime
+    occurred_at: datetime
 
 
 class ListedRefund(Message):
@@ -46,7 +46,7 @@ class ListedRefund(Message):
     charge_reference: str
     refund_id: UUID | None
     amount_minor: int
-    made_at: datetime
+    occurred_at: datetime
 
 
 class ProviderBooks(Message):

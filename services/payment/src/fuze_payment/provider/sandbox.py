@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from fuze_contracts.wire import Message
+from fuze_contracts.base import Message
 from fuze_payment.provider import (
     ChargeAnswer,
     Held,
@@ -192,7 +192,7 @@ def _books(charges: bytes, refunds: bytes) -> ProviderBooks:
                 amount_minor=one.amount_minor,
                 currency=one.currency,
                 taken=one.status == "charged",
-                made_at=one.created_at,
+                occurred_at=one.created_at,
             )
             for one in listed_charges
         ),
@@ -202,7 +202,7 @@ def _books(charges: bytes, refunds: bytes) -> ProviderBooks:
                 charge_reference=one.charge_id,
                 refund_id=one.refund_id,
                 amount_minor=one.amount_minor,
-                made_at=one.created_at,
+                occurred_at=one.created_at,
             )
             for one in listed_refunds
         ),
@@ -225,7 +225,7 @@ def _answer_of(charge: _Charge) -> ChargeAnswer:
     match charge.status:
         case "charged":
             return Taken(reference=charge.id)
-        case "held":
+        case "under_review":
             return Held(reference=charge.id)
         case "declined" | "voided":
             return Refused(code=charge.decline_code or charge.status, reference=charge.id)

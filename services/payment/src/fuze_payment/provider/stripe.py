@@ -170,7 +170,7 @@ class StripeProvider(PaymentProvider):
             return answer_of_intent(intent)
         canceled = await self._cancel(intent.id, until)
         if isinstance(canceled, Intent):
-            return Refused(code=intent.refusal_code, reference=intent.id)
+            return Refused(code=intent.rejection_code, reference=intent.id)
         # Not `NotSent`, whatever the cancellation met: the charge itself was sent.
         return TryLater(after=canceled.after) if isinstance(canceled, NotSent) else canceled
 
@@ -209,10 +209,10 @@ class StripeProvider(PaymentProvider):
                 return NotSent(after=timedelta(seconds=1))
 
     def _when_it_landed(self, payment: Payment) -> tuple[datetime, datetime | None]:
-        if payment.key_age is None or payment.quiet_for is None:
+        if payment.key_age is None or payment.since_last_submitted is None:
             return payment.created_at - _CLOCKS_APART, None
         now = datetime.now(UTC)
-        last = now - payment.quiet_for + self._settle_window
+        last = now - payment.since_last_submitted + self._settle_window
         return now - payment.key_age - _CLOCKS_APART, last + _CLOCKS_APART
 
 

@@ -13,7 +13,7 @@ import httpx
 import stripe
 from pydantic import JsonValue, ValidationError, field_validator
 
-from fuze_contracts.wire import Message
+from fuze_contracts.base import Message
 from fuze_payment.provider import (
     ChargeAnswer,
     Held,
@@ -79,7 +79,7 @@ class Intent(Message):
         )
 
     @property
-    def refusal_code(self) -> str:
+    def rejection_code(self) -> str:
         """Why nothing was taken, in Stripe's words."""
         if self.status == "requires_action":
             return "authentication_required"
@@ -109,7 +109,7 @@ def answer_of_intent(intent: Intent) -> ChargeAnswer:
         case "processing":
             return Held(reference=intent.id)
         case "canceled" | "requires_payment_method" if not intent.is_open:
-            return Refused(code=intent.refusal_code, reference=intent.id)
+            return Refused(code=intent.rejection_code, reference=intent.id)
         case status:
             return Unclear(why=f"Stripe says {status}")
 
@@ -188,7 +188,7 @@ def listed_charge(intent: Intent) -> ListedCharge:
         amount_minor=from_stripe(intent.amount, intent.currency),
         currency=intent.currency.upper(),
         taken=intent.status == "succeeded",
-        made_at=datetime.fromtimestamp(intent.created, UTC),
+        occurred_at=datetime.fromtimestamp(intent.created, UTC),
     )
 
 
@@ -199,7 +199,7 @@ def listed_refund(refund: StripeRefund) -> ListedRefund:
         charge_reference=refund.payment_intent or refund.charge or "",
         refund_id=refund.metadata.refund_id,
         amount_minor=from_stripe(refund.amount, refund.currency),
-        made_at=datetime.fromtimestamp(refund.created, UTC),
+        occurred_at=datetime.fromtimestamp(refund.created, UTC),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import stripe
 from stripe.params import PaymentIntentListParams, RefundListParams
 
-from fuze_contracts.wire import Message
+from fuze_contracts.base import Message
 from fuze_payment.provider import Unclear
 from fuze_payment.provider.stripe_answers import Intent, StripeRefund, read
 

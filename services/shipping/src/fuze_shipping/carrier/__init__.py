@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from fuze_contracts.shipping import ParcelState
-from fuze_contracts.wire import Message
+from fuze_contracts.base import Message
+from fuze_contracts.shipping import DeliveryStatus
 from fuze_shipping.messages import Shipment
 
 
@@ -39,7 +39,7 @@ class Unclear(Message):
 class Tracked(Message):
     """How far the carrier says that the parcel has come."""
 
-    state: ParcelState
+    state: DeliveryStatus
 
 
 HandOverAnswer = Accepted | Refused | NotTaken | Unclear

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
-from fuze_contracts.shipping import ParcelState
-from fuze_contracts.wire import Message
+from fuze_contracts.base import Message
+from fuze_contracts.shipping import DeliveryStatus
 from fuze_shipping.carrier import (
     Accepted,
     Carrier,
@@ -30,7 +30,7 @@ class _Refusal(Message):
 
 
 class _Parcel(Accepted):
-    status: ParcelState
+    status: DeliveryStatus
 
 
 class _Parcels(Message):

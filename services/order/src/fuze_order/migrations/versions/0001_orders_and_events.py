@@ -14,10 +14,10 @@ _STATUSES = (
 )
 _PAYMENT_STATUSES = "'none', 'pending', 'charged', 'declined'"
 _EVENT_TYPES = (
-    "'order_received', 'order_validated', 'order_rejected', 'address_updated', "
-    "'address_refused', 'order_approved', "
+    "'order_received', 'order_validated', 'order_rejected', 'address_changed', "
+    "'address_change_rejected', 'order_approved', "
     "'order_expired', 'order_cancelled', 'payment_charged', 'payment_declined', "
-    "'payment_method_changed', 'payment_given_up', 'shipping_started', 'order_shipped'"
+    "'payment_method_changed', 'payment_abandoned', 'shipping_started', 'order_shipped'"
 )
 
 

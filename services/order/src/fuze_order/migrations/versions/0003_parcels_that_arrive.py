@@ -13,13 +13,13 @@ _STATUSES = (
     "'payment_declined', 'cancelled'"
 )
 _EVENT_TYPES = (
-    "'order_received', 'order_validated', 'order_rejected', 'address_updated', "
-    "'address_refused', 'approval_reminded', 'order_approved', "
+    "'order_received', 'order_validated', 'order_rejected', 'address_changed', "
+    "'address_change_rejected', 'approval_reminder_sent', 'order_approved', "
     "'order_expired', 'order_cancelled', 'payment_charged', 'payment_declined', "
-    "'payment_method_changed', 'payment_given_up', 'shipping_started', "
-    "'carrier_refused_address', 'order_shipped', 'order_delivered', 'order_returned', "
+    "'payment_method_changed', 'payment_abandoned', 'shipping_started', "
+    "'carrier_rejected_address', 'order_shipped', 'order_delivered', 'order_returned', "
     "'cancellation_started', 'payment_refunded', 'payment_voided', 'needs_attention', "
-    "'step_retried'"
+    "'retry_requested'"
 )
 
 

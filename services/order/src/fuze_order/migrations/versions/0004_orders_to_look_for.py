@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE orders.orders ADD COLUMN followed_until timestamptz")
+    op.execute("ALTER TABLE orders.orders ADD COLUMN tracking_deadline timestamptz")
     op.execute("DROP INDEX orders.orders_status_created_at_idx")
     op.execute("DROP INDEX orders.orders_needs_attention_idx")
     op.execute("""
@@ -32,7 +32,7 @@ def upgrade() -> None:
         CREATE OR REPLACE VIEW orders.published_orders AS
         SELECT id AS order_id, status, payment_status, reason, customer, currency::text AS currency,
                total_minor, address, tracking_number, fingerprint, last_seq, created_at, updated_at,
-               needs_attention, payment_method, followed_until,
+               needs_attention, payment_method, tracking_deadline,
                (SELECT coalesce(jsonb_agg(jsonb_build_object(
                            'sku', sku, 'quantity', quantity, 'unit_price_minor', unit_price_minor
                        ) ORDER BY position), '[]')

@@ -8,10 +8,10 @@ branch_labels = None
 depends_on = None
 
 _LEASE = """
-    epoch integer NOT NULL DEFAULT 0,
-    lease_until timestamptz NOT NULL DEFAULT now(),
-    first_sent_at timestamptz,
-    last_sent_at timestamptz,
+    fencing_token integer NOT NULL DEFAULT 0,
+    lease_expires_at timestamptz NOT NULL DEFAULT now(),
+    first_submitted_at timestamptz,
+    last_submitted_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
 """
@@ -22,35 +22,37 @@ def upgrade() -> None:
         ALTER TABLE payments.payments
             DROP CONSTRAINT payments_state_check,
             ADD COLUMN refunded_minor bigint NOT NULL DEFAULT 0,
-            ADD COLUMN let_go boolean NOT NULL DEFAULT false,
-            ADD COLUMN epoch integer NOT NULL DEFAULT 0,
-            ADD COLUMN lease_until timestamptz NOT NULL DEFAULT now(),
-            ADD COLUMN first_sent_at timestamptz,
-            ADD COLUMN last_sent_at timestamptz
+            ADD COLUMN void_requested boolean NOT NULL DEFAULT false,
+            ADD COLUMN fencing_token integer NOT NULL DEFAULT 0,
+            ADD COLUMN lease_expires_at timestamptz NOT NULL DEFAULT now(),
+            ADD COLUMN first_submitted_at timestamptz,
+            ADD COLUMN last_submitted_at timestamptz
     """)
     # A claim of the first version may or may not have been sent; that is what unknown means.
     op.execute("""
         UPDATE payments.payments
         SET state = CASE state WHEN 'claimed' THEN 'unknown' ELSE state END,
-            first_sent_at = created_at, last_sent_at = updated_at
+            first_submitted_at = created_at, last_submitted_at = updated_at
     """)
     op.execute("""
         ALTER TABLE payments.payments
             ADD CONSTRAINT payments_state_check CHECK (
-                state IN ('intent', 'sent', 'unknown', 'held', 'charged', 'declined', 'voided')
+                state IN ('created', 'submitted', 'unknown', 'under_review', 'charged', 'declined',
+                'voided')
             ),
             ADD CONSTRAINT payments_refunded_check
                 CHECK (refunded_minor BETWEEN 0 AND amount_minor),
             ADD CONSTRAINT payments_refunded_when_charged_check
                 CHECK (refunded_minor = 0 OR state = 'charged'),
             ADD CONSTRAINT payments_sent_check CHECK (
-                state IN ('intent', 'voided') OR first_sent_at IS NOT NULL OR amount_minor = 0
+                state IN ('created', 'voided') OR first_submitted_at IS NOT NULL OR amount_minor = 0
             )
     """)
     op.execute("DROP INDEX payments.payments_one_live_charge_per_order")
     op.execute("""
         CREATE UNIQUE INDEX payments_one_live_charge_per_order
-        ON payments.payments (order_id) WHERE state NOT IN ('declined', 'voided') AND NOT let_go
+        ON payments.payments (order_id) WHERE state NOT IN ('declined', 'voided') AND NOT
+        void_requested
     """)
     op.execute("CREATE INDEX payments_order_id_idx ON payments.payments (order_id)")
     op.execute(f"""
@@ -61,12 +63,12 @@ def upgrade() -> None:
             amount_minor bigint NOT NULL CONSTRAINT refunds_amount_check CHECK (amount_minor > 0),
             reason text NOT NULL,
             state text NOT NULL CONSTRAINT refunds_state_check
-                CHECK (state IN ('intent', 'sent', 'unknown', 'refunded', 'refused')),
+                CHECK (state IN ('created', 'submitted', 'unknown', 'refunded', 'rejected')),
             provider_reference text CONSTRAINT refunds_provider_reference_key UNIQUE,
-            refusal_code text,
+            rejection_code text,
             {_LEASE},
-            CONSTRAINT refunds_refusal_code_check
-                CHECK ((state = 'refused') = (refusal_code IS NOT NULL)),
+            CONSTRAINT refunds_rejection_code_check
+                CHECK ((state = 'rejected') = (rejection_code IS NOT NULL)),
             CONSTRAINT refunds_provider_reference_check
                 CHECK ((state = 'refunded') = (provider_reference IS NOT NULL))
         )
@@ -75,7 +77,7 @@ def upgrade() -> None:
     op.execute("""
         CREATE TABLE payments.ledger_entries (
             id bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT ledger_entries_pkey PRIMARY KEY,
-            posting_id uuid NOT NULL,
+            journal_id uuid NOT NULL,
             payment_id uuid NOT NULL
                 CONSTRAINT ledger_entries_payment_id_fkey REFERENCES payments.payments (id),
             account text NOT NULL CONSTRAINT ledger_entries_account_check
@@ -84,7 +86,7 @@ def upgrade() -> None:
             credit_minor bigint NOT NULL DEFAULT 0,
             currency char(3) NOT NULL,
             recorded_at timestamptz NOT NULL DEFAULT now(),
-            CONSTRAINT ledger_entries_posting_id_account_key UNIQUE (posting_id, account),
+            CONSTRAINT ledger_entries_journal_id_account_key UNIQUE (journal_id, account),
             CONSTRAINT ledger_entries_one_side_check CHECK (
                 debit_minor >= 0 AND credit_minor >= 0 AND (debit_minor = 0) <> (credit_minor = 0)
             )
@@ -96,8 +98,8 @@ def upgrade() -> None:
         LANGUAGE plpgsql AS $$
         BEGIN
             IF (SELECT sum(debit_minor) <> sum(credit_minor) OR count(DISTINCT currency) <> 1
-                FROM payments.ledger_entries WHERE posting_id = NEW.posting_id) THEN
-                RAISE EXCEPTION 'posting % does not balance', NEW.posting_id
+                FROM payments.ledger_entries WHERE journal_id = NEW.journal_id) THEN
+                RAISE EXCEPTION 'posting % does not balance', NEW.journal_id
                     USING ERRCODE = 'check_violation';
             END IF;
             RETURN NULL;
@@ -110,7 +112,7 @@ def upgrade() -> None:
     """)
     op.execute("""
         INSERT INTO payments.ledger_entries
-            (posting_id, payment_id, account, debit_minor, credit_minor, currency)
+            (journal_id, payment_id, account, debit_minor, credit_minor, currency)
         SELECT id, id, account, CASE account WHEN 'provider' THEN amount_minor ELSE 0 END,
                CASE account WHEN 'sales' THEN amount_minor ELSE 0 END, currency
         FROM payments.payments, unnest(ARRAY['provider', 'sales']) AS account

@@ -14,11 +14,11 @@ def upgrade() -> None:
             kind text NOT NULL,
             reference text NOT NULL,
             order_id uuid,
-            made_at timestamptz NOT NULL,
+            occurred_at timestamptz NOT NULL,
             details jsonb NOT NULL
                 CONSTRAINT discrepancies_details_check CHECK (jsonb_typeof(details) = 'object'),
-            found_at timestamptz NOT NULL DEFAULT now(),
-            seen_at timestamptz NOT NULL DEFAULT now(),
+            first_seen_at timestamptz NOT NULL DEFAULT now(),
+            last_seen_at timestamptz NOT NULL DEFAULT now(),
             resolved_at timestamptz,
             CONSTRAINT discrepancies_pkey PRIMARY KEY (kind, reference)
         )
@@ -33,13 +33,13 @@ def upgrade() -> None:
     op.execute("""
         CREATE VIEW payments.published_refunds AS
         SELECT r.id AS refund_id, r.payment_id, p.order_id, r.state, r.amount_minor,
-               p.currency::text AS currency, r.reason, r.provider_reference, r.refusal_code,
+               p.currency::text AS currency, r.reason, r.provider_reference, r.rejection_code,
                r.created_at, r.updated_at
         FROM payments.refunds AS r JOIN payments.payments AS p ON p.id = r.payment_id
     """)
     op.execute("""
         CREATE VIEW payments.published_discrepancies AS
-        SELECT kind, reference, order_id, made_at, details, found_at, seen_at
+        SELECT kind, reference, order_id, occurred_at, details, first_seen_at, last_seen_at
         FROM payments.discrepancies WHERE resolved_at IS NULL
     """)
     op.execute("GRANT SELECT, INSERT, UPDATE ON payments.discrepancies TO fuze_payment")

@@ -11,11 +11,11 @@ depends_on = None
 def upgrade() -> None:
     op.execute("""
         ALTER TABLE shipping.shipments
-            ADD COLUMN parcel_state text,
+            ADD COLUMN delivery_status text,
             ADD CONSTRAINT shipments_parcel_state_check CHECK (
-                parcel_state IS NULL OR (
+                delivery_status IS NULL OR (
                     state = 'dispatched'
-                    AND parcel_state IN ('accepted', 'in_transit', 'delivered', 'returned')
+                    AND delivery_status IN ('accepted', 'in_transit', 'delivered', 'returned')
                 )
             )
     """)

@@ -1,0 +1,49 @@
+"""Workflow ids: every kind of workflow, and how its id is built.
+
+An id names the business object that the workflow works for, so that Temporal refuses a second one.
+Kinds that belong to one order have the order's id as their second part: `order/{order_id}`,
+`shipping/{order_id}`, `refund/{order_id}/{refund_id}`. Webhook workflows are named by the sender's
+event id: `payment-webhook/{event_id}`, `carrier-webhook/{event_id}`.
+"""
+
+from uuid import UUID
+
+_KINDS_OF_ONE_ORDER = {"order", "shipping", "refund"}
+
+
+def order_workflow_id(order_id: UUID) -> str:
+    """Return the id of the one workflow that owns this order."""
+    return f"order/{order_id}"
+
+
+def shipping_workflow_id(order_id: UUID) -> str:
+    """Return the id of the one workflow that ships this order."""
+    return f"shipping/{order_id}"
+
+
+def refund_workflow_id(order_id: UUID, refund_id: UUID) -> str:
+    """Return the id of the one workflow that executes this refund."""
+    return f"refund/{order_id}/{refund_id}"
+
+
+def payment_webhook_workflow_id(event_id: str) -> str:
+    """Return the id of the one workflow that processes an event of the payment provider."""
+    return f"payment-webhook/{event_id}"
+
+
+def carrier_webhook_workflow_id(event_id: str) -> str:
+    """Return the id of the one workflow that processes an event of the carrier."""
+    return f"carrier-webhook/{event_id}"
+
+
+def parse_order_id(workflow_id: str) -> str | None:
+    """Return the order that a workflow belongs to, or None where it belongs to no single order."""
+    kind, _, rest = workflow_id.partition("/")
+    order_id = rest.partition("/")[0]
+    return order_id if kind in _KINDS_OF_ONE_ORDER and order_id else None
+
+
+def workflow_log_fields(workflow_id: str) -> dict[str, str]:
+    """Return the fields that each log line of a workflow has beside the workflow's id."""
+    order_id = parse_order_id(workflow_id)
+    return {"order_id": order_id} if order_id else {}

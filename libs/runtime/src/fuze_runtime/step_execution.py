@@ -1,0 +1,108 @@
+"""How a workflow runs a step inside the service that owns it.
+
+Imported by workflow code: nothing here may touch a clock, a socket or a library that does.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, RetryState
+from temporalio.exceptions import TimeoutError as ActivityTimeoutError
+
+Owner = TypeVar("Owner")
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+_LOCAL_ATTEMPTS = RetryPolicy(
+    initial_interval=timedelta(milliseconds=50), backoff_coefficient=4, maximum_attempts=4
+)
+# schedule_to_close_timeout does not bound a local activity's retries; maximum_attempts does. All of
+# them take less than a workflow task may, so that a database that hangs holds no task for longer,
+# and the worker has time for other orders.
+_LOCAL_ATTEMPT_TIMEOUT = timedelta(seconds=1.5)
+_REMOTE_ATTEMPTS = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)
+)
+_REMOTE_ATTEMPT_TIMEOUT = timedelta(seconds=15)
+
+
+async def execute_local_then_remote(
+    step: Callable[[Owner, Argument], Awaitable[Result]],
+    argument: Argument,
+    *,
+    summary: str,
+    on_error: Callable[[str | None], None] = lambda _: None,
+) -> Result:
+    """Run a short step of our own service: at once, or as soon as the service can again.
+
+    A local activity costs a fifth of a remote one, but its retries hold the workflow's worker. So
+    a few quick local attempts come first, and then a remote activity that the server retries for
+    as long as it takes, without growing the history. `on_error` hears why, and None once over.
+
+    Raises:
+        ApplicationError: the step failed for good (non-retryable).
+
+    """
+    try:
+        return await workflow.execute_local_activity_method(
+            step,
+            argument,
+            start_to_close_timeout=_LOCAL_ATTEMPT_TIMEOUT,
+            retry_policy=_LOCAL_ATTEMPTS,
+            summary=summary,
+        )
+    except (ApplicationError, ActivityError, ActivityTimeoutError) as error:
+        # A local activity raises its ApplicationError bare, and its time-out in an ActivityError
+        # where it happens, but bare, too, where it is replayed from the history.
+        failure = error.cause if isinstance(error, ActivityError) else error
+        if isinstance(failure, ApplicationError) and failure.non_retryable:
+            raise failure from error
+        workflow.logger.warning("local attempts failed; the server retries", exc_info=error)
+        on_error(str(failure))
+    try:
+        return await workflow.execute_activity_method(
+            step,
+            argument,
+            start_to_close_timeout=_REMOTE_ATTEMPT_TIMEOUT,
+            retry_policy=_REMOTE_ATTEMPTS,
+            summary=summary,
+        )
+    except ActivityError as error:
+        if isinstance(error.cause, ApplicationError):
+            raise error.cause from error
+        raise
+    finally:
+        on_error(None)
+
+
+async def run_to_completion(step: Awaitable[Result], *, on_cancel: Callable[[], None]) -> Result:
+    """Finish a step even when the workflow is cancelled meanwhile; `on_cancel` hears of it.
+
+    A step that is cut in the middle may or may not have committed. Finished, its outcome is
+    known, and the workflow decides about the cancellation where it can.
+    """
+    task = asyncio.ensure_future(step)
+    while True:
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.done():
+                raise
+            on_cancel()
+
+
+def is_schedule_to_close_timeout(error: ActivityError) -> bool:
+    """Whether a remote activity was given up because its schedule_to_close_timeout was over."""
+    return error.retry_state is RetryState.TIMEOUT
+
+
+def last_attempt_error(error: ActivityError) -> str | None:
+    """Return why the last attempt of a remote activity failed, where the server knew."""
+    cause = error.cause
+    if isinstance(cause, ActivityTimeoutError):
+        cause = cause.cause
+    return str(cause) if cause else None

@@ -1,0 +1,1 @@
+"""Real servers for tests: PostgreSQL with every schema, Temporal with skipped time."""

@@ -1,0 +1,36 @@
+"""Run the sandbox: `python -m fuze_sandbox`."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import uvicorn
+
+from fuze_sandbox.app import create_app
+from fuze_sandbox.books import Books
+from fuze_sandbox.webhooks import WebhookTarget
+
+
+def main() -> None:
+    """Serve until SIGTERM, as `FUZE_SANDBOX_…` and the webhooks' secrets say."""
+    books = Books(Path(os.environ.get("FUZE_SANDBOX_DIR", ".fuze/sandbox")))
+    try:
+        uvicorn.run(
+            create_app(books, _target("PSP"), _target("CARRIER")),
+            host=os.environ.get("FUZE_SANDBOX_HOST", "127.0.0.1"),
+            port=int(os.environ.get("FUZE_SANDBOX_PORT", "8090")),
+            access_log=False,
+        )
+    finally:
+        books.close()
+
+
+def _target(part: Literal["PSP", "CARRIER"]) -> WebhookTarget | None:
+    url = os.environ.get(f"FUZE_SANDBOX_{part}_WEBHOOK_URL")
+    secret = os.environ.get(f"FUZE_{part}_WEBHOOK_SECRET")
+    header = "PSP-Signature" if part == "PSP" else "Carrier-Signature"
+    return WebhookTarget(url, secret, header) if url and secret else None
+
+
+if __name__ == "__main__":
+    main()
