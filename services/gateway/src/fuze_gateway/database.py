@@ -60,7 +60,7 @@ class Database:
     """
 
     def __init__(self, settings: DatabaseSettings, application_name: str, limit: timedelta) -> None:
-        timeout = settings.database_timeout
+        timeout = settings.database_timeout.total_seconds()
         self._limit = limit
         # The server ends a statement just before the limit, which keeps the connection; we do at
         # the limit where the server does not answer at all.
