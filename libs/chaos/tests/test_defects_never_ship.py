@@ -68,33 +68,6 @@ def _own_packages_of(package: str) -> set[str]:
 
 
 @pytest.mark.parametrize("service", _SERVICES)
-def test_an_image_holds_its_service_with_contracts_and_runtime_and_nothing_else_of_ours(
-    service: str,
-) -> None:
-    text = (_ROOT / f"services/{service}/Dockerfile").read_text()
-    lines = re.sub(r"\\\n", " ", text).splitlines()
-
-    copied = {
-        source
-        for line in lines
-        if line.startswith("COPY ") and "--from=build" not in line
-        for source in line.split()[1:-1]
-    }
-    assert copied == {
-        "deploy/build.lock",
-        f"services/{service}/requirements.lock",
-        "libs/contracts",
-        "libs/runtime",
-        f"services/{service}",
-    }
-    assert [line for line in lines if line.startswith("COPY --from")] == [
-        "COPY --from=build /opt/fuze /opt/fuze"
-    ]
-    assert not [line for line in lines if line.startswith("ADD ")]
-    assert "devstack" not in text
-
-
-@pytest.mark.parametrize("service", _SERVICES)
 def test_a_service_is_installed_without_the_devstack(service: str) -> None:
     assert _own_packages_of(f"fuze-{service}") == {"fuze-contracts", "fuze-runtime"}
     assert "devstack" not in (_ROOT / f"services/{service}/requirements.lock").read_text()

@@ -55,7 +55,7 @@ def test_passwords_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
 
 
 def test_free_ports_are_all_different() -> None:
-    ports = Ports.free().model_dump()
+    ports = Ports.free()
 
     assert len(set(ports.values())) == len(ports)
 
@@ -66,4 +66,4 @@ def test_a_taken_port_is_found() -> None:
         listener.listen()
         port = listener.getsockname()[1]
 
-        assert Ports.free().model_copy(update={"gateway": port}).taken() == {"gateway": port}
+        assert Ports(**(dict(Ports.free()) | {"gateway": port})).taken() == {"gateway": port}

@@ -37,7 +37,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     while True:
         assert process.poll() is None, (folder / "log").read_text()
         try:
-            httpx.get(f"{url}/healthz", trust_env=False)
+            httpx.get(f"{url}/readyz", trust_env=False)
             break
         except httpx.ConnectError:
             continue

@@ -24,11 +24,11 @@ from fuze_devstack import demo, schema_commands
 from fuze_devstack.control import Request, send_command
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
+from fuze_devstack.services import MIGRATED_SERVICES
 from fuze_devstack.stack import Stack
 from fuze_devstack.state import FolderLock, StackFile, state_folder
-from fuze_devstack.topology import SCHEMAS, SERVICES, StackOptions
+from fuze_devstack.topology import COMPONENTS, StackOptions
 
-COMPONENTS = ("postgres", "temporal", "sandbox", *SERVICES, "gateway")
 _SIGNALS = [number.name.removeprefix("SIG") for number in signal.Signals]
 
 _COMMANDS = "fuze.commands"
@@ -76,11 +76,11 @@ def main() -> None:
 
 
 def _port_options(command: Callable[..., None]) -> Callable[..., None]:
-    for name, field in reversed(Ports.model_fields.items()):
+    for name, port in reversed(list(Ports().items())):
         command = click.option(
             f"--{name}-port",
             type=click.IntRange(1, 65535),
-            help=f"Port of {name}.  [default: {field.default}]",
+            help=f"Port of {name}.  [default: {port}]",
         )(command)
     return command
 
@@ -112,7 +112,7 @@ def up(
         return
     base = Ports.free() if ports == "auto" else Ports()
     given = {name.removesuffix("_port"): port for name, port in chosen.items() if port}
-    wanted = Ports(**(base.model_dump() | given))
+    wanted = Ports(**(dict(base) | given))
     asyncio.run(_up(folder, wanted, log_level, auth=auth))
 
 
@@ -289,13 +289,13 @@ def reset(state: Path | None, *, yes: bool) -> None:
 @state_option
 def migrate(state: Path | None) -> None:
     """Bring every service's schema to its newest revision."""
-    for service in SCHEMAS:
-        _schema_command(state, service, "migrate")
+    for service in MIGRATED_SERVICES:
+        _schema_command(state, service.name, "migrate")
 
 
 @main.command()
 @state_option
-@click.argument("service", type=click.Choice(SCHEMAS))
+@click.argument("service", type=click.Choice([one.name for one in MIGRATED_SERVICES]))
 @click.option("--message", "-m", required=True, help="What changes, in a few words.")
 def revision(state: Path | None, service: str, message: str) -> None:
     """Write a revision from the difference between a service's tables and its schema."""

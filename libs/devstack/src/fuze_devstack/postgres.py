@@ -15,17 +15,8 @@ from pydantic import BaseModel, ConfigDict
 
 from fuze_devstack.errors import StackError
 from fuze_devstack.orphans import end_orphans
+from fuze_devstack.services import ROLES
 
-_ROLES = (
-    "order",
-    "order_migrator",
-    "payment",
-    "payment_migrator",
-    "shipping",
-    "shipping_migrator",
-    "gateway",
-    "gateway_migrator",
-)
 _UNPRIVILEGED = 65534  # PostgreSQL refuses to run as root; this is `nobody` nearly everywhere
 
 
@@ -51,7 +42,7 @@ class Passwords(BaseModel):
         path = folder / "secrets.json"
         if path.exists():
             kept = cls.model_validate_json(path.read_bytes())
-            if kept.roles.keys() >= set(_ROLES):
+            if kept.roles.keys() >= {role.name for role in ROLES}:
                 return kept
             # The folder is older than one of the roles.
             return cls._keep(path, kept.model_copy(update={"roles": _passwords() | kept.roles}))
@@ -70,7 +61,7 @@ class Passwords(BaseModel):
 
 
 def _passwords() -> dict[str, str]:
-    return {role: secrets.token_urlsafe(18) for role in _ROLES}
+    return {role.name: secrets.token_urlsafe(18) for role in ROLES}
 
 
 class EmbeddedPostgres:
@@ -133,10 +124,7 @@ class EmbeddedPostgres:
         return answer.strip() == "1"
 
     def _psql(self, database: str, *arguments: str) -> str:
-        passwords = {
-            f"FUZE_{role.upper()}_DB_PASSWORD": password
-            for role, password in self._passwords.roles.items()
-        }
+        passwords = {role.password_variable: self._passwords.roles[role.name] for role in ROLES}
         address = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
         done = subprocess.run(
             [str(_binaries() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *address, *arguments],

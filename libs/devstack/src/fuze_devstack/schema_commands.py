@@ -24,8 +24,7 @@ async def run(folder: Path, service: str, *arguments: str) -> tuple[int, str]:
     except StackError:
         return await _on_a_server_of_its_own(folder, service, *arguments)
     port = urlsplit(running["postgres"]["dsn"]).port or 5432
-    ports = Ports().model_copy(update={"postgres": port})
-    migration = StackDefinition(folder, ports).migration(service, *arguments)
+    migration = StackDefinition(folder, Ports(postgres=port)).migration(service, *arguments)
     return await run_to_end(migration.command, dict(migration.environment))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres
-from fuze_devstack.topology import SCHEMAS
+from fuze_devstack.services import MIGRATED_SERVICES
 from fuze_runtime import migrations
 from fuze_runtime.settings import MigrationSettings
 
@@ -36,9 +36,9 @@ def migrated_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
                 raise StackError((folder / "log").read_text())
             time.sleep(0.05)
         server.set_up()
-        for service in SCHEMAS:
-            settings = MigrationSettings(migration_database_url=server.url(f"{service}_migrator"))
-            migrations.upgrade(settings, f"fuze_{service}")
+        for service in MIGRATED_SERVICES:
+            settings = MigrationSettings(migration_database_url=server.url(service.migrator.name))
+            migrations.upgrade(settings, service.package)
         yield server
     finally:
         process.send_signal(signal.SIGINT)

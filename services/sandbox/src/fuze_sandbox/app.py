@@ -22,9 +22,9 @@ def create_app(
     app.include_router(psp.routes(books, weathers["psp"], psp_target))
     app.include_router(carrier.routes(books, weathers["carrier"], carrier_target))
 
-    @app.get("/healthz")
-    def healthz() -> dict[str, str]:
-        return {"status": "ok"}
+    @app.get("/readyz")
+    def readyz() -> dict[str, str]:
+        return {"status": "ready"}
 
     @app.get("/control")
     def control() -> dict[str, bool]:
