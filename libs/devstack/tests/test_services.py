@@ -46,7 +46,7 @@ def test_generated_files_are_what_the_registry_says() -> None:
 
 def test_a_service_that_is_missing_in_a_generated_file_is_found(copy: Path) -> None:
     with (copy / "libs/devstack/src/fuze_devstack/services.toml").open("a") as registry:
-        registry.write('[inventory]\nport = 8084\ntask_queue = "inventory"\nschema = "inventory"\n')
+        registry.write('[another]\nport = 9999\ntask_queue = "another"\nschema = "another"\n')
 
     checked = check(copy)
 

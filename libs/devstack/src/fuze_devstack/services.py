@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_REGISTRY = Path(__file__).with_name("services.toml")
+REGISTRY = Path(__file__).with_name("services.toml")
+"""The file of the registry."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ class Role:
         return f"FUZE_{self.name.upper()}_DB_PASSWORD"
 
 
-def read_registry(path: Path = _REGISTRY) -> Mapping[str, Service]:
+def read_registry(path: Path = REGISTRY) -> Mapping[str, Service]:
     """Return the services by name, in the registry's order."""
     entries = tomllib.loads(path.read_text())
     return {name: Service(name=name, **entry) for name, entry in entries.items()}
