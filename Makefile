@@ -79,7 +79,7 @@ histories: $(READY) ## Record the workflow histories that the replay tests use
 
 new-service: $(READY) ## Create a service from the template: make new-service NAME=inventory
 	@$(BIN)/python deploy/new_service.py "$(NAME)"
-	@$(MAKE) --no-print-directory lock
+	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/lock.sh
 
 services: $(READY) ## Generate compose, roles.sql and package lists from services.toml
 	@$(BIN)/python deploy/generate.py
