@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 LIBS := libs/contracts libs/runtime libs/devstack
 SERVICES := services/order services/payment services/shipping services/gateway
 PACKAGES := $(LIBS) $(SERVICES)
+RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 TESTS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -16,10 +17,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## Start a stack on free ports, play four orders, show their timelines, stop
+demo: $(RUNS) ## Start a stack on free ports, play four orders, show their timelines, stop
 	@$(BIN)/fuze demo
 
-up: $(READY) ## Start everything on the default ports until Ctrl-C; state stays in .fuze/
+up: $(RUNS) ## Start everything on the default ports until Ctrl-C; state stays in .fuze/
 	@$(BIN)/fuze up
 
 ##@ Check it
@@ -64,7 +65,7 @@ mutation: $(READY) ## Does a test notice when the money code is changed? Takes m
 ##@ Change it
 setup: $(READY) ## Make .venv from the locks
 
-migrate: $(READY) ## Bring the schemas of the stack in .fuze/ to their newest revision
+migrate: $(RUNS) ## Bring the schemas of the stack in .fuze/ to their newest revision
 	@$(BIN)/fuze migrate
 
 revision: $(READY) ## Write a migration: make revision SERVICE=order MESSAGE="add a column"
@@ -85,10 +86,20 @@ images: ## Build the images of the services
 clean: ## Delete the environment and every cache; .fuze/ stays (fuze reset deletes it)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-$(READY): requirements-dev.lock $(PACKAGES:%=%/pyproject.toml)
+# What `make demo` and `make up` need is installed first, by itself; the tools come on top of it.
+$(READY): $(RUNS) requirements-dev.lock
+	@echo "adding the tools to $(VENV) …"
+	@deploy/install.sh $(VENV) requirements-dev.lock
+	@touch $@
+
+$(RUNS): requirements.lock deploy/uv.lock $(PACKAGES:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit("Fuze needs Python 3.11 or newer; name one: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'
 	@echo "making $(VENV) …"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
-	@$(BIN)/pip install --quiet --no-deps --no-build-isolation $(PACKAGES:%=-e %)
-	@touch $@
+	@deploy/install.sh $(VENV) requirements.lock $(PACKAGES)
+	@pwd -P > $@
+
+# An environment knows its own path: one that was moved, or lost its Python, is made again.
+ifneq ($(shell [ -x $(BIN)/python ] && [ "$$(cat $(RUNS))" = "$$(pwd -P)" ] && echo usable),usable)
+.PHONY: $(RUNS)
+endif

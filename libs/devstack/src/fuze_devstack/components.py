@@ -8,6 +8,7 @@ import sysconfig
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -33,8 +34,9 @@ def _nothing() -> None:
 class Component:
     """One process of the stack.
 
-    `facts` is what `stack.json` says of it beside its pid and log. `prepare` runs before each
-    start, `set_up` once it is ready.
+    `facts` is what `stack.json` says of it beside its pid and log. `popen_options` are further
+    arguments of `subprocess.Popen`. `prepare` runs before each start, `set_up` once it is ready,
+    `clean_up` after it was stopped.
     """
 
     name: str
@@ -43,8 +45,10 @@ class Component:
     address: str
     facts: Mapping[str, str]
     is_ready: Callable[[], Awaitable[bool]]
+    popen_options: Mapping[str, Any] = field(default_factory=dict)
     prepare: Callable[[], None] = _nothing
     set_up: Callable[[], None] = _nothing
+    clean_up: Callable[[], None] = _nothing
     stop_signal: signal.Signals = signal.SIGTERM
     # A drain takes what the longest running activity takes, at most 30 s.
     stop_timeout: float = field(default=40.0)
@@ -89,7 +93,8 @@ class Blueprint:
         self._authentication = "required" if variations.auth else "none"
         self._database = EmbeddedPostgres(self._folder, ports.postgres)
         self._webhook_secret = Passwords.of(self._folder).psp_webhooks
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("TEMPORAL_")}
+        # What a user has set for other servers is not meant for these.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "PG"))}
         self._environment = inherited | {
             "FUZE_ENVIRONMENT": "local",
             # A profile in the user's home names another server; a proxy cannot reach this machine.
@@ -155,8 +160,10 @@ class Blueprint:
             address=f"127.0.0.1:{self._ports.postgres}/fuze",
             facts={"dsn": self._database.dsn},
             is_ready=is_ready,
+            popen_options=self._database.popen_options,
             prepare=self._database.prepare,
             set_up=self._database.set_up,
+            clean_up=self._database.clean_up,
             stop_signal=signal.SIGINT,  # its fast shutdown: no waiting for idle connections
         )
 

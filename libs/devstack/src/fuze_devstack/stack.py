@@ -12,7 +12,7 @@ from fuze_devstack.control import ControlServer
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
 from fuze_devstack.processes import ManagedProcess, run_to_end
-from fuze_devstack.state import FolderLock, StackFile, control_socket
+from fuze_devstack.state import FolderLock, StackFile, control_socket, make_state_folder
 
 Announce = Callable[[str, str, str], None]
 """Hears of each component's name, what has become of it, and where it is."""
@@ -35,7 +35,7 @@ class Stack:
         variations: Variations = USUAL,
     ) -> None:
         self._folder = folder.absolute()
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_state_folder(self._folder)
         self._ports = ports
         self._announce = announce
         self._file = StackFile(self._folder)
