@@ -3,8 +3,8 @@
 #
 #     deploy/install.sh .venv requirements.lock libs/contracts …
 #
-# uv does in seconds what takes pip a minute. pip fetches it, from the index that pip knows. Where uv
-# fails, for instance because it finds no index, pip installs the same.
+# uv does in seconds what takes pip a minute. pip fetches it, and tells it the index and certificates
+# that pip is configured with. Where uv fails, pip installs the same.
 set -eu
 venv=$1 lock=$2
 shift 2
@@ -20,11 +20,15 @@ install() {
     fi
 }
 
-export UV_COMPILE_BYTECODE=1 # as pip does: eight processes start at once, and would each compile
-index=${PIP_INDEX_URL:-$(pip config get global.index-url 2>/dev/null || true)}
-if [ -n "$index" ]; then
-    export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
-fi
+settings=$(pip config list) # those of files and of variables, as global.index-url='…'
+setting() {
+    echo "$settings" | sed -n "s/^.*[.]$1='\(.*\)'\$/\1/p" | tail -n 1
+}
+
+index=$(setting index-url) cert=$(setting cert)
+[ -z "$index" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
+[ -z "$cert" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$cert}"
+export UV_COMPILE_BYTECODE=1 # as pip does; else every process of the stack compiles for itself
 
 pip install --quiet --require-hashes -r deploy/uv.lock
 install --require-hashes -r "$lock"
