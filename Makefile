@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml))
+RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 TESTS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -14,10 +15,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## Start a stack on free ports, run four orders, show their timelines, stop
+demo: $(RUNS) ## Start a stack on free ports, run four orders, show their timelines, stop
 	@$(BIN)/fuze demo
 
-up: $(READY) ## Start a stack on the default ports until Ctrl-C; its state stays in .fuze/
+up: $(RUNS) ## Start a stack on the default ports until Ctrl-C; its state stays in .fuze/
 	@$(BIN)/fuze up
 
 ##@ Check it
@@ -65,7 +66,7 @@ mutation: $(READY) ## Mutate the code that moves money: the tests must notice ea
 ##@ Change it
 setup: $(READY) ## Create .venv from the locks
 
-migrate: $(READY) ## Upgrade the schemas of the stack in .fuze/ to their newest revisions
+migrate: $(RUNS) ## Upgrade the schemas of the stack in .fuze/ to their newest revisions
 	@$(BIN)/fuze migrate
 
 revision: $(READY) ## Write a migration: make revision SERVICE=order MESSAGE="add a column"
@@ -93,10 +94,20 @@ images: ## Build the image of each service
 clean: ## Delete .venv and all caches; .fuze/ stays (`fuze reset` deletes it)
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-$(READY): requirements-dev.lock $(PACKAGES:%=%/pyproject.toml)
+# What `make demo` and `make up` need is installed first, by itself; the tools come on top of it.
+$(READY): $(RUNS) requirements-dev.lock
+	@echo "adding the tools to $(VENV) …"
+	@deploy/install.sh $(VENV) requirements-dev.lock
+	@touch $@
+
+$(RUNS): requirements.lock deploy/uv.lock $(PACKAGES:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit("Fuze needs Python 3.11 or newer; name one: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'
 	@echo "making $(VENV) …"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
-	@$(BIN)/pip install --quiet --no-deps --no-build-isolation $(PACKAGES:%=-e %)
-	@touch $@
+	@deploy/install.sh $(VENV) requirements.lock $(PACKAGES)
+	@pwd -P > $@
+
+# An environment knows its own path: one that was moved, or lost its Python, is made again.
+ifneq ($(shell [ -x $(BIN)/python ] && [ "$$(cat $(RUNS))" = "$$(pwd -P)" ] && echo usable),usable)
+.PHONY: $(RUNS)
+endif

@@ -91,7 +91,6 @@ def chaos(  # noqa: PLR0913 - each is an option
     folder = state_folder(state) / "chaos" / f"{began:%Y%m%d-%H%M%S}-seed-{chosen}"
     try:
         folder.mkdir(parents=True)
-        folder.chmod(0o711)  # PostgreSQL's own user passes through
     except OSError as error:
         raise _NoVerdictError(f"a run needs a folder of its own: {error}") from None
     console.print(f"seed {chosen}, {orders} orders; all of it in {folder}")

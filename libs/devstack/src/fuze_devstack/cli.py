@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -24,9 +25,10 @@ from fuze_devstack import demo, schema_commands
 from fuze_devstack.control import Request, send_command
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
+from fuze_devstack.server_user import server_user
 from fuze_devstack.services import MIGRATED_SERVICES
 from fuze_devstack.stack import Stack
-from fuze_devstack.state import FolderLock, StackFile, state_folder
+from fuze_devstack.state import FolderLock, StackFile, make_state_folder, state_folder
 from fuze_devstack.topology import COMPONENTS, StackOptions
 
 _SIGNALS = [number.name.removeprefix("SIG") for number in signal.Signals]
@@ -49,10 +51,19 @@ class _Fuze(click.Group):
     """Says what is wrong in a sentence, rather than with a stack trace."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal may know ASCII only
         try:
             return super().invoke(ctx)
         except StackError as error:
             raise click.ClickException(str(error)) from None
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise click.ClickException(
+                f"{error.filename}: {error.strerror}; choose another folder: --state-dir"
+            ) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the commands, those that other packages add included."""
@@ -148,7 +159,7 @@ def _announce(name: str, what: str, where: str) -> None:
 
 
 def _detach(folder: Path, arguments: list[str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_state_folder(folder)
     log = folder / "up.log"
     log.touch(mode=0o600)  # an API key may be in it
     before = log.stat().st_size
@@ -280,6 +291,7 @@ def reset(state: Path | None, *, yes: bool) -> None:
         click.confirm(f"delete everything in {folder}?", abort=True)
     lock = FolderLock(folder)
     lock.take()
+    server_user(folder).clean_up()  # what a killed stack left outside of the folder
     shutil.rmtree(folder)
     lock.give_back()
     console.print(f"deleted {folder}")
@@ -313,7 +325,6 @@ def _schema_command(state: Path | None, service: str, *arguments: str) -> None:
 def run_demo() -> None:
     """Start a stack of its own on free ports, play four orders, and leave nothing behind."""
     folder = Path(tempfile.mkdtemp(prefix="fuze-demo-"))
-    folder.chmod(0o711)  # PostgreSQL's own user passes through
     try:
         ended_well = asyncio.run(demo.run(folder, console, _announce))
     except (StackError, httpx.HTTPError) as error:

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from fuze_devstack.errors import StackError
@@ -16,6 +17,7 @@ _READY_WITHIN_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _LAST_LINES = 15
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # loaded here: a forked child may not wait for the loader's lock
 
 
 class ManagedProcess:
@@ -69,7 +71,8 @@ class ManagedProcess:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=partial(die_with_parent, self.component.stop_signal),
+                **self.component.popen_options,
             )
         deadline = time.monotonic() + _READY_WITHIN_SECONDS
         while not await self.component.is_ready():
@@ -84,17 +87,17 @@ class ManagedProcess:
         await asyncio.to_thread(self.component.set_up)
 
     async def stop(self) -> None:
-        """Ask it to end, as its kind wants to be asked; kill it if it does not."""
-        if self._process is None or self._process.returncode is not None:
-            return
-        self._stopping = True
-        self.signal(self.component.stop_signal)
-        try:
-            async with asyncio.timeout(self.component.stop_timeout):
+        """Send its stop signal and wait; kill it when its stop timeout is over."""
+        if self._process is not None and self._process.returncode is None:
+            self._stopping = True
+            self.signal(self.component.stop_signal)
+            try:
+                async with asyncio.timeout(self.component.stop_timeout):
+                    await self._process.wait()
+            except TimeoutError:
+                self.signal(signal.SIGKILL)
                 await self._process.wait()
-        except TimeoutError:
-            self.signal(signal.SIGKILL)
-            await self._process.wait()
+        await asyncio.to_thread(self.component.clean_up)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it is there."""
@@ -123,7 +126,7 @@ async def run_to_end(command: Sequence[str], environment: dict[str, str]) -> tup
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        preexec_fn=_die_with_parent,
+        preexec_fn=die_with_parent,
     )
     try:
         said, _ = await process.communicate()
@@ -133,7 +136,7 @@ async def run_to_end(command: Sequence[str], environment: dict[str, str]) -> tup
     return process.returncode or 0, said.decode(errors="replace")
 
 
-def _die_with_parent() -> None:
-    """Leave no process behind when the supervisor is killed; Linux only."""
+def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """Receive this signal when our parent is killed, so that no process is left; Linux only."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, number)

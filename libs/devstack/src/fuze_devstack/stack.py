@@ -11,7 +11,7 @@ from fuze_devstack.control import ControlServer
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
 from fuze_devstack.processes import ManagedProcess, run_to_end
-from fuze_devstack.state import FolderLock, StackFile, control_socket
+from fuze_devstack.state import FolderLock, StackFile, control_socket, make_state_folder
 from fuze_devstack.topology import DEFAULT_OPTIONS, Component, Job, StackDefinition, StackOptions
 
 Announce = Callable[[str, str, str], None]
@@ -35,7 +35,7 @@ class Stack:
         options: StackOptions = DEFAULT_OPTIONS,
     ) -> None:
         self._folder = folder.absolute()
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_state_folder(self._folder)
         self._ports = ports
         self._announce = announce
         self._file = StackFile(self._folder)

@@ -10,6 +10,8 @@ from typing import IO, Any
 
 from fuze_devstack.errors import StackError
 
+_LONGEST_SOCKET_PATH = 100  # in bytes; Linux allows 107, macOS 103
+
 
 class FolderLock:
     """Whoever holds it has the state folder to himself; the system drops it with the process."""
@@ -31,7 +33,7 @@ class FolderLock:
             StackError: somebody holds it.
 
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_state_folder(self._path.parent)
         file = self._path.open("a+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -67,10 +69,23 @@ class FolderLock:
         return False
 
 
+def short_name(folder: Path) -> str:
+    """Return a name for what belongs to a state folder but cannot be in it."""
+    return f"fuze-{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]}"
+
+
 def control_socket(folder: Path) -> Path:
-    """Return where the stack of this folder listens; a Unix socket's path must be short."""
-    name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"fuze-{name}.sock"
+    """Return where the stack of this folder listens.
+
+    Raises:
+        StackError: no temporary folder has a path that is short enough for a Unix socket.
+
+    """
+    for base in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108
+        path = base / f"{short_name(folder)}.sock"
+        if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH and os.access(base, os.W_OK):
+            return path
+    raise StackError("no temporary folder has a short path; set TMPDIR to one, such as /tmp")
 
 
 class StackFile:
@@ -109,6 +124,11 @@ class StackFile:
             self.remove()
             raise StackError(f"the stack in {self.path.parent} is gone; start it again: fuze up")
         return content
+
+
+def make_state_folder(folder: Path) -> None:
+    """Make the folder for its owner alone: orders have names and addresses."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def state_folder(chosen: Path | None) -> Path:

@@ -8,6 +8,7 @@ import sysconfig
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -31,7 +32,8 @@ class Component:
     """One process of the stack.
 
     `connection_info` is in `stack.json`, beside its pid and log. `address` is what a person is
-    shown. `prepare` runs before each start, `set_up` once it is ready.
+    shown. `popen_options` are further arguments of `subprocess.Popen`. `prepare` runs before each
+    start, `set_up` once it is ready, `clean_up` after it was stopped.
     """
 
     name: str
@@ -40,8 +42,10 @@ class Component:
     address: str
     connection_info: Mapping[str, str]
     is_ready: Callable[[], Awaitable[bool]]
+    popen_options: Mapping[str, Any] = field(default_factory=dict)
     prepare: Callable[[], None] = _do_nothing
     set_up: Callable[[], None] = _do_nothing
+    clean_up: Callable[[], None] = _do_nothing
     stop_signal: signal.Signals = signal.SIGTERM
     # Longer than the shutdown timeout of a worker, which is 30 s.
     stop_timeout: float = 40.0
@@ -94,7 +98,8 @@ class StackDefinition:
         self._authentication = "required" if options.auth else "none"
         self._database = EmbeddedPostgres(self._folder, ports.postgres)
         self._webhook_secret = Passwords.of(self._folder).psp_webhooks
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("TEMPORAL_")}
+        # The user's variables for other servers do not apply here.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "PG"))}
         # Each workflow imports its modules again in its sandbox: without bytecode it compiles them.
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)
         self._environment = inherited | {
@@ -162,8 +167,10 @@ class StackDefinition:
             address=f"127.0.0.1:{self._ports.postgres}/fuze",
             connection_info={"dsn": self._database.dsn},
             is_ready=is_ready,
+            popen_options=self._database.popen_options,
             prepare=self._database.prepare,
             set_up=self._database.set_up,
+            clean_up=self._database.clean_up,
             stop_signal=signal.SIGINT,  # its fast shutdown: no waiting for idle connections
         )
 

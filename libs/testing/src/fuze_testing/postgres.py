@@ -5,11 +5,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_devstack.processes import die_with_parent
 from fuze_devstack.services import MIGRATED_SERVICES
 from fuze_runtime import migrations
 from fuze_runtime.settings import MigrationSettings
@@ -25,21 +27,30 @@ def migrated_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
     It does not sync to disk: what it holds is worth nothing after a power cut.
     """
     server = EmbeddedPostgres(folder, Ports.free().postgres)
-    server.prepare()
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*server.command, "-c", "fsync=off"], stdout=log, stderr=subprocess.STDOUT
-        )
     try:
-        while not server.is_ready():
-            if process.poll() is not None:
-                raise StackError((folder / "log").read_text())
-            time.sleep(0.05)
-        server.set_up()
-        for service in MIGRATED_SERVICES:
-            settings = MigrationSettings(migration_database_url=server.url(service.migrator.name))
-            migrations.upgrade(settings, service.package)
-        yield server
+        server.prepare()
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*server.command, "-c", "fsync=off"],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=partial(die_with_parent, signal.SIGINT),  # noqa: PLW1509 - it takes no lock
+                **server.popen_options,
+            )
+        try:
+            while not server.is_ready():
+                if process.poll() is not None:
+                    raise StackError((folder / "log").read_text())
+                time.sleep(0.05)
+            server.set_up()
+            for service in MIGRATED_SERVICES:
+                settings = MigrationSettings(
+                    migration_database_url=server.url(service.migrator.name)
+                )
+                migrations.upgrade(settings, service.package)
+            yield server
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+        server.clean_up()
