@@ -135,5 +135,5 @@ def test_the_demo_ends_well_and_shows_each_timeline(fuze: list[str]) -> None:
     done = subprocess.run([*fuze, "demo"], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("as it should") == 4
-    assert "nothing is left running" in done.stdout
+    assert done.stdout.count("as expected") == 4
+    assert "no process is left" in done.stdout

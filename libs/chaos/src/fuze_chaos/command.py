@@ -124,7 +124,7 @@ def _cause(error: BaseException) -> BaseException:
 
 async def _run(wanted: Wanted, folder: Path, console: Console) -> Report:
     watch = Watch()
-    run = Run(wanted, folder, watch, announce=lambda *_: None)
+    run = Run(wanted, folder, watch, on_progress=lambda *_: None)
     running = asyncio.ensure_future(run())
     loop = asyncio.get_running_loop()
     is_told = False

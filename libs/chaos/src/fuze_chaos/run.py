@@ -26,7 +26,7 @@ from fuze_chaos.street import Street
 from fuze_chaos.telling import Course, tell
 from fuze_devstack import http_client
 from fuze_devstack.ports import Ports
-from fuze_devstack.stack import Announce, Stack
+from fuze_devstack.stack import ProgressCallback, Stack
 from fuze_devstack.state import StackFile
 from fuze_devstack.topology import StackOptions
 
@@ -111,11 +111,13 @@ class Watch:
 class Run:
     """Orders and faults over a stack in `folder`, which is the run's alone."""
 
-    def __init__(self, wanted: Wanted, folder: Path, watch: Watch, announce: Announce) -> None:
+    def __init__(
+        self, wanted: Wanted, folder: Path, watch: Watch, on_progress: ProgressCallback
+    ) -> None:
         self._wanted = wanted
         self._folder = folder
         self._watch = watch
-        self._announce = announce
+        self._on_progress = on_progress
         self._began = 0.0
 
     async def __call__(self) -> Report:
@@ -185,7 +187,7 @@ class Run:
                 routes=street.ports,
                 overrides=self._wanted.defect.overrides if self._wanted.defect else {},
             )
-            stack = Stack(self._folder, ports, announce=self._announce, options=options)
+            stack = Stack(self._folder, ports, on_progress=self._on_progress, options=options)
             stack_of.push_async_callback(stack.stop)
             await stack.start()
             facts = StackFile(self._folder).read()

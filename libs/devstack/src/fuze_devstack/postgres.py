@@ -14,7 +14,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from fuze_devstack.errors import StackError
-from fuze_devstack.orphans import end_orphans
+from fuze_devstack.processes import end_orphans
 from fuze_devstack.server_user import postgres_package, server_user
 from fuze_devstack.services import ROLES
 from fuze_devstack.state import make_state_folder
@@ -187,7 +187,7 @@ class EmbeddedPostgres:
         server refuses the data.
         """
         orphans = [one for one in psutil.process_iter() if _works_in(one, self._data)]
-        end_orphans(orphans, signal.SIGINT, patience=10)
+        end_orphans(orphans, signal.SIGINT, kill_after=10)
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
 

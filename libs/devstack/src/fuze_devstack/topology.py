@@ -8,56 +8,18 @@ import sysconfig
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 
 from fuze_devstack import http_client
-from fuze_devstack.orphans import end_orphans
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres, Passwords
+from fuze_devstack.processes import Component, Job, end_orphans
 from fuze_devstack.services import MIGRATED_SERVICES, SERVICES, WORKERS, Service
 
 COMPONENTS = ("postgres", "temporal", *SERVICES)
 """Every process of a stack, by its name."""
-
-
-def _do_nothing() -> None:
-    return
-
-
-@dataclass(frozen=True, kw_only=True)
-class Component:
-    """One process of the stack.
-
-    `connection_info` is in `stack.json`, beside its pid and log. `address` is what a person is
-    shown. `popen_options` are further arguments of `subprocess.Popen`. `prepare` runs before each
-    start, `set_up` once it is ready, `clean_up` after it was stopped.
-    """
-
-    name: str
-    command: Sequence[str]
-    environment: Mapping[str, str]
-    address: str
-    connection_info: Mapping[str, str]
-    is_ready: Callable[[], Awaitable[bool]]
-    popen_options: Mapping[str, Any] = field(default_factory=dict)
-    prepare: Callable[[], None] = _do_nothing
-    set_up: Callable[[], None] = _do_nothing
-    clean_up: Callable[[], None] = _do_nothing
-    stop_signal: signal.Signals = signal.SIGTERM
-    # Longer than the shutdown timeout of a worker, which is 30 s.
-    stop_timeout: float = 40.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A command of a service that ends by itself, such as a migration."""
-
-    name: str
-    command: Sequence[str]
-    environment: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,7 +236,7 @@ class StackDefinition:
 def _end_orphans(argument: str) -> None:
     """End what a killed supervisor left: the processes with our `argument`."""
     orphans = [one for one in psutil.process_iter(["cmdline"]) if argument in _arguments(one)]
-    end_orphans(orphans, signal.SIGTERM, patience=20)
+    end_orphans(orphans, signal.SIGTERM, kill_after=20)
 
 
 def _arguments(process: psutil.Process) -> list[str]:
