@@ -31,23 +31,23 @@ class Passwords(BaseModel):
 
     @classmethod
     def of(cls, folder: Path) -> "Passwords":
-        """Return the passwords kept in `folder`, making them the first time."""
+        """Return the passwords stored in `folder`; create them the first time."""
         path = folder / "secrets.json"
         if path.exists():
-            kept = cls.model_validate_json(path.read_bytes())
-            if kept.roles.keys() >= {role.name for role in ROLES}:
-                return kept
+            stored = cls.model_validate_json(path.read_bytes())
+            if stored.roles.keys() >= {role.name for role in ROLES}:
+                return stored
             # The folder is older than one of the roles.
-            return cls._keep(path, kept.model_copy(update={"roles": _passwords() | kept.roles}))
-        made = cls(
+            return cls._store(path, stored.model_copy(update={"roles": _passwords() | stored.roles}))
+        created = cls(
             superuser=secrets.token_urlsafe(18),
             psp_webhooks=secrets.token_urlsafe(24),
             roles=_passwords(),
         )
-        return cls._keep(path, made)
+        return cls._store(path, created)
 
     @classmethod
-    def _keep(cls, path: Path, passwords: "Passwords") -> "Passwords":
+    def _store(cls, path: Path, passwords: "Passwords") -> "Passwords":
         path.touch(mode=0o600)
         path.write_text(passwords.model_dump_json(indent=2))
         return passwords
@@ -86,20 +86,20 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """Where outside tools find everything, as the superuser."""
+        """The connection string of the superuser, for other tools."""
         password = self._passwords.superuser
         return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/fuze"
 
     def url(self, role: str, port: int | None = None) -> str:
         """Return SQLAlchemy's URL for a role: `order`, `order_migrator`, …, `gateway`.
 
-        `port` is where a proxy before the server listens.
+        `port` is that of a proxy in front of the server.
         """
         password = self._passwords.roles[role]
         return f"postgresql+asyncpg://fuze_{role}:{password}@127.0.0.1:{port or self.port}/fuze"
 
     def prepare(self) -> None:
-        """Make the data folder the first time; clear what a killed server left, every time.
+        """Create the data folder the first time; remove what a killed server left, every time.
 
         Raises:
             StackError: initdb failed, or the data belongs to another user.
@@ -111,7 +111,7 @@ class EmbeddedPostgres:
         if self._data.stat().st_uid != self._user.uid:
             raise StackError(
                 f"{self._data} belongs to another user; run as the user that made it, "
-                "or choose another folder: --state"
+                "or choose another folder: --state-dir"
             )
         self._end_orphans()
 
@@ -120,21 +120,21 @@ class EmbeddedPostgres:
         self._user.clean_up()
 
     def is_ready(self) -> bool:
-        """Whether the server takes connections."""
+        """Return whether the server accepts connections."""
         command = [_client("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(command, env=_without_libpq_settings(), check=False).returncode == 0
 
     def set_up(self) -> None:
-        """Make the database, the roles and the schemas, as far as they are not there."""
+        """Create the database, the roles and the schemas that do not exist."""
         if not self._has_database():
             self._psql("postgres", "-c", "CREATE DATABASE fuze")
         self._psql("fuze", "-f", str(Path(__file__).with_name("roles.sql")))
 
     def _has_database(self) -> bool:
-        answer = self._psql(
+        count = self._psql(
             "postgres", "-Atc", "SELECT count(*) FROM pg_database WHERE datname = 'fuze'"
         )
-        return answer.strip() == "1"
+        return count.strip() == "1"
 
     def _psql(self, database: str, *arguments: str) -> str:
         passwords = {role.password_variable: self._passwords.roles[role.name] for role in ROLES}
@@ -151,7 +151,7 @@ class EmbeddedPostgres:
         return done.stdout
 
     def _initialise(self) -> None:
-        # Elsewhere, then renamed: what a cut attempt leaves must not look like a database.
+        # Elsewhere, then renamed: an interrupted attempt must not look like a database.
         fresh = self._data.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -181,10 +181,10 @@ class EmbeddedPostgres:
         fresh.rename(self._data)
 
     def _end_orphans(self) -> None:
-        """Stop what outlived a killed server on this data, and drop its stale pid file.
+        """Stop the processes that outlived a killed server, and delete its stale pid file.
 
-        A killed server's children end by themselves a moment later, and until they have, a new
-        server refuses the data.
+        The children of a killed server exit a moment later. Until then a new server refuses to use
+        the data.
         """
         orphans = [one for one in psutil.process_iter() if _works_in(one, self._data)]
         end_orphans(orphans, signal.SIGINT, kill_after=10)

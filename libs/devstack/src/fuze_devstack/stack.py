@@ -122,7 +122,7 @@ class Stack:
                     f"port in use: {listed}; choose others with {options}, "
                     "or use free ports: --ports auto"
                 )
-            await asyncio.sleep(0.2)  # left by a killed supervisor behind is still ending
+            await asyncio.sleep(0.2)  # orphans of a killed supervisor are exiting
 
     def _find(self, name: str) -> ManagedProcess:
         if name not in self._processes:
