@@ -33,7 +33,16 @@ from fuze_devstack.state import FolderLock, StackFile, make_state_folder, state_
 COMPONENTS = ("postgres", "temporal", "sandbox", *SERVICES, "gateway")
 _SIGNALS = [number.name.removeprefix("SIG") for number in signal.Signals]
 
-console = Console(highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    """A console that goes on in silence once nobody reads it, as in `fuze demo | head`."""
+
+    def on_broken_pipe(self) -> None:
+        """Write to nowhere from now on: what runs is still to be stopped in order."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+console = _Console(highlight=False, soft_wrap=True)
 
 state_option = click.option(
     "--state",

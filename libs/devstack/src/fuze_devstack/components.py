@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 
 from fuze_devstack import loopback
 from fuze_devstack.chaos.defects import Defect
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres, Passwords
-from fuze_devstack.strangers import end_strangers
+from fuze_devstack.strangers import end_strangers, orphans_in
 
 SERVICES = ("order", "payment", "shipping")
 """The services that have a worker."""
@@ -171,7 +170,6 @@ class Blueprint:
         binary = str(Path(sysconfig.get_path("scripts")) / "temporal")
         address = f"127.0.0.1:{self._ports.temporal}"
         ui = f"http://127.0.0.1:{self._ports.ui}"
-        database = str(self._folder / "temporal.db")
         ask = [binary, "operator", "cluster", "health", "--address", address]
 
         async def is_ready() -> bool:
@@ -188,13 +186,17 @@ class Blueprint:
             command=[
                 *(binary, "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"),
                 *("--port", str(self._ports.temporal), "--ui-port", str(self._ports.ui)),
-                *("--db-filename", database),
+                # Relative to its folder: a path with `#`, `?` or `%` would be read as a URL.
+                *("--db-filename", "temporal.db"),
             ],
             environment=self._environment,
             address=f"{address}   Web UI {ui}",
             facts={"address": address, "ui": ui},
             is_ready=is_ready,
-            prepare=lambda: _end_orphans(database),
+            popen_options={"cwd": self._folder},
+            prepare=lambda: end_strangers(
+                orphans_in(self._folder, "temporal"), signal.SIGTERM, patience=20
+            ),
         )
 
     def _sandbox(self) -> Component:
@@ -263,16 +265,6 @@ class Blueprint:
     def _port(self, client: str, server: str) -> int:
         own: int = getattr(self._ports, server)
         return self._routes.get(f"{client}->{server}", own)
-
-
-def _end_orphans(argument: str) -> None:
-    """End what outlived a killed supervisor and has our files; `argument` tells it is ours."""
-    orphans = [one for one in psutil.process_iter(["cmdline"]) if argument in _arguments(one)]
-    end_strangers(orphans, signal.SIGTERM, patience=20)
-
-
-def _arguments(process: psutil.Process) -> list[str]:
-    return process.info["cmdline"] or []
 
 
 def _answers(url: str) -> Callable[[], Awaitable[bool]]:

@@ -10,13 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pydantic import BaseModel, ConfigDict
 
 from fuze_devstack.errors import StackError
 from fuze_devstack.server_user import postgres_package, server_user
 from fuze_devstack.state import make_state_folder
-from fuze_devstack.strangers import end_strangers
+from fuze_devstack.strangers import end_strangers, orphans_in
 
 _ROLES = (
     "order",
@@ -199,8 +198,7 @@ class EmbeddedPostgres:
         A killed server's children end by themselves a moment later, and until they have, a new
         server refuses the data.
         """
-        orphans = [one for one in psutil.process_iter() if _works_in(one, self._data)]
-        end_strangers(orphans, signal.SIGINT, patience=10)
+        end_strangers(orphans_in(self._data, "postgres"), signal.SIGINT, patience=10)
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
 
@@ -234,13 +232,6 @@ def _advice() -> str:
     return (
         f"\nthe user {os.geteuid()} has no entry in /etc/passwd; add one, or run as a user with one"
     )
-
-
-def _works_in(process: psutil.Process, folder: Path) -> bool:
-    try:
-        return Path(process.cwd()) == folder
-    except psutil.Error:
-        return False
 
 
 def _without_libpq_settings() -> dict[str, str]:

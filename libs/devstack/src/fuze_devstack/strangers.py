@@ -2,8 +2,19 @@
 
 import contextlib
 import signal
+from pathlib import Path
 
 import psutil
+
+
+def orphans_in(folder: Path, name: str) -> list[psutil.Process]:
+    """Return the processes of this name whose working directory is `folder`."""
+    resolved = folder.resolve()
+    return [
+        process
+        for process in psutil.process_iter(["name", "cwd"])
+        if process.info["name"] == name and process.info["cwd"] == str(resolved)
+    ]
 
 
 def end_strangers(strangers: list[psutil.Process], how: signal.Signals, *, patience: float) -> None:
