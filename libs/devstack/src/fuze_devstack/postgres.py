@@ -114,15 +114,15 @@ class EmbeddedPostgres:
             StackError: initdb failed, or the data belongs to another user.
 
         """
-        self._user.prepare()
-        if not (self._data / "PG_VERSION").exists():
-            self._initialise()
-        if self._data.stat().st_uid != self._user.uid:
+        if self._data.exists() and self._data.stat().st_uid != self._user.uid:
             raise StackError(
                 f"{self._data} belongs to another user; run as the user that made it, "
                 "or choose another folder: --state"
             )
         self._end_orphans()
+        self._user.prepare()
+        if not (self._data / "PG_VERSION").exists():
+            self._initialise()
 
     def clean_up(self) -> None:
         """Delete what the server needed outside of its folder."""
@@ -220,9 +220,9 @@ def _name_for_initdb() -> list[str]:
     In a user namespace of its own, our number is that of a user with a name. Some containers do not
     allow such namespaces.
     """
-    if _has_name() or not shutil.which("unshare"):
+    named = next((one for one in pwd.getpwall() if one.pw_uid), None)
+    if _has_name() or named is None or not shutil.which("unshare"):
         return []
-    named = next(one for one in pwd.getpwall() if one.pw_uid)
     return ["unshare", "--user", f"--map-user={named.pw_uid}", f"--map-group={named.pw_gid}", "--"]
 
 
