@@ -31,6 +31,7 @@ index=$(setting index-url) cert=$(setting cert)
 export UV_COMPILE_BYTECODE=1 # as pip does; else every process of the stack compiles for itself
 
 pip install --quiet --require-hashes -r deploy/uv.lock
+mkdir -p "$("$venv/bin/python" -m uv cache dir)" 2>/dev/null || export UV_NO_CACHE=1
 install --require-hashes -r "$lock"
 for package; do
     set -- "$@" --editable "./$package"

@@ -1,5 +1,6 @@
 """The command `fuze`: what it starts, tells, refuses and leaves."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +130,47 @@ def test_two_restarts_at_once_leave_one_process(own_stack: Stack) -> None:
     supervisor = psutil.Process(own_stack.facts["supervisor"]["pid"])
     running = [one.pid for one in supervisor.children() if "fuze_shipping" in one.cmdline()]
     assert running == [own_stack.facts["shipping"]["pid"]]
+
+
+@pytest.fixture
+def odd_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """What surprises programs, all at once; returns the temporary folder."""
+    temporary = tmp_path / ("temporary" * 20)
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setenv("PGSSLMODE", "require")
+    monkeypatch.setenv("PGHOSTADDR", "203.0.113.1")
+    monkeypatch.setenv("LC_ALL", "C")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    before = os.umask(0o077)
+    yield temporary
+    os.umask(before)
+
+
+def test_a_stack_runs_in_odd_surroundings_and_leaves_nothing_outside_of_its_folder(
+    odd_surroundings: Path, tmp_path: Path, fuze: list[str]
+) -> None:
+    stack = Stack(tmp_path / ("it's 100%41 größer? & #1 " * 8).strip(), fuze)
+    try:
+        stack.run("up", "--ports", "auto", "--detach")
+        outside = [Path(stack.facts["supervisor"]["control"])]
+        if os.geteuid() == 0:  # the server runs as another user, from a copy of its programs
+            outside.append(Path(psutil.Process(stack.facts["postgres"]["pid"]).exe()))
+        order_id = stack.place()
+        stack.wait_for(order_id, "awaiting_approval")
+        stack.approve(order_id)
+        stack.wait_for(order_id, "shipped")
+        stack.run("restart", "postgres")
+        stack.run("down")
+
+        assert not [one for one in outside if one.exists()]
+        assert not list(odd_surroundings.iterdir())
+        assert set(tmp_path.iterdir()) == {stack.folder, odd_surroundings}
+    finally:
+        if (stack.folder / "stack.json").exists():
+            stack.run("down")
+        stack.http.close()
 
 
 def test_the_demo_ends_well_and_shows_each_timeline(fuze: list[str]) -> None:

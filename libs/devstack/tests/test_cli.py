@@ -1,6 +1,9 @@
 """The command line, where no stack runs."""
 
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,32 @@ def test_a_folder_that_holds_no_stack_is_not_deleted(tmp_path: Path) -> None:
 
     assert done.exit_code == 1
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_command_whose_output_nobody_reads_says_nothing(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "fuze_devstack", "reset", "--state-dir", str(tmp_path / "none")],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_state_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    done = CliRunner().invoke(
+        main, ["up", "--ports", "auto", "--state-dir", str(tmp_path / "file" / "x")]
+    )
+
+    assert done.exit_code == 1
+    assert str(tmp_path / "file" / "x") in done.output
+    assert "--state-dir" in done.output
 
 
 def test_the_state_folder_is_deleted_when_asked_for(tmp_path: Path) -> None:

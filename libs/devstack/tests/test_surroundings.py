@@ -60,7 +60,7 @@ def closed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return closed
 
 
-@pytest.mark.parametrize("name", ["it's 100% größer & #1", "long" * 60], ids=["odd", "long"])
+@pytest.mark.parametrize("name", ["it's 100%41 größer? & #1", "long" * 60], ids=["odd", "long"])
 def test_the_server_starts_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
     with started(tmp_path / name) as (server, _):
         server.set_up()

@@ -36,7 +36,16 @@ _SIGNALS = [number.name.removeprefix("SIG") for number in signal.Signals]
 _COMMANDS = "fuze.commands"
 """The entry-point group in which a package adds a command to `fuze`."""
 
-console = Console(highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    """A console that discards its output once the reader is gone, as in `fuze demo | head`."""
+
+    def on_broken_pipe(self) -> None:
+        """Discard all further output: the running stack must still be stopped in order."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+console = _Console(highlight=False, soft_wrap=True)
 
 state_option = click.option(
     "--state-dir",

@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pydantic import BaseModel, ConfigDict
 
 from fuze_devstack.errors import StackError
@@ -38,7 +37,9 @@ class Passwords(BaseModel):
             if stored.roles.keys() >= {role.name for role in ROLES}:
                 return stored
             # The folder is older than one of the roles.
-            return cls._store(path, stored.model_copy(update={"roles": _passwords() | stored.roles}))
+            return cls._store(
+                path, stored.model_copy(update={"roles": _passwords() | stored.roles})
+            )
         created = cls(
             superuser=secrets.token_urlsafe(18),
             psp_webhooks=secrets.token_urlsafe(24),
@@ -105,15 +106,15 @@ class EmbeddedPostgres:
             StackError: initdb failed, or the data belongs to another user.
 
         """
-        self._user.prepare()
-        if not (self._data / "PG_VERSION").exists():
-            self._initialise()
-        if self._data.stat().st_uid != self._user.uid:
+        if self._data.exists() and self._data.stat().st_uid != self._user.uid:
             raise StackError(
                 f"{self._data} belongs to another user; run as the user that made it, "
                 "or choose another folder: --state-dir"
             )
         self._end_orphans()
+        self._user.prepare()
+        if not (self._data / "PG_VERSION").exists():
+            self._initialise()
 
     def clean_up(self) -> None:
         """Delete what the server needed outside of its folder."""
@@ -186,8 +187,7 @@ class EmbeddedPostgres:
         The children of a killed server exit a moment later. Until then a new server refuses to use
         the data.
         """
-        orphans = [one for one in psutil.process_iter() if _works_in(one, self._data)]
-        end_orphans(orphans, signal.SIGINT, kill_after=10)
+        end_orphans(self._data, "postgres", signal.SIGINT, kill_after=10)
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
 
@@ -209,9 +209,9 @@ def _name_for_initdb() -> list[str]:
     In a user namespace of its own, our number is that of a user with a name. Some containers do not
     allow such namespaces.
     """
-    if _has_name() or not shutil.which("unshare"):
+    named = next((one for one in pwd.getpwall() if one.pw_uid), None)
+    if _has_name() or named is None or not shutil.which("unshare"):
         return []
-    named = next(one for one in pwd.getpwall() if one.pw_uid)
     return ["unshare", "--user", f"--map-user={named.pw_uid}", f"--map-group={named.pw_gid}", "--"]
 
 
@@ -221,13 +221,6 @@ def _advice() -> str:
     return (
         f"\nthe user {os.geteuid()} has no entry in /etc/passwd; add one, or run as a user with one"
     )
-
-
-def _works_in(process: psutil.Process, folder: Path) -> bool:
-    try:
-        return Path(process.cwd()) == folder
-    except psutil.Error:
-        return False
 
 
 def _without_libpq_settings() -> dict[str, str]:

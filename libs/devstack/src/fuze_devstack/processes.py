@@ -182,10 +182,17 @@ def die_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, number)
 
 
-def end_orphans(
-    orphans: list[psutil.Process], number: signal.Signals, *, kill_after: float
-) -> None:
-    """Send a signal to processes that outlived their supervisor; kill them after some seconds."""
+def end_orphans(folder: Path, name: str, number: signal.Signals, *, kill_after: float) -> None:
+    """End the processes that a killed supervisor left: those of this name that run in `folder`.
+
+    They receive a signal, and are killed `kill_after` seconds later.
+    """
+    resolved = str(folder.resolve())
+    orphans = [
+        process
+        for process in psutil.process_iter(["name", "cwd"])
+        if process.info["name"] == name and process.info["cwd"] == resolved
+    ]
     for orphan in orphans:
         with contextlib.suppress(psutil.NoSuchProcess):
             orphan.send_signal(number)

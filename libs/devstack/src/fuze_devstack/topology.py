@@ -7,10 +7,10 @@ import sys
 import sysconfig
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import httpx
-import psutil
 
 from fuze_devstack import http_client
 from fuze_devstack.ports import Ports
@@ -140,7 +140,6 @@ class StackDefinition:
         binary = str(Path(sysconfig.get_path("scripts")) / "temporal")
         address = f"127.0.0.1:{self._ports.temporal}"
         ui = f"http://127.0.0.1:{self._ports.ui}"
-        database = str(self._folder / "temporal.db")
         check = [binary, "operator", "cluster", "health", "--address", address]
 
         async def is_ready() -> bool:
@@ -157,13 +156,15 @@ class StackDefinition:
             command=[
                 *(binary, "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"),
                 *("--port", str(self._ports.temporal), "--ui-port", str(self._ports.ui)),
-                *("--db-filename", database),
+                # Relative to its folder: a path with `#`, `?` or `%` would be read as a URL.
+                *("--db-filename", "temporal.db"),
             ],
             environment=self._environment,
             address=f"{address}   Web UI {ui}",
             connection_info={"address": address, "ui": ui},
             is_ready=is_ready,
-            prepare=lambda: _end_orphans(database),
+            popen_options={"cwd": self._folder},
+            prepare=partial(end_orphans, self._folder, "temporal", signal.SIGTERM, kill_after=20),
         )
 
     def _sandbox(self) -> Component:
@@ -231,16 +232,6 @@ class StackDefinition:
 
     def _port(self, client: str, server: str) -> int:
         return self._routes.get(f"{client}->{server}", self._ports[server])
-
-
-def _end_orphans(argument: str) -> None:
-    """End what a killed supervisor left: the processes with our `argument`."""
-    orphans = [one for one in psutil.process_iter(["cmdline"]) if argument in _arguments(one)]
-    end_orphans(orphans, signal.SIGTERM, kill_after=20)
-
-
-def _arguments(process: psutil.Process) -> list[str]:
-    return process.info["cmdline"] or []
 
 
 def _responds(url: str) -> Callable[[], Awaitable[bool]]:
