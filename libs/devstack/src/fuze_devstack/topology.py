@@ -64,8 +64,9 @@ class StackDefinition:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "PG"))}
         # Each workflow imports its modules again in its sandbox: without bytecode it compiles them.
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)
-        # Temporal asks who its user is, and a user without an entry in /etc/passwd has only these.
-        self._environment = {"USER": "fuze", "HOME": str(self._folder)} | inherited | {
+        # Temporal asks for its user, who may have neither these nor an entry in /etc/passwd.
+        inherited = {"USER": "fuze", "HOME": str(self._folder)} | inherited
+        self._environment = inherited | {
             "FUZE_ENVIRONMENT": "local",
             # A profile in the user's home may name another server; a proxy cannot reach 127.0.0.1.
             "TEMPORAL_CONFIG_FILE": os.devnull,
