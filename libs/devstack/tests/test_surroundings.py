@@ -16,7 +16,7 @@ from fuze_devstack import server_user
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres
-from fuze_devstack.server_user import SubstituteUser, is_open_to_all
+from fuze_devstack.server_user import SubstituteUser, delete_abandoned_copies, is_open_to_all
 from fuze_devstack.state import control_socket
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
@@ -125,6 +125,24 @@ def test_the_copied_programs_are_gone_after_the_server(tmp_path: Path) -> None:
         assert programs.exists()
 
     assert not programs.exists()
+
+
+@as_root
+def test_the_programs_that_a_killed_process_copied_are_deleted_by_the_next_one(
+    tmp_path: Path,
+) -> None:
+    killed = subprocess.Popen(["sleep", "60"])
+    living = Path(SubstituteUser(tmp_path).program("postgres")).parents[3]
+    abandoned = living.with_name(f"fuze-{'0' * 16}-postgres-{killed.pid}")
+    abandoned.mkdir()
+    delete_abandoned_copies()
+    assert abandoned.exists()
+    killed.kill()
+    killed.wait()
+
+    with started(tmp_path):
+        assert not abandoned.exists()
+        assert living.exists()
 
 
 @as_root

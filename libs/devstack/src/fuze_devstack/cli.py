@@ -25,7 +25,7 @@ from fuze_devstack import demo, schema_commands
 from fuze_devstack.control import Command, send_command
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
-from fuze_devstack.server_user import server_user
+from fuze_devstack.server_user import delete_abandoned_copies
 from fuze_devstack.services import MIGRATED_SERVICES
 from fuze_devstack.stack import Stack
 from fuze_devstack.state import FolderLock, StackFile, make_state_folder, state_folder
@@ -311,8 +311,8 @@ def reset(state: Path | None, *, yes: bool) -> None:
         click.confirm(f"delete everything in {folder}?", abort=True)
     lock = FolderLock(folder)
     lock.acquire()
-    server_user(folder).clean_up()  # left outside the folder by a killed stack
     shutil.rmtree(folder)
+    delete_abandoned_copies()
     lock.release()
     console.print(f"deleted {folder}")
 

@@ -22,6 +22,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from fuze_devstack.errors import StackError
 from fuze_devstack.state import short_name
 
@@ -80,8 +82,8 @@ class ServerUser:
 class SubstituteUser(ServerUser):
     """The user `nobody`, with a copy of the programs.
 
-    The copy belongs to one state folder, and its place follows from that folder's path: what a
-    killed process left is found and deleted.
+    The copy belongs to one state folder and to this process, whose number is in its name: the copy
+    of a process that was killed is deleted by the next one.
 
     Raises:
         StackError: from each method, when this machine has no such user, we may not change to it,
@@ -90,7 +92,7 @@ class SubstituteUser(ServerUser):
     """
 
     def __init__(self, state: Path) -> None:
-        self._name = short_name(state)
+        self._name = f"{short_name(state)}-postgres-{os.getpid()}"
 
     @property
     def uid(self) -> int:
@@ -128,6 +130,7 @@ class SubstituteUser(ServerUser):
 
     def prepare(self) -> None:
         """Copy the programs, in place of an earlier copy."""
+        delete_abandoned_copies()
         self.clean_up()
         copy = self._copy()
         copy.mkdir()  # fails where another user was faster: what it contains will be executed
@@ -154,6 +157,15 @@ class SubstituteUser(ServerUser):
                 return base / self._name
         listed = ", ".join(map(str, _candidates()))
         raise _cannot_change_user(f"it can run programs in none of {listed}")
+
+
+def delete_abandoned_copies() -> None:
+    """Delete the copies of processes that no longer exist."""
+    for base in _candidates():
+        for copy in base.glob("fuze-*-postgres-*"):
+            pid = copy.name.rpartition("-")[2]
+            if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+                shutil.rmtree(copy, ignore_errors=True)
 
 
 def _account() -> pwd.struct_passwd:
