@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,14 +132,13 @@ def test_the_copied_programs_are_gone_after_the_server(tmp_path: Path) -> None:
 def test_the_programs_that_a_killed_process_copied_are_deleted_by_the_next_one(
     tmp_path: Path,
 ) -> None:
-    killed = subprocess.Popen(["sleep", "60"])
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     living = Path(SubstituteUser(tmp_path).program("postgres")).parents[3]
-    abandoned = living.with_name(f"fuze-{'0' * 16}-postgres-{killed.pid}")
+    abandoned = living.with_name(f"fuze-{'0' * 16}-postgres-{other.pid}")
     abandoned.mkdir()
     delete_abandoned_copies()
     assert abandoned.exists()
-    killed.kill()
-    killed.wait()
+    other.communicate()
 
     with started(tmp_path):
         assert not abandoned.exists()
