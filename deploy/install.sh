@@ -31,7 +31,11 @@ index=$(setting index-url) cert=$(setting cert)
 export UV_COMPILE_BYTECODE=1 # as pip does; else every process of the stack compiles for itself
 
 pip install --quiet --require-hashes -r deploy/uv.lock
-mkdir -p "$("$venv/bin/python" -m uv cache dir)" 2>/dev/null || export UV_NO_CACHE=1
+cache=$("$venv/bin/python" -m uv cache dir)
+case $cache in
+/*) mkdir -p "$cache" 2>/dev/null && [ -w "$cache" ] || export UV_NO_CACHE=1 ;;
+*) export UV_NO_CACHE=1 ;; # without a home it would be in this folder
+esac
 install --require-hashes -r "$lock"
 for package; do
     set -- "$@" --editable "./$package"
