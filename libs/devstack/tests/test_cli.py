@@ -68,7 +68,7 @@ def test_a_state_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: P
 def test_the_state_folder_is_deleted_when_asked_for(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
-    Passwords.of(state)
+    Passwords.load_or_create(state)
 
     done = CliRunner().invoke(main, ["reset", "--yes", "--state-dir", str(state)])
 
@@ -77,9 +77,9 @@ def test_the_state_folder_is_deleted_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_passwords_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
-    first = Passwords.of(tmp_path)
+    first = Passwords.load_or_create(tmp_path)
 
-    assert Passwords.of(tmp_path) == first
+    assert Passwords.load_or_create(tmp_path) == first
     assert (tmp_path / "secrets.json").stat().st_mode & 0o077 == 0
 
 

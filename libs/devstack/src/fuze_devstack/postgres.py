@@ -29,7 +29,7 @@ class Passwords(BaseModel):
     psp_webhooks: str
 
     @classmethod
-    def of(cls, folder: Path) -> "Passwords":
+    def load_or_create(cls, folder: Path) -> "Passwords":
         """Return the passwords stored in `folder`; create them the first time."""
         path = folder / "secrets.json"
         if path.exists():
@@ -68,7 +68,7 @@ class EmbeddedPostgres:
         make_state_folder(folder)
         self._data = folder.absolute() / "postgres"
         self.port = port
-        self._passwords = Passwords.of(folder)
+        self._passwords = Passwords.load_or_create(folder)
         self._user = server_user(folder)
 
     @property

@@ -59,7 +59,7 @@ class StackDefinition:
         self._overrides = options.overrides
         self._authentication = "required" if options.auth else "none"
         self._database = EmbeddedPostgres(self._folder, ports.postgres)
-        self._webhook_secret = Passwords.of(self._folder).psp_webhooks
+        self._webhook_secret = Passwords.load_or_create(self._folder).psp_webhooks
         # The user's variables for other servers do not apply here.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "PG"))}
         # Each workflow imports its modules again in its sandbox: without bytecode it compiles them.
