@@ -61,7 +61,7 @@ def _passwords() -> dict[str, str]:
 class EmbeddedPostgres:
     """A PostgreSQL server on 127.0.0.1, with its data in `folder/postgres`.
 
-    It prepares and describes the server; the process itself is whoever runs `command`.
+    It prepares and describes the server; the caller runs `command`.
     """
 
     def __init__(self, folder: Path, port: int) -> None:
