@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml))
+TESTING := libs/testing
 RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 TESTS ?=
@@ -97,14 +98,14 @@ clean: ## Delete .venv and all caches; .fuze/ stays (`fuze reset` deletes it)
 # What `make demo` and `make up` need is installed first, by itself; the tools come on top of it.
 $(READY): $(RUNS) requirements-dev.lock
 	@echo "adding the tools to $(VENV) …"
-	@deploy/install.sh $(VENV) requirements-dev.lock
+	@deploy/install.sh $(VENV) requirements-dev.lock $(TESTING)
 	@touch $@
 
 $(RUNS): requirements.lock deploy/uv.lock $(PACKAGES:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit("Fuze needs Python 3.11 or newer; name one: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'
 	@echo "making $(VENV) …"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@deploy/install.sh $(VENV) requirements.lock $(PACKAGES)
+	@deploy/install.sh $(VENV) requirements.lock $(filter-out $(TESTING),$(PACKAGES))
 	@pwd -P > $@
 
 # An environment knows its own path: one that was moved, or lost its Python, is made again.

@@ -22,7 +22,7 @@ compile() {
 compile requirements-dev.lock "$@" --group pyproject.toml:dev libs/*/pyproject.toml services/*/pyproject.toml
 # The same versions, of the packages that `make demo` needs.
 compile requirements.lock --constraint requirements-dev.lock --group pyproject.toml:setup \
-    libs/*/pyproject.toml services/*/pyproject.toml
+    $(ls libs/*/pyproject.toml services/*/pyproject.toml | grep -v ^libs/testing/)
 compile deploy/uv.lock --constraint requirements-dev.lock --group pyproject.toml:uv
 for service in services/*; do
     compile "$service/requirements.lock" "$@" "$service/pyproject.toml"

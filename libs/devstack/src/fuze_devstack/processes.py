@@ -19,6 +19,7 @@ from fuze_devstack.errors import StackError
 _READY_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _MAX_LOG_LINES = 15
+_MAX_LINE_LENGTH = 500
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)  # loaded here: a forked child may not wait for the loader's lock
 
@@ -155,7 +156,7 @@ class ManagedProcess:
     def last_lines(self) -> str:
         """Return the end of the log."""
         lines = self.log.read_text(errors="replace").splitlines()[-_MAX_LOG_LINES:]
-        return "\n".join(f"  {line}" for line in lines) + f"\n  (the whole log: {self.log})"
+        return "\n".join(f"  {line[:_MAX_LINE_LENGTH]}" for line in lines) + f"\n  (the whole log: {self.log})"
 
 
 async def run_job(job: Job) -> tuple[int, str]:
