@@ -65,7 +65,10 @@ class StackDefinition:
         # Each workflow imports its modules again in its sandbox: without bytecode it compiles them.
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)
         # Temporal asks who its user is, and a user without an entry in /etc/passwd has only these.
-        self._environment = {"USER": "fuze", "HOME": str(self._folder)} | inherited | {
+        self._environment = {
+            "USER": "fuze",
+            "HOME": str(self._folder),
+            **inherited,
             "FUZE_ENVIRONMENT": "local",
             # A profile in the user's home may name another server; a proxy cannot reach 127.0.0.1.
             "TEMPORAL_CONFIG_FILE": os.devnull,
