@@ -27,7 +27,7 @@ def main() -> None:
             path.write_text(generated_files()[path])
     if check and stale:
         names = ", ".join(str(path.relative_to(_ROOT)) for path in stale)
-        raise SystemExit(f"not what the registry says: {names}; run: make services")
+        raise SystemExit(f"differs from services.toml: {names}; run: make services")
 
 
 def generated_files() -> dict[Path, str]:

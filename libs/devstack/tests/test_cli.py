@@ -24,10 +24,10 @@ def test_without_a_stack_a_command_says_how_to_start_one(tmp_path: Path, command
 
 
 def test_help_names_every_command() -> None:
-    told = CliRunner().invoke(main, ["--help"]).output
+    output = CliRunner().invoke(main, ["--help"]).output
 
     for command in main.commands:
-        assert f"\n  {command} " in told
+        assert f"\n  {command} " in output
 
 
 def test_a_folder_that_holds_no_stack_is_not_deleted(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_folder_that_holds_no_stack_is_not_deleted(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
-def test_a_command_whose_output_nobody_reads_says_nothing(tmp_path: Path) -> None:
+def test_a_command_whose_output_has_no_reader_ends_without_an_error(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
@@ -68,7 +68,7 @@ def test_a_state_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: P
 def test_the_state_folder_is_deleted_when_asked_for(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
-    Passwords.of(state)
+    Passwords.load_or_create(state)
 
     done = CliRunner().invoke(main, ["reset", "--yes", "--state-dir", str(state)])
 
@@ -77,9 +77,9 @@ def test_the_state_folder_is_deleted_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_passwords_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
-    first = Passwords.of(tmp_path)
+    first = Passwords.load_or_create(tmp_path)
 
-    assert Passwords.of(tmp_path) == first
+    assert Passwords.load_or_create(tmp_path) == first
     assert (tmp_path / "secrets.json").stat().st_mode & 0o077 == 0
 
 

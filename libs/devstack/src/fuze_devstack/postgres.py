@@ -29,7 +29,7 @@ class Passwords(BaseModel):
     psp_webhooks: str
 
     @classmethod
-    def of(cls, folder: Path) -> "Passwords":
+    def load_or_create(cls, folder: Path) -> "Passwords":
         """Return the passwords stored in `folder`; create them the first time."""
         path = folder / "secrets.json"
         if path.exists():
@@ -61,14 +61,14 @@ def _passwords() -> dict[str, str]:
 class EmbeddedPostgres:
     """A PostgreSQL server on 127.0.0.1, with its data in `folder/postgres`.
 
-    It prepares and describes the server; the process itself is whoever runs `command`.
+    It prepares and describes the server; the caller runs `command`.
     """
 
     def __init__(self, folder: Path, port: int) -> None:
         make_state_folder(folder)
         self._data = folder.absolute() / "postgres"
         self.port = port
-        self._passwords = Passwords.of(folder)
+        self._passwords = Passwords.load_or_create(folder)
         self._user = server_user(folder)
 
     @property

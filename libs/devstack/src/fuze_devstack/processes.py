@@ -156,10 +156,8 @@ class ManagedProcess:
     def last_lines(self) -> str:
         """Return the end of the log."""
         lines = self.log.read_text(errors="replace").splitlines()[-_MAX_LOG_LINES:]
-        return (
-            "\n".join(f"  {line[:_MAX_LINE_LENGTH]}" for line in lines)
-            + f"\n  (the whole log: {self.log})"
-        )
+        shown = [f"  {line[:_MAX_LINE_LENGTH]}" for line in lines]
+        return "\n".join([*shown, f"  (the whole log: {self.log})"])
 
 
 async def run_job(job: Job) -> tuple[int, str]:

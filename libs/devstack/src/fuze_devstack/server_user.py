@@ -126,7 +126,7 @@ class SubstituteUser(ServerUser):
         try:
             os.chown(target, account.pw_uid, account.pw_gid)
         except OSError as error:
-            raise _cannot_change_user(str(error)) from None
+            raise _cannot_change_user(f"{target}: {error.strerror}") from None
 
     def prepare(self) -> None:
         """Copy the programs, in place of an earlier copy."""

@@ -59,14 +59,16 @@ class StackDefinition:
         self._overrides = options.overrides
         self._authentication = "required" if options.auth else "none"
         self._database = EmbeddedPostgres(self._folder, ports.postgres)
-        self._webhook_secret = Passwords.of(self._folder).psp_webhooks
+        self._webhook_secret = Passwords.load_or_create(self._folder).psp_webhooks
         # The user's variables for other servers do not apply here.
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "PG"))}
         # Each workflow imports its modules again in its sandbox: without bytecode it compiles them.
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)
-        # Temporal asks for its user, who may have neither these nor an entry in /etc/passwd.
-        inherited = {"USER": "fuze", "HOME": str(self._folder)} | inherited
-        self._environment = inherited | {
+        # Temporal asks who its user is, and a user without an entry in /etc/passwd has only these.
+        self._environment = {
+            "USER": "fuze",
+            "HOME": str(self._folder),
+            **inherited,
             "FUZE_ENVIRONMENT": "local",
             # A profile in the user's home may name another server; a proxy cannot reach 127.0.0.1.
             "TEMPORAL_CONFIG_FILE": os.devnull,
