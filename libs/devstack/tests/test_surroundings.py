@@ -19,6 +19,7 @@ from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_devstack.server_user import SubstituteUser, delete_abandoned_copies, is_open_to_all
 from fuze_devstack.state import control_socket
+from fuze_devstack.topology import StackDefinition
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
 
@@ -82,6 +83,18 @@ def test_variables_for_other_servers_are_ignored(
 
     with started(tmp_path / "state") as (server, _):
         server.set_up()
+
+
+def test_every_process_has_a_user_name_and_a_home_which_temporal_requires(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("USER", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    stack = StackDefinition(tmp_path, Ports.free())
+
+    for component in (*stack.infrastructure(), *stack.services()):
+        assert component.environment["USER"]
+        assert component.environment["HOME"] == str(tmp_path)
 
 
 def test_a_killed_server_starts_again_on_its_data(tmp_path: Path) -> None:
