@@ -11,17 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_contracts.shipping import Address, DeliveryStatus, ParcelItem, ShipOrder
 from fuze_shipping.carrier import Accepted, NotAttempted, Rejected
-from fuze_shipping.messages import Shipment, ShipmentState
+from fuze_shipping.messages import ShipmentState
 from fuze_shipping.repository import ShipmentRepository
 from fuze_shipping.tables import metadata, shipments
 
 OTHER_ADDRESS = Address(zip_code="94105")
 NOT_ATTEMPTED = NotAttempted(reason="the carrier cannot be reached")
-
-
-@pytest.fixture
-def repository(engine_of: Callable[[str], AsyncEngine]) -> ShipmentRepository:
-    return ShipmentRepository(engine_of("shipping"))
 
 
 def order(zip_code: str = "10001") -> ShipOrder:

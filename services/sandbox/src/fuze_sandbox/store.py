@@ -1,4 +1,4 @@
-"""The books: SQLite, synced to disk before any answer, so that they are the outside truth."""
+"""The sandbox's records: SQLite, synced to disk before any response is sent."""
 
 import json
 import sqlite3
@@ -11,156 +11,172 @@ from pathlib import Path
 from typing import Any
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
+CREATE TABLE IF NOT EXISTS records (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
-    book TEXT NOT NULL,
+    collection TEXT NOT NULL,
     id TEXT NOT NULL UNIQUE,
-    entry TEXT NOT NULL
+    record TEXT NOT NULL
 );
-CREATE TABLE IF NOT EXISTS keys (
-    book TEXT NOT NULL,
+CREATE TABLE IF NOT EXISTS idempotency_keys (
+    collection TEXT NOT NULL,
     key TEXT NOT NULL,
     request TEXT NOT NULL,
-    id TEXT NOT NULL,
+    record_id TEXT NOT NULL,
     used_at REAL NOT NULL,
-    PRIMARY KEY (book, key)
+    PRIMARY KEY (collection, key)
 );
 CREATE TABLE IF NOT EXISTS availability (part TEXT PRIMARY KEY, available INTEGER NOT NULL);
 """
-_LOOKED_UP = ("order_id", "payment_id", "shipment_id", "charge_id", "refund_id", "status")
-# SQLite uses such an index only for the very expression that it was made with.
-_FIELDS = {name: f"json_extract(entry, '$.{name}')" for name in (*_LOOKED_UP, "created_at")}
+_ID_PREFIXES = {"charges": "ch", "refunds": "re", "parcels": "pcl"}
+_FILTERS = ("order_id", "payment_id", "shipment_id", "charge_id", "refund_id", "status")
+# SQLite uses an expression index only for exactly the same expression.
+_FIELDS = {name: f"json_extract(record, '$.{name}')" for name in (*_FILTERS, "created_at")}
 _INDEXES = "".join(
-    f"CREATE INDEX IF NOT EXISTS entries_by_{name} ON entries (book, {field});\n"
+    f"CREATE INDEX IF NOT EXISTS records_by_{name} ON records (collection, {field});\n"
     for name, field in _FIELDS.items()
 )
 
-Entry = dict[str, Any]
+Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Written:
-    """An entry of the books, and whether an earlier request had made it."""
+class CreateResult:
+    """A record, and whether an earlier request with the same key had created it."""
 
-    entry: Entry
+    record: Record
     replayed: bool
 
 
 class KeyReusedError(Exception):
-    """The idempotency key came before with another request."""
+    """The idempotency key was used before with another request."""
 
 
-class Books:
-    """Everything that the sandbox's provider and carrier ever promised.
+class SandboxStore:
+    """Collections of JSON records, and the availability of the sandbox's parts.
 
-    `keep_keys_seconds` is how long an idempotency key is remembered; real providers forget too.
+    Each record has an `id`, its `idempotency_key`, and `created_at` in ISO 8601, UTC.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.keep_keys_seconds: float | None = None
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(folder / "books.db", check_same_thread=False)
+        self._db = sqlite3.connect(folder / "sandbox.db", check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA + _INDEXES)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self._db.close()
 
-    def write(self, book: str, prefix: str, key: str, request: Entry, promise: Entry) -> Written:
-        """Write `promise` under `key`, or return what was written under it before.
+    def create(
+        self,
+        collection: str,
+        key: str,
+        request: Record,
+        fields: Record,
+        *,
+        key_ttl_seconds: float | None = None,
+    ) -> CreateResult:
+        """Create a record under an idempotency key, or return the one created under it before.
+
+        Keys expire after `key_ttl_seconds`; None keeps them.
 
         Raises:
-            KeyReusedError: the key came before with another request.
+            KeyReusedError: the key was used before with another request.
 
         """
         with self._lock:
-            if remembered := self.remembered(book, key, request):
-                return Written(remembered, replayed=True)
-            entry = {
-                "id": f"{prefix}_{uuid.uuid4().hex[:20]}",
-                **promise,
+            if known := self.find_by_key(collection, key, request, key_ttl_seconds=key_ttl_seconds):
+                return CreateResult(known, replayed=True)
+            record = {
+                "id": f"{_ID_PREFIXES[collection]}_{uuid.uuid4().hex[:20]}",
+                **fields,
                 "idempotency_key": key,
                 "created_at": datetime.now(UTC).isoformat(),
             }
             with self._db:
                 self._db.execute(
-                    "INSERT INTO entries (book, id, entry) VALUES (?, ?, ?)",
-                    (book, entry["id"], json.dumps(entry)),
+                    "INSERT INTO records (collection, id, record) VALUES (?, ?, ?)",
+                    (collection, record["id"], json.dumps(record)),
                 )
                 self._db.execute(
-                    "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)",
-                    (book, key, _canonical(request), entry["id"], time.time()),
+                    "INSERT OR REPLACE INTO idempotency_keys VALUES (?, ?, ?, ?, ?)",
+                    (collection, key, _to_canonical_json(request), record["id"], time.time()),
                 )
-            return Written(entry, replayed=False)
+            return CreateResult(record, replayed=False)
 
-    def remembered(self, book: str, key: str, request: Entry) -> Entry | None:
-        """Return the entry that this key made, or None while it is unknown or forgotten.
+    def find_by_key(
+        self, collection: str, key: str, request: Record, *, key_ttl_seconds: float | None = None
+    ) -> Record | None:
+        """Return the record that was created under this key, or None if unknown or expired.
 
         Raises:
-            KeyReusedError: the key came before with another request.
+            KeyReusedError: the key was used before with another request.
 
         """
         with self._lock:
             row = self._db.execute(
-                "SELECT request, id, used_at FROM keys WHERE book = ? AND key = ?", (book, key)
+                "SELECT request, record_id, used_at FROM idempotency_keys"
+                " WHERE collection = ? AND key = ?",
+                (collection, key),
             ).fetchone()
             if row is None:
                 return None
-            before, entry_id, used_at = row
-            if (
-                self.keep_keys_seconds is not None
-                and time.time() - used_at > self.keep_keys_seconds
-            ):
+            known_request, record_id, used_at = row
+            if key_ttl_seconds is not None and time.time() - used_at > key_ttl_seconds:
                 return None
-            if before != _canonical(request):
+            if known_request != _to_canonical_json(request):
                 raise KeyReusedError
-            return self.entry(entry_id)
+            return self.get(record_id)
 
-    def entry(self, entry_id: str) -> Entry | None:
-        """Return one entry by its id."""
+    def get(self, record_id: str) -> Record | None:
+        """Return a record by its id."""
         with self._lock:
-            row = self._db.execute("SELECT entry FROM entries WHERE id = ?", (entry_id,)).fetchone()
+            row = self._db.execute(
+                "SELECT record FROM records WHERE id = ?", (record_id,)
+            ).fetchone()
         return json.loads(row[0]) if row else None
 
-    def change(self, entry_id: str, **changes: object) -> Entry | None:
-        """Change fields of an entry: a held charge that is decided, a charge that is voided."""
+    def update(self, record_id: str, **changes: object) -> Record | None:
+        """Change fields of a record, and return it; None if there is no such record."""
         with self._lock, self._db:
-            entry = self.entry(entry_id)
-            if entry is None:
+            record = self.get(record_id)
+            if record is None:
                 return None
-            entry |= changes
+            record |= changes
             self._db.execute(
-                "UPDATE entries SET entry = ? WHERE id = ?", (json.dumps(entry), entry_id)
+                "UPDATE records SET record = ? WHERE id = ?", (json.dumps(record), record_id)
             )
-            return entry
+            return record
 
-    def read(self, book: str, *, created_after: str = "", **wanted: str | None) -> list[Entry]:
-        """Return a book's entries, oldest first, that have every wanted value; None is any.
+    def find(
+        self, collection: str, *, created_after: str = "", **filters: str | None
+    ) -> list[Record]:
+        """Return a collection's records, oldest first, that match every filter that is not None.
 
-        `created_after` is a moment in ISO 8601, UTC, as the entries have it.
+        `created_after` is a time in ISO 8601, UTC.
 
         Raises:
-            KeyError: a wanted name is not one that entries are looked up by.
+            KeyError: a filter is not one of the indexed fields.
 
         """
-        parts = ["SELECT entry FROM entries WHERE book = ?"]
-        values = [book]
-        for name, value in wanted.items():
+        conditions = ["collection = ?"]
+        values = [collection]
+        for name, value in filters.items():
             if value is not None:
-                parts.append(f"{_FIELDS[name]} = ?")
+                conditions.append(f"{_FIELDS[name]} = ?")
                 values.append(value)
         if created_after:
-            parts.append(f"{_FIELDS['created_at']} > ?")
+            conditions.append(f"{_FIELDS['created_at']} > ?")
             values.append(created_after)
+        query = f"SELECT record FROM records WHERE {' AND '.join(conditions)} ORDER BY position"  # noqa: S608 - fixed expressions
         with self._lock:
-            rows = self._db.execute(f"{' AND '.join(parts)} ORDER BY position", values).fetchall()
+            rows = self._db.execute(query, values).fetchall()
         return [json.loads(row[0]) for row in rows]
 
-    def available(self, part: str) -> bool:
-        """Whether the part answers; an outage lasts over a restart."""
+    def is_available(self, part: str) -> bool:
+        """Return whether the part is available; an outage outlasts a restart."""
         with self._lock:
             row = self._db.execute(
                 "SELECT available FROM availability WHERE part = ?", (part,)
@@ -168,7 +184,7 @@ class Books:
         return row is None or bool(row[0])
 
     def set_available(self, part: str, *, available: bool) -> None:
-        """Begin or end an outage."""
+        """Begin or end an outage of the part."""
         with self._lock, self._db:
             self._db.execute(
                 "INSERT INTO availability VALUES (?, ?)"
@@ -177,5 +193,5 @@ class Books:
             )
 
 
-def _canonical(request: Entry) -> str:
+def _to_canonical_json(request: Record) -> str:
     return json.dumps(request, sort_keys=True)
