@@ -56,7 +56,7 @@ async def test_a_dropped_response_is_of_a_parcel_that_is_recorded(
 async def test_a_delayed_commit_is_in_flight_until_it_is_recorded(
     http: httpx.AsyncClient, store: SandboxStore
 ) -> None:
-    profile = {"faults": {"delayed_commit": 1}, "commit_delay_seconds": 0.3}
+    profile = {"faults": {"delayed_commit": 1}, "commit_delay_seconds": 2}
     await http.put("/control/carrier", json=profile)
 
     with pytest.raises(ConnectionAbortedError):

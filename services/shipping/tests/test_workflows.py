@@ -211,9 +211,9 @@ async def test_a_cancellation_while_a_failure_is_reported_cancels_the_shipment(
     order_id = uuid4()
     harness.set_available(available=False)
     async with harness.worker(_DelayedSignals()):
-        handle = await harness.ship(order_id, step_failure_alert_after=timedelta(minutes=10))
+        handle = await harness.ship(order_id, step_failure_alert_after=timedelta(minutes=2))
         await wait_until_retrying(handle)
-        await harness.environment.sleep(timedelta(minutes=11))
+        await harness.environment.sleep(timedelta(minutes=3))
         await wait_until_recorded(handle, EventType.EVENT_TYPE_TIMER_STARTED)
 
         await handle.cancel()
@@ -236,16 +236,16 @@ async def test_a_rejected_address_is_an_outcome_and_can_be_corrected(shipping: H
 
 async def test_retries_in_a_long_outage_do_not_make_the_history_grow(shipping: Harness) -> None:
     shipping.set_available(available=False)
-    handle = await shipping.ship(uuid4(), step_failure_alert_after=timedelta(minutes=10))
+    handle = await shipping.ship(uuid4(), step_failure_alert_after=timedelta(minutes=2))
     await wait_until_retrying(handle)
-    await shipping.environment.sleep(timedelta(minutes=15))
+    await shipping.environment.sleep(timedelta(minutes=5))
     await wait_until_recorded(
         handle, EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
     )
     await wait_until_retrying(handle)
     before = len((await handle.fetch_history()).events)
 
-    await shipping.environment.sleep(timedelta(hours=1))  # more than a hundred attempts
+    await shipping.environment.sleep(timedelta(minutes=20))  # about forty attempts
 
     assert len((await handle.fetch_history()).events) == before
     shipping.set_available(available=True)
