@@ -207,7 +207,7 @@ class CarrierWebhookWorkflow(ABC):
     @workflow.run
     @abstractmethod
     async def run(self, command: RefreshShipment) -> str:
-        """Return the delivery status that the carrier reports when it is asked.
+        """Return the delivery status that the carrier reports now.
 
         Fails if the carrier or the shipment cannot be found within 30 minutes.
         """

@@ -169,7 +169,7 @@ class CarrierWebhookWorkflow(contract.CarrierWebhookWorkflow):
 
     @workflow.run
     async def run(self, command: RefreshShipment) -> str:
-        """Return the delivery status that the carrier reports when it is asked."""
+        """Return the delivery status that the carrier reports now."""
         changed = await workflow.execute_activity_method(
             ShippingActivities.delivery_status_refreshed,
             command,
