@@ -96,7 +96,7 @@ async def database(settings: GatewaySettings) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session")
 async def no_database(closed_port: int) -> AsyncIterator[Database]:
     """A pool whose server is unavailable."""
-    url = f"postgresql+asyncpg://nobody@127.0.0.1:{closed_port}/nothing"
+    url = f"postgresql+asyncpg://gateway@127.0.0.1:{closed_port}/nothing"
     settings = GatewaySettings(database_url=url)
     database = Database(settings, "fuze-gateway-tests", settings.read_timeout)
     yield database

@@ -17,6 +17,9 @@ from fuze_contracts.order import (
 )
 from fuze_contracts.workflow_ids import shipping_workflow_id
 
+REJECTED_ACTOR = "mallory"
+"""The order rejects every command of this actor."""
+
 
 @workflow.defn
 class OrderWorkflow(contract.OrderWorkflow):
@@ -77,7 +80,7 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @approve_order.validator
     def _validate_approve(self, approval: contract.ApproveOrder) -> None:
-        self._reject_if_nobody(contract.ALREADY_APPROVED, approval.actor)
+        self._reject_if_requested(contract.ALREADY_APPROVED, approval.actor)
 
     @workflow.update
     async def reject_order(self, request: contract.RejectOrder) -> OrderSnapshot:
@@ -85,7 +88,7 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @reject_order.validator
     def _validate_reject(self, request: contract.RejectOrder) -> None:
-        self._reject_if_nobody(contract.NOT_AWAITING_APPROVAL, request.actor)
+        self._reject_if_requested(contract.NOT_AWAITING_APPROVAL, request.actor)
 
     @workflow.update
     async def cancel_order(self, request: contract.CancelOrder) -> OrderSnapshot:
@@ -93,7 +96,7 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @cancel_order.validator
     def _validate_cancel(self, request: contract.CancelOrder) -> None:
-        self._reject_if_nobody(contract.TOO_LATE_TO_CANCEL, request.actor)
+        self._reject_if_requested(contract.TOO_LATE_TO_CANCEL, request.actor)
 
     @workflow.update
     async def change_order_address(self, request: contract.ChangeAddress) -> OrderSnapshot:
@@ -101,7 +104,7 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @change_order_address.validator
     def _validate_change_address(self, request: contract.ChangeAddress) -> None:
-        self._reject_if_nobody(contract.ADDRESS_INVALID, request.actor)
+        self._reject_if_requested(contract.ADDRESS_INVALID, request.actor)
 
     @workflow.update
     async def change_payment_method(self, request: contract.ChangePaymentMethod) -> OrderSnapshot:
@@ -109,7 +112,7 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @change_payment_method.validator
     def _validate_change_payment_method(self, request: contract.ChangePaymentMethod) -> None:
-        self._reject_if_nobody(contract.NOT_AWAITING_PAYMENT_METHOD, request.actor)
+        self._reject_if_requested(contract.NOT_AWAITING_PAYMENT_METHOD, request.actor)
 
     @workflow.update
     async def retry_step(self, request: contract.RetryOrder) -> OrderSnapshot:
@@ -117,14 +120,14 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @retry_step.validator
     def _validate_retry(self, request: contract.RetryOrder) -> None:
-        self._reject_if_nobody(contract.NOTHING_TO_RETRY, request.actor)
+        self._reject_if_requested(contract.NOTHING_TO_RETRY, request.actor)
 
     def _snapshot_with(self, reason: str) -> OrderSnapshot:
         return self.status().model_copy(update={"reason": reason})
 
     @staticmethod
-    def _reject_if_nobody(error_type: str, actor: str) -> None:
-        if actor == "nobody":
+    def _reject_if_requested(error_type: str, actor: str) -> None:
+        if actor == REJECTED_ACTOR:
             raise ApplicationError("not now", type=error_type, non_retryable=True)
 
     @workflow.query
@@ -144,7 +147,7 @@ class OrderWorkflow(contract.OrderWorkflow):
 
 @workflow.defn
 class ShippingWorkflow(shipping.ShippingWorkflow):
-    """A shipment whose carrier is away."""
+    """A shipment whose carrier is unavailable."""
 
     @workflow.init
     def __init__(self, command: shipping.ShipOrder) -> None:

@@ -137,7 +137,7 @@ async def test_a_failed_transaction_leaks_no_connection(pool: Database) -> None:
 async def test_a_silent_server_is_bounded_by_the_timeout(
     settings: GatewaySettings, silent_port: int
 ) -> None:
-    url = f"postgresql+asyncpg://nobody@127.0.0.1:{silent_port}/nothing"
+    url = f"postgresql+asyncpg://gateway@127.0.0.1:{silent_port}/nothing"
     silent = settings.model_copy(update={"database_url": url})
     pool = Database(silent, "pool-test", timedelta(seconds=0.2))
     started_at = asyncio.get_running_loop().time()

@@ -22,7 +22,7 @@ def test_a_duration_is_read_as_seconds_or_iso_8601(
 
 
 def test_a_zero_duration_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FUZE_DATABASE_URL", "postgresql://nobody@127.0.0.1/nothing")
+    monkeypatch.setenv("FUZE_DATABASE_URL", "postgresql://gateway@127.0.0.1/nothing")
     monkeypatch.setenv("FUZE_APPROVAL_TIMEOUT", "0")
 
     with pytest.raises(ValidationError):
@@ -43,7 +43,7 @@ def test_a_zero_duration_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_production_requires_authentication_and_its_own_signing_key(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], message: str
 ) -> None:
-    monkeypatch.setenv("FUZE_DATABASE_URL", "postgresql://nobody@127.0.0.1/nothing")
+    monkeypatch.setenv("FUZE_DATABASE_URL", "postgresql://gateway@127.0.0.1/nothing")
     monkeypatch.setenv("FUZE_ENVIRONMENT", "production")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -225,8 +225,8 @@ async def test_tokens_with_unknown_keys_do_not_trigger_a_refresh_each_time(
 async def test_authentication_is_unavailable_if_the_keys_were_never_read(
     serve: Serve, issuer: Issuer, closed_port: int
 ) -> None:
-    away = settings_for(issuer) | {"oidc_jwks_url": f"http://127.0.0.1:{closed_port}/keys"}
-    async with serve(**away) as http:
+    unreachable = settings_for(issuer) | {"oidc_jwks_url": f"http://127.0.0.1:{closed_port}/keys"}
+    async with serve(**unreachable) as http:
         response = await http.get("/orders", headers={"Authorization": f"Bearer {issuer.token()}"})
 
     assert (response.status_code, response.json()["type"]) == (503, "/problems/unavailable")

@@ -48,7 +48,7 @@ async def test_a_rejection_is_the_result_of_its_order(gateway: httpx.AsyncClient
     ids = await place_many(gateway, 2)
 
     response = await gateway.post(
-        "/orders/bulk/approve", json={"order_ids": ids, "actor": "nobody"}
+        "/orders/bulk/approve", json={"order_ids": ids, "actor": "mallory"}
     )
 
     kinds = {one["problem"]["type"] for one in response.json()["results"]}

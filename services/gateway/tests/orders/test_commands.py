@@ -70,7 +70,7 @@ async def test_a_rejected_command_has_the_reason_as_its_problem_type(
 ) -> None:
     await place(gateway, order_id)
 
-    response = await send(gateway, order_id, command, actor="nobody")
+    response = await send(gateway, order_id, command, actor="mallory")
 
     assert response.status_code == (422 if command[1] == "address" else 409)
     assert response.headers["content-type"] == "application/problem+json"
@@ -115,7 +115,10 @@ async def test_a_command_is_unavailable_without_a_worker(
         payment_token=f"{order_id}:1",
     )
     await temporal.start_workflow(
-        OrderWorkflow.run, order, id=order_workflow_id(order_id), task_queue="nobody-is-here"
+        OrderWorkflow.run,
+        order,
+        id=order_workflow_id(order_id),
+        task_queue="queue-without-a-worker",
     )
     async with serve(read_timeout=timedelta(seconds=0.3)) as http:
         responses = [

@@ -145,7 +145,7 @@ async def test_a_workflow_without_a_fingerprint_is_a_conflict(
     gateway: httpx.AsyncClient, temporal: Client, order_id: UUID
 ) -> None:
     await temporal.start_workflow(
-        OrderWorkflow.run, id=order_workflow_id(order_id), task_queue="nobody"
+        OrderWorkflow.run, id=order_workflow_id(order_id), task_queue="queue-without-a-worker"
     )
 
     assert (await start(gateway, order_id, SMALL)).status_code == 409
@@ -164,7 +164,7 @@ async def test_two_silent_upstreams_take_no_longer_than_one_timeout(
     serve: Serve, settings: GatewaySettings, silent_port: int, order_id: UUID
 ) -> None:
     limit = timedelta(seconds=1)
-    url = f"postgresql+asyncpg://nobody@127.0.0.1:{silent_port}/nothing"
+    url = f"postgresql+asyncpg://gateway@127.0.0.1:{silent_port}/nothing"
     silent = Database(settings.model_copy(update={"database_url": url}), "silent", limit)
     temporal = await Client.connect(
         f"127.0.0.1:{silent_port}", lazy=True, data_converter=pydantic_data_converter

@@ -54,7 +54,6 @@ async def large_table(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Conne
     await connection.execute("ANALYZE orders.orders")
     await connection.execute("SET random_page_cost = 1.1")  # as the gateway does
     yield connection
-    await connection.execute("DELETE FROM orders.orders WHERE created_at < '2018-01-01'")
     await connection.close()
 
 
@@ -209,13 +208,11 @@ async def test_a_page_of_a_large_table_is_read_by_an_index(
         )
         query = _sql(page_query(criteria, after, 50, many_match=many_match))
 
-        explained_text = await large_table.fetchval(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT json) {query}"
-        )
+        plan_json = await large_table.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT json) {query}")
 
-        [explained] = json.loads(explained_text)
+        [explained] = json.loads(plan_json)
         plan = explained["Plan"]
-        assert "Seq Scan" not in explained_text
+        assert "Seq Scan" not in plan_json
         assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < _MAX_BUFFERS
         if _ROWS >= _TIMED_ROWS:
             assert (
@@ -231,7 +228,7 @@ async def _milliseconds(connection: asyncpg.Connection, query: ClauseElement) ->
     """Return the planning and execution time of a query, the fastest of three runs."""
     times = []
     for _ in range(3):
-        explained_text = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT json) {_sql(query)}")
-        [explained] = json.loads(explained_text)
+        plan_json = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT json) {_sql(query)}")
+        [explained] = json.loads(plan_json)
         times.append(explained["Planning Time"] + explained["Execution Time"])
     return float(min(times))

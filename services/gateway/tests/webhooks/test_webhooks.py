@@ -128,7 +128,7 @@ async def test_a_stripe_event_of_our_payment_starts_one_workflow(
     ("metadata", "kind"),
     [
         ({"payment_id": "a02ea0ba-7d2a-4c5a-9a43-b7d1cd4a1c4a"}, "payment_intent.created"),
-        ({"payment_id": "somebody else's"}, "payment_intent.succeeded"),
+        ({"payment_id": "not-a-uuid"}, "payment_intent.succeeded"),
         ({}, "payment_intent.succeeded"),
         (None, "balance.available"),
     ],

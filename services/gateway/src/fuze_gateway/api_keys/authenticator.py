@@ -18,7 +18,7 @@ _KEY = re.compile(r"fz_([0-9a-f]{12})_([0-9a-f]{64})")
 class ApiKeyAuthenticator:
     """Authenticates API keys. Records are cached for `cache_ttl`, which delays revocations.
 
-    While PostgreSQL is unavailable, cached keys stay valid: nobody can revoke one then either.
+    While PostgreSQL is unavailable, cached keys stay valid: no key can be revoked then.
     """
 
     def __init__(

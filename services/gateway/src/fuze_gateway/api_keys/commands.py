@@ -1,8 +1,8 @@
 """Creation and revocation of API keys.
 
 A key is `fz_<id>_<secret>`: the id, 12 hexadecimal digits, identifies the row; the secret, 256
-random bits, is stored as its SHA-256. A slow password hash would add nothing: nobody can guess 256
-random bits.
+random bits, is stored as its SHA-256. A slow password hash would add nothing: 256 random bits
+cannot be guessed.
 """
 
 import secrets

@@ -31,7 +31,7 @@ def build_refund(
 
 
 def get_fingerprint(refund: RefundPayment) -> str:
-    """Return a digest of a refund, which tells a replay from a reused idempotency key."""
+    """Return a digest of a refund, which distinguishes a replay from a reused key."""
     return hashlib.sha256(refund.model_dump_json().encode()).hexdigest()
 
 
