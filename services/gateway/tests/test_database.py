@@ -48,10 +48,20 @@ async def test_many_statements_share_few_connections(
     assert 0 < meanwhile <= _SIZE
 
 
+async def test_the_session_is_not_reset_between_statements(pool: Database) -> None:
+    await pool.fetch(Statement.compile(sa.text("SELECT set_config('fuze.test', 'kept', false)")))
+
+    [row] = await pool.fetch(
+        Statement.compile(sa.text("SELECT current_setting('fuze.test', true) AS value"))
+    )
+
+    assert row["value"] == "kept"
+
+
 async def test_a_cancelled_statement_leaks_no_connection(
     pool: Database, postgres: EmbeddedPostgres
 ) -> None:
-    for _ in range(20):
+    for _ in range(10):
         sleeps = [asyncio.create_task(pool.fetch(_SLEEP, seconds=0.05)) for _ in range(10)]
         await asyncio.sleep(0.01)
         for sleep in sleeps[::2]:  # some wait for a connection, some have one

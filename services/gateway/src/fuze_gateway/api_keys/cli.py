@@ -20,7 +20,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add `api-keys create`, `list` and `revoke` to a command line."""
     api_keys = commands.add_parser("api-keys", help="create, list and revoke API keys")
     actions = api_keys.add_subparsers(dest="action", required=True, metavar="action")
-    create = actions.add_parser("create", help="create a key and print it; it is not stored")
+    create = actions.add_parser("create", help="create a key and print it, once")
     create.add_argument("--client", required=True, help="the caller's name in order events")
     create.add_argument("--role", required=True, choices=[role.value for role in Role])
     create.add_argument(
