@@ -25,7 +25,7 @@ from fuze_gateway.orders.schemas.commands import (
     RejectOrderRequest,
     RetryOrderRequest,
 )
-from fuze_gateway.orders.workflow_commands import MessageT, Update
+from fuze_gateway.orders.workflow_commands import MessageT, SignalMethod, Update
 from fuze_gateway.problems import registry
 from fuze_gateway.problems.registry import ProblemType
 
@@ -44,8 +44,7 @@ class Signal:
     """The asynchronous form of a command: `POST /orders/{order_id}/signals/{path}`."""
 
     path: Literal["approve", "cancel", "change-address"]
-    name: str
-    """The name of the workflow's signal."""
+    method: SignalMethod[Any]
     operation: Operation
 
 
@@ -102,7 +101,7 @@ COMMANDS: tuple[OrderCommand[Any], ...] = (
         problems=(registry.ALREADY_APPROVED, registry.NOT_AWAITING_APPROVAL),
         signal=Signal(
             path="approve",
-            name="approve",
+            method=OrderWorkflow.approve,
             operation=Operation(
                 operation_id="approveOrderAsync",
                 summary="Approve an order asynchronously",
@@ -151,7 +150,7 @@ COMMANDS: tuple[OrderCommand[Any], ...] = (
         problems=(registry.ALREADY_CANCELLED, registry.TOO_LATE_TO_CANCEL),
         signal=Signal(
             path="cancel",
-            name="cancel",
+            method=OrderWorkflow.cancel,
             operation=Operation(
                 operation_id="cancelOrderAsync",
                 summary="Cancel an order asynchronously",
@@ -189,7 +188,7 @@ COMMANDS: tuple[OrderCommand[Any], ...] = (
         ),
         signal=Signal(
             path="change-address",
-            name="change_address",
+            method=OrderWorkflow.change_address,
             operation=Operation(
                 operation_id="changeAddressAsync",
                 summary="Change the delivery address of an order asynchronously",

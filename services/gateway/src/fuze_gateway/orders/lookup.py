@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 from uuid import UUID
 
 from fuze_gateway.problems import errors
@@ -41,7 +41,7 @@ async def wait_until_recorded(
     raise errors.unavailable(f"Order {order_id} was accepted but is not recorded yet.")
 
 
-async def raise_closed_or_missing(order_id: UUID, services: AppServices) -> None:
+async def raise_closed_or_missing(order_id: UUID, services: AppServices) -> NoReturn:
     """Raise the problem of a command to an order without a running workflow.
 
     Raises:

@@ -8,6 +8,7 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
+from temporalio.types import MethodAsyncSingleParam
 from temporalio.workflow import UpdateMethodMultiParam
 
 from fuze_contracts.base import Message
@@ -25,6 +26,9 @@ _MAX_DETAIL_LINES = 20
 """Temporal limits a workflow's details to 20 kB."""
 
 MessageT = TypeVar("MessageT", bound=Message)
+SignalMethod = MethodAsyncSingleParam[OrderWorkflow, MessageT, None]
+"""A signal of the order workflow: takes one message."""
+
 OrderHandle = WorkflowHandle[OrderWorkflow, OrderResult]
 Update = UpdateMethodMultiParam[[OrderWorkflow, MessageT], OrderSnapshot]
 """An update of the order workflow: takes one message, returns the order."""
@@ -65,8 +69,10 @@ class OrderCommands:
         )
         return await start_once(start, self._timeout)
 
-    async def signal(self, order_id: UUID, signal: str, message: Message) -> bool:
-        """Send a signal by its name; return False if no such workflow is running."""
+    async def signal(
+        self, order_id: UUID, signal: SignalMethod[MessageT], message: MessageT
+    ) -> bool:
+        """Send a signal; return False if no such workflow is running."""
         try:
             async with temporal_timeout(self._timeout):
                 await self._handle(order_id).signal(signal, message, rpc_timeout=self._timeout)

@@ -84,7 +84,7 @@ def _add_signal(command: OrderCommand[Any], signal: Signal) -> None:
         request: request_type = no_body,  # type: ignore[valid-type] # the command's own model
     ) -> SignalResponse:
         message = command.to_message(request, principal)
-        if not await services.order_commands.signal(order_id, signal.name, message):
+        if not await services.order_commands.signal(order_id, signal.method, message):
             await raise_closed_or_missing(order_id, services)
         status_url = f"/orders/{order_id}/status"
         return SignalResponse(order_id=order_id, signal=signal.path, status_url=status_url)
@@ -148,7 +148,6 @@ async def _execute_update(
         raise errors.update_rejected(order_id, error.error_type) from None
     if order is None:
         await raise_closed_or_missing(order_id, services)
-        raise errors.order_not_found(order_id)
     return CommandResponse.model_validate(order.model_dump())
 
 
