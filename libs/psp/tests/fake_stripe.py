@@ -1,8 +1,8 @@
-"""A Stripe for tests: localstripe in a process of its own, behind a door in the test's.
+"""A fake Stripe for tests: localstripe in its own process, behind a proxy in the test's process.
 
-localstripe keeps intents and refunds. What it lacks is done by the door, as Stripe documents it:
-idempotency keys, lists by time and the newest first, `automatic_payment_methods`. And a door can
-slam: a test says what befalls the next request.
+localstripe keeps intents and refunds. The proxy adds what it lacks, as Stripe documents it:
+idempotency keys, lists by time with the newest first, `automatic_payment_methods`. It also injects
+faults into the next requests.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from aiohttp import web
 
 from fuze_devstack.ports import Ports
 
-KEY = "sk_test_of_nobody"
-_OURS = ("limit", "starting_after", "created[gte]", "created[lte]")
+API_KEY = "sk_test_of_nobody"
+_LIST_PARAMETERS = ("limit", "starting_after", "created[gte]", "created[lte]")
 
 
 @contextmanager
-def localstripe(folder: Path) -> Iterator[str]:
-    """Run localstripe with its state in `folder`; its URL."""
+def run_localstripe(folder: Path) -> Iterator[str]:
+    """Run localstripe with its state in `folder`; yield its URL."""
     port = Ports.free().sandbox
     command = [sys.executable, __file__, str(folder), str(port)]
     with (folder / "log").open("wb") as log:
@@ -49,66 +49,67 @@ def error(status: int, **fields: Any) -> web.Response:  # noqa: ANN401 - as JSON
     return web.json_response({"error": fields}, status=status)
 
 
-class Door:
-    """What befalls the next requests that change something is in `faults`, first to last.
+class FakeStripe:
+    """`faults` are those of the next requests that change something, in this order.
 
-    `refused` is turned away with the answer that comes with it; `answered` likewise, but kept under
-    the key, as what was begun; `lost` is done, and its answer is not; `slow` is done when
-    `released` is set. While it is `reviewing`, it shows an intent that succeeded as processing:
-    localstripe has that status only for what is going to fail.
+    `rejected`: return the given response and do nothing. `recorded`: likewise, but keep the
+    response under the idempotency key. `response_dropped`: do it, and drop the response. `delayed`:
+    do it when `released` is set. With `shows_processing`, an intent that succeeded has the status
+    `processing`: localstripe has that status only for an intent that is going to fail.
     """
 
     def __init__(self, url: str) -> None:
         self._stripe = httpx.AsyncClient(
-            base_url=url, trust_env=False, headers={"Authorization": f"Bearer {KEY}"}
+            base_url=url, trust_env=False, headers={"Authorization": f"Bearer {API_KEY}"}
         )
         self.faults: list[tuple[str, web.Response | None]] = []
         self.released = asyncio.Event()
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.largest_page = 100
-        self.reviewing = False
-        self._kept: dict[str, tuple[bytes, tuple[int, bytes] | None]] = {}
+        self.shows_processing = False
+        self._responses: dict[str, tuple[bytes, tuple[int, bytes] | None]] = {}
         self._runner = web.AppRunner(self._application(), access_log=None)
 
-    async def open(self) -> str:
+    async def start(self) -> str:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         self.released.set()
         await self._runner.cleanup()
         await self._stripe.aclose()
 
     def forget_keys(self) -> None:
-        self._kept.clear()
+        self._responses.clear()
 
-    async def make(self, path: str, **form: Any) -> dict[str, Any]:  # noqa: ANN401 - a form
-        answer = await self._stripe.post(f"/v1/{path}", data=form)
-        made: dict[str, Any] = answer.raise_for_status().json()
-        return made
+    async def create(self, path: str, **form: Any) -> dict[str, Any]:  # noqa: ANN401 - a form
+        response = await self._stripe.post(f"/v1/{path}", data=form)
+        created: dict[str, Any] = response.raise_for_status().json()
+        return created
 
-    async def all(self, path: str) -> list[dict[str, Any]]:
-        answer = await self._stripe.get(f"/v1/{path}", params={"limit": 100_000})
-        newest_first: list[dict[str, Any]] = answer.raise_for_status().json()["data"]
+    async def list_all(self, path: str) -> list[dict[str, Any]]:
+        response = await self._stripe.get(f"/v1/{path}", params={"limit": 100_000})
+        newest_first: list[dict[str, Any]] = response.raise_for_status().json()["data"]
         return sorted(newest_first, key=lambda one: one["created"], reverse=True)
 
     def _application(self) -> web.Application:
         application = web.Application()
         application.router.add_get("/v1/payment_intents", self._list)
         application.router.add_get("/v1/refunds", self._list)
-        application.router.add_route("*", "/{path:.*}", self._pass)
+        application.router.add_route("*", "/{path:.*}", self._handle)
         return application
 
     async def _list(self, request: web.Request) -> web.Response:
         query = request.query
-        answer = await self._stripe.get(
+        response = await self._stripe.get(
             request.path,
-            params={k: v for k, v in query.items() if k not in _OURS} | {"limit": "100000"},
+            params={k: v for k, v in query.items() if k not in _LIST_PARAMETERS}
+            | {"limit": "100000"},
         )
-        if not answer.is_success:
-            return web.Response(body=answer.content, status=answer.status_code)
-        found = sorted(answer.json()["data"], key=lambda one: one["created"], reverse=True)
+        if not response.is_success:
+            return web.Response(body=response.content, status=response.status_code)
+        found = sorted(response.json()["data"], key=lambda one: one["created"], reverse=True)
         since, to = int(query.get("created[gte]", 0)), int(query.get("created[lte]", 2**40))
         found = [one for one in found if since <= one["created"] <= to]
         if "starting_after" in query:
@@ -118,50 +119,50 @@ class Door:
         page = {"object": "list", "data": found[:size], "has_more": len(found) > size}
         return web.json_response(page)
 
-    async def _pass(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.Request) -> web.Response:
         if request.method == "GET":
             return await self._forward(request, b"")
-        self.asked.append(request.path)
+        self.requests.append(request.path)
         body = await request.read()
-        fault, says = self.faults.pop(0) if self.faults else ("", None)
+        fault, response = self.faults.pop(0) if self.faults else ("", None)
         if fault == "rejected":
-            assert says is not None
-            return says
+            assert response is not None
+            return response
         key = request.headers.get("Idempotency-Key")
-        if key in self._kept:
-            return self._again(key, body)
+        if key in self._responses:
+            return self._replay(key, body)
         if key:
-            self._kept[key] = (body, None)
-        done = await self._do(request, body, fault, says)
+            self._responses[key] = (body, None)
+        done = await self._execute(request, body, fault, response)
         assert isinstance(done.body, bytes)
         if key:
-            self._kept[key] = (body, (done.status, done.body))
+            self._responses[key] = (body, (done.status, done.body))
         return done
 
-    def _again(self, key: str, body: bytes) -> web.Response:
-        first, answer = self._kept[key]
+    def _replay(self, key: str, body: bytes) -> web.Response:
+        first, response = self._responses[key]
         if first != body:
             return error(400, type="idempotency_error", message="Keys can only be used with …")
-        if answer is None:
+        if response is None:
             return error(409, type="invalid_request_error", code="idempotency_key_in_use")
-        return web.Response(status=answer[0], body=answer[1], content_type="application/json")
+        return web.Response(status=response[0], body=response[1], content_type="application/json")
 
-    async def _do(
-        self, request: web.Request, body: bytes, fault: str, says: web.Response | None
+    async def _execute(
+        self, request: web.Request, body: bytes, fault: str, response: web.Response | None
     ) -> web.Response:
-        if fault == "slow":
+        if fault == "delayed":
             await self.released.wait()
-        if fault == "answered":
-            assert says is not None
-            return says
+        if fault == "recorded":
+            assert response is not None
+            return response
         done = await self._forward(request, body)
-        if fault == "lost" and request.transport:
+        if fault == "response_dropped" and request.transport:
             request.transport.abort()
         return done
 
     async def _forward(self, request: web.Request, body: bytes) -> web.Response:
         form = [(k, v) for k, v in parse_qsl(body.decode()) if not k.startswith("automatic_")]
-        answer = await self._stripe.request(
+        response = await self._stripe.request(
             request.method,
             request.path_qs,
             content=urlencode(form),
@@ -170,17 +171,17 @@ class Door:
                 "Content-Type": "application/x-www-form-urlencoded",
             },
         )
-        content = answer.content
-        if self.reviewing:
+        content = response.content
+        if self.shows_processing:
             content = content.replace(b'"status": "succeeded"', b'"status": "processing"')
         return web.Response(
-            status=answer.status_code, body=content, content_type="application/json"
+            status=response.status_code, body=content, content_type="application/json"
         )
 
 
 def main() -> None:
-    """Serve localstripe alone, on 127.0.0.1; it would keep its state in one file for all."""
-    from localstripe import resources, server  # noqa: PLC0415 - only in the process of its own
+    """Serve localstripe on 127.0.0.1, with its state in a folder of its own."""
+    from localstripe import resources, server  # noqa: PLC0415 - only in its own process
 
     folder, port = Path(sys.argv[1]), int(sys.argv[2])
     resources.open = lambda path, mode: (folder / Path(path).name).open(mode)

@@ -19,6 +19,7 @@ from fuze_testing.postgres import SHARED, migrated_postgres
 ENOUGH = 85
 _NOTICED = {"killed", "timeout", "segfault", "suspicious"}
 _SERVICE = Path(__file__).parent.parent
+_PSP_TESTS = _SERVICE.parent.parent / "libs/psp/tests"
 _MUTMUT = Path(sys.executable).with_name("mutmut")
 
 
@@ -36,7 +37,7 @@ def main() -> int:
             environment = {
                 **os.environ,
                 SHARED: f"{folder}:{server.port}",
-                "PYTHONPATH": str(_SERVICE / "tests"),
+                "PYTHONPATH": f"{_SERVICE / 'tests'}{os.pathsep}{_PSP_TESTS}",
             }
             command = [_MUTMUT, "run", "--max-children", str(os.cpu_count() or 2)]
             if subprocess.run(command, cwd=_SERVICE, env=environment, check=False).returncode:

@@ -1,4 +1,4 @@
-"""The payment service over a real PostgreSQL and a sandbox PSP in a process of its own."""
+"""The payment service over a real PostgreSQL and a sandbox PSP in its own process."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,20 +8,26 @@ from uuid import UUID, uuid4
 
 import httpx
 import sqlalchemy as sa
+import stamina
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts.money import Money
 from fuze_contracts.payment import ChargePayment, RefundPayment, VoidPayment
-from fuze_payment.__main__ import wire
-from fuze_payment.activities import Payments, PaymentWebhookActivities, ReconciliationActivities
-from fuze_payment.provider.sandbox import SandboxProvider
+from fuze_payment.__main__ import build_activities
+from fuze_payment.activities import (
+    PaymentActivitiesImpl,
+    PaymentWebhookActivities,
+    ReconciliationActivities,
+)
 from fuze_payment.settings import PaymentSettings
+from fuze_psp.provider import PaymentProvider
+from fuze_psp.sandbox.provider import SandboxProvider
 
 Outcome = TypeVar("Outcome")
 
 
-def a_charge(
+def build_charge(
     order_id: UUID | None = None,
     *,
     amount_minor: int = 5997,
@@ -37,7 +43,7 @@ def a_charge(
     )
 
 
-def a_refund(charge: ChargePayment, amount_minor: int) -> RefundPayment:
+def build_refund(charge: ChargePayment, amount_minor: int) -> RefundPayment:
     return RefundPayment(
         order_id=charge.order_id,
         payment_token=charge.payment_token,
@@ -47,56 +53,65 @@ def a_refund(charge: ChargePayment, amount_minor: int) -> RefundPayment:
     )
 
 
-def a_void(charge: ChargePayment) -> VoidPayment:
+def build_void(charge: ChargePayment) -> VoidPayment:
     return VoidPayment(charge=charge, reason="a test")
 
 
 @dataclass
-class Till:
-    """What a test asks for money, and where it looks afterwards."""
+class PaymentHarness:
+    """The service under test, and both sides' records of what it did."""
 
     engine: AsyncEngine
     http: httpx.AsyncClient
     settings: PaymentSettings
-    clients: list[httpx.AsyncClient] = field(default_factory=list)
+    psp: httpx.AsyncClient
     reconciliation: ReconciliationActivities = field(init=False)
-    events: PaymentWebhookActivities = field(init=False)
+    webhooks: PaymentWebhookActivities = field(init=False)
 
-    def service(self, **changes: Any) -> Payments:  # noqa: ANN401 - a setting's value
-        client = httpx.AsyncClient(
-            base_url=self.http.base_url.join("/psp/"), timeout=1, trust_env=False
-        )
-        self.clients.append(client)
-        payments, self.reconciliation, self.events = wire(
-            self.settings.model_copy(update=changes),
-            self.engine,
-            SandboxProvider(client, timeout=1),
+    def service(self, **changes: Any) -> PaymentActivitiesImpl:  # noqa: ANN401 - a setting's value
+        return self.service_with(self.provider(), **changes)
+
+    def service_with(
+        self,
+        provider: PaymentProvider,
+        **changes: Any,  # noqa: ANN401 - a setting's value
+    ) -> PaymentActivitiesImpl:
+        settings = self.settings.model_copy(update=changes)
+        payments, self.webhooks, self.reconciliation = build_activities(
+            settings, self.engine, provider
         )
         return payments
 
-    async def conditions(self, **conditions: Any) -> None:  # noqa: ANN401 - as JSON
-        (await self.http.put("/control/psp", json=conditions)).raise_for_status()
+    def provider(self) -> PaymentProvider:
+        return SandboxProvider(self.psp, self.settings.psp_timeout)
 
-    async def at_the_provider(self, book: str, order_id: UUID) -> list[dict[str, Any]]:
-        answer = await self.http.get(f"/psp/{book}", params={"order_id": str(order_id)})
-        return list(answer.json()[book])
+    async def set_faults(self, **profile: Any) -> None:  # noqa: ANN401 - as JSON
+        (await self.http.put("/control/psp", json=profile)).raise_for_status()
 
-    async def taken(self, order_id: UUID) -> list[dict[str, Any]]:
-        found = await self.at_the_provider("charges", order_id)
-        return [charge for charge in found if charge["status"] == "charged"]
+    async def list_at_provider(self, kind: str, order_id: UUID) -> list[dict[str, Any]]:
+        response = await self.http.get(f"/psp/{kind}", params={"order_id": str(order_id)})
+        return list(response.json()[kind])
 
-    async def until_taken(self, order_id: UUID) -> None:
-        """Wait for a charge that lands late."""
+    async def list_captures(self, order_id: UUID) -> list[dict[str, Any]]:
+        charges = await self.list_at_provider("charges", order_id)
+        return [charge for charge in charges if charge["status"] == "charged"]
+
+    async def wait_for_capture(self, order_id: UUID) -> None:
+        """Wait for a charge that takes effect late."""
         async with asyncio.timeout(10):
-            while not await self.taken(order_id):
+            while not await self.list_captures(order_id):
                 await asyncio.sleep(0.05)
 
-    async def kept_at_the_provider(self, order_id: UUID) -> int:
-        taken = sum(one["amount_minor"] for one in await self.taken(order_id))
-        back = await self.at_the_provider("refunds", order_id)
-        return taken - sum(one["amount_minor"] for one in back)
+    async def decide_review(self, order_id: UUID, status: str) -> None:
+        [charge] = await self.list_at_provider("charges", order_id)
+        await self.http.post(f"/psp/charges/{charge['id']}/decide", json={"status": status})
 
-    async def kept_in_the_ledger(self, order_id: UUID) -> int:
+    async def provider_balance(self, order_id: UUID) -> int:
+        captured = sum(one["amount_minor"] for one in await self.list_captures(order_id))
+        refunds = await self.list_at_provider("refunds", order_id)
+        return captured - sum(one["amount_minor"] for one in refunds)
+
+    async def ledger_balance(self, order_id: UUID) -> int:
         return int(
             await self.scalar(
                 "SELECT coalesce(sum(debit_minor - credit_minor), 0) FROM payments.ledger_entries"
@@ -107,24 +122,21 @@ class Till:
         )
 
     async def state(self, order_id: UUID) -> str:
-        return str(
-            await self.scalar(
-                "SELECT state FROM payments.payments WHERE order_id = :order_id", order_id
-            )
-        )
+        query = "SELECT state FROM payments.payments WHERE order_id = :order_id"
+        return str(await self.scalar(query, order_id))
 
     async def scalar(self, query: str, order_id: UUID) -> Any:  # noqa: ANN401 - a column's value
         async with self.engine.connect() as connection:
             return (await connection.execute(sa.text(query), {"order_id": order_id})).scalar_one()
 
 
-async def insist(ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    """Ask as the Temporal server would, until there is an outcome."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                return await ask()
-            except ApplicationError as error:
-                if error.non_retryable:
-                    raise
-                await asyncio.sleep(0.1)
+def _is_retryable(error: Exception) -> bool:
+    return isinstance(error, ApplicationError) and not error.non_retryable
+
+
+@stamina.retry(
+    on=_is_retryable, attempts=None, timeout=30, wait_initial=0.1, wait_max=0.1, wait_jitter=0
+)
+async def retry_until_settled(call: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Retry an activity as the Temporal server would, until it has an outcome."""
+    return await call()

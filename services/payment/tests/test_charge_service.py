@@ -1,11 +1,11 @@
-"""Money in, once, whatever the provider and the network do."""
+"""Charges: once, whatever fails at the provider and in the network."""
 
 import asyncio
 from datetime import timedelta
 
 import pytest
+from payment_harness import PaymentHarness, build_charge, retry_until_settled
 from temporalio.exceptions import ApplicationError
-from till import Till, a_charge, insist
 
 from fuze_contracts.payment import (
     PAYMENT_IN_FLIGHT,
@@ -16,33 +16,35 @@ from fuze_contracts.payment import (
     Declined,
     RefreshPayment,
 )
-from fuze_payment.repository import PaymentRepository
-from fuze_payment.rules import payment_id
+from fuze_payment.domain import payment_id
+from fuze_payment.payment_repository import PaymentRepository
 
 
-async def test_a_charge_is_in_the_row_in_the_ledger_and_at_the_provider(till: Till) -> None:
-    command = a_charge()
+async def test_a_charge_is_recorded_in_the_row_the_ledger_and_at_the_provider(
+    harness: PaymentHarness,
+) -> None:
+    command = build_charge()
 
-    outcome = await till.service().payment_charged(command)
+    outcome = await harness.service().payment_charged(command)
 
     assert isinstance(outcome, Charged)
-    [charge] = await till.taken(command.order_id)
+    [charge] = await harness.list_captures(command.order_id)
     assert charge["id"] == outcome.provider_reference
     assert charge["idempotency_key"] == charge["payment_id"] == str(outcome.payment_id)
-    assert await till.state(command.order_id) == "charged"
-    assert await till.kept_in_the_ledger(command.order_id) == 5997
+    assert await harness.state(command.order_id) == "charged"
+    assert await harness.ledger_balance(command.order_id) == 5997
 
 
-async def test_a_hundred_attempts_at_once_charge_once(till: Till) -> None:
-    command, service = a_charge(), till.service()
+async def test_a_hundred_concurrent_attempts_charge_once(harness: PaymentHarness) -> None:
+    command, service = build_charge(), harness.service()
 
     outcomes = await asyncio.gather(
-        *(insist(lambda: service.payment_charged(command)) for _ in range(100))
+        *(retry_until_settled(lambda: service.payment_charged(command)) for _ in range(100))
     )
 
     assert len(set(outcomes)) == 1
-    assert len(await till.taken(command.order_id)) == 1
-    assert await till.kept_in_the_ledger(command.order_id) == 5997
+    assert len(await harness.list_captures(command.order_id)) == 1
+    assert await harness.ledger_balance(command.order_id) == 5997
 
 
 @pytest.mark.parametrize(
@@ -53,118 +55,126 @@ async def test_a_hundred_attempts_at_once_charge_once(till: Till) -> None:
         ("pm_fraud", "fraud"),
     ],
 )
-async def test_a_decline_is_an_outcome_and_stays_one(till: Till, method: str, code: str) -> None:
-    command = a_charge(method=method)
+async def test_a_decline_is_a_final_outcome(
+    harness: PaymentHarness, method: str, code: str
+) -> None:
+    command = build_charge(method=method)
 
-    first = await till.service().payment_charged(command)
-    second = await till.service().payment_charged(command)
+    first = await harness.service().payment_charged(command)
+    second = await harness.service().payment_charged(command)
 
     assert isinstance(first, Declined)
     assert (first.code, second) == (code, first)
-    assert len(await till.at_the_provider("charges", command.order_id)) == 1
-    assert await till.kept_in_the_ledger(command.order_id) == 0
+    assert len(await harness.list_at_provider("charges", command.order_id)) == 1
+    assert await harness.ledger_balance(command.order_id) == 0
 
 
 @pytest.mark.parametrize(
     "method",
     ["pm_response_dropped", "pm_delayed_commit", "pm_error_once", "pm_rate_limited", "pm_slow"],
 )
-async def test_whatever_goes_wrong_on_the_way_the_money_is_taken_once(
-    till: Till, method: str
+async def test_a_payment_is_charged_once_in_spite_of_a_fault(
+    harness: PaymentHarness, method: str
 ) -> None:
-    command, service = a_charge(method=method), till.service()
+    command, service = build_charge(method=method), harness.service()
     with pytest.raises(ApplicationError) as first:
         await service.payment_charged(command)
     assert first.value.type == PAYMENT_OUTCOME_UNKNOWN
 
-    outcome = await insist(lambda: service.payment_charged(command))
+    outcome = await retry_until_settled(lambda: service.payment_charged(command))
 
     assert isinstance(outcome, Charged)
-    assert len(await till.taken(command.order_id)) == 1
-    assert await till.kept_in_the_ledger(command.order_id) == 5997
+    assert len(await harness.list_captures(command.order_id)) == 1
+    assert await harness.ledger_balance(command.order_id) == 5997
 
 
-async def test_a_key_that_the_provider_has_forgotten_does_not_double_a_charge(till: Till) -> None:
-    await till.conditions(keep_keys_seconds=0)
-    command = a_charge(method="pm_response_dropped")
-    service = till.service(psp_idempotency_key_ttl=timedelta(0))
-    with pytest.raises(ApplicationError):
-        await service.payment_charged(command)
-
-    outcome = await insist(lambda: service.payment_charged(command))
-
-    assert isinstance(outcome, Charged)
-    assert len(await till.taken(command.order_id)) == 1
-
-
-async def test_keys_forgotten_in_an_outage_do_not_double_a_charge_that_lands_late(
-    till: Till,
+async def test_a_charge_whose_key_expired_is_not_repeated(
+    harness: PaymentHarness,
 ) -> None:
-    await till.conditions(keep_keys_seconds=0, late_by_seconds=1)
-    command = a_charge(method="pm_delayed_commit")
-    service = till.service(psp_idempotency_key_ttl=timedelta(0))
+    await harness.set_faults(keep_keys_seconds=0)
+    command = build_charge(method="pm_response_dropped")
+    service = harness.service(psp_idempotency_key_ttl=timedelta(0))
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
-    await till.conditions(available=False, keep_keys_seconds=0, late_by_seconds=1)
+
+    outcome = await retry_until_settled(lambda: service.payment_charged(command))
+
+    assert isinstance(outcome, Charged)
+    assert len(await harness.list_captures(command.order_id)) == 1
+
+
+async def test_a_late_charge_whose_key_expired_in_an_outage_is_not_repeated(
+    harness: PaymentHarness,
+) -> None:
+    await harness.set_faults(keep_keys_seconds=0, late_by_seconds=1)
+    command = build_charge(method="pm_delayed_commit")
+    service = harness.service(psp_idempotency_key_ttl=timedelta(0))
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
-    await till.conditions(keep_keys_seconds=0)
+    await harness.set_faults(available=False, keep_keys_seconds=0, late_by_seconds=1)
+    with pytest.raises(ApplicationError):
+        await service.payment_charged(command)
+    await harness.set_faults(keep_keys_seconds=0)
 
-    await insist(lambda: service.payment_charged(command))
+    await retry_until_settled(lambda: service.payment_charged(command))
 
-    assert len(await till.taken(command.order_id)) == 1
+    assert len(await harness.list_captures(command.order_id)) == 1
 
 
-async def test_a_charge_that_never_arrived_is_given_up_after_the_settle_window(till: Till) -> None:
-    command = a_charge()
-    service = till.service(
+async def test_a_charge_that_never_took_effect_is_voided_after_the_settle_window(
+    harness: PaymentHarness,
+) -> None:
+    command = build_charge()
+    service = harness.service(
         psp_idempotency_key_ttl=timedelta(0), psp_settle_window=timedelta(seconds=0.5)
     )
-    await till.conditions(faults={"error": 1})
+    await harness.set_faults(faults={"error": 1})
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
-    await till.conditions()
+    await harness.set_faults()
 
-    outcome = await insist(lambda: service.payment_charged(command))
+    outcome = await retry_until_settled(lambda: service.payment_charged(command))
 
     assert isinstance(outcome, Declined)
-    assert await till.state(command.order_id) == "voided"
+    assert await harness.state(command.order_id) == "voided"
 
 
-async def test_an_outage_does_not_make_a_key_older_when_nothing_was_sent(till: Till) -> None:
-    command = a_charge()
-    service = till.service(psp_idempotency_key_ttl=timedelta(0))
-    await till.conditions(faults={"rate_limited": 1})
+async def test_a_request_that_was_not_processed_does_not_age_the_key(
+    harness: PaymentHarness,
+) -> None:
+    command = build_charge()
+    service = harness.service(psp_idempotency_key_ttl=timedelta(0))
+    await harness.set_faults(faults={"rate_limited": 1})
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
-    assert await till.state(command.order_id) == "created"
-    await till.conditions()
+    assert await harness.state(command.order_id) == "created"
+    await harness.set_faults()
 
-    assert isinstance(await insist(lambda: service.payment_charged(command)), Charged)
+    assert isinstance(await retry_until_settled(lambda: service.payment_charged(command)), Charged)
 
 
-async def test_a_held_payment_waits_for_the_review(till: Till) -> None:
-    command, service = a_charge(method="pm_under_review"), till.service()
+async def test_a_payment_under_review_is_charged_after_its_approval(
+    harness: PaymentHarness,
+) -> None:
+    command, service = build_charge(method="pm_under_review"), harness.service()
     for _ in range(2):
-        with pytest.raises(ApplicationError) as held:
+        with pytest.raises(ApplicationError) as error:
             await service.payment_charged(command)
-        assert held.value.type == PAYMENT_UNDER_REVIEW
-        assert held.value.next_retry_delay == timedelta(seconds=1)
-    [charge] = await till.at_the_provider("charges", command.order_id)
-    await till.http.post(f"/psp/charges/{charge['id']}/decide", json={"status": "charged"})
+        assert error.value.type == PAYMENT_UNDER_REVIEW
+        assert error.value.next_retry_delay == timedelta(seconds=1)
+    await harness.decide_review(command.order_id, "charged")
 
     outcome = await service.payment_charged(command)
 
     assert isinstance(outcome, Charged)
-    assert await till.kept_in_the_ledger(command.order_id) == 5997
+    assert await harness.ledger_balance(command.order_id) == 5997
 
 
-async def test_a_review_may_end_in_a_decline(till: Till) -> None:
-    command, service = a_charge(method="pm_under_review"), till.service()
+async def test_a_payment_under_review_may_be_declined(harness: PaymentHarness) -> None:
+    command, service = build_charge(method="pm_under_review"), harness.service()
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
-    [charge] = await till.at_the_provider("charges", command.order_id)
-    await till.http.post(f"/psp/charges/{charge['id']}/decide", json={"status": "declined"})
+    await harness.decide_review(command.order_id, "declined")
 
     outcome = await service.payment_charged(command)
 
@@ -172,96 +182,99 @@ async def test_a_review_may_end_in_a_decline(till: Till) -> None:
     assert outcome.code == "review_failed"
 
 
-async def test_a_free_order_is_charged_without_asking_the_provider(till: Till) -> None:
-    command = a_charge(amount_minor=0, method=None)
-    await till.conditions(available=False)
+async def test_a_free_order_is_charged_without_the_provider(harness: PaymentHarness) -> None:
+    command = build_charge(amount_minor=0, method=None)
+    await harness.set_faults(available=False)
 
-    outcome = await till.service().payment_charged(command)
+    outcome = await harness.service().payment_charged(command)
 
     assert isinstance(outcome, Charged)
     assert outcome.provider_reference is None
-    assert await till.at_the_provider("charges", command.order_id) == []
+    assert await harness.list_at_provider("charges", command.order_id) == []
 
 
-async def test_a_token_that_was_used_for_something_else_is_a_conflict(till: Till) -> None:
-    command = a_charge()
-    await till.service().payment_charged(command)
+async def test_a_token_that_was_used_for_another_charge_is_a_conflict(
+    harness: PaymentHarness,
+) -> None:
+    command = build_charge()
+    await harness.service().payment_charged(command)
 
     with pytest.raises(ApplicationError) as error:
-        await till.service().payment_charged(a_charge(token=command.payment_token))
+        await harness.service().payment_charged(build_charge(token=command.payment_token))
 
     assert (error.value.type, error.value.non_retryable) == (PAYMENT_TOKEN_CONFLICT, True)
 
 
-async def test_an_order_has_one_live_charge_whatever_the_token(till: Till) -> None:
-    command = a_charge()
-    await till.service().payment_charged(command)
+async def test_a_second_live_charge_of_an_order_is_a_conflict(harness: PaymentHarness) -> None:
+    command = build_charge()
+    await harness.service().payment_charged(command)
 
     with pytest.raises(ApplicationError) as error:
-        await till.service().payment_charged(
-            a_charge(command.order_id, token=f"{command.order_id}:2")
+        await harness.service().payment_charged(
+            build_charge(command.order_id, token=f"{command.order_id}:2")
         )
 
     assert error.value.type == PAYMENT_TOKEN_CONFLICT
-    assert len(await till.taken(command.order_id)) == 1
+    assert len(await harness.list_captures(command.order_id)) == 1
 
 
-async def test_after_a_decline_another_token_may_charge(till: Till) -> None:
-    declined = a_charge(method="pm_declined")
-    await till.service().payment_charged(declined)
+async def test_after_a_decline_another_token_can_be_charged(harness: PaymentHarness) -> None:
+    declined = build_charge(method="pm_declined")
+    await harness.service().payment_charged(declined)
 
-    outcome = await till.service().payment_charged(
-        a_charge(declined.order_id, token=f"{declined.order_id}:2")
+    outcome = await harness.service().payment_charged(
+        build_charge(declined.order_id, token=f"{declined.order_id}:2")
     )
 
     assert isinstance(outcome, Charged)
 
 
-async def test_while_one_attempt_has_the_lease_another_waits(till: Till) -> None:
-    command = a_charge()
-    repository = PaymentRepository(till.engine, timedelta(seconds=30))
+async def test_an_attempt_without_the_lease_is_told_when_to_retry(harness: PaymentHarness) -> None:
+    command = build_charge()
+    repository = PaymentRepository(harness.engine, timedelta(seconds=30))
     payment = await repository.claim(command)
     assert payment is not None
-    assert await repository.take(payment) is not None
+    assert await repository.acquire(payment) is not None
 
     with pytest.raises(ApplicationError) as error:
-        await till.service().payment_charged(command)
+        await harness.service().payment_charged(command)
 
     assert error.value.type == PAYMENT_IN_FLIGHT
     assert error.value.next_retry_delay is not None
     assert error.value.next_retry_delay > timedelta(seconds=20)
 
 
-async def test_a_lease_that_ran_out_is_taken_over_and_its_old_holder_may_not_send(
-    till: Till,
+async def test_after_its_lease_expired_a_holder_cannot_submit(
+    harness: PaymentHarness,
 ) -> None:
-    repository = PaymentRepository(till.engine, timedelta(milliseconds=1))
-    payment = await repository.claim(a_charge())
+    repository = PaymentRepository(harness.engine, timedelta(milliseconds=1))
+    payment = await repository.claim(build_charge())
     assert payment is not None
-    killed = await repository.take(payment)
+    holder = await repository.acquire(payment)
     await asyncio.sleep(0.01)
-    successor = await repository.take(payment)
-    assert killed is not None
+    successor = await repository.acquire(payment)
+    assert holder is not None
     assert successor is not None
 
-    assert successor.fencing_token == killed.fencing_token + 1
-    assert not await repository.mark_submitted(killed)
+    assert successor.fencing_token == holder.fencing_token + 1
+    assert not await repository.mark_submitted(holder)
 
 
-async def test_a_hint_settles_a_held_payment_and_leaves_any_other_alone(till: Till) -> None:
-    held, other = a_charge(method="pm_under_review"), a_charge()
-    service = till.service()
+async def test_a_webhook_settles_a_payment_under_review_and_no_other(
+    harness: PaymentHarness,
+) -> None:
+    reviewed, other = build_charge(method="pm_under_review"), build_charge()
+    service = harness.service()
     with pytest.raises(ApplicationError):
-        await service.payment_charged(held)
-    await till.service().payment_charged(other)
-    [charge] = await till.at_the_provider("charges", held.order_id)
-    await till.http.post(f"/psp/charges/{charge['id']}/decide", json={"status": "charged"})
+        await service.payment_charged(reviewed)
+    await harness.service().payment_charged(other)
+    await harness.decide_review(reviewed.order_id, "charged")
 
-    first = RefreshPayment(payment_id=payment_id(held.payment_token))
+    first = RefreshPayment(payment_id=payment_id(reviewed.payment_token))
     second = RefreshPayment(payment_id=payment_id(other.payment_token))
-    nobody = RefreshPayment(payment_id=payment_id("nobody's token"))
+    unknown = RefreshPayment(payment_id=payment_id("an unused token"))
 
-    assert await till.events.refresh(first) == "charged"
-    assert await till.events.refresh(second) == "charged"
-    assert await till.events.refresh(nobody) == "unknown here"
-    assert await till.kept_in_the_ledger(held.order_id) == 5997
+    assert await harness.webhooks.payment_refreshed(first) == "charged"
+    assert await harness.webhooks.payment_refreshed(second) == "charged"
+    assert await harness.webhooks.payment_refreshed(unknown) == "not_found"
+    assert await harness.ledger_balance(reviewed.order_id) == 5997

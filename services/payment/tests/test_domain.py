@@ -6,14 +6,13 @@ import pytest
 
 from fuze_contracts.money import Money
 from fuze_contracts.payment import ChargePayment
-from fuze_payment.rules import (
+from fuze_payment.domain import (
     NextStep,
     Payment,
     PaymentState,
-    ProviderPromise,
+    ProviderGuarantees,
     RefundState,
-    asks_the_same,
-    next_step,
+    first_step,
     payment_id,
     step_to_void,
     step_when_not_found,
@@ -21,7 +20,7 @@ from fuze_payment.rules import (
 )
 
 _SECOND = timedelta(seconds=1)
-_PROMISE = ProviderPromise(keys_kept=100 * _SECOND, settle_window=10 * _SECOND)
+_GUARANTEES = ProviderGuarantees(idempotency_key_ttl=100 * _SECOND, settle_window=10 * _SECOND)
 _ORDER = UUID("123e4567-e89b-12d3-a456-426614174000")
 
 
@@ -41,6 +40,8 @@ def _payment(**changes: Any) -> Payment:  # noqa: ANN401 - a row's columns
         "fencing_token": 1,
         "lease_left": _SECOND,
         "key_age": None,
+        "first_submitted_at": None,
+        "last_submitted_at": None,
         "since_last_submitted": None,
         "created_at": datetime(2026, 11, 24, tzinfo=UTC),
         "payment_token": "token",
@@ -57,13 +58,13 @@ def _payment(**changes: Any) -> Payment:  # noqa: ANN401 - a row's columns
     return Payment(**(fields | changes))
 
 
-def test_a_token_has_one_payment_id_whoever_asks() -> None:
+def test_a_token_always_has_the_same_payment_id() -> None:
     assert payment_id("token") == payment_id("token")
     assert payment_id("token") != payment_id("another token")
 
 
-def test_a_repeat_asks_the_same() -> None:
-    assert asks_the_same(_payment(), _command())
+def test_a_repeated_command_matches_its_payment() -> None:
+    assert _payment().matches(_command())
 
 
 @pytest.mark.parametrize(
@@ -76,15 +77,15 @@ def test_a_repeat_asks_the_same() -> None:
         {"payment_method": None},
     ],
 )
-def test_the_same_token_for_something_else_does_not(changes: dict[str, Any]) -> None:
-    assert not asks_the_same(_payment(), _command(**changes))
+def test_a_command_for_another_charge_does_not_match(changes: dict[str, Any]) -> None:
+    assert not _payment().matches(_command(**changes))
 
 
 @pytest.mark.parametrize(
     ("state", "step"),
     [
-        (PaymentState.CREATED, NextStep.ASK),
-        (RefundState.CREATED, NextStep.ASK),
+        (PaymentState.CREATED, NextStep.SUBMIT),
+        (RefundState.CREATED, NextStep.SUBMIT),
         (PaymentState.SUBMITTED, NextStep.LOOK_UP),
         (PaymentState.UNKNOWN, NextStep.LOOK_UP),
         (PaymentState.UNDER_REVIEW, NextStep.LOOK_UP),
@@ -92,25 +93,25 @@ def test_the_same_token_for_something_else_does_not(changes: dict[str, Any]) -> 
         (RefundState.UNKNOWN, NextStep.LOOK_UP),
     ],
 )
-def test_only_what_was_never_sent_is_asked_without_looking(
+def test_only_an_operation_that_was_never_submitted_skips_the_lookup(
     state: PaymentState | RefundState, step: NextStep
 ) -> None:
-    assert next_step(state) is step
+    assert first_step(state) is step
 
 
 @pytest.mark.parametrize(
     ("key_age", "since_last_submitted", "step"),
     [
-        (None, None, NextStep.ASK),
-        (0, 0, NextStep.ASK),
-        (89, 1, NextStep.ASK),
+        (None, None, NextStep.SUBMIT),
+        (0, 0, NextStep.SUBMIT),
+        (89, 1, NextStep.SUBMIT),
         (90, 9, NextStep.WAIT),
-        (90, 10, NextStep.GIVE_UP),
+        (90, 10, NextStep.EXPIRE),
         (500, 9, NextStep.WAIT),
-        (500, 11, NextStep.GIVE_UP),
+        (500, 11, NextStep.EXPIRE),
     ],
 )
-def test_a_key_is_trusted_while_it_is_young_and_then_only_time_tells(
+def test_a_lookup_that_found_nothing_is_followed_by_the_step_of_the_decision_table(
     key_age: int | None, since_last_submitted: int | None, step: NextStep
 ) -> None:
     payment = _payment(
@@ -121,14 +122,14 @@ def test_a_key_is_trusted_while_it_is_young_and_then_only_time_tells(
         else since_last_submitted * _SECOND,
     )
 
-    assert step_when_not_found(payment, _PROMISE) is step
+    assert step_when_not_found(payment, _GUARANTEES) is step
 
 
 @pytest.mark.parametrize(
     ("since_last_submitted", "step"),
-    [(None, NextStep.GIVE_UP), (9, NextStep.WAIT), (10, NextStep.GIVE_UP)],
+    [(None, NextStep.EXPIRE), (9, NextStep.WAIT), (10, NextStep.EXPIRE)],
 )
-def test_a_void_waits_for_what_may_still_land(
+def test_a_void_waits_for_the_settle_window(
     since_last_submitted: int | None, step: NextStep
 ) -> None:
     payment = _payment(
@@ -137,17 +138,17 @@ def test_a_void_waits_for_what_may_still_land(
         else since_last_submitted * _SECOND
     )
 
-    assert step_to_void(payment, _PROMISE) is step
+    assert step_to_void(payment, _GUARANTEES) is step
 
 
-def test_the_refund_that_undoes_a_payment_has_one_name_of_its_own() -> None:
+def test_a_payment_has_one_void_refund_id_of_its_own() -> None:
     one, other = payment_id("token"), payment_id("another")
 
     assert void_refund_id(one) == void_refund_id(one)
     assert len({one, other, void_refund_id(one), void_refund_id(other)}) == 4
 
 
-def test_each_refused_attempt_to_undo_a_payment_is_followed_by_one_of_another_name() -> None:
+def test_each_attempt_of_a_void_refund_has_another_id() -> None:
     payment = payment_id("token")
 
     names = [void_refund_id(payment, attempt) for attempt in range(3)]
@@ -156,7 +157,7 @@ def test_each_refused_attempt_to_undo_a_payment_is_followed_by_one_of_another_na
     assert len(set(names)) == 3
 
 
-def test_names_that_the_provider_knows_stay_what_they_are() -> None:
+def test_ids_that_the_provider_has_stored_never_change() -> None:
     payment = payment_id("token")
 
     assert str(payment) == "f36cdabd-505b-5b4d-a32b-e06e5dc68a96"
@@ -164,7 +165,7 @@ def test_names_that_the_provider_knows_stay_what_they_are() -> None:
     assert str(void_refund_id(payment, 1)) == "930ff482-5cf2-5d64-8bc3-c12e5a79d2e0"
 
 
-def test_settled_is_what_nothing_is_left_to_find_out_about() -> None:
+def test_the_settled_states_are_those_with_a_known_outcome() -> None:
     payments = {state.value for state in PaymentState if state.is_settled}
     refunds = {state.value for state in RefundState if state.is_settled}
 

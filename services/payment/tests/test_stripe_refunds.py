@@ -1,135 +1,135 @@
-"""Money back through Stripe, and its books."""
+"""Refunds and voids through Stripe, and its records."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
-from stripe_stand_in import error
-from stripe_till import StripeTill
+from fake_stripe import error
+from payment_harness import build_charge, build_refund, build_void, retry_until_settled
+from stripe_harness import StripeHarness
 from temporalio.exceptions import ApplicationError
-from till import a_charge, a_refund, a_void, insist
 
 from fuze_contracts.payment import (
     Declined,
     Refunded,
     Voided,
 )
-from fuze_payment.messages import Reconcile
+from fuze_payment.messages import ReconcilePayments
 
 pytestmark = pytest.mark.filterwarnings(
-    # Stripe's package gives httpx its body under an old name.
+    # Stripe's package passes the body to httpx by a deprecated name.
     "ignore:Use 'content=:DeprecationWarning"
 )
 
 
-async def test_refunds_of_one_amount_are_two_and_a_lost_reply_does_not_make_a_third(
-    stripe_till: StripeTill,
+async def test_two_equal_refunds_stay_two_when_a_response_is_lost(
+    stripe: StripeHarness,
 ) -> None:
-    command, service = a_charge(), stripe_till.service()
+    command, service = build_charge(), stripe.service()
     await service.payment_charged(command)
-    stripe_till.door.faults = [("lost", None)]
+    stripe.fake.faults = [("response_dropped", None)]
 
-    for refund in (a_refund(command, 1000), a_refund(command, 1000)):
-        outcome = await insist(lambda refund=refund: service.payment_refunded(refund))
+    for refund in (build_refund(command, 1000), build_refund(command, 1000)):
+        outcome = await retry_until_settled(lambda refund=refund: service.payment_refunded(refund))
         again = await service.payment_refunded(refund)
         assert isinstance(outcome, Refunded)
         assert outcome == again
 
-    assert [one["amount"] for one in await stripe_till.refunds(command.order_id)] == [1000, 1000]
-    assert await stripe_till.kept_at_the_provider(command.order_id) == 3997
-    assert await stripe_till.kept_in_the_ledger(command.order_id) == 3997
+    assert [one["amount"] for one in await stripe.refunds(command.order_id)] == [1000, 1000]
+    assert await stripe.provider_balance(command.order_id) == 3997
+    assert await stripe.ledger_balance(command.order_id) == 3997
 
 
-async def test_all_of_a_charge_can_be_refunded_once(stripe_till: StripeTill) -> None:
-    command, service = a_charge(), stripe_till.service()
+async def test_a_full_refund_leaves_no_balance_at_stripe(stripe: StripeHarness) -> None:
+    command, service = build_charge(), stripe.service()
     await service.payment_charged(command)
 
-    await service.payment_refunded(a_refund(command, 5997))
+    await service.payment_refunded(build_refund(command, 5997))
 
-    assert await stripe_till.kept_at_the_provider(command.order_id) == 0
-    assert await stripe_till.kept_in_the_ledger(command.order_id) == 0
+    assert await stripe.provider_balance(command.order_id) == 0
+    assert await stripe.ledger_balance(command.order_id) == 0
 
 
-async def test_a_refund_that_is_pending_is_waited_for(stripe_till: StripeTill) -> None:
-    command, service = a_charge(), stripe_till.service()
+async def test_a_pending_refund_is_retried_later(stripe: StripeHarness) -> None:
+    command, service = build_charge(), stripe.service()
     await service.payment_charged(command)
     pending = {"id": "re_1", "status": "pending", "amount": 1, "currency": "usd", "created": 1}
-    stripe_till.door.faults = [("rejected", web.json_response(pending))]
+    stripe.fake.faults = [("rejected", web.json_response(pending))]
 
     with pytest.raises(ApplicationError) as waits:
-        await service.payment_refunded(a_refund(command, 1))
+        await service.payment_refunded(build_refund(command, 1))
 
     assert waits.value.next_retry_delay == timedelta(minutes=1)
 
 
-async def test_a_void_gives_a_charge_back(stripe_till: StripeTill) -> None:
-    command, service = a_charge(), stripe_till.service()
+async def test_a_void_refunds_the_charge(stripe: StripeHarness) -> None:
+    command, service = build_charge(), stripe.service()
     await service.payment_charged(command)
 
-    await insist(lambda: service.payment_voided(a_void(command)))
+    await retry_until_settled(lambda: service.payment_voided(build_void(command)))
 
-    assert await stripe_till.kept_at_the_provider(command.order_id) == 0
-    assert await stripe_till.kept_in_the_ledger(command.order_id) == 0
+    assert await stripe.provider_balance(command.order_id) == 0
+    assert await stripe.ledger_balance(command.order_id) == 0
 
 
-async def test_a_void_before_the_charge_forbids_it(stripe_till: StripeTill) -> None:
-    command, service = a_charge(), stripe_till.service()
+async def test_a_void_before_the_charge_prevents_it_at_stripe(stripe: StripeHarness) -> None:
+    command, service = build_charge(), stripe.service()
 
-    assert isinstance(await service.payment_voided(a_void(command)), Voided)
+    assert isinstance(await service.payment_voided(build_void(command)), Voided)
     assert isinstance(await service.payment_charged(command), Declined)
 
-    assert await stripe_till.intents(command.order_id) == []
+    assert await stripe.intents(command.order_id) == []
 
 
-async def test_a_void_of_a_payment_that_is_processed_keeps_nothing(stripe_till: StripeTill) -> None:
-    command, service = a_charge(), stripe_till.service()
-    stripe_till.door.reviewing = True
+async def test_a_void_of_a_processing_payment_keeps_no_money(stripe: StripeHarness) -> None:
+    command, service = build_charge(), stripe.service()
+    stripe.fake.shows_processing = True
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
     with pytest.raises(ApplicationError):
-        await service.payment_voided(a_void(command))
-    stripe_till.door.reviewing = False
+        await service.payment_voided(build_void(command))
+    stripe.fake.shows_processing = False
 
-    await insist(lambda: service.payment_voided(a_void(command)))
+    await retry_until_settled(lambda: service.payment_voided(build_void(command)))
 
-    assert await stripe_till.kept_at_the_provider(command.order_id) == 0
+    assert await stripe.provider_balance(command.order_id) == 0
 
 
-async def test_an_intent_that_still_can_be_canceled_is_canceled_by_a_void(
-    stripe_till: StripeTill,
+async def test_a_void_cancels_an_open_intent(
+    stripe: StripeHarness,
 ) -> None:
-    intent = await stripe_till.door.make("payment_intents", amount=1, currency="usd")
+    intent = await stripe.fake.create("payment_intents", amount=1, currency="usd")
 
     for _ in range(2):
         # The second time Stripe refuses, and shows what has become of the intent.
-        answer = await stripe_till.provider().void(intent["id"])
+        answer = await stripe.provider().void(intent["id"])
         assert answer.model_dump() == {"reference": intent["id"]}
         shown = {"payment_intent": intent | {"status": "canceled"}}
         unexpected = {"type": "invalid_request_error", "code": "payment_intent_unexpected_state"}
-        stripe_till.door.faults = [("rejected", error(400, **unexpected, **shown))]
+        stripe.fake.faults = [("rejected", error(400, **unexpected, **shown))]
 
 
-async def test_stripes_books_agree_with_ours_and_what_we_do_not_know_is_listed(
-    stripe_till: StripeTill,
+async def test_matching_records_agree_and_an_unknown_intent_is_listed(
+    stripe: StripeHarness,
 ) -> None:
-    since, service = datetime.now(UTC) - timedelta(minutes=1), stripe_till.service()
-    charged, lost = a_charge(), a_charge()
+    since, service = datetime.now(UTC) - timedelta(minutes=1), stripe.service()
+    charged, lost = build_charge(), build_charge()
     await service.payment_charged(charged)
-    await service.payment_refunded(a_refund(charged, 97))
-    stripe_till.door.faults, stripe_till.door.largest_page = [("lost", None)], 2
+    await service.payment_refunded(build_refund(charged, 97))
+    stripe.fake.faults, stripe.fake.largest_page = [("response_dropped", None)], 2
     with pytest.raises(ApplicationError):
         await service.payment_charged(lost)
     form = {"confirm": "true", "payment_method": "pm_card_visa"}
-    unknown = await stripe_till.door.make("payment_intents", amount=42, currency="isk", **form)
+    unknown = await stripe.fake.create("payment_intents", amount=42, currency="isk", **form)
 
-    await stripe_till.reconciliation.reconcile(
-        Reconcile(since=since, at_rest_for=timedelta(milliseconds=1))
+    await stripe.reconciliation.payments_reconciled(
+        ReconcilePayments(since=since, idle_for=timedelta(milliseconds=1))
     )
 
-    assert await stripe_till.state(lost.order_id) == "charged"
+    assert await stripe.state(lost.order_id) == "charged"
     query = "SELECT count(*) FROM payments.discrepancies WHERE order_id = :order_id"
     for command in (charged, lost):
-        assert await stripe_till.scalar(query, command.order_id) == 0
-    books = await stripe_till.provider().books_since(since)
+        assert await stripe.scalar(query, command.order_id) == 0
+    books = await stripe.provider().list_since(since)
     [listed] = [one for one in books.charges if one.reference == unknown["id"]]
     assert (listed.amount_minor, listed.currency, listed.payment_id) == (0, "ISK", None)

@@ -1,4 +1,4 @@
-"""The payment service's decisions. Pure."""
+"""The payment service's states, decisions and identifiers. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,31 +11,34 @@ from fuze_contracts.payment import ChargePayment
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/payments")
 
+LATE_CAPTURE = "charged after a void was requested"
+"""The reason of a refund that nobody asked for by name."""
+
 
 class PaymentState(StrEnum):
-    """Where a payment stands. From `CHARGED` on it is settled."""
+    """The state of a payment."""
 
     CREATED = "created"
-    """Claimed; nothing was sent to the provider."""
+    """Claimed; no request was sent to the provider."""
     SUBMITTED = "submitted"
-    """About to be sent, or sent: the provider may have it."""
+    """A request is about to be sent, or was sent: the provider may have it."""
     UNKNOWN = "unknown"
-    """Sent, and the provider did not say."""
+    """A request was sent, and its outcome is not known."""
     UNDER_REVIEW = "under_review"
-    """The provider reviews it."""
+    """The provider decides later."""
     CHARGED = "charged"
     DECLINED = "declined"
     VOIDED = "voided"
-    """Let go of: whatever the provider may still take is given back."""
+    """Closed without a charge. Should a late capture appear, it is refunded."""
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is left to find out."""
+        """Whether the outcome is known."""
         return self in {PaymentState.CHARGED, PaymentState.DECLINED, PaymentState.VOIDED}
 
 
 class RefundState(StrEnum):
-    """Where a refund stands; the same words as a payment's, where they mean the same."""
+    """The state of a refund; a state of the same name means the same as a payment's."""
 
     CREATED = "created"
     SUBMITTED = "submitted"
@@ -45,141 +48,130 @@ class RefundState(StrEnum):
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is left to find out."""
+        """Whether the outcome is known."""
         return self in {RefundState.REFUNDED, RefundState.REJECTED}
 
 
-class Errand(Message):
-    """What every errand to the provider has.
+class ProviderOperation(Message):
+    """What a charge and a refund have in common: a row with a lease.
 
-    `key_age` and `since_last_submitted` are since the key was first and last sent, by the
-    database's clock,
-    and None where nothing was sent. `lease_left` is how long somebody still works on it.
+    `lease_left` is how long another attempt still holds the lease. `key_age` and
+    `since_last_submitted` are the times since the first and the last request were sent; they are
+    measured by the database's clock, and None before the first request.
     """
 
     id: UUID
+    state: PaymentState | RefundState
     fencing_token: int
     lease_left: timedelta
     key_age: timedelta | None
     since_last_submitted: timedelta | None
+    first_submitted_at: datetime | None
+    last_submitted_at: datetime | None
     created_at: datetime
+    amount_minor: int
+    currency: str
+    provider_reference: str | None
+
+    @property
+    def amount(self) -> Money:
+        """The amount to charge or to refund. It never changes."""
+        return Money(amount_minor=self.amount_minor, currency=self.currency)
 
 
-class Payment(Errand):
-    """A payment as PostgreSQL holds it."""
+class Payment(ProviderOperation):
+    """A row of `payments`."""
 
     payment_token: str
     order_id: UUID
-    amount_minor: int
-    currency: str
     payment_method: str | None
     state: PaymentState
-    provider_reference: str | None
     decline_code: str | None
     refunded_minor: int
     void_requested: bool
 
-    @property
-    def amount(self) -> Money:
-        """What is to be taken, frozen when the token was claimed."""
-        return Money(amount_minor=self.amount_minor, currency=self.currency)
+    def matches(self, command: ChargePayment) -> bool:
+        """Return whether the command is the one that the token was first used for."""
+        return (self.order_id, self.amount, self.payment_method) == (
+            command.order_id,
+            command.amount,
+            command.payment_method,
+        )
 
 
-class Refund(Errand):
-    """A refund as PostgreSQL holds it, with what it needs of its payment."""
+class Refund(ProviderOperation):
+    """A row of `refunds`, with the provider's reference of its payment."""
 
     payment_id: UUID
-    amount_minor: int
-    currency: str
     reason: str
     state: RefundState
-    provider_reference: str | None
     rejection_code: str | None
     charge_reference: str | None
 
-    @property
-    def amount(self) -> Money:
-        """What is to be given back."""
-        return Money(amount_minor=self.amount_minor, currency=self.currency)
-
 
 @dataclass(frozen=True, kw_only=True)
-class ProviderPromise:
-    """What we rely on.
+class ProviderGuarantees:
+    """What the protocol relies on.
 
-    A provider answers a repeated key like the first time for `keys_kept`; we stop relying on it
-    earlier, by the time that one request may take. A request that was sent may still land within
-    `settle_window`.
+    The provider replays the result of a repeated key for `idempotency_key_ttl` after its first
+    request. A request takes effect within `settle_window` after it was sent, or never.
     """
 
-    keys_kept: timedelta
+    idempotency_key_ttl: timedelta
     settle_window: timedelta
 
 
 class NextStep(Enum):
-    """What to do for an errand whose outcome is open."""
+    """What to do with an operation whose outcome is not known."""
 
-    ASK = auto()
+    SUBMIT = auto()
     LOOK_UP = auto()
     WAIT = auto()
-    GIVE_UP = auto()
+    EXPIRE = auto()
+    """No request can take effect any more."""
 
 
-def next_step(state: PaymentState | RefundState) -> NextStep:
-    """Ask only where nothing was sent: everything else is looked up first."""
-    return (
-        NextStep.ASK if state in {PaymentState.CREATED, RefundState.CREATED} else NextStep.LOOK_UP
-    )
+def first_step(state: PaymentState | RefundState) -> NextStep:
+    """Return SUBMIT only where no request was sent; anything else is looked up first."""
+    if state in {PaymentState.CREATED, RefundState.CREATED}:
+        return NextStep.SUBMIT
+    return NextStep.LOOK_UP
 
 
-def step_when_not_found(errand: Errand, promise: ProviderPromise) -> NextStep:
-    """Decide when the provider has nothing under our id, which proves nothing yet.
+def step_when_not_found(operation: ProviderOperation, guarantees: ProviderGuarantees) -> NextStep:
+    """Return the step after a lookup that found nothing, which alone proves nothing.
 
-    While the key is young, asking again with it is safe whatever became of the first request.
-    After that only time tells: what has not landed within the settle window will not.
+    While the key is young, a second request with it is safe even if the first one still takes
+    effect. One request may take as long as the settle window, so a key is trusted for that much
+    less than the provider promises.
     """
-    if errand.key_age is None or errand.since_last_submitted is None:
-        return NextStep.ASK
-    if errand.key_age < promise.keys_kept - promise.settle_window:
-        return NextStep.ASK
-    return (
-        NextStep.WAIT if errand.since_last_submitted < promise.settle_window else NextStep.GIVE_UP
-    )
+    if operation.key_age is None or operation.since_last_submitted is None:
+        return NextStep.SUBMIT
+    if operation.key_age < guarantees.idempotency_key_ttl - guarantees.settle_window:
+        return NextStep.SUBMIT
+    if operation.since_last_submitted < guarantees.settle_window:
+        return NextStep.WAIT
+    return NextStep.EXPIRE
 
 
-def step_to_void(payment: Payment, promise: ProviderPromise) -> NextStep:
-    """Decide about a payment that is to be let go of and that the provider does not have."""
+def step_to_void(payment: Payment, guarantees: ProviderGuarantees) -> NextStep:
+    """Return the step after a lookup that found nothing of a payment that is to be voided."""
     if (
         payment.since_last_submitted is None
-        or payment.since_last_submitted >= promise.settle_window
+        or payment.since_last_submitted >= guarantees.settle_window
     ):
-        return NextStep.GIVE_UP
+        return NextStep.EXPIRE
     return NextStep.WAIT
 
 
 def payment_id(payment_token: str) -> UUID:
-    """Name a payment by its token: every attempt, on any worker, finds the same name."""
+    """Return the payment's id, the same for every attempt with this token."""
     return uuid5(_NAMESPACE, payment_token)
 
 
 def void_refund_id(payment: UUID, attempt: int = 0) -> UUID:
-    """Name the refund that undoes a whole payment, so that it is made once.
+    """Return the id of the refund that compensates a whole payment, so that there is only one.
 
-    `attempt` counts those that the provider has refused for good.
+    `attempt` counts the refunds before it that the provider rejected.
     """
     return uuid5(_NAMESPACE, f"void:{payment}" if attempt == 0 else f"void:{payment}:{attempt}")
-
-
-def asks_the_same(payment: Payment, command: ChargePayment) -> bool:
-    """Whether the command asks for just what its token was first used for."""
-    return (
-        payment.order_id,
-        payment.amount_minor,
-        payment.currency,
-        payment.payment_method,
-    ) == (
-        command.order_id,
-        command.amount.amount_minor,
-        command.amount.currency,
-        command.payment_method,
-    )

@@ -1,122 +1,99 @@
 """All SQL about payments. Each method is one transaction."""
 
-from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fuze_contracts.payment import ChargePayment, VoidPayment
-from fuze_payment import lease, ledger
-from fuze_payment.provider import Held, Refused, Taken
-from fuze_payment.rules import Payment, PaymentState, payment_id
+from fuze_payment import ledger
+from fuze_payment.domain import Payment, PaymentState, payment_id
+from fuze_payment.operation_repository import OperationRepository, lease_columns
 from fuze_payment.tables import payments
+from fuze_psp.provider import Rejected, Succeeded, UnderReview
 
-_SETTLED = [state.value for state in PaymentState if state.is_settled]
+_SUBMITTED: dict[str, Any] = {
+    "first_submitted_at": sa.func.coalesce(payments.c.first_submitted_at, sa.func.clock_timestamp())
+}
+"""What the provider has a result for was submitted, even where this row does not say so."""
 
 
-class PaymentRepository:
-    """Payments in PostgreSQL. `lease_for` is longer than any request to the provider."""
+def select_payments() -> sa.Select[Any]:
+    """Return the query of `Payment` rows."""
+    return sa.select(payments, *lease_columns(payments))
 
-    def __init__(self, engine: AsyncEngine, lease_for: timedelta) -> None:
-        self._engine = engine
-        self._lease_for = lease_for
+
+class PaymentRepository(OperationRepository[Payment]):
+    """Payments in PostgreSQL."""
+
+    table = payments
+    settled = [state.value for state in PaymentState if state.is_settled]  # noqa: RUF012 - a ClassVar
 
     async def claim(self, command: ChargePayment) -> Payment | None:
-        """Return the token's row, inserting it if nobody has yet.
+        """Return the token's row, inserting it if it does not exist.
 
         None means that the order has another live charge, under another token.
         """
         async with self._engine.begin() as connection:
             await self._insert(connection, command, PaymentState.CREATED)
-            return await _read(connection, payments.c.payment_token == command.payment_token)
+            return await self._find(connection, payments.c.payment_token == command.payment_token)
 
     async def find(self, payment_token: str) -> Payment | None:
         """Return the token's row."""
         async with self._engine.connect() as connection:
-            return await _read(connection, payments.c.payment_token == payment_token)
+            return await self._find(connection, payments.c.payment_token == payment_token)
 
-    async def get(self, identity: UUID) -> Payment | None:
-        """Return a payment by its id."""
-        async with self._engine.connect() as connection:
-            return await _read(connection, payments.c.id == identity)
-
-    async def take(self, payment: Payment) -> Payment | None:
-        """Take the lease; None if somebody else has it, or the payment is settled."""
+    async def mark_under_review(self, operation: Payment, result: UnderReview) -> None:
+        """Record that the provider decides later, and end the lease."""
         async with self._engine.begin() as connection:
-            if not await lease.take(connection, payments, payment.id, _SETTLED, self._lease_for):
-                return None
-            return await _get(connection, payments.c.id == payment.id)
-
-    async def mark_submitted(self, payment: Payment) -> bool:
-        """Write that the provider is about to be asked; False for one who lost the lease."""
-        async with self._engine.begin() as connection:
-            return await lease.mark_submitted(
-                connection, payments, payment.id, _SETTLED, payment.fencing_token
+            await self._update_open(
+                connection,
+                operation,
+                state=PaymentState.UNDER_REVIEW,
+                provider_reference=result.reference,
             )
 
-    async def give_back(self, payment: Payment, state: PaymentState | None = None) -> None:
-        """End the lease early, with what is known."""
-        known = {} if state is None else {"state": state.value}
-        async with self._engine.begin() as connection:
-            await lease.give_back(connection, payments, payment.id, payment.fencing_token, **known)
+    async def settle(self, operation: Payment, result: Succeeded | Rejected) -> Payment:
+        """Record a definite result once, and a capture in the ledger.
 
-    async def give_back_unsent(self, payment: Payment) -> None:
-        """End the lease early: our request did nothing; an earlier one may have."""
-        known = lease.NOT_SUBMITTED if payment.key_age is None else {}
-        async with self._engine.begin() as connection:
-            await lease.give_back(connection, payments, payment.id, payment.fencing_token, **known)
-
-    async def hold(self, payment: Payment, answer: Held) -> None:
-        """Write that the provider reviews it, and end the lease."""
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                sa.update(payments)
-                .where(payments.c.id == payment.id, payments.c.state.not_in(_SETTLED))
-                .values(
-                    state=PaymentState.UNDER_REVIEW,
-                    provider_reference=answer.reference,
-                    lease_expires_at=sa.func.clock_timestamp(),
-                    updated_at=sa.func.clock_timestamp(),
-                )
-            )
-
-    async def settle(self, payment: Payment, answer: Taken | Refused | None) -> Payment:
-        """Write the provider's definite answer, once, and the capture into the ledger.
-
-        It is accepted from whoever brings it, lease or not, for it is the truth. None is a free
-        payment, taken without asking anyone. Returns the row as it is then: a payment that was let
-        go of meanwhile and was taken all the same is `charged`, for somebody to give back.
+        It is accepted from any holder, with a lease or without. Returns the row as it is then: a
+        payment that was voided meanwhile and charged all the same is `charged` with
+        `void_requested`, and the caller has to refund it.
         """
-        refused = isinstance(answer, Refused)
-        state = PaymentState.DECLINED if refused else PaymentState.CHARGED
-        open_to_it = [one for one in _SETTLED if refused or one != PaymentState.VOIDED]
         async with self._engine.begin() as connection:
-            settled = await connection.execute(
-                sa.update(payments)
-                .where(payments.c.id == payment.id, payments.c.state.not_in(open_to_it))
-                .values(
-                    state=state,
-                    provider_reference=answer.reference if answer else None,
-                    decline_code=answer.code if isinstance(answer, Refused) else None,
-                    lease_expires_at=sa.func.clock_timestamp(),
-                    first_submitted_at=sa.func.coalesce(
-                        payments.c.first_submitted_at, sa.func.clock_timestamp()
-                    ),
-                    updated_at=sa.func.clock_timestamp(),
+            if isinstance(result, Rejected):
+                await self._update_open(
+                    connection,
+                    operation,
+                    state=PaymentState.DECLINED,
+                    provider_reference=result.reference,
+                    decline_code=result.code,
+                    **_SUBMITTED,
                 )
-            )
-            if settled.rowcount == 1 and state is PaymentState.CHARGED:
-                await ledger.post_capture(connection, payment.id, payment.amount)
-            return await _get(connection, payments.c.id == payment.id)
+            elif await self._update_open(
+                connection,
+                operation,
+                # Not `voided`: the request may have taken effect after the void.
+                final=[PaymentState.CHARGED, PaymentState.DECLINED],
+                state=PaymentState.CHARGED,
+                provider_reference=result.reference,
+                **_SUBMITTED,
+            ):
+                await ledger.post_capture(connection, operation.id, operation.amount)
+            return await self._read(connection, operation.id)
+
+    async def settle_free(self, payment: Payment) -> Payment:
+        """Record that a payment of zero is charged; the provider is not involved."""
+        async with self._engine.begin() as connection:
+            await self._update_open(connection, payment, state=PaymentState.CHARGED)
+            return await self._read(connection, payment.id)
 
     async def request_void(self, command: VoidPayment) -> Payment:
-        """Write that nothing of this charge is to be kept; voided at once where nothing was sent.
+        """Record that the charge is to be voided; it is voided at once where no request was sent.
 
-        A charge that nobody has claimed gets its row here, so that nobody will. A row that was
-        claimed for something else stays as it is.
+        A token that was never claimed gets its row here, so that nobody can claim it later. A row
+        that was claimed for something else is not changed.
         """
         charge = command.charge
         async with self._engine.begin() as connection:
@@ -138,23 +115,19 @@ class PaymentRepository:
                     updated_at=sa.func.clock_timestamp(),
                 )
             )
-            return await _get(connection, payments.c.payment_token == charge.payment_token)
+            return await self._read(connection, payment_id(charge.payment_token))
 
     async def void(self, payment: Payment) -> Payment:
-        """Write that nothing was taken and nothing will be kept."""
+        """Record that nothing was charged, and that a late capture is to be refunded."""
         async with self._engine.begin() as connection:
-            await connection.execute(
-                sa.update(payments)
-                .where(payments.c.id == payment.id, payments.c.state.not_in(_SETTLED))
-                .values(
-                    state=PaymentState.VOIDED,
-                    void_requested=True,
-                    provider_reference=None,
-                    lease_expires_at=sa.func.clock_timestamp(),
-                    updated_at=sa.func.clock_timestamp(),
-                )
+            await self._update_open(
+                connection,
+                payment,
+                state=PaymentState.VOIDED,
+                void_requested=True,
+                provider_reference=None,
             )
-            return await _get(connection, payments.c.id == payment.id)
+            return await self._read(connection, payment.id)
 
     @staticmethod
     async def _insert(
@@ -164,7 +137,7 @@ class PaymentRepository:
         *,
         void_requested: bool = False,
     ) -> None:
-        # No conflict target: with one, the second unique index gave errors and deadlocks.
+        # No conflict target: with one, the second unique index raised errors and deadlocks.
         await connection.execute(
             insert(payments)
             .values(
@@ -180,16 +153,8 @@ class PaymentRepository:
             .on_conflict_do_nothing()
         )
 
+    def _select(self) -> sa.Select[Any]:
+        return select_payments()
 
-async def _read(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> Payment | None:
-    row = (await connection.execute(_query(which))).mappings().one_or_none()
-    return Payment.model_validate(dict(row)) if row else None
-
-
-async def _get(connection: AsyncConnection, which: sa.ColumnElement[bool]) -> Payment:
-    row = (await connection.execute(_query(which))).mappings().one()
-    return Payment.model_validate(dict(row))
-
-
-def _query(which: sa.ColumnElement[bool]) -> sa.Select[Any]:
-    return sa.select(payments, *lease.errand_columns(payments)).where(which)
+    def _parse(self, row: sa.RowMapping) -> Payment:
+        return Payment.model_validate(dict(row))

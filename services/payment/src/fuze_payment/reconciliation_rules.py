@@ -1,4 +1,4 @@
-"""The provider's books against ours: what does not agree. Pure."""
+"""The comparison of the provider's records with ours. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,24 +8,24 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from fuze_contracts.base import Message
-from fuze_payment.provider import ListedCharge, ProviderBooks
-from fuze_payment.rules import Payment, PaymentState, Refund, RefundState
+from fuze_payment.domain import Payment, PaymentState, Refund, RefundState
+from fuze_psp.provider import ListedCharge, ProviderRecords
 
 
-class OurBooks(Message):
-    """Our side of a comparison. `at_rest` are those that nobody is working on."""
+class PaymentRecords(Message):
+    """Our side of the comparison. `idle` has the ids of the rows with no attempt in flight."""
 
     payments: tuple[Payment, ...]
     refunds: tuple[Refund, ...]
-    at_rest: frozenset[UUID]
+    idle: frozenset[UUID]
 
-    def payment(self, payment: UUID | None) -> Payment | None:
-        """Return a payment that is at rest."""
-        found = (one for one in self.payments if one.id == payment and one.id in self.at_rest)
-        return next(found, None)
+    def find_idle_payment(self, payment_id: UUID | None) -> Payment | None:
+        """Return a payment with no attempt in flight."""
+        matching = (one for one in self.payments if one.id == payment_id and one.id in self.idle)
+        return next(matching, None)
 
-    def given_back_minor(self, payment: Payment) -> int:
-        """Return what has surely been given back; a refund under way may still be refused."""
+    def refunded_minor(self, payment: Payment) -> int:
+        """Return the sum of the refunds that succeeded; an open one may still be rejected."""
         return sum(
             refund.amount_minor
             for refund in self.refunds
@@ -33,8 +33,8 @@ class OurBooks(Message):
         )
 
 
-class Finding(Message):
-    """One thing that the two books do not agree on; `occurred_at` is when it was written (UTC)."""
+class Discrepancy(Message):
+    """One difference between the two sides; `occurred_at` is the time of its record (UTC)."""
 
     kind: str
     reference: str
@@ -43,45 +43,48 @@ class Finding(Message):
     details: dict[str, JsonValue]
 
 
-def is_to_be_mended(payment: Payment, given_back_minor: int) -> bool:
-    """Whether the provider's word that it has the money settles something here."""
+def is_auto_repairable(payment: Payment, refunded_minor: int) -> bool:
+    """Return whether a charge that succeeded at the provider requires a change here."""
     if payment.state is PaymentState.CHARGED:
-        return payment.void_requested and given_back_minor < payment.amount_minor
+        return payment.void_requested and refunded_minor < payment.amount_minor
     return payment.state is not PaymentState.DECLINED
 
 
-def compare(theirs: ProviderBooks, ours: OurBooks, since: datetime) -> list[Finding]:
-    """Return what the books do not agree on, of everything that is at rest.
+def compare(theirs: ProviderRecords, ours: PaymentRecords, since: datetime) -> list[Discrepancy]:
+    """Return the discrepancies between all idle records.
 
-    Ours go further back than theirs: what we began before `since` they need not list.
+    Our records start earlier than the provider's, which need not list what we created before
+    `since`.
     """
-    return [*_of_charges(theirs, ours, since), *_of_refunds(theirs, ours, since)]
+    return [*_compare_charges(theirs, ours, since), *_compare_refunds(theirs, ours, since)]
 
 
-def _of_charges(theirs: ProviderBooks, ours: OurBooks, since: datetime) -> Iterator[Finding]:
-    taken = [charge for charge in theirs.charges if charge.taken]
-    known = {payment.id: payment for payment in ours.payments}
-    times = Counter(charge.payment_id for charge in taken)
-    for charge in taken:
-        payment = known.get(charge.payment_id) if charge.payment_id else None
+def _compare_charges(
+    theirs: ProviderRecords, ours: PaymentRecords, since: datetime
+) -> Iterator[Discrepancy]:
+    succeeded = [charge for charge in theirs.charges if charge.succeeded]
+    payments = {payment.id: payment for payment in ours.payments}
+    occurrences = Counter(charge.payment_id for charge in succeeded)
+    for charge in succeeded:
+        payment = payments.get(charge.payment_id) if charge.payment_id else None
         if payment is None:
-            yield _about(charge, "unmatched_provider_charge")
-        elif payment.id not in ours.at_rest:
+            yield _describe(charge, "unmatched_provider_charge")
+        elif payment.id not in ours.idle:
             continue
-        elif times[payment.id] > 1 and payment.provider_reference != charge.reference:
-            yield _about(charge, "duplicate_charge")
+        elif occurrences[payment.id] > 1 and payment.provider_reference != charge.reference:
+            yield _describe(charge, "duplicate_charge")
         elif payment.state is not PaymentState.CHARGED:
-            yield _about(charge, "missing_capture", ours=payment.state.value)
+            yield _describe(charge, "missing_capture", state=payment.state.value)
         elif (charge.amount_minor, charge.currency) != (payment.amount_minor, payment.currency):
-            yield _about(charge, "amount_mismatch", ours_minor=payment.amount_minor)
-        elif is_to_be_mended(payment, given_back := ours.given_back_minor(payment)):
-            yield _about(charge, "void_not_refunded", given_back_minor=given_back)
-    there = {charge.reference for charge in taken}
+            yield _describe(charge, "amount_mismatch", recorded_minor=payment.amount_minor)
+        elif is_auto_repairable(payment, refunded := ours.refunded_minor(payment)):
+            yield _describe(charge, "void_not_refunded", refunded_minor=refunded)
+    references = {charge.reference for charge in succeeded}
     for payment in ours.payments:
-        taken_here = payment.state is PaymentState.CHARGED and payment.amount_minor > 0
-        settled = taken_here and payment.id in ours.at_rest and payment.created_at >= since
-        if settled and payment.provider_reference not in there:
-            yield Finding(
+        charged = payment.state is PaymentState.CHARGED and payment.amount_minor > 0
+        comparable = charged and payment.id in ours.idle and payment.created_at >= since
+        if comparable and payment.provider_reference not in references:
+            yield Discrepancy(
                 kind="missing_provider_charge",
                 reference=str(payment.id),
                 order_id=payment.order_id,
@@ -90,26 +93,28 @@ def _of_charges(theirs: ProviderBooks, ours: OurBooks, since: datetime) -> Itera
             )
 
 
-def _of_refunds(theirs: ProviderBooks, ours: OurBooks, since: datetime) -> Iterator[Finding]:
-    known = {refund.id: refund for refund in ours.refunds}
+def _compare_refunds(
+    theirs: ProviderRecords, ours: PaymentRecords, since: datetime
+) -> Iterator[Discrepancy]:
+    refunds = {refund.id: refund for refund in ours.refunds}
     orders: dict[UUID, UUID] = {payment.id: payment.order_id for payment in ours.payments}
     for listed in theirs.refunds:
-        refund = known.get(listed.refund_id) if listed.refund_id else None
-        if refund is None or (
-            refund.id in ours.at_rest and refund.state is not RefundState.REFUNDED
-        ):
-            yield Finding(
+        refund = refunds.get(listed.refund_id) if listed.refund_id else None
+        if refund is None or (refund.id in ours.idle and refund.state is not RefundState.REFUNDED):
+            yield Discrepancy(
                 kind="missing_refund",
                 reference=listed.reference,
                 order_id=orders.get(refund.payment_id) if refund else None,
                 occurred_at=listed.occurred_at,
                 details={"amount_minor": listed.amount_minor, "charge": listed.charge_reference},
             )
-    there = {refund.reference for refund in theirs.refunds}
+    references = {refund.reference for refund in theirs.refunds}
     for refund in ours.refunds:
-        done = refund.state is RefundState.REFUNDED and refund.id in ours.at_rest
-        if done and refund.created_at >= since and refund.provider_reference not in there:
-            yield Finding(
+        comparable = refund.state is RefundState.REFUNDED and refund.id in ours.idle
+        if comparable and refund.created_at >= since:
+            if refund.provider_reference in references:
+                continue
+            yield Discrepancy(
                 kind="missing_provider_refund",
                 reference=str(refund.id),
                 order_id=orders.get(refund.payment_id),
@@ -118,8 +123,8 @@ def _of_refunds(theirs: ProviderBooks, ours: OurBooks, since: datetime) -> Itera
             )
 
 
-def _about(charge: ListedCharge, kind: str, **details: str | int) -> Finding:
-    return Finding(
+def _describe(charge: ListedCharge, kind: str, **details: str | int) -> Discrepancy:
+    return Discrepancy(
         kind=kind,
         reference=charge.reference,
         order_id=charge.order_id,

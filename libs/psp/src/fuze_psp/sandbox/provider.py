@@ -1,34 +1,38 @@
-"""The sandbox provider, over HTTP."""
+"""The client of the sandbox PSP, and what its responses mean."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from fuze_contracts.base import Message
-from fuze_payment.provider import (
-    ChargeAnswer,
-    Held,
+from fuze_psp.provider import (
+    ChargeLookup,
+    ChargeRequest,
+    Indeterminate,
     ListedCharge,
     ListedRefund,
+    NotAttempted,
     NotFound,
-    NotSent,
+    OperationResult,
     PaymentProvider,
-    ProviderBooks,
-    RefundAnswer,
-    Refused,
-    Taken,
-    TryLater,
-    Unclear,
+    ProviderRecords,
+    RefundRequest,
+    Rejected,
+    RetryLater,
+    Succeeded,
+    Unavailable,
+    UnderReview,
 )
-from fuze_payment.rules import Payment, Refund
+from fuze_psp.sandbox.settings import SandboxSettings
 
-Answer = TypeVar("Answer")
+Parsed = TypeVar("Parsed")
 
 _DEFAULT_RETRY_AFTER = timedelta(seconds=1)
 
@@ -47,12 +51,12 @@ class _ListedCharge(_Charge):
     created_at: datetime
 
 
-class _ListedCharges(Message):
-    charges: tuple[_ListedCharge, ...]
-
-
 class _Charges(Message):
     charges: tuple[_Charge, ...]
+
+
+class _ListedCharges(Message):
+    charges: tuple[_ListedCharge, ...]
 
 
 class _Refund(Message):
@@ -66,179 +70,181 @@ class _ListedRefund(_Refund):
     created_at: datetime
 
 
-class _ListedRefunds(Message):
-    refunds: tuple[_ListedRefund, ...]
-
-
 class _Refunds(Message):
     refunds: tuple[_Refund, ...]
 
 
-_CHARGE = TypeAdapter(_Charge)
-_CHARGES = TypeAdapter(_Charges)
-_REFUND = TypeAdapter(_Refund)
-_REFUNDS = TypeAdapter(_Refunds)
-_LISTED_CHARGES = TypeAdapter(_ListedCharges)
-_LISTED_REFUNDS = TypeAdapter(_ListedRefunds)
+class _ListedRefunds(Message):
+    refunds: tuple[_ListedRefund, ...]
+
+
+@asynccontextmanager
+async def open_sandbox(
+    settings: SandboxSettings, request_timeout: timedelta
+) -> AsyncIterator[PaymentProvider]:
+    """Connect to the sandbox PSP that the settings name."""
+    url = f"{str(settings.psp_url).rstrip('/')}/"
+    async with httpx.AsyncClient(base_url=url, timeout=request_timeout.total_seconds()) as client:
+        yield SandboxProvider(client, request_timeout)
 
 
 class SandboxProvider(PaymentProvider):
-    """Speaks to the sandbox PSP through `client`, whose base URL ends in `/psp/`."""
+    """The sandbox PSP through `client`, whose base URL ends in `/psp/`."""
 
-    def __init__(self, client: httpx.AsyncClient, timeout: float) -> None:
+    def __init__(self, client: httpx.AsyncClient, timeout: timedelta) -> None:
         self._client = client
         self._timeout = timeout
 
-    async def charge(self, payment: Payment) -> ChargeAnswer:
-        """Take the payment's amount, with its id as the idempotency key."""
+    async def charge(self, request: ChargeRequest) -> OperationResult:
+        """Charge the amount, with the payment's id as the idempotency key."""
         body = {
-            "amount_minor": payment.amount_minor,
-            "currency": payment.currency,
-            "payment_method": payment.payment_method,
-            "order_id": str(payment.order_id),
-            "payment_id": str(payment.id),
-            "reference": payment.payment_token,
+            "amount_minor": request.amount.amount_minor,
+            "currency": request.amount.currency,
+            "payment_method": request.payment_method,
+            "order_id": str(request.order_id),
+            "payment_id": str(request.payment_id),
+            "reference": request.payment_token,
         }
-        answer = await self._ask("POST", "charges", key=str(payment.id), json=body)
-        if not isinstance(answer, bytes):
-            return answer
-        return _read(lambda: _answer_of(_CHARGE.validate_json(answer)))
+        response = await self._send("POST", "charges", key=str(request.payment_id), json=body)
+        if not isinstance(response, bytes):
+            return response
+        return _parse(lambda: _map_charge(_Charge.model_validate_json(response)))
 
-    async def find_charge(self, payment: Payment) -> ChargeAnswer | NotFound:
-        """Look the payment up by its id, whatever the provider remembers of the key."""
-        answer = await self._ask("GET", "charges/search", params={"payment_id": str(payment.id)})
-        if not isinstance(answer, bytes):
-            return answer
+    async def find_charge(self, lookup: ChargeLookup) -> OperationResult | NotFound:
+        """Look a charge up by the payment's id, independently of the idempotency key."""
+        query = {"payment_id": str(lookup.payment_id)}
+        response = await self._send("GET", "charges/search", params=query)
+        if not isinstance(response, bytes):
+            return response
 
-        def found() -> ChargeAnswer | NotFound:
-            charges = _CHARGES.validate_json(answer).charges
-            return _answer_of(charges[0]) if charges else NotFound()
+        def found() -> OperationResult | NotFound:
+            charges = _Charges.model_validate_json(response).charges
+            return _map_charge(charges[0]) if charges else NotFound()
 
-        return _read(found)
+        return _parse(found)
 
-    async def void(self, reference: str) -> Taken | NotSent | TryLater | Unclear:
-        """Let go of a held charge; `Taken` when that is done."""
-        answer = await self._ask("POST", f"charges/{reference}/void")
-        if isinstance(answer, bytes):
-            return Taken(reference=reference)
-        # Decided meanwhile: the next look at it says how.
-        return Unclear(why=answer.code) if isinstance(answer, Refused) else answer
+    async def void(self, reference: str) -> Succeeded | Unavailable:
+        """Cancel a charge that is under review."""
+        response = await self._send("POST", f"charges/{reference}/void")
+        if isinstance(response, bytes):
+            return Succeeded(reference=reference)
+        # Rejected: it was decided meanwhile, and the next lookup shows how.
+        return Indeterminate(reason=response.code) if isinstance(response, Rejected) else response
 
-    async def refund(self, refund: Refund) -> RefundAnswer:
-        """Give the refund's amount back, with its id as the idempotency key."""
+    async def refund(self, request: RefundRequest) -> OperationResult:
+        """Refund the amount, with the refund's id as the idempotency key."""
         body = {
-            "charge_id": refund.charge_reference,
-            "amount_minor": refund.amount_minor,
-            "refund_id": str(refund.id),
+            "charge_id": request.charge_reference,
+            "amount_minor": request.amount.amount_minor,
+            "refund_id": str(request.refund_id),
         }
-        answer = await self._ask("POST", "refunds", key=str(refund.id), json=body)
-        if not isinstance(answer, bytes):
-            return answer
-        return _read(lambda: Taken(reference=_REFUND.validate_json(answer).id))
+        response = await self._send("POST", "refunds", key=str(request.refund_id), json=body)
+        if not isinstance(response, bytes):
+            return response
+        return _parse(lambda: Succeeded(reference=_Refund.model_validate_json(response).id))
 
-    async def find_refund(self, refund: Refund) -> RefundAnswer | NotFound:
-        """Look the refund up by its id."""
-        answer = await self._ask("GET", "refunds/search", params={"refund_id": str(refund.id)})
-        if not isinstance(answer, bytes):
-            return answer
+    async def find_refund(self, request: RefundRequest) -> OperationResult | NotFound:
+        """Look a refund up by its id, independently of the idempotency key."""
+        query = {"refund_id": str(request.refund_id)}
+        response = await self._send("GET", "refunds/search", params=query)
+        if not isinstance(response, bytes):
+            return response
 
-        def found() -> RefundAnswer | NotFound:
-            refunds = _REFUNDS.validate_json(answer).refunds
-            return Taken(reference=refunds[0].id) if refunds else NotFound()
+        def found() -> OperationResult | NotFound:
+            refunds = _Refunds.model_validate_json(response).refunds
+            return Succeeded(reference=refunds[0].id) if refunds else NotFound()
 
-        return _read(found)
+        return _parse(found)
 
-    async def books_since(self, since: datetime) -> ProviderBooks | NotSent | TryLater | Unclear:
-        """Return everything that the provider has written since then (UTC)."""
-        after = {"created_after": since.isoformat()}
-        charges = await self._ask("GET", "charges/search", params=after)
-        refunds = await self._ask("GET", "refunds/search", params=after)
+    async def list_since(self, since: datetime) -> ProviderRecords | Unavailable:
+        """Return every charge and refund that the provider has recorded since then (UTC)."""
+        query = {"created_after": since.isoformat()}
+        charges = await self._send("GET", "charges/search", params=query)
+        refunds = await self._send("GET", "refunds/search", params=query)
         if isinstance(charges, bytes) and isinstance(refunds, bytes):
-            return _read(lambda: _books(charges, refunds))
-        answer = refunds if isinstance(charges, bytes) else charges
-        if isinstance(answer, NotSent | TryLater | Unclear):
-            return answer
-        return Unclear(why="the provider does not show its books")
+            return _parse(lambda: _map_records(charges, refunds))
+        failure = refunds if isinstance(charges, bytes) else charges
+        if isinstance(failure, NotAttempted | RetryLater | Indeterminate):
+            return failure
+        return Indeterminate(reason="the provider refused to list its records")
 
-    async def _ask(
+    async def _send(
         self,
         method: str,
         path: str,
         *,
         key: str | None = None,
         **parts: Any,  # noqa: ANN401 - what httpx takes
-    ) -> bytes | Refused | NotSent | TryLater | Unclear:
+    ) -> bytes | Rejected | Unavailable:
         headers = {"Idempotency-Key": key} if key else {}
         try:
-            # The client's own limits are per read: this one is for the whole request.
-            async with asyncio.timeout(self._timeout):
+            # httpx limits each read: this limits the whole request.
+            async with asyncio.timeout(self._timeout.total_seconds()):
                 response = await self._client.request(method, path, headers=headers, **parts)
         except (httpx.ConnectError, httpx.ConnectTimeout):
-            return NotSent(after=_DEFAULT_RETRY_AFTER)
+            return NotAttempted(retry_after=_DEFAULT_RETRY_AFTER)
         except (httpx.HTTPError, TimeoutError) as error:
-            return Unclear(why=repr(error))
-        return response.content if response.is_success else _refusal(response)
+            return Indeterminate(reason=repr(error))
+        return response.content if response.is_success else _map_failure(response)
 
 
-def _books(charges: bytes, refunds: bytes) -> ProviderBooks:
-    listed_charges = _LISTED_CHARGES.validate_json(charges).charges
-    listed_refunds = _LISTED_REFUNDS.validate_json(refunds).refunds
-    return ProviderBooks(
+def _map_records(charges: bytes, refunds: bytes) -> ProviderRecords:
+    return ProviderRecords(
         charges=tuple(
             ListedCharge(
-                reference=one.id,
-                payment_id=one.payment_id,
-                order_id=one.order_id,
-                amount_minor=one.amount_minor,
-                currency=one.currency,
-                taken=one.status == "charged",
-                occurred_at=one.created_at,
+                reference=charge.id,
+                payment_id=charge.payment_id,
+                order_id=charge.order_id,
+                amount_minor=charge.amount_minor,
+                currency=charge.currency,
+                succeeded=charge.status == "charged",
+                occurred_at=charge.created_at,
             )
-            for one in listed_charges
+            for charge in _ListedCharges.model_validate_json(charges).charges
         ),
         refunds=tuple(
             ListedRefund(
-                reference=one.id,
-                charge_reference=one.charge_id,
-                refund_id=one.refund_id,
-                amount_minor=one.amount_minor,
-                occurred_at=one.created_at,
+                reference=refund.id,
+                charge_reference=refund.charge_id,
+                refund_id=refund.refund_id,
+                amount_minor=refund.amount_minor,
+                occurred_at=refund.created_at,
             )
-            for one in listed_refunds
+            for refund in _ListedRefunds.model_validate_json(refunds).refunds
         ),
     )
 
 
-def _refusal(response: httpx.Response) -> Refused | NotSent | TryLater | Unclear:
+def _map_failure(response: httpx.Response) -> Rejected | Unavailable:
     match response.status_code:
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return NotSent(after=_retry_after(response))
+            return NotAttempted(retry_after=_retry_after(response))
         case HTTPStatus.CONFLICT:
-            return TryLater(after=_retry_after(response))
+            return RetryLater(retry_after=_retry_after(response))
         case status if response.is_client_error:
-            return Refused(code=f"provider_refused_{status}")
+            return Rejected(code=f"provider_rejected_{status}")
         case status:
-            return Unclear(why=f"the provider answered {status}")
+            return Indeterminate(reason=f"the provider returned status {status}")
 
 
-def _answer_of(charge: _Charge) -> ChargeAnswer:
+def _map_charge(charge: _Charge) -> OperationResult:
     match charge.status:
         case "charged":
-            return Taken(reference=charge.id)
+            return Succeeded(reference=charge.id)
         case "under_review":
-            return Held(reference=charge.id)
+            return UnderReview(reference=charge.id)
         case "declined" | "voided":
-            return Refused(code=charge.decline_code or charge.status, reference=charge.id)
+            return Rejected(code=charge.decline_code or charge.status, reference=charge.id)
         case _:
-            return Unclear(why=f"the provider says {charge.status}")
+            return Indeterminate(reason=f"unknown charge status: {charge.status}")
 
 
-def _read(read: Callable[[], Answer]) -> Answer | Unclear:
-    """Take an answer that cannot be read for none: the money may have moved."""
+def _parse(parse: Callable[[], Parsed]) -> Parsed | Indeterminate:
+    """Treat an unreadable response as no response: the money may have moved."""
     try:
-        return read()
+        return parse()
     except ValidationError as error:
-        return Unclear(why=f"the provider's answer cannot be read: {error.error_count()} errors")
+        return Indeterminate(reason=f"unreadable response: {error.error_count()} errors")
 
 
 def _retry_after(response: httpx.Response) -> timedelta:

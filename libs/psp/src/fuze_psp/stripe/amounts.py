@@ -1,25 +1,25 @@
-"""How Stripe writes an amount. Pure.
+"""Amounts in Stripe's units. Pure.
 
-Stripe counts in minor units as ISO 4217 does, but for some currencies, and there a mistake is a
-factor of a hundred. What is not surely right is refused.
+Stripe counts in ISO 4217 minor units, except for some currencies, where a mistake is a factor of a
+hundred. An amount whose representation is not certain is not converted.
 """
 
 _AS_TWO_DECIMALS = frozenset({"ISK"})
-"""Without a minor unit, but written with two decimals that are always 00."""
+"""No minor unit in ISO 4217; Stripe uses two decimals, which are always 00."""
 
 _WITHOUT_DECIMALS = frozenset({"MGA"})
-"""With a minor unit of two decimals, but written in whole ones."""
+"""A minor unit of two decimals in ISO 4217; Stripe uses whole units."""
 
 _LAST_DIGIT_ZERO = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
-"""Three decimals, the last of them always 0."""
+"""Three decimals, of which Stripe requires the last to be 0."""
 
-_UNSURE = frozenset({"IQD", "LYD", "UGX"})
-"""Three decimals that Stripe does not tell of; and one of which its pages say both 0 and 2."""
+_UNSUPPORTED = frozenset({"IQD", "LYD", "UGX"})
+"""IQD and LYD: three decimals, which Stripe does not document. UGX: documented both as 0 and 2."""
 
 
 def to_stripe(amount_minor: int, currency: str) -> int | None:
-    """Return the amount as Stripe writes it, from ISO 4217 minor units; None if it cannot."""
-    if currency in _UNSURE:
+    """Return the amount in Stripe's units, from ISO 4217 minor units; None if it has none."""
+    if currency in _UNSUPPORTED:
         return None
     if currency in _AS_TWO_DECIMALS:
         return amount_minor * 100
@@ -29,9 +29,9 @@ def to_stripe(amount_minor: int, currency: str) -> int | None:
 
 
 def from_stripe(amount: int, currency: str) -> int:
-    """Return ISO 4217 minor units, from an amount as Stripe writes it; `currency` in any case.
+    """Return ISO 4217 minor units, from Stripe's units; `currency` in upper or lower case.
 
-    A fraction of a krona, from before Stripe refused them, is cut.
+    A fraction of a króna, from before Stripe rejected them, is truncated.
     """
     if currency.upper() in _AS_TWO_DECIMALS:
         return amount // 100

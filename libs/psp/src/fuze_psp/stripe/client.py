@@ -1,22 +1,22 @@
-"""Asking Stripe: one question under one time limit, lists to their end."""
+"""Calls to Stripe's API: each within a deadline, lists read to their end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import stripe
 from stripe.params import PaymentIntentListParams, RefundListParams
 
 from fuze_contracts.base import Message
-from fuze_payment.provider import Unclear
-from fuze_payment.provider.stripe_answers import Intent, StripeRefund, read
+from fuze_psp.provider import Indeterminate
+from fuze_psp.stripe.mapping import Intent, StripeRefund, parse
 
 Item = TypeVar("Item", Intent, StripeRefund)
-Failure = stripe.StripeError | Unclear
+Failure = stripe.StripeError | Indeterminate
 
-_PAGE = 100
+_PAGE_SIZE = 100
 
 
 class _Page(Message, Generic[Item]):
@@ -26,15 +26,16 @@ class _Page(Message, Generic[Item]):
 
 @asynccontextmanager
 async def connect(
-    api_key: str, api_base: str | None, seconds: float
+    api_key: str, api_base: str | None, request_timeout: timedelta
 ) -> AsyncIterator[stripe.StripeClient]:
-    """Hold a client of Stripe; `seconds` are for each of its reads and writes.
+    """Open a client of Stripe's package; the timeout applies to each read and write.
 
-    It repeats nothing by itself: whether to ask again is for the money protocol to say.
+    The package does not retry: whether a request may be repeated is for the payment service's
+    protocol to decide.
     """
-    # Else the package writes a file of its own and tells Stripe what machine this is.
+    # Otherwise the package writes a file of its own and reports this machine to Stripe.
     stripe.enable_telemetry = False
-    http = stripe.HTTPXClient(timeout=seconds)
+    http = stripe.HTTPXClient(timeout=request_timeout.total_seconds())
     try:
         yield stripe.StripeClient(
             api_key,
@@ -43,81 +44,84 @@ async def connect(
             base_addresses={"api": api_base.rstrip("/")} if api_base else None,
         )
     finally:
-        await http.close_async()  # type: ignore[no-untyped-call] # it has no types
+        await http.close_async()  # type: ignore[no-untyped-call] # the package declares no types
 
 
-class StripeQuestions:
-    """Questions to Stripe, none of which raises for what Stripe or a network does.
+class StripeApi:
+    """Calls that return Stripe's and the network's failures as values.
 
-    `until` is a deadline by the loop's clock. Where it is None, each page of a list has `timeout`
-    seconds to itself.
+    `deadline` is a time of the event loop's clock. Without one, each page of a list has the whole
+    `timeout`.
     """
 
-    def __init__(self, client: stripe.StripeClient, timeout: float) -> None:
+    def __init__(self, client: stripe.StripeClient, timeout: timedelta) -> None:
         self._stripe = client.v1
-        self._timeout = timeout
+        self._timeout = timeout.total_seconds()
 
     def deadline(self) -> float:
-        """Return when a question that is asked now is to be over."""
+        """Return the deadline of an operation that starts now."""
         return asyncio.get_running_loop().time() + self._timeout
 
-    async def ask(self, call: Awaitable[object], until: float) -> dict[str, Any] | Failure:
-        """Return what Stripe answers, as plain values."""
+    async def call(self, request: Awaitable[object], deadline: float) -> dict[str, Any] | Failure:
+        """Return Stripe's response as plain values."""
         try:
-            async with asyncio.timeout_at(until):
-                answer = await call
+            async with asyncio.timeout_at(deadline):
+                response = await request
         except stripe.StripeError as error:
             return error
         except TimeoutError:
-            return Unclear(why="Stripe did not answer in time")
-        if isinstance(answer, stripe.StripeObject):
-            return answer.to_dict()
-        return Unclear(why="Stripe's answer cannot be read")
+            return Indeterminate(reason="timeout while waiting for Stripe")
+        if isinstance(response, stripe.StripeObject):
+            return response.to_dict()
+        return Indeterminate(reason="unreadable response of Stripe")
 
-    async def intents(
-        self, since: datetime, to: datetime | None, until: float | None
+    async def list_intents(
+        self, not_before: datetime, not_after: datetime | None, deadline: float | None
     ) -> list[Intent] | Failure:
-        """Return the intents that were created in this time, the newest first."""
-        created: PaymentIntentListParams = {"created": {"gte": int(since.timestamp())}}
-        if to:
-            created = {"created": {"gte": int(since.timestamp()), "lte": int(to.timestamp())}}
+        """Return the intents that were created in this period, the newest first."""
+        created: PaymentIntentListParams = {"created": {"gte": int(not_before.timestamp())}}
+        if not_after:
+            created["created"] = {
+                "gte": int(not_before.timestamp()),
+                "lte": int(not_after.timestamp()),
+            }
 
-        def page(after: str | None) -> Awaitable[object]:
-            params: PaymentIntentListParams = {**created, "limit": _PAGE}
+        def get_page(after: str | None) -> Awaitable[object]:
+            params: PaymentIntentListParams = {**created, "limit": _PAGE_SIZE}
             if after:
                 params["starting_after"] = after
             return self._stripe.payment_intents.list_async(params)
 
-        return await self._listed(_Page[Intent], page, until)
+        return await self._list(_Page[Intent], get_page, deadline)
 
-    async def refunds(
-        self, which: RefundListParams, until: float | None
+    async def list_refunds(
+        self, filters: RefundListParams, deadline: float | None
     ) -> list[StripeRefund] | Failure:
         """Return the refunds of a charge, or since some time."""
 
-        def page(after: str | None) -> Awaitable[object]:
-            params: RefundListParams = {**which, "limit": _PAGE}
+        def get_page(after: str | None) -> Awaitable[object]:
+            params: RefundListParams = {**filters, "limit": _PAGE_SIZE}
             if after:
                 params["starting_after"] = after
             return self._stripe.refunds.list_async(params)
 
-        return await self._listed(_Page[StripeRefund], page, until)
+        return await self._list(_Page[StripeRefund], get_page, deadline)
 
-    async def _listed(
+    async def _list(
         self,
         kind: type[_Page[Item]],
-        page_after: Callable[[str | None], Awaitable[object]],
-        until: float | None,
+        get_page: Callable[[str | None], Awaitable[object]],
+        deadline: float | None,
     ) -> list[Item] | Failure:
-        found: list[Item] = []
+        items: list[Item] = []
         while True:
-            last = found[-1].id if found else None
-            answer = await self.ask(page_after(last), until or self.deadline())
-            if not isinstance(answer, dict):
-                return answer
-            page = read(kind, answer)
-            if isinstance(page, Unclear):
+            last = items[-1].id if items else None
+            response = await self.call(get_page(last), deadline or self.deadline())
+            if not isinstance(response, dict):
+                return response
+            page = parse(kind, response)
+            if isinstance(page, Indeterminate):
                 return page
-            found += page.data
+            items += page.data
             if not page.has_more or not page.data:
-                return found
+                return items

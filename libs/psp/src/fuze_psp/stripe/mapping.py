@@ -1,7 +1,7 @@
-"""What Stripe's answers mean for the money. Pure.
+"""The result that each of Stripe's responses means. Pure.
 
-`Refused` is said only where nothing was taken and nothing will be. Whatever is not understood is
-`Unclear`, and looked up.
+`Rejected` is returned only where no money was moved and none will be. What is not understood is
+`Indeterminate`, and is looked up.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -14,27 +14,27 @@ import stripe
 from pydantic import JsonValue, ValidationError, field_validator
 
 from fuze_contracts.base import Message
-from fuze_payment.provider import (
-    ChargeAnswer,
-    Held,
+from fuze_psp.provider import (
+    Indeterminate,
     ListedCharge,
     ListedRefund,
-    NotSent,
-    RefundAnswer,
-    Refused,
-    Taken,
-    TryLater,
-    Unclear,
+    NotAttempted,
+    OperationResult,
+    Rejected,
+    RetryLater,
+    Succeeded,
+    Unavailable,
+    UnderReview,
 )
-from fuze_payment.provider.stripe_amounts import from_stripe
+from fuze_psp.stripe.amounts import from_stripe
 
-Read = TypeVar("Read", bound=Message)
+Parsed = TypeVar("Parsed", bound=Message)
 
 _DEFAULT_RETRY_AFTER = timedelta(seconds=1)
-_LONGEST_RETRY_AFTER = 3600
-_OPERATOR = timedelta(seconds=30)
-"""After how long to look whether somebody has mended the key or the rights."""
-_PENDING_REFUND = timedelta(minutes=1)
+_MAX_RETRY_AFTER_SECONDS = 3600
+_AFTER_MISCONFIGURATION = timedelta(seconds=30)
+"""The retry interval until an operator has replaced the key or granted the permission."""
+_PENDING_REFUND_RETRY_AFTER = timedelta(minutes=1)
 _NEVER_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -44,7 +44,7 @@ class _Error(Message):
 
 
 class _Metadata(Message):
-    """Ours; whatever others have written there is no id of ours."""
+    """Our ids; what anybody else has written there is ignored."""
 
     payment_id: UUID | None = None
     order_id: UUID | None = None
@@ -52,7 +52,7 @@ class _Metadata(Message):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _only_ids(cls, value: JsonValue) -> UUID | None:
+    def _ignore_foreign_values(cls, value: JsonValue) -> UUID | None:
         try:
             return UUID(str(value))
         except ValueError:
@@ -60,7 +60,7 @@ class _Metadata(Message):
 
 
 class Intent(Message):
-    """A PaymentIntent; the amount as Stripe writes it, `created` in Unix seconds."""
+    """A PaymentIntent: the amount in Stripe's units, `created` in Unix seconds."""
 
     id: str
     status: str
@@ -73,14 +73,14 @@ class Intent(Message):
 
     @property
     def is_open(self) -> bool:
-        """Whether it has taken nothing, and somebody could still make it."""
+        """Whether nothing was charged, and somebody could still confirm it."""
         return self.status in {"requires_confirmation", "requires_action"} or (
             self.status == "requires_payment_method" and self.last_payment_error is None
         )
 
     @property
     def rejection_code(self) -> str:
-        """Why nothing was taken, in Stripe's words."""
+        """Stripe's reason why nothing was charged."""
         if self.status == "requires_action":
             return "authentication_required"
         error = self.last_payment_error or _Error()
@@ -88,7 +88,7 @@ class Intent(Message):
 
 
 class StripeRefund(Message):
-    """A Refund; the amount as Stripe writes it, `created` in Unix seconds."""
+    """A Refund: the amount in Stripe's units, `created` in Unix seconds."""
 
     id: str
     status: str
@@ -101,68 +101,69 @@ class StripeRefund(Message):
     failure_reason: str | None = None
 
 
-def answer_of_intent(intent: Intent) -> ChargeAnswer:
-    """Say what an intent that is not open means."""
+def map_intent(intent: Intent) -> OperationResult:
+    """Return the result of an intent that is not open."""
     match intent.status:
         case "succeeded":
-            return Taken(reference=intent.id)
+            return Succeeded(reference=intent.id)
         case "processing":
-            return Held(reference=intent.id)
+            return UnderReview(reference=intent.id)
         case "canceled" | "requires_payment_method" if not intent.is_open:
-            return Refused(code=intent.rejection_code, reference=intent.id)
+            return Rejected(code=intent.rejection_code, reference=intent.id)
         case status:
-            return Unclear(why=f"Stripe says {status}")
+            return Indeterminate(reason=f"unknown status at Stripe: {status}")
 
 
-def answer_of_refund(refund: StripeRefund) -> RefundAnswer:
-    """Say what a refund means: one that is pending may still fail."""
+def map_refund(refund: StripeRefund) -> OperationResult:
+    """Return the result of a refund; a pending one may still fail."""
     match refund.status:
         case "succeeded":
-            return Taken(reference=refund.id)
+            return Succeeded(reference=refund.id)
         case "failed" | "canceled":
-            return Refused(code=refund.failure_reason or refund.status, reference=refund.id)
+            return Rejected(code=refund.failure_reason or refund.status, reference=refund.id)
         case "pending" | "requires_action":
-            return TryLater(after=_PENDING_REFUND)
+            return RetryLater(retry_after=_PENDING_REFUND_RETRY_AFTER)
         case status:
-            return Unclear(why=f"Stripe says {status}")
+            return Indeterminate(reason=f"unknown status at Stripe: {status}")
 
 
-def answer_of_error(error: stripe.StripeError) -> Refused | NotSent | TryLater | Unclear:
-    """Say what an error means for the request that it answers.
+def map_error(error: stripe.StripeError) -> Rejected | Unavailable:
+    """Return the result of the request that failed with this error.
 
-    An idempotency error says that our key was first used with other parameters, by another version
-    of this service: that first request may have been carried out, so that it refuses nothing.
+    An idempotency error means that our key was first used with other parameters, by another version
+    of this service. That first request may have been executed, so the error is not a rejection.
     """
-    turned_away = _turned_away(error)
-    if turned_away is not None:
-        return turned_away
-    code = code_of(error)
+    unprocessed = _map_unprocessed(error)
+    if unprocessed is not None:
+        return unprocessed
+    code = _error_code(error)
     match error:
         case stripe.CardError():
-            return Refused(code=code or "card_declined")
+            return Rejected(code=code or "card_declined")
         case stripe.InvalidRequestError():
-            return Refused(code=code or "invalid_request")
-    return Unclear(why=f"{type(error).__name__}, status {error.http_status}, {code or 'no code'}")
+            return Rejected(code=code or "invalid_request")
+    reason = f"{type(error).__name__}, status {error.http_status}, {code or 'no code'}"
+    return Indeterminate(reason=reason)
 
 
-def _turned_away(error: stripe.StripeError) -> NotSent | TryLater | None:
-    """Say it of a request that was not carried out, for no fault of its own."""
+def _map_unprocessed(error: stripe.StripeError) -> NotAttempted | RetryLater | None:
+    """Return the result of a request that Stripe did not process; None where it did."""
     if isinstance(error.__cause__, _NEVER_CONNECTED):
-        return NotSent(after=_DEFAULT_RETRY_AFTER)
-    if error.http_status == HTTPStatus.CONFLICT or code_of(error) == "lock_timeout":
-        return TryLater(after=_retry_after(error))
+        return NotAttempted(retry_after=_DEFAULT_RETRY_AFTER)
+    if error.http_status == HTTPStatus.CONFLICT or _error_code(error) == "lock_timeout":
+        return RetryLater(retry_after=_retry_after(error))
     match error:
         case stripe.RateLimitError():
-            return NotSent(after=_retry_after(error))
+            return NotAttempted(retry_after=_retry_after(error))
         case stripe.AuthenticationError() | stripe.PermissionError():
-            # Our key or its rights: no customer's fault.
-            return NotSent(after=_OPERATOR)
+            # Our key or its permissions are wrong; the customer's payment method is not.
+            return NotAttempted(retry_after=_AFTER_MISCONFIGURATION)
         case _:
             return None
 
 
-def code_of(error: stripe.StripeError) -> str | None:
-    """Return the bank's code, else Stripe's; the library leaves it out of some errors."""
+def _error_code(error: stripe.StripeError) -> str | None:
+    """Return the issuer's decline code, else Stripe's code; some errors have neither."""
     if error.error is None:
         return None
     found = error.error.to_dict()
@@ -170,8 +171,8 @@ def code_of(error: stripe.StripeError) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def intent_in(error: stripe.StripeError) -> Intent | None:
-    """Return the intent that a refusal is about, if it shows one."""
+def embedded_intent(error: stripe.StripeError) -> Intent | None:
+    """Return the intent that an error contains, if any."""
     found = error.error.to_dict().get("payment_intent") if error.error else None
     try:
         return Intent.model_validate(found)
@@ -179,21 +180,21 @@ def intent_in(error: stripe.StripeError) -> Intent | None:
         return None
 
 
-def listed_charge(intent: Intent) -> ListedCharge:
-    """Write an intent as the books do."""
+def map_listed_intent(intent: Intent) -> ListedCharge:
+    """Return an intent as a charge of the provider's records."""
     return ListedCharge(
         reference=intent.id,
         payment_id=intent.metadata.payment_id,
         order_id=intent.metadata.order_id,
         amount_minor=from_stripe(intent.amount, intent.currency),
         currency=intent.currency.upper(),
-        taken=intent.status == "succeeded",
+        succeeded=intent.status == "succeeded",
         occurred_at=datetime.fromtimestamp(intent.created, UTC),
     )
 
 
-def listed_refund(refund: StripeRefund) -> ListedRefund:
-    """Write a refund as the books do."""
+def map_listed_refund(refund: StripeRefund) -> ListedRefund:
+    """Return a refund of the provider's records."""
     return ListedRefund(
         reference=refund.id,
         charge_reference=refund.payment_intent or refund.charge or "",
@@ -203,16 +204,16 @@ def listed_refund(refund: StripeRefund) -> ListedRefund:
     )
 
 
-def read(kind: type[Read], body: dict[str, Any]) -> Read | Unclear:
-    """Take an answer that cannot be read for none: the money may have moved."""
+def parse(kind: type[Parsed], body: dict[str, Any]) -> Parsed | Indeterminate:
+    """Treat an unreadable response as no response: the money may have moved."""
     try:
         return kind.model_validate(body)
     except ValidationError as error:
-        return Unclear(why=f"Stripe's answer cannot be read: {error.error_count()} errors")
+        return Indeterminate(reason=f"unreadable response of Stripe: {error.error_count()} errors")
 
 
 def _retry_after(error: stripe.StripeError) -> timedelta:
     value = (error.headers or {}).get("retry-after", "")
     if not value.isdecimal():
         return _DEFAULT_RETRY_AFTER
-    return timedelta(seconds=min(int(value), _LONGEST_RETRY_AFTER))
+    return timedelta(seconds=min(int(value), _MAX_RETRY_AFTER_SECONDS))

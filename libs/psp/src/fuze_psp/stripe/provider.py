@@ -1,229 +1,252 @@
-"""Stripe, through its official package: payment intents, confirmed while the customer is away."""
+"""Stripe as a payment provider, through its official package."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 
 import stripe
 from stripe.params import PaymentIntentCreateParams, RefundCreateParams
 
-from fuze_payment.provider import (
-    ChargeAnswer,
+from fuze_psp.provider import (
+    ChargeLookup,
+    ChargeRequest,
+    Indeterminate,
+    NotAttempted,
     NotFound,
-    NotSent,
+    OperationResult,
     PaymentProvider,
-    ProviderBooks,
-    RefundAnswer,
-    Refused,
-    Taken,
-    TryLater,
-    Unclear,
+    ProviderRecords,
+    RefundRequest,
+    Rejected,
+    RetryLater,
+    Succeeded,
+    Unavailable,
 )
-from fuze_payment.provider.stripe_amounts import to_stripe
-from fuze_payment.provider.stripe_answers import (
+from fuze_psp.stripe.amounts import to_stripe
+from fuze_psp.stripe.client import Failure, StripeApi, connect
+from fuze_psp.stripe.mapping import (
     Intent,
     StripeRefund,
-    answer_of_error,
-    answer_of_intent,
-    answer_of_refund,
-    intent_in,
-    listed_charge,
-    listed_refund,
-    read,
+    embedded_intent,
+    map_error,
+    map_intent,
+    map_listed_intent,
+    map_listed_refund,
+    map_refund,
+    parse,
 )
-from fuze_payment.provider.stripe_client import Failure, StripeQuestions
-from fuze_payment.rules import Payment, Refund
+from fuze_psp.stripe.settings import StripeSettings
 
-_CLOCKS_APART = timedelta(minutes=5)
-"""How far Stripe's clock and ours may differ."""
+_CLOCK_SKEW = timedelta(minutes=5)
+"""How far Stripe's clock and the database's may differ."""
+
+
+@asynccontextmanager
+async def open_stripe(
+    settings: StripeSettings, request_timeout: timedelta
+) -> AsyncIterator[PaymentProvider]:
+    """Connect to Stripe with the key of the settings."""
+    assert settings.stripe_api_key, "settings require it"  # noqa: S101 - narrows the type
+    key, base = settings.stripe_api_key.get_secret_value(), settings.stripe_api_base
+    async with connect(key, str(base) if base else None, request_timeout) as client:
+        yield StripeProvider(client, request_timeout)
 
 
 class StripeProvider(PaymentProvider):
-    """Speaks to Stripe through `client`; the reference of a charge is its intent's id.
+    """Stripe through `client`; the reference of a charge is its PaymentIntent's id.
 
-    `timeout` is what one question may take, in seconds, with all the requests that it needs; a
-    request that was sent lands within `settle_window`.
+    `timeout` limits one operation, including every request that it needs.
     """
 
-    def __init__(
-        self, client: stripe.StripeClient, timeout: float, settle_window: timedelta
-    ) -> None:
-        self._questions = StripeQuestions(client, timeout)
+    def __init__(self, client: stripe.StripeClient, timeout: timedelta) -> None:
+        self._api = StripeApi(client, timeout)
         self._stripe = client.v1
-        self._settle_window = settle_window
 
-    async def charge(self, payment: Payment) -> ChargeAnswer:
-        """Take the payment's amount, with its id as the idempotency key."""
-        until = self._questions.deadline()
-        amount = to_stripe(payment.amount_minor, payment.currency)
+    async def charge(self, request: ChargeRequest) -> OperationResult:
+        """Charge the amount, with the payment's id as the idempotency key."""
+        deadline = self._api.deadline()
+        amount = to_stripe(request.amount.amount_minor, request.amount.currency)
         if amount is None:
-            return Refused(code="amount_not_supported")
-        if payment.payment_method is None:
-            return Refused(code="payment_method_missing")
-        owner = await self._owner(payment.payment_method, until)
-        if isinstance(owner, NotSent):
-            return owner
+            return Rejected(code="amount_not_supported")
+        if request.payment_method is None:
+            return Rejected(code="payment_method_missing")
+        customer = await self._get_customer(request.payment_method, deadline)
+        if isinstance(customer, NotAttempted):
+            return customer
         params: PaymentIntentCreateParams = {
             "amount": amount,
-            "currency": payment.currency.lower(),
-            "payment_method": payment.payment_method,
+            "currency": request.amount.currency.lower(),
+            "payment_method": request.payment_method,
             "confirm": True,
             "off_session": True,
-            # Nobody is there to be sent to another page.
+            # The customer is absent and cannot be redirected.
             "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-            "metadata": {"payment_id": str(payment.id), "order_id": str(payment.order_id)},
+            "metadata": {"payment_id": str(request.payment_id), "order_id": str(request.order_id)},
         }
-        if owner:
-            params["customer"] = owner
-        answer = await self._questions.ask(
-            self._stripe.payment_intents.create_async(params, {"idempotency_key": str(payment.id)}),
-            until,
+        if customer:
+            params["customer"] = customer
+        key = str(request.payment_id)
+        response = await self._api.call(
+            self._stripe.payment_intents.create_async(params, {"idempotency_key": key}), deadline
         )
-        if isinstance(answer, stripe.CardError | stripe.InvalidRequestError):
-            refused = intent_in(answer)
-            # What a refusal shows of its intent says more than the refusal.
-            return answer_of_error(answer) if refused is None else await self._say(refused, until)
-        if not isinstance(answer, dict):
-            return _failed(answer)
-        intent = read(Intent, answer)
-        return intent if isinstance(intent, Unclear) else await self._say(intent, until)
+        if isinstance(response, stripe.CardError | stripe.InvalidRequestError):
+            embedded = embedded_intent(response)
+            if embedded:  # it says more than the error
+                return await self._interpret_intent(embedded, deadline)
+        if not isinstance(response, dict):
+            return _map_failure(response)
+        return await self._interpret_response(response, deadline)
 
-    async def find_charge(self, payment: Payment) -> ChargeAnswer | NotFound:
-        """Look the payment up by its id, whatever Stripe remembers of the key.
+    async def find_charge(self, lookup: ChargeLookup) -> OperationResult | NotFound:
+        """Look a charge up by the payment's id, independently of the idempotency key.
 
-        Stripe's search finds metadata, but late: what was written a moment ago may be missing. Its
-        lists are up to date and know no metadata; so we read the list of the time in which the
-        request can have landed, and look for our id.
+        Stripe's search finds metadata, but with a delay: it may miss what was just written. Its
+        lists are up to date but cannot be filtered by metadata. So this reads the list of the
+        period in which the request can have taken effect, and looks for our id.
         """
-        until = self._questions.deadline()
-        if payment.provider_reference:
-            answer = await self._questions.ask(
-                self._stripe.payment_intents.retrieve_async(payment.provider_reference), until
+        deadline = self._api.deadline()
+        if lookup.reference:
+            response = await self._api.call(
+                self._stripe.payment_intents.retrieve_async(lookup.reference), deadline
             )
-            if not isinstance(answer, dict):
-                return _unseen(answer)
-            intent = read(Intent, answer)
-            return intent if isinstance(intent, Unclear) else await self._say(intent, until)
-        intents = await self._questions.intents(*self._when_it_landed(payment), until)
+            if not isinstance(response, dict):
+                return _lookup_failure(response)
+            return await self._interpret_response(response, deadline)
+        intents = await self._api.list_intents(*_search_window(lookup), deadline)
         if not isinstance(intents, list):
-            return _unseen(intents)
-        ours = [one for one in intents if one.metadata.payment_id == payment.id]
-        if not ours:
+            return _lookup_failure(intents)
+        matching = [intent for intent in intents if intent.metadata.payment_id == lookup.payment_id]
+        if not matching:
             return NotFound()
-        # More than one only if a key was forgotten; the one that has the money speaks.
-        return await self._say(min(ours, key=_rank), until)
+        # There is more than one only if a key was forgotten; prefer the one that has the money.
+        return await self._interpret_intent(min(matching, key=_rank), deadline)
 
-    async def void(self, reference: str) -> Taken | NotSent | TryLater | Unclear:
-        """Let go of a held charge; `Taken` when that is done."""
-        canceled = await self._cancel(reference, self._questions.deadline())
-        return Taken(reference=reference) if isinstance(canceled, Intent) else canceled
+    async def void(self, reference: str) -> Succeeded | Unavailable:
+        """Cancel a charge that is under review."""
+        canceled = await self._cancel(reference, self._api.deadline())
+        return Succeeded(reference=reference) if isinstance(canceled, Intent) else canceled
 
-    async def refund(self, refund: Refund) -> RefundAnswer:
-        """Give the refund's amount back, with its id as the idempotency key."""
-        amount = to_stripe(refund.amount_minor, refund.currency)
+    async def refund(self, request: RefundRequest) -> OperationResult:
+        """Refund the amount, with the refund's id as the idempotency key."""
+        amount = to_stripe(request.amount.amount_minor, request.amount.currency)
         if amount is None:
-            return Refused(code="amount_not_supported")
+            return Rejected(code="amount_not_supported")
         params: RefundCreateParams = {
-            "payment_intent": refund.charge_reference or "",
+            "payment_intent": request.charge_reference or "",
             "amount": amount,
-            "metadata": {"refund_id": str(refund.id), "payment_id": str(refund.payment_id)},
+            "metadata": {
+                "refund_id": str(request.refund_id),
+                "payment_id": str(request.payment_id),
+            },
         }
-        answer = await self._questions.ask(
-            self._stripe.refunds.create_async(params, {"idempotency_key": str(refund.id)}),
-            self._questions.deadline(),
+        key = str(request.refund_id)
+        response = await self._api.call(
+            self._stripe.refunds.create_async(params, {"idempotency_key": key}),
+            self._api.deadline(),
         )
-        if not isinstance(answer, dict):
-            return _failed(answer)
-        made = read(StripeRefund, answer)
-        return made if isinstance(made, Unclear) else answer_of_refund(made)
+        if not isinstance(response, dict):
+            return _map_failure(response)
+        refund = parse(StripeRefund, response)
+        return refund if isinstance(refund, Indeterminate) else map_refund(refund)
 
-    async def find_refund(self, refund: Refund) -> RefundAnswer | NotFound:
-        """Look the refund up by its id, among its charge's."""
-        refunds = await self._questions.refunds(
-            {"payment_intent": refund.charge_reference or ""}, self._questions.deadline()
+    async def find_refund(self, request: RefundRequest) -> OperationResult | NotFound:
+        """Look a refund up by its id, among those of its charge."""
+        refunds = await self._api.list_refunds(
+            {"payment_intent": request.charge_reference or ""}, self._api.deadline()
         )
         if not isinstance(refunds, list):
-            return _unseen(refunds)
-        ours = (one for one in refunds if one.metadata.refund_id == refund.id)
-        found = min(ours, key=lambda one: one.status in {"failed", "canceled"}, default=None)
-        return NotFound() if found is None else answer_of_refund(found)
+            return _lookup_failure(refunds)
+        matching = (one for one in refunds if one.metadata.refund_id == request.refund_id)
+        found = min(matching, key=lambda one: one.status in {"failed", "canceled"}, default=None)
+        return NotFound() if found is None else map_refund(found)
 
-    async def books_since(self, since: datetime) -> ProviderBooks | NotSent | TryLater | Unclear:
-        """Return everything that Stripe has written since then (UTC).
+    async def list_since(self, since: datetime) -> ProviderRecords | Unavailable:
+        """Return every charge and refund that Stripe has recorded since then (UTC).
 
-        Refunds that failed, or may still fail, are not in the books. The time limit is for each
-        page: the books of days are read while nobody waits.
+        Refunds that failed, or may still fail, are left out. The time limit is for each page:
+        nobody waits while the records of several days are read.
         """
-        intents = await self._questions.intents(since, None, None)
+        intents = await self._api.list_intents(since, None, None)
         if not isinstance(intents, list):
-            return _unseen(intents)
-
-        refunds = await self._questions.refunds({"created": {"gte": int(since.timestamp())}}, None)
+            return _lookup_failure(intents)
+        refunds = await self._api.list_refunds({"created": {"gte": int(since.timestamp())}}, None)
         if not isinstance(refunds, list):
-            return _unseen(refunds)
-        return ProviderBooks(
-            charges=tuple(listed_charge(one) for one in intents),
-            refunds=tuple(listed_refund(one) for one in refunds if one.status == "succeeded"),
+            return _lookup_failure(refunds)
+        return ProviderRecords(
+            charges=tuple(map_listed_intent(one) for one in intents),
+            refunds=tuple(map_listed_refund(one) for one in refunds if one.status == "succeeded"),
         )
 
-    async def _say(self, intent: Intent, until: float) -> ChargeAnswer:
-        """Say what an intent means; one that could still be made is canceled first."""
+    async def _interpret_response(
+        self, response: dict[str, object], deadline: float
+    ) -> OperationResult:
+        intent = parse(Intent, response)
+        if isinstance(intent, Indeterminate):
+            return intent
+        return await self._interpret_intent(intent, deadline)
+
+    async def _interpret_intent(self, intent: Intent, deadline: float) -> OperationResult:
+        """Return the result of an intent; one that somebody could still confirm is canceled."""
         if not intent.is_open:
-            return answer_of_intent(intent)
-        canceled = await self._cancel(intent.id, until)
+            return map_intent(intent)
+        canceled = await self._cancel(intent.id, deadline)
         if isinstance(canceled, Intent):
-            return Refused(code=intent.rejection_code, reference=intent.id)
-        # Not `NotSent`, whatever the cancellation met: the charge itself was sent.
-        return TryLater(after=canceled.after) if isinstance(canceled, NotSent) else canceled
+            return Rejected(code=intent.rejection_code, reference=intent.id)
+        # Never `NotAttempted`, whatever the cancellation met: the charge itself was sent.
+        if isinstance(canceled, NotAttempted):
+            return RetryLater(retry_after=canceled.retry_after)
+        return canceled
 
-    async def _cancel(self, reference: str, until: float) -> Intent | NotSent | TryLater | Unclear:
-        """Return the canceled intent; `Unclear` where it was decided meanwhile."""
-        answer = await self._questions.ask(
-            self._stripe.payment_intents.cancel_async(reference), until
+    async def _cancel(self, reference: str, deadline: float) -> Intent | Unavailable:
+        """Return the canceled intent; `Indeterminate` where it was decided meanwhile."""
+        response = await self._api.call(
+            self._stripe.payment_intents.cancel_async(reference), deadline
         )
-        if isinstance(answer, dict):
-            intent = read(Intent, answer)
+        if isinstance(response, dict):
+            intent = parse(Intent, response)
         else:
-            shown = intent_in(answer) if isinstance(answer, stripe.InvalidRequestError) else None
-            if shown is None:
-                return _unseen(answer)
-            intent = shown
+            embedded = None
+            if isinstance(response, stripe.InvalidRequestError):
+                embedded = embedded_intent(response)
+            if embedded is None:
+                return _lookup_failure(response)
+            intent = embedded
         if isinstance(intent, Intent) and intent.status != "canceled":
-            return Unclear(why=f"not canceled: {intent.status}")
+            return Indeterminate(reason=f"not canceled: the intent's status is {intent.status}")
         return intent
 
-    async def _owner(self, method: str, until: float) -> str | NotSent | None:
-        """Return the customer whom a method is attached to: Stripe takes it only with them."""
-        answer = await self._questions.ask(
-            self._stripe.payment_methods.retrieve_async(method), until
+    async def _get_customer(self, method: str, deadline: float) -> str | NotAttempted | None:
+        """Return the customer that the method is attached to: Stripe accepts it only with them."""
+        response = await self._api.call(
+            self._stripe.payment_methods.retrieve_async(method), deadline
         )
-        if isinstance(answer, dict):
-            customer = answer.get("customer")
+        if isinstance(response, dict):
+            customer = response.get("customer")
             return customer if isinstance(customer, str) else None
-        failure = _failed(answer)
+        failure = _map_failure(response)
         match failure:
-            case Refused():
-                # There is no such method: the charge will say so.
+            case Rejected():
+                # The method does not exist: the charge's result will say so.
                 return None
-            case NotSent() | TryLater():
-                return NotSent(after=failure.after)
-            case Unclear():
-                return NotSent(after=timedelta(seconds=1))
-
-    def _when_it_landed(self, payment: Payment) -> tuple[datetime, datetime | None]:
-        if payment.key_age is None or payment.since_last_submitted is None:
-            return payment.created_at - _CLOCKS_APART, None
-        now = datetime.now(UTC)
-        last = now - payment.since_last_submitted + self._settle_window
-        return now - payment.key_age - _CLOCKS_APART, last + _CLOCKS_APART
+            case NotAttempted() | RetryLater():
+                return NotAttempted(retry_after=failure.retry_after)
+            case Indeterminate():
+                return NotAttempted(retry_after=timedelta(seconds=1))
 
 
-def _failed(failure: Failure) -> Refused | NotSent | TryLater | Unclear:
-    return failure if isinstance(failure, Unclear) else answer_of_error(failure)
+def _search_window(lookup: ChargeLookup) -> tuple[datetime, datetime | None]:
+    end = lookup.not_after + _CLOCK_SKEW if lookup.not_after else None
+    return lookup.not_before - _CLOCK_SKEW, end
 
 
-def _unseen(failure: Failure) -> NotSent | TryLater | Unclear:
-    """Say what it means that we could not look: a refused look says nothing of the money."""
-    answer = _failed(failure)
-    return Unclear(why=answer.code) if isinstance(answer, Refused) else answer
+def _map_failure(failure: Failure) -> Rejected | Unavailable:
+    return failure if isinstance(failure, Indeterminate) else map_error(failure)
+
+
+def _lookup_failure(failure: Failure) -> Unavailable:
+    """Map a failed lookup: that Stripe rejects it says nothing about the money."""
+    result = _map_failure(failure)
+    return Indeterminate(reason=result.code) if isinstance(result, Rejected) else result
 
 
 def _rank(intent: Intent) -> int:
