@@ -11,7 +11,7 @@ from fuze_psp.webhooks import EventId, Webhook, WebhookEvent
 
 
 class _Event(Message):
-    """What is read of an event. Other fields are ignored."""
+    """An event of the sandbox payment provider. Other fields are ignored."""
 
     model_config = ConfigDict(
         title="SandboxEvent",

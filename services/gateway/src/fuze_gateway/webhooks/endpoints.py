@@ -46,7 +46,7 @@ def _add_payment_webhook(webhook: Webhook[WebhookSettings]) -> None:
         "name": webhook.signature_header,
         "in": "header",
         "required": True,
-        "schema": {"type": "string", "maxLength": 1000},
+        "schema": {"type": "string"},
     }
 
     @router.post(
