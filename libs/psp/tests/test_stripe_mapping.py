@@ -221,11 +221,11 @@ async def test_only_what_succeeded_counts_in_the_records(
 ) -> None:
     page = {"object": "list", "data": [_intent(status=status)], "has_more": False}
 
-    books = await provider.returning(web.json_response(page)).list_since(datetime.now(UTC))
+    records = await provider.returning(web.json_response(page)).list_since(datetime.now(UTC))
 
-    assert isinstance(books, ProviderRecords)
-    assert [one.succeeded for one in books.charges] == [counts]
-    assert len(books.refunds) == counts
+    assert isinstance(records, ProviderRecords)
+    assert [one.succeeded for one in records.charges] == [counts]
+    assert len(records.refunds) == counts
 
 
 @pytest.mark.parametrize("status", ["failed", "canceled"])

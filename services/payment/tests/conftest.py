@@ -53,14 +53,14 @@ async def harness(
     settings = PaymentSettings(
         database_url=postgres.url("payment"),
         psp_url=f"{sandbox}/psp",
-        psp_timeout=timedelta(seconds=1),
-        payment_lease=timedelta(seconds=1.5),
+        psp_timeout=timedelta(seconds=10),
+        payment_lease=timedelta(seconds=15),
         psp_settle_window=timedelta(seconds=2),
         psp_review_poll_interval=timedelta(seconds=1),
     )
     async with (
         httpx.AsyncClient(base_url=sandbox, trust_env=False) as http,
-        httpx.AsyncClient(base_url=f"{sandbox}/psp/", timeout=1, trust_env=False) as psp,
+        httpx.AsyncClient(base_url=f"{sandbox}/psp/", timeout=10, trust_env=False) as psp,
     ):
         harness = PaymentHarness(engine_of("payment"), http, settings, psp)
         await harness.set_faults()
@@ -84,8 +84,8 @@ async def stripe(
         payment_provider="stripe",
         stripe_api_key=API_KEY,
         stripe_api_base=url,
-        psp_timeout=timedelta(seconds=2),
-        payment_lease=timedelta(seconds=3),
+        psp_timeout=timedelta(seconds=10),
+        payment_lease=timedelta(seconds=15),
         psp_settle_window=timedelta(seconds=2),
         psp_review_poll_interval=timedelta(seconds=1),
     )

@@ -1,6 +1,7 @@
 """The payment service over a real PostgreSQL and a fake Stripe in its own process."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +17,8 @@ class StripeHarness(PaymentHarness):
     fake: FakeStripe = field(kw_only=True)
     client: stripe.StripeClient = field(kw_only=True)
 
-    def provider(self) -> StripeProvider:
-        return StripeProvider(self.client, self.settings.psp_timeout)
+    def provider(self, timeout: timedelta = timedelta(seconds=10)) -> StripeProvider:
+        return StripeProvider(self.client, timeout)
 
     async def intents(self, order_id: UUID) -> list[dict[str, Any]]:
         intents = await self.fake.list_all("payment_intents")

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from payment_harness import PaymentHarness, build_charge, retry_until_settled
+from payment_harness import SHORT_TIMEOUTS, PaymentHarness, build_charge, retry_until_settled
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts.payment import (
@@ -76,7 +76,8 @@ async def test_a_decline_is_a_final_outcome(
 async def test_a_payment_is_charged_once_in_spite_of_a_fault(
     harness: PaymentHarness, method: str
 ) -> None:
-    command, service = build_charge(method=method), harness.service()
+    command = build_charge(method=method)
+    service = harness.service(**(SHORT_TIMEOUTS if method == "pm_slow" else {}))
     with pytest.raises(ApplicationError) as first:
         await service.payment_charged(command)
     assert first.value.type == PAYMENT_OUTCOME_UNKNOWN

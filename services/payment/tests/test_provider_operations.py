@@ -5,6 +5,7 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 from payment_harness import (
+    SHORT_TIMEOUTS,
     PaymentHarness,
     build_charge,
     build_refund,
@@ -84,7 +85,7 @@ async def test_a_killed_attempt_is_continued_from_its_row(harness: PaymentHarnes
 
     provider = Killed(harness.psp, harness.settings.psp_timeout)
     with pytest.raises(asyncio.CancelledError):
-        await harness.service_with(provider).payment_charged(command)
+        await harness.service_with(provider, **SHORT_TIMEOUTS).payment_charged(command)
     assert await harness.state(command.order_id) == "submitted"
 
     service = harness.service()

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from fuze_payment.domain import Payment, Refund, RefundState
 from fuze_payment.payment_repository import PaymentRepository
 from fuze_payment.refund_repository import RefundRepository
-from fuze_psp.provider import Rejected, Succeeded
+from fuze_psp.provider import Rejected, Succeeded, UnderReview
 
 _LEASE = timedelta(seconds=30)
 
@@ -342,3 +342,44 @@ async def test_no_step_changes_another_refund(refunds: RefundRepository, payment
     assert found is not None
     assert (found.state, found.fencing_token) == (RefundState.SUBMITTED, 1)
     assert found.lease_left > timedelta(0)
+
+
+async def test_the_open_refunds_of_a_payment_are_listed_the_oldest_first(
+    refunds: RefundRepository, payment: Payment, engine: AsyncEngine
+) -> None:
+    repository = PaymentRepository(engine, _LEASE)
+    claimed = await repository.claim(build_charge())
+    assert claimed is not None
+    other = await repository.settle(claimed, Succeeded(reference=f"ch_{uuid4()}"))
+    first, settled, last = [await claim(refunds, payment) for _ in range(3)]
+    await refunds.settle(settled, Rejected(code="no_balance"))
+    await claim(refunds, other)
+
+    listed = await refunds.list_open(payment.id)
+
+    assert [one.id for one in listed] == [first.id, last.id]
+
+
+async def test_the_latest_successful_refund_of_a_payment_is_found(
+    refunds: RefundRepository, payment: Payment
+) -> None:
+    assert await refunds.latest_refund(payment.id) is None
+    first, second, _ = [await claim(refunds, payment) for _ in range(3)]
+    for refund in (second, first):
+        await refunds.settle(refund, Succeeded(reference=f"re_{uuid4()}"))
+
+    latest = await refunds.latest_refund(payment.id)
+
+    assert latest is not None
+    assert latest.id == second.id
+
+
+async def test_a_refund_under_review_can_be_acquired_at_once(
+    refunds: RefundRepository, payment: Payment
+) -> None:
+    refund = await submitted(refunds, payment)
+
+    await refunds.mark_under_review(refund, UnderReview(reference="re_pending"))
+
+    again = await acquire(refunds, refund)
+    assert (again.state, again.provider_reference) == (RefundState.UNKNOWN, None)

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from payment_harness import (
+    SHORT_TIMEOUTS,
     PaymentHarness,
     build_charge,
     build_refund,
@@ -73,8 +74,9 @@ async def test_concurrent_refunds_never_exceed_the_charge(harness: PaymentHarnes
 async def test_a_refund_is_executed_once_in_spite_of_a_fault(
     harness: PaymentHarness, fault: str
 ) -> None:
-    charge, service = build_charge(), harness.service()
-    await service.payment_charged(charge)
+    charge = build_charge()
+    await harness.service().payment_charged(charge)
+    service = harness.service(**(SHORT_TIMEOUTS if fault == "slow" else {}))
     await harness.set_faults(faults={fault: 1})
     refund = build_refund(charge, 1000)
     with pytest.raises(ApplicationError):

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 from fake_stripe import error
-from payment_harness import build_charge, retry_until_settled
+from payment_harness import SHORT_TIMEOUTS, build_charge, retry_until_settled
 from stripe_harness import StripeHarness
 from temporalio.exceptions import ApplicationError
 
@@ -111,8 +111,8 @@ async def test_a_charge_that_cannot_be_canceled_yet_is_not_declined_yet(
     number = {"card[number]": "4000002500003155"}
     method = await stripe.fake.create("payment_methods", **_CARD, **number)
     command, service = build_charge(method=method["id"]), stripe.service()
-    away = error(429, type="invalid_request_error", code="rate_limit")
-    stripe.fake.faults = [("", None), ("rejected", away)]
+    unavailable = error(429, type="invalid_request_error", code="rate_limit")
+    stripe.fake.faults = [("", None), ("rejected", unavailable)]
     with pytest.raises(ApplicationError) as first:
         await service.payment_charged(command)
     assert first.value.type == PAYMENT_OUTCOME_UNKNOWN
@@ -173,7 +173,7 @@ async def test_a_charge_whose_response_and_key_are_lost_is_found_on_any_page(
 async def test_a_second_request_waits_while_stripe_processes_the_first(
     stripe: StripeHarness,
 ) -> None:
-    command, service = build_charge(), stripe.service()
+    command, service = build_charge(), stripe.service(**SHORT_TIMEOUTS)
     stripe.fake.faults = [("delayed", None)]
     for _ in range(2):
         with pytest.raises(ApplicationError) as waits:

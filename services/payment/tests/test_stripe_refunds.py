@@ -130,6 +130,6 @@ async def test_matching_records_agree_and_an_unknown_intent_is_listed(
     query = "SELECT count(*) FROM payments.discrepancies WHERE order_id = :order_id"
     for command in (charged, lost):
         assert await stripe.scalar(query, command.order_id) == 0
-    books = await stripe.provider().list_since(since)
-    [listed] = [one for one in books.charges if one.reference == unknown["id"]]
+    records = await stripe.provider().list_since(since)
+    [listed] = [one for one in records.charges if one.reference == unknown["id"]]
     assert (listed.amount_minor, listed.currency, listed.payment_id) == (0, "ISK", None)

@@ -1,7 +1,7 @@
 """What Fuze reads of a provider's webhook.
 
-A webhook is only a notification that a payment was decided: the payment service then asks the
-provider itself. So an event is reduced to its id and the payment that it concerns.
+A webhook is only a notification that a payment was decided: the payment service then looks the
+payment up at the provider. So an event is reduced to its id and the payment that it concerns.
 """
 
 from collections.abc import Callable

@@ -12,7 +12,7 @@ from fuze_contracts.payment import ChargePayment
 _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/payments")
 
 LATE_CAPTURE = "charged after a void was requested"
-"""The reason of a refund that nobody asked for by name."""
+"""The reason of the refund of a late capture."""
 
 
 class PaymentState(StrEnum):
