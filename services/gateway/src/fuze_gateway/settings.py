@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from limits import parse_many
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from fuze_psp.registry import WebhookSettings
 from fuze_runtime.settings import DatabaseSettings, Duration, ProcessSettings
 
 _DEVELOPMENT_KEY = "for-development-only"
@@ -23,7 +24,7 @@ def _validate_rate_limit(text: str) -> str:
     return text
 
 
-class GatewaySettings(ProcessSettings, DatabaseSettings):
+class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
     """Address, authentication, limits, timeouts, and the defaults of new orders."""
 
     authentication: Literal["none", "required"] = Field(
@@ -97,12 +98,6 @@ class GatewaySettings(ProcessSettings, DatabaseSettings):
     )
     carrier_webhook_secret: SecretStr | None = Field(
         None, description="Verifies webhooks of the carrier; without it they are rejected."
-    )
-    psp_webhook_secret: SecretStr | None = Field(
-        None, description="Verifies webhooks of the sandbox; without it they are rejected."
-    )
-    stripe_webhook_secret: SecretStr | None = Field(
-        None, description="Verifies webhooks of Stripe; without it they are rejected."
     )
     read_timeout: Duration = Field(
         timedelta(seconds=2), description="Timeout of one call to Temporal or PostgreSQL."

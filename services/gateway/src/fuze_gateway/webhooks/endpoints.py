@@ -1,4 +1,4 @@
-"""Endpoints of webhooks: of the sandbox payment provider, of Stripe, of the carrier.
+"""Endpoints of webhooks: of every payment provider, of the carrier.
 
 A webhook is a hint: the workflow that it starts reads the state from the sender itself. A lost
 webhook costs time only, because payments under review and deliveries are polled in any case.
@@ -16,17 +16,13 @@ from fuze_contracts.shipping import RefreshShipment
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import BODY_PROBLEMS, problem_responses
 from fuze_gateway.services import ServicesDependency
-from fuze_gateway.webhooks.schemas import CarrierEvent, SandboxPaymentEvent, StripeEvent
-from fuze_gateway.webhooks.signatures import (
-    is_carrier_webhook,
-    is_sandbox_webhook,
-    is_stripe_webhook,
-)
+from fuze_gateway.webhooks.schemas import CarrierEvent
+from fuze_gateway.webhooks.signatures import is_carrier_webhook
+from fuze_psp.registry import WEBHOOKS, WebhookSettings
+from fuze_psp.webhooks import Webhook, WebhookRejection
 
 router = APIRouter(tags=["webhooks"])
 
-SandboxSignature = Annotated[str, Header(alias="PSP-Signature", max_length=200)]
-StripeSignature = Annotated[str, Header(alias="Stripe-Signature", max_length=1000)]
 CarrierSignature = Annotated[str, Header(alias="Carrier-Signature", max_length=200)]
 
 EventT = TypeVar("EventT", bound=BaseModel)
@@ -38,11 +34,6 @@ _RESPONSES = problem_responses(
     registry.WEBHOOKS_NOT_CONFIGURED,
     registry.UNAVAILABLE,
 )
-_STRIPE_SCHEMA = {
-    "title": "Stripe's event",
-    "type": "object",
-    "examples": [{"id": "evt_1", "type": "charge.updated"}],
-}
 
 
 def _request_body(schema: dict[str, Any]) -> dict[str, Any]:
@@ -50,49 +41,44 @@ def _request_body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-@router.post(
-    "/webhooks/psp",
-    operation_id="receivePspWebhook",
-    summary="Receive a webhook of the sandbox payment provider",
-    status_code=HTTPStatus.NO_CONTENT,
-    responses=_RESPONSES,
-    openapi_extra=_request_body(SandboxPaymentEvent.model_json_schema()),
-)
-async def receive_sandbox_webhook(
-    request: Request, signature: SandboxSignature, services: ServicesDependency
-) -> None:
-    """Receive the event that a payment was charged or declined. A repeated event is ignored."""
-    body = await _read_verified(
-        request, signature, services.settings.psp_webhook_secret, is_sandbox_webhook
+def _add_payment_webhook(webhook: Webhook[WebhookSettings]) -> None:
+    header = {
+        "name": webhook.signature_header,
+        "in": "header",
+        "required": True,
+        "schema": {"type": "string"},
+    }
+
+    @router.post(
+        f"/webhooks/{webhook.name}",
+        operation_id=f"receive{webhook.name.title()}Webhook",
+        summary=f"Receive a webhook of {webhook.sender}",
+        status_code=HTTPStatus.NO_CONTENT,
+        responses=_RESPONSES,
+        openapi_extra={"parameters": [header]} | _request_body(webhook.body_schema),
     )
-    event = _parse(body, SandboxPaymentEvent, "must have an id and a payment_id")
-    command = RefreshPayment(payment_id=event.payment_id)
-    await services.webhook_commands.start_payment_webhook(event.id, command)
+    async def receive(request: Request, services: ServicesDependency) -> None:
+        """Receive the event that a payment was charged or declined.
+
+        A repeated event is ignored. Other events, and events of other users of the provider's
+        account, are acknowledged and ignored: otherwise the provider would retry them for days.
+        """
+        secret = webhook.secret(services.settings)
+        if secret is None:
+            raise errors.Problem(registry.WEBHOOKS_NOT_CONFIGURED)
+        signature = request.headers.get(webhook.signature_header, "")
+        event = webhook.read(await request.body(), signature, secret)
+        if event is WebhookRejection.INVALID_SIGNATURE:
+            raise errors.Problem(registry.INVALID_SIGNATURE)
+        if event is WebhookRejection.INVALID_BODY:
+            raise errors.invalid_field(("body",), "must be an event of the provider")
+        if event.payment_id:
+            command = RefreshPayment(payment_id=event.payment_id)
+            await services.webhook_commands.start_payment_webhook(event.event_id, command)
 
 
-@router.post(
-    "/webhooks/stripe",
-    operation_id="receiveStripeWebhook",
-    summary="Receive a webhook of Stripe",
-    status_code=HTTPStatus.NO_CONTENT,
-    responses=_RESPONSES,
-    openapi_extra=_request_body(_STRIPE_SCHEMA),
-)
-async def receive_stripe_webhook(
-    request: Request, signature: StripeSignature, services: ServicesDependency
-) -> None:
-    """Receive the event that a payment intent succeeded, failed or was cancelled.
-
-    Other events, and events of other users of the account, are acknowledged and ignored: otherwise
-    Stripe would retry them for days.
-    """
-    body = await _read_verified(
-        request, signature, services.settings.stripe_webhook_secret, is_stripe_webhook
-    )
-    event = _parse(body, StripeEvent, "must be a Stripe event")
-    if event.payment_id:
-        command = RefreshPayment(payment_id=event.payment_id)
-        await services.webhook_commands.start_payment_webhook(event.id, command)
+for _webhook in WEBHOOKS:
+    _add_payment_webhook(_webhook)
 
 
 @router.post(

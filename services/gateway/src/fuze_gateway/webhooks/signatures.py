@@ -1,8 +1,8 @@
-"""Verification of webhook signatures.
+"""Verification of the carrier's webhook signatures.
 
 A signature is `t=<unix seconds>,v1=<hex>`, where the hex is the HMAC-SHA256 of `<t>.<raw body>`
-with the shared secret. Stripe, the sandbox and the carrier use the same scheme. While a secret is
-rotated, a signature has a `v1` for each secret.
+with the shared secret. While a secret is rotated, a signature has a `v1` for each secret. Those of
+payment providers are verified in `fuze_psp`.
 """
 
 import hmac
@@ -14,16 +14,6 @@ from pydantic import SecretStr
 _TIMESTAMP = re.compile(r"t=([0-9]{1,12})")
 _DIGEST = re.compile(r"v1=([0-9a-f]{64})")
 _TOLERANCE_SECONDS = 300
-
-
-def is_sandbox_webhook(signature: str, body: bytes, secret: SecretStr) -> bool:
-    """Return whether the sandbox payment provider sent the body within the last five minutes."""
-    return verify_signature(signature, body, secret.get_secret_value(), time.time())
-
-
-def is_stripe_webhook(signature: str, body: bytes, secret: SecretStr) -> bool:
-    """Return whether Stripe sent the body within the last five minutes."""
-    return verify_signature(signature, body, secret.get_secret_value(), time.time())
 
 
 def is_carrier_webhook(signature: str, body: bytes, secret: SecretStr) -> bool:
