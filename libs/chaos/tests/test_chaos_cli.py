@@ -1,28 +1,27 @@
-"""What is asked of `fuze chaos` and makes no sense is refused before anything is started."""
+"""Invalid options of `fuze chaos` are rejected before anything starts."""
 
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from fuze_chaos.command import chaos
+from fuze_chaos.cli import chaos
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
-        (["--rate", "nan"], "nan is not a number of orders a second"),
+        (["--rate", "nan"], "nan is not a number of orders per second"),
         (["--rate", "inf"], "is not in the range"),
         (["--orders", "0"], "is not in the range"),
-        (["--faults", "kill, burn"], "no such kind: 'burn'"),
-        (["--faults", ""], "no such kind: ''"),
-        (["--faults", "none,kill"], "`none`, or of these"),
+        (["--faults", "kill, burn"], "unknown kind: 'burn'"),
+        (["--faults", ""], "unknown kind: ''"),
+        (["--faults", "none,kill"], "`none`, or some of"),
+        (["--inject-defect", "no-such-defect"], "is not one of"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused(
-    options: list[str], said: str, tmp_path: Path
-) -> None:
+def test_an_invalid_option_is_rejected(options: list[str], message: str, tmp_path: Path) -> None:
     result = CliRunner().invoke(chaos, [*options, "--state-dir", str(tmp_path)])
 
     assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
-    assert said in " ".join(result.output.replace("│", "").split())
+    assert message in " ".join(result.output.replace("│", "").split())

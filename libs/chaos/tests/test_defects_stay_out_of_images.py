@@ -1,4 +1,4 @@
-"""A seeded defect is in no image of a service, and no service listens to its variable."""
+"""No image of a service contains the defects, and no service reads their variable."""
 
 import itertools
 import json
@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from fuze_chaos.defects import VARIABLE
+from fuze_chaos.defects.defect import VARIABLE
 
 _ROOT = Path(__file__).parents[3]
 _SERVICES = ("order", "payment", "shipping", "gateway")
+_DEVELOPMENT = ("devstack", "chaos", "testing")
+_PACKAGES = tuple(f"fuze_{name}" for name in _DEVELOPMENT)
 _SHIPPED = [
     _ROOT / "libs/contracts/src",
     _ROOT / "libs/runtime/src",
     *(_ROOT / f"services/{name}/src" for name in _SERVICES),
 ]
 
-# Imports all of the services, then says what of the devstack is there, and what their code is.
+# Imports all services, then prints the loaded development packages and hashes of the code.
 _DESCRIBE = """
 import hashlib, importlib, inspect, json, pkgutil, sys, types
 
@@ -45,8 +47,10 @@ for name, module in sorted(sys.modules.items()):
                 if inspect.isfunction(function) and function.__module__.startswith("fuze_"):
                     code[f"{name}:{getattr(owner, '__qualname__', '')}.{key}"] = hashlib.sha256(
                         repr(code_of(function.__code__)).encode()).hexdigest()
-devstack = sorted(name for name in sys.modules if name.startswith("fuze_devstack"))
-print(json.dumps({"devstack": devstack, "code": code}))
+development = sorted(
+    name for name in sys.modules if name.startswith(("fuze_devstack", "fuze_chaos", "fuze_testing"))
+)
+print(json.dumps({"development": development, "code": code}))
 """
 
 
@@ -57,7 +61,7 @@ def _project(package: str) -> dict[str, object]:
 
 
 def _own_packages_of(package: str) -> set[str]:
-    """The packages of this repository that a package needs, however indirectly."""
+    """The packages of this repository that a package depends on, transitively."""
     project = _project(package)["project"]
     assert isinstance(project, dict)
     extras = project.get("optional-dependencies", {}).values()
@@ -68,7 +72,7 @@ def _own_packages_of(package: str) -> set[str]:
 
 
 @pytest.mark.parametrize("service", _SERVICES)
-def test_an_image_holds_its_service_with_contracts_and_runtime_and_nothing_else_of_ours(
+def test_an_image_contains_its_service_contracts_and_runtime_and_no_other_package(
     service: str,
 ) -> None:
     text = (_ROOT / f"services/{service}/Dockerfile").read_text()
@@ -91,30 +95,31 @@ def test_an_image_holds_its_service_with_contracts_and_runtime_and_nothing_else_
         "COPY --from=build /opt/fuze /opt/fuze"
     ]
     assert not [line for line in lines if line.startswith("ADD ")]
-    assert "devstack" not in text
+    assert not [name for name in _DEVELOPMENT if name in text]
 
 
 @pytest.mark.parametrize("service", _SERVICES)
-def test_a_service_is_installed_without_the_devstack(service: str) -> None:
+def test_a_service_depends_on_no_development_package(service: str) -> None:
     assert _own_packages_of(f"fuze-{service}") == {"fuze-contracts", "fuze-runtime"}
-    assert "devstack" not in (_ROOT / f"services/{service}/requirements.lock").read_text()
+    lock = (_ROOT / f"services/{service}/requirements.lock").read_text()
+    assert not [name for name in _DEVELOPMENT if f"fuze-{name}" in lock]
 
 
-def test_nothing_that_ships_knows_the_variable_or_the_devstack() -> None:
-    knowing = [
+def test_no_shipped_code_mentions_the_variable_or_a_development_package() -> None:
+    mentioning = [
         str(path.relative_to(_ROOT))
         for source in _SHIPPED
         for path in source.rglob("*")
         if path.is_file()
         and path.suffix != ".pyc"
-        and (VARIABLE in (text := path.read_text()) or "fuze_devstack" in text)
+        and any(word in path.read_text() for word in (VARIABLE, *_PACKAGES))
     ]
 
-    assert knowing == []
+    assert mentioning == []
 
 
-def test_a_service_that_is_told_of_a_defect_directly_is_what_it_always_is() -> None:
-    usual, told = (
+def test_the_variable_changes_no_code_of_a_service_that_is_started_directly() -> None:
+    default, with_variable = (
         json.loads(
             subprocess.run(
                 [sys.executable, "-c", _DESCRIBE, *_SERVICES],
@@ -127,7 +132,7 @@ def test_a_service_that_is_told_of_a_defect_directly_is_what_it_always_is() -> N
         for variables in ({}, {VARIABLE: "skip-refund"})
     )
 
-    assert told["devstack"] == []
-    assert told["code"] == usual["code"]
+    assert with_variable["development"] == []
+    assert with_variable["code"] == default["code"]
     for service in _SERVICES:
-        assert any(name.startswith(f"fuze_{service}.__main__:") for name in told["code"])
+        assert any(name.startswith(f"fuze_{service}.__main__:") for name in with_variable["code"])

@@ -1,33 +1,33 @@
-"""What is said of a fault, besides that it was there."""
+"""The notes that the fault injector returns."""
 
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from fuze_chaos.faults import Faults, Scene
-from fuze_chaos.outcome import Strike
-from fuze_chaos.street import Street
+from fuze_chaos.faults.catalog import ScheduledFault
+from fuze_chaos.faults.injector import Environment, FaultInjector
+from fuze_chaos.proxy.pool import ProxyPool
 from fuze_devstack.stack import Stack
 
-_LINK = "payment->postgres"
+_CONNECTION = "payment->postgres"
 
 
-async def _storm(_: int) -> None:
-    """None is wanted."""
+async def _no_burst(_: int) -> None:
+    """These tests inject no duplicate requests."""
 
 
-@pytest.mark.parametrize("kind", ["cut", "half-open", "delay", "reset-after-reply"])
-async def test_a_link_that_nobody_used_meanwhile_says_so(kind: str, tmp_path: Path) -> None:
-    async with Street({_LINK: 1}) as street:
-        scene = Scene(
+@pytest.mark.parametrize("kind", ["reset", "blackhole", "latency", "drop-response"])
+async def test_a_proxy_fault_without_traffic_says_so(kind: str, tmp_path: Path) -> None:
+    async with ProxyPool({_CONNECTION: 1}) as proxies:
+        environment = Environment(
             stack=cast("Stack", None),
             folder=tmp_path,
-            street=street,
+            proxies=proxies,
             sandbox="",
             dsn="",
-            storm=_storm,
+            duplicate_burst=_no_burst,
         )
-        strike = Strike(number=1, kind=kind, target=_LINK, at=0, lasts=0)
+        fault = ScheduledFault(number=1, kind=kind, target=_CONNECTION, at=0, duration=0)
 
-        assert await Faults(scene).carry_out(strike) == "nothing came by meanwhile"
+        assert await FaultInjector(environment).inject(fault) == "no traffic during the fault"

@@ -1,4 +1,4 @@
-"""Faults of processes say so where they have no effect."""
+"""Process faults that have no effect are errors."""
 
 import os
 import subprocess
@@ -9,21 +9,21 @@ from typing import cast
 
 import pytest
 
-from fuze_chaos.processes import Processes
+from fuze_chaos.faults.processes import ProcessFaults
 from fuze_devstack.errors import StackError
 from fuze_devstack.stack import Stack
 
 
 @pytest.fixture
-def sleeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
+def sleeping_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessFaults]:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
-        monkeypatch.setattr(Processes, "_pid", lambda *_: process.pid)
-        yield Processes(cast("Stack", None), tmp_path)
+        monkeypatch.setattr(ProcessFaults, "_pid", lambda *_: process.pid)
+        yield ProcessFaults(cast("Stack", None), tmp_path)
         process.kill()
 
 
-async def test_a_disk_that_cannot_be_taken_from_a_process_is_no_fault(
-    sleeper: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_disk_full_is_an_error_if_prlimit_is_denied(
+    sleeping_process: ProcessFaults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("prlimit", "setpriv"):
         program = tmp_path / name
@@ -32,4 +32,4 @@ async def test_a_disk_that_cannot_be_taken_from_a_process_is_no_fault(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
     with pytest.raises(StackError, match="prlimit may not"):
-        await sleeper.refuse_writes("postgres", 0)
+        await sleeping_process.fail_writes("postgres", 0)

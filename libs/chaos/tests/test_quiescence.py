@@ -1,9 +1,9 @@
-"""Which orders a run says are late."""
+"""Which orders are late after a run."""
 
-from fuze_chaos.stuck import orders_of
+from fuze_chaos.checker.quiescence import orders_of
 
 
-def test_an_order_is_late_whose_workflow_or_shipment_is_under_way() -> None:
-    under_way = ["order/1", "shipping/2", "carrier-event/3", "payment-refund/4/5"]
+def test_an_order_is_late_if_its_workflow_or_its_shipment_is_running() -> None:
+    running = ["order/1", "shipping/2", "carrier-webhook/3", "refund/4/5"]
 
-    assert orders_of(under_way) == {"1", "2"}
+    assert orders_of(running) == {"1", "2"}

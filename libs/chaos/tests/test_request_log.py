@@ -1,43 +1,42 @@
-"""The client's own book."""
+"""The client's request log."""
 
 import asyncio
 from pathlib import Path
 
-from fuze_chaos import journal
-from fuze_chaos.journal import Journal, promised_orders
+from fuze_chaos.workload.request_log import RequestLog, accepted_orders, read_log
 
 
-async def test_every_line_is_there_once_its_writing_returns(tmp_path: Path) -> None:
-    book = Journal(tmp_path / "book")
+async def test_a_line_is_on_disk_once_write_returns(tmp_path: Path) -> None:
+    log = RequestLog(tmp_path / "log")
 
-    await asyncio.gather(*(book.write({"line": number}) for number in range(100)))
+    await asyncio.gather(*(log.write({"line": number}) for number in range(100)))
 
-    assert [line["line"] for line in journal.read(tmp_path / "book")] == list(range(100))
-    await book.close()
+    assert [line["line"] for line in read_log(tmp_path / "log")] == list(range(100))
+    await log.close()
 
 
-async def test_a_line_that_was_cut_short_is_none(tmp_path: Path) -> None:
-    book = Journal(tmp_path / "book")
-    await book.write({"line": 1})
-    await book.close()
-    with (tmp_path / "book").open("ab") as file:
+async def test_a_truncated_last_line_is_skipped(tmp_path: Path) -> None:
+    log = RequestLog(tmp_path / "log")
+    await log.write({"line": 1})
+    await log.close()
+    with (tmp_path / "log").open("ab") as file:
         file.write(b'{"line": 2')
 
-    assert [line["line"] for line in journal.read(tmp_path / "book")] == [1]
+    assert [line["line"] for line in read_log(tmp_path / "log")] == [1]
 
 
-async def test_an_order_is_promised_by_a_202_and_by_nothing_else(tmp_path: Path) -> None:
-    book = Journal(tmp_path / "book")
-    placing = {"what": "place", "identity": "a", "misuse": False, "at": 0}
-    for number, answer in enumerate(
+async def test_only_a_202_makes_an_order_accepted(tmp_path: Path) -> None:
+    log = RequestLog(tmp_path / "log")
+    request = {"operation": "place", "identity": "a", "is_key_reuse": False, "at": 0}
+    for number, response in enumerate(
         (
-            {"status": 202, "body": {"order_id": "kept"}},
+            {"status": 202, "body": {"order_id": "accepted"}},
             {"status": 503, "body": {}},
             {"error": "ReadError"},
         )
     ):
-        await book.write(placing | {"ask": number, "order_id": f"asked-{number}"})
-        await book.write({"answer_to": number, "at": 1} | answer)
-    await book.close()
+        await log.write(request | {"request": number, "order_id": f"placed-{number}"})
+        await log.write({"response_to": number, "at": 1} | response)
+    await log.close()
 
-    assert promised_orders(tmp_path / "book") == {"kept"}
+    assert accepted_orders(tmp_path / "log") == {"accepted"}

@@ -1,4 +1,4 @@
-"""Defects that are planted on purpose: each changes what it names, and nothing else anywhere."""
+"""Injected defects: each patches the functions that it names, and nothing else."""
 
 import json
 import os
@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from fuze_chaos.defects import VARIABLE, Defect, seeded_in
-from fuze_chaos.patches import DisarmedError, Patches
+from fuze_chaos.defects.defect import VARIABLE, Defect, selected_defect
+from fuze_chaos.defects.patching import Patches, PatchTargetError
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
 from fuze_devstack.topology import StackDefinition, StackOptions
 
-# Each defect in a process of its own, forked from one that has imported all there is to change.
-_PLANT_EACH = """
+# Applies each defect in a process of its own, forked from one that has imported all services.
+_APPLY_EACH = """
 import hashlib, importlib, json, os, sys
-from fuze_chaos.defects import Defect
-from fuze_chaos.seeds import arm
+from fuze_chaos.defects.defect import Defect
+from fuze_chaos.defects.patches import apply_defect
 
 for service in ("order", "payment", "shipping", "gateway"):
     importlib.import_module(f"fuze_{service}.__main__")
@@ -39,40 +39,40 @@ for defect in Defect:
     reader, writer = os.pipe()
     if os.fork() == 0:
         before = dict(functions())
-        named = arm(defect)
+        named = apply_defect(defect)
         changed = [name for name, now in functions() if before.get(name) is not now]
         os.write(writer, json.dumps({"named": named, "changed": changed}).encode())
         os._exit(0)
     os.close(writer)
-    with os.fdopen(reader) as told:
-        print(json.dumps({"defect": defect, **json.loads(told.read() or "{}")}))
+    with os.fdopen(reader) as output:
+        print(json.dumps({"defect": defect, **json.loads(output.read() or "{}")}))
     os.wait()
 """
 
 
 @pytest.fixture(scope="module")
-def planted() -> dict[str, dict[str, Any]]:
-    """What each defect says that it changes, and what it does change."""
+def applied() -> dict[str, dict[str, Any]]:
+    """The functions that each defect names, and those that it has replaced."""
     done = subprocess.run(
-        [sys.executable, "-c", _PLANT_EACH], capture_output=True, text=True, check=False
+        [sys.executable, "-c", _APPLY_EACH], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return {told["defect"]: told for told in map(json.loads, done.stdout.splitlines())}
+    return {one["defect"]: one for one in map(json.loads, done.stdout.splitlines())}
 
 
 @pytest.mark.parametrize("defect", Defect)
-def test_a_defect_changes_its_service_in_just_the_places_that_it_names(
-    planted: dict[str, dict[str, Any]], defect: Defect
+def test_a_defect_patches_only_the_functions_that_it_names(
+    applied: dict[str, dict[str, Any]], defect: Defect
 ) -> None:
-    told = planted[defect]
+    result = applied[defect]
 
-    assert told["named"]
-    assert sorted(told["changed"]) == sorted(told["named"])
-    assert all(name.startswith(f"fuze_{defect.service}.") for name in told["named"])
+    assert result["named"]
+    assert sorted(result["changed"]) == sorted(result["named"])
+    assert all(name.startswith(f"fuze_{defect.service}.") for name in result["named"])
 
 
 @pytest.mark.parametrize(
-    ("name", "takes"),
+    ("name", "parameters"),
     [
         ("Ports.lost", ("self",)),
         ("Lost.taken", ("self",)),
@@ -80,40 +80,47 @@ def test_a_defect_changes_its_service_in_just_the_places_that_it_names(
         ("Ports.taken", ("self", "of_late")),
     ],
 )
-def test_a_defect_whose_place_is_no_longer_as_it_was_is_an_error_that_says_where(
-    name: str, takes: tuple[str, ...]
+def test_a_patch_target_that_has_changed_is_an_error_that_names_it(
+    name: str, parameters: tuple[str, ...]
 ) -> None:
     before = Ports.taken
 
-    with pytest.raises(DisarmedError, match=f"fuze_devstack.ports:{name}"):
-        Patches().replace("fuze_devstack.ports", name, lambda original: original, takes=takes)
+    with pytest.raises(PatchTargetError, match=f"fuze_devstack.ports:{name}"):
+        Patches().replace(
+            "fuze_devstack.ports", name, lambda original: original, parameters=parameters
+        )
 
     assert Ports.taken is before
 
 
-def test_a_module_that_is_gone_is_an_error_that_says_which() -> None:
-    with pytest.raises(DisarmedError, match=r"fuze_devstack\.lost"):
-        Patches().replace("fuze_devstack.lost", "anything", lambda original: original, takes=())
+def test_a_missing_module_is_an_error_that_names_it() -> None:
+    with pytest.raises(PatchTargetError, match=r"fuze_devstack\.lost"):
+        Patches().replace(
+            "fuze_devstack.lost", "anything", lambda original: original, parameters=()
+        )
 
 
-def test_only_the_service_that_has_the_defect_is_started_through_the_wrapper(
+def test_only_the_defective_service_is_started_through_the_runner(
     tmp_path: Path,
 ) -> None:
     ports = Ports()
-    healthy = {one.name: one for one in StackDefinition(tmp_path, ports).services()}
+    unpatched = {one.name: one for one in StackDefinition(tmp_path, ports).services()}
     options = StackOptions(overrides=Defect.SKIP_REFUND.overrides)
-    ill = {one.name: one for one in StackDefinition(tmp_path, ports, options).services()}
+    patched = {one.name: one for one in StackDefinition(tmp_path, ports, options).services()}
 
-    assert {name for name in ill if ill[name].command != healthy[name].command} == {"payment"}
-    assert ill["payment"].command[1:] == ["-m", "fuze_chaos.defective", "payment"]
-    told = dict(ill["payment"].environment.items() - healthy["payment"].environment.items())
-    assert told == {VARIABLE: "skip-refund"}
+    assert {name for name in patched if patched[name].command != unpatched[name].command} == {
+        "payment"
+    }
+    assert patched["payment"].command[1:] == ["-m", "fuze_chaos.defects.runner", "payment"]
+    added = dict(patched["payment"].environment.items() - unpatched["payment"].environment.items())
+    assert added == {VARIABLE: "skip-refund"}
     assert all(
-        ill[name].environment == healthy[name].environment for name in ill.keys() - {"payment"}
+        patched[name].environment == unpatched[name].environment
+        for name in patched.keys() - {"payment"}
     )
 
 
-def test_the_variable_alone_starts_every_service_as_itself(
+def test_the_variable_alone_changes_no_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, "skip-refund")
@@ -125,11 +132,11 @@ def test_the_variable_alone_starts_every_service_as_itself(
     ]
 
 
-@pytest.mark.parametrize("seeded", ["", "lose-order", "no-such-defect"])
-def test_the_wrapper_runs_no_service_without_a_defect_of_it(seeded: str) -> None:
+@pytest.mark.parametrize("selected", ["", "lose-order", "no-such-defect"])
+def test_the_runner_starts_no_service_without_a_defect_of_it(selected: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "fuze_chaos.defective", "payment"],
-        env=os.environ | {VARIABLE: seeded},
+        [sys.executable, "-m", "fuze_chaos.defects.runner", "payment"],
+        env=os.environ | {VARIABLE: selected},
         capture_output=True,
         text=True,
         check=False,
@@ -139,9 +146,9 @@ def test_the_wrapper_runs_no_service_without_a_defect_of_it(seeded: str) -> None
     assert VARIABLE in done.stderr
 
 
-def test_the_wrapper_runs_the_service_as_its_own_main_with_its_arguments() -> None:
+def test_the_runner_runs_the_service_as_main_with_its_arguments() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "fuze_chaos.defective", "payment", "--help"],
+        [sys.executable, "-m", "fuze_chaos.defects.runner", "payment", "--help"],
         env=os.environ | {VARIABLE: "skip-refund"},
         capture_output=True,
         text=True,
@@ -150,11 +157,11 @@ def test_the_wrapper_runs_the_service_as_its_own_main_with_its_arguments() -> No
 
     assert done.returncode == 0, done.stderr
     assert "usage: python -m fuze_payment" in done.stdout
-    assert "skip-refund: fuze_payment.refunding:Refunding.refund" in done.stderr
+    assert "skip-refund: patched fuze_payment.refunding:Refunding.refund" in done.stderr
 
 
-def test_an_environment_names_a_defect_or_none_and_a_wrong_name_lists_them() -> None:
-    assert seeded_in({}) is None
-    assert seeded_in({VARIABLE: "skip-event"}) is Defect.SKIP_EVENT
+def test_an_unknown_defect_is_an_error_that_lists_all_of_them() -> None:
+    assert selected_defect({}) is None
+    assert selected_defect({VARIABLE: "skip-event"}) is Defect.SKIP_EVENT
     with pytest.raises(StackError, match="skip-refund, drop-provider-key"):
-        seeded_in({VARIABLE: "skip-everything"})
+        selected_defect({VARIABLE: "skip-everything"})

@@ -1,179 +1,194 @@
-"""A link goes wrong in the way that it is told to, and heals."""
+"""The faults of the TCP proxy, and how it heals."""
 
 import asyncio
 import socket
 
 import pytest
-from street import FOR_EVER, MUCH, Street, is_refused, is_reset, never, reads_no_more, until
+from proxy_harness import (
+    LARGE_PAYLOAD,
+    ONE_HOUR,
+    ProxyHarness,
+    assert_refused,
+    is_reading_paused,
+    is_reset,
+    never_connect,
+    wait_until,
+)
 
 
-async def test_a_cut_resets_both_ends_of_what_is_connected(street: Street) -> None:
-    client, server = await street.both()
+async def test_reset_resets_both_ends_of_an_open_connection(harness: ProxyHarness) -> None:
+    client, server = await harness.connect_both()
 
-    street.link.cut()
-
-    assert await is_reset(client)
-    assert await is_reset(server)
-    assert street.link.resets == 1
-
-
-async def test_while_it_is_cut_who_connects_is_reset_and_then_no_more(street: Street) -> None:
-    street.link.cut()
-    await is_refused(street)
-    assert street.link.resets == 1
-
-    street.link.heal()
-
-    await street.both()
-
-
-async def test_a_cut_reaches_who_has_no_server_yet(
-    street: Street, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", never)
-    client = await street.connect()
-    await until(lambda: street.link.connections == 1)
-
-    street.link.cut()
-
-    assert await is_reset(client)
-    await until(lambda: street.link.connections == 0)
-
-
-async def test_what_is_swallowed_never_arrives_and_its_stream_ends_with_it(
-    street: Street,
-) -> None:
-    client, server = await street.both()
-    street.link.swallow()
-    await client.say(b"lost")
-    await server.say(b"lost too")
-    await until(lambda: street.last()._broken)
-
-    street.link.heal()
+    harness.proxy.reset()
 
     assert await is_reset(client)
     assert await is_reset(server)
-    assert (street.link.passed, street.link.resets) == (len(b"hello"), 1)
+    assert harness.proxy.resets == 1
+
+
+async def test_new_connections_are_reset_until_the_proxy_is_healed(harness: ProxyHarness) -> None:
+    harness.proxy.reset()
+    await assert_refused(harness)
+    assert harness.proxy.resets == 1
+
+    harness.proxy.heal()
+
+    await harness.connect_both()
+
+
+async def test_reset_closes_a_connection_that_has_no_server_yet(
+    harness: ProxyHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", never_connect)
+    client = await harness.connect()
+    await wait_until(lambda: harness.proxy.connection_count == 1)
+
+    harness.proxy.reset()
+
+    assert await is_reset(client)
+    await wait_until(lambda: harness.proxy.connection_count == 0)
+
+
+async def test_blackholed_bytes_are_lost_and_their_connection_is_reset_on_heal(
+    harness: ProxyHarness,
+) -> None:
+    client, server = await harness.connect_both()
+    harness.proxy.blackhole()
+    await client.send(b"lost")
+    await server.send(b"lost too")
+    await wait_until(lambda: harness.last_connection()._lost_bytes)
+
+    harness.proxy.heal()
+
+    assert await is_reset(client)
+    assert await is_reset(server)
+    assert (harness.proxy.bytes_passed, harness.proxy.resets) == (len(b"hello"), 1)
 
 
 @pytest.mark.parametrize("settled", [False, True])
-async def test_a_connection_on_which_nothing_was_said_outlives_it(
-    street: Street, *, settled: bool
+async def test_an_idle_connection_survives_a_blackhole(
+    harness: ProxyHarness, *, settled: bool
 ) -> None:
-    client, server = await street.both()
-    street.link.swallow()
-    newcomer = await street.connect()
-    await until(lambda: street.link.connections == 2)
-    await until(lambda: not settled or all(one._task.done() for one in street.link._connections))
+    client, server = await harness.connect_both()
+    harness.proxy.blackhole()
+    newcomer = await harness.connect()
+    await wait_until(lambda: harness.proxy.connection_count == 2)
+    await wait_until(
+        lambda: not settled or all(one._task.done() for one in harness.proxy._connections)
+    )
 
-    street.link.heal()
+    harness.proxy.heal()
 
-    await server.say(b"still here")
-    assert await client.hear(10) == b"still here"
-    await newcomer.say(b"me too")
-    assert await (await street.accept()).hear(6) == b"me too"
+    await server.send(b"still here")
+    assert await client.receive(10) == b"still here"
+    await newcomer.send(b"me too")
+    assert await (await harness.accept()).receive(6) == b"me too"
 
 
-async def test_while_it_swallows_a_new_connection_never_reaches_the_server(
-    street: Street,
+async def test_a_blackhole_accepts_clients_but_does_not_connect_to_the_server(
+    harness: ProxyHarness,
 ) -> None:
-    street.link.swallow()
-    client = await street.connect()
-    await client.say(b"lost")
-    await until(lambda: street.link.connections == 1 and street.last()._broken)
+    harness.proxy.blackhole()
+    client = await harness.connect()
+    await client.send(b"lost")
+    await wait_until(
+        lambda: harness.proxy.connection_count == 1 and harness.last_connection()._lost_bytes
+    )
 
-    street.link.heal()
+    harness.proxy.heal()
 
     assert await is_reset(client)
     with pytest.raises(BlockingIOError):
-        street.server.accept()
+        harness.server.accept()
 
 
-@pytest.mark.parametrize("rudely", [False, True])
-async def test_the_server_does_not_learn_of_a_client_that_left_unseen(
-    street: Street, *, rudely: bool
+@pytest.mark.parametrize("with_reset", [False, True])
+async def test_a_blackhole_hides_a_client_disconnect_from_the_server(
+    harness: ProxyHarness, *, with_reset: bool
 ) -> None:
-    client, server = await street.both()
-    street.link.swallow()
-    if rudely:
+    client, server = await harness.connect_both()
+    harness.proxy.blackhole()
+    if with_reset:
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     client.socket.close()
-    await until(lambda: street.last()._broken)
+    await wait_until(lambda: harness.last_connection()._lost_bytes)
     with pytest.raises(BlockingIOError):
         server.socket.recv(1)
 
-    street.link.heal()
+    harness.proxy.heal()
 
     assert await is_reset(server)
 
 
-async def test_a_full_connection_is_emptied_into_nothing(street: Street) -> None:
-    client, server = await street.both()
-    speaking = asyncio.create_task(server.say(MUCH))
-    await until(lambda: reads_no_more(street.last(), "_server"))
+async def test_a_blackhole_drains_a_connection_under_backpressure(harness: ProxyHarness) -> None:
+    client, server = await harness.connect_both()
+    sending = asyncio.create_task(server.send(LARGE_PAYLOAD))
+    await wait_until(lambda: is_reading_paused(harness.last_connection(), "_server"))
 
-    street.link.swallow()
+    harness.proxy.blackhole()
 
-    await speaking
-    street.link.cut()
+    await sending
+    harness.proxy.reset()
     with pytest.raises(ConnectionResetError):
-        await client.hear(len(MUCH))
+        await client.receive(len(LARGE_PAYLOAD))
 
 
-async def test_every_byte_of_a_slow_link_is_late_and_in_order(street: Street) -> None:
-    client, server = await street.both()
+async def test_latency_delays_every_byte_and_keeps_the_order(harness: ProxyHarness) -> None:
+    client, server = await harness.connect_both()
     loop = asyncio.get_running_loop()
-    street.link.slow(0.2)
+    harness.proxy.add_latency(0.2)
 
     began = loop.time()
-    await client.say(b"one, ")
-    assert await server.hear_some() == b"one, "
-    await client.say(b"two")
-    client.end()
-    assert await server.hear(100) == b"two"
+    await client.send(b"one, ")
+    assert await server.receive_some() == b"one, "
+    await client.send(b"two")
+    client.send_eof()
+    assert await server.receive(100) == b"two"
 
     assert loop.time() - began >= 0.4
 
 
-async def test_what_is_late_when_the_link_heals_comes_before_what_is_said_then(
-    street: Street,
+async def test_delayed_bytes_are_delivered_before_later_ones_on_heal(
+    harness: ProxyHarness,
 ) -> None:
-    client, server = await street.both()
-    street.link.slow(FOR_EVER)
-    await client.say(b"one, ")
-    await until(lambda: bool(street.last()._client._held))
-    street.link.slow(FOR_EVER / 2)
-    await client.say(b"two, ")
-    await until(lambda: street.last()._client._held_bytes == 10)
-    street.link.heal()
-    await client.say(b"three")
+    client, server = await harness.connect_both()
+    harness.proxy.add_latency(ONE_HOUR)
+    await client.send(b"one, ")
+    await wait_until(lambda: bool(harness.last_connection()._client._buffered))
+    harness.proxy.add_latency(ONE_HOUR / 2)
+    await client.send(b"two, ")
+    await wait_until(lambda: harness.last_connection()._client._buffered_bytes == 10)
+    harness.proxy.heal()
+    await client.send(b"three")
 
-    assert await server.hear(15) == b"one, two, three"
+    assert await server.receive(15) == b"one, two, three"
 
 
-async def test_what_is_late_when_the_link_begins_to_swallow_is_lost(street: Street) -> None:
-    client, server = await street.both()
-    street.link.slow(FOR_EVER)
-    await client.say(b"late")
-    await until(lambda: bool(street.last()._client._held))
+async def test_a_blackhole_drops_delayed_bytes(harness: ProxyHarness) -> None:
+    client, server = await harness.connect_both()
+    harness.proxy.add_latency(ONE_HOUR)
+    await client.send(b"delayed")
+    await wait_until(lambda: bool(harness.last_connection()._client._buffered))
 
-    street.link.swallow()
-    street.link.slow(0)
+    harness.proxy.blackhole()
+    harness.proxy.add_latency(0)
 
     assert await is_reset(server)
     assert await is_reset(client)
 
 
-async def test_a_request_is_heard_whose_reply_is_lost(street: Street) -> None:
-    client, server = await street.both()
-    street.link.reset_after_reply()
+async def test_drop_responses_delivers_the_request_and_resets_before_the_response(
+    harness: ProxyHarness,
+) -> None:
+    client, server = await harness.connect_both()
+    harness.proxy.drop_responses()
 
-    await client.say(b"charge it")
-    assert await server.hear(9) == b"charge it"
-    await server.say(b"charged")
+    await client.send(b"charge it")
+    assert await server.receive(9) == b"charge it"
+    await server.send(b"charged")
 
     assert await is_reset(client)
     assert await is_reset(server)
-    assert (street.link.passed, street.link.resets) == (len(b"hellocharge it"), 1)
-    street.link.heal()
-    await street.both()
+    assert (harness.proxy.bytes_passed, harness.proxy.resets) == (len(b"hellocharge it"), 1)
+    harness.proxy.heal()
+    await harness.connect_both()

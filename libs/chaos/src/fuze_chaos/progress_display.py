@@ -1,4 +1,4 @@
-"""Shows a run while it goes on: a bar on a terminal, a line every so often elsewhere."""
+"""Shows the progress of a run: a bar in a terminal, a line every 10 s elsewhere."""
 
 import threading
 import time
@@ -7,24 +7,24 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from fuze_chaos.run import Watch
+from fuze_chaos.run import RunProgress
 
-_LOOKS_EVERY_SECONDS = 0.25
-_LINE_EVERY_SECONDS = 10.0
+_REFRESH_SECONDS = 0.25
+_LINE_SECONDS = 10.0
 
 
-class Watcher:
-    """Shows what `watch` says, for the length of a block."""
+class ProgressDisplay:
+    """Shows `progress` for the length of a block."""
 
-    def __init__(self, console: Console, watch: Watch, orders: int) -> None:
+    def __init__(self, console: Console, progress: RunProgress, orders: int) -> None:
         self._console = console
-        self._watch = watch
+        self._progress = progress
         self._orders = orders
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._show, daemon=True)
 
     def __enter__(self) -> None:
-        """Begin to show."""
+        """Start to show it."""
         self._thread.start()
 
     def __exit__(
@@ -33,8 +33,8 @@ class Watcher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Show no more."""
-        self._over.set()
+        """Stop."""
+        self._stopped.set()
         self._thread.join()
 
     def _show(self) -> None:
@@ -50,19 +50,22 @@ class Watcher:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task("", total=self._orders)
-            while not self._over.wait(_LOOKS_EVERY_SECONDS):
-                progress.update(task, completed=self._watch.played, description=self._doing())
+        with Progress(*columns, console=self._console, transient=True) as bar:
+            task = bar.add_task("", total=self._orders)
+            while not self._stopped.wait(_REFRESH_SECONDS):
+                bar.update(
+                    task, completed=self._progress.finished_orders, description=self._describe()
+                )
 
     def _print_lines(self) -> None:
-        began = time.monotonic()
-        while not self._over.wait(_LINE_EVERY_SECONDS):
+        started = time.monotonic()
+        while not self._stopped.wait(_LINE_SECONDS):
+            progress = self._progress
             self._console.print(
-                f"{time.monotonic() - began:6.0f} s  {self._watch.played}/{self._orders} orders,"
-                f" {len(self._watch.struck)} faults  {self._doing()}"
+                f"{time.monotonic() - started:6.0f} s  {progress.finished_orders}/{self._orders}"
+                f" orders, {len(progress.faults)} faults  {self._describe()}"
             )
 
-    def _doing(self) -> str:
-        faults = ", ".join(fault for fault in self._watch.now.values() if fault)
-        return f"{self._watch.phase}: {faults}" if faults else self._watch.phase
+    def _describe(self) -> str:
+        faults = ", ".join(fault for fault in self._progress.active_faults.values() if fault)
+        return f"{self._progress.phase}: {faults}" if faults else self._progress.phase

@@ -1,142 +1,158 @@
-"""Looks at all the books with all the invariants, and says pass, fail or unknown of each."""
+"""Checks a snapshot against every invariant: pass, fail, or unknown if a system was unreadable."""
 
 from collections import Counter
 from collections.abc import Iterator
+from http import HTTPStatus
 
-from fuze_chaos.books import Books
-from fuze_chaos.invariants import OF_EACH_ORDER, Invariant
-from fuze_chaos.outcome import Check, Verdict, Violation
+from fuze_chaos.checker.invariants import ORDER_INVARIANTS, Invariant
+from fuze_chaos.checker.results import CheckResult, Verdict, Violation
+from fuze_chaos.snapshots.records import CLIENT, Snapshot
 
-_ENDS_IN_TIME = "I3"
-_SERVER_ERROR = 500
-_UNAVAILABLE = 503
-_IDLE_TOO_LONG_SECONDS = 10
+_COMPLETION = "I3"
+_UNRESOLVED = "I10"
+_RESPONSES = "I11"
+_MAX_IDLE_IN_TRANSACTION_SECONDS = 10
 _POOL_SIZE = 10
-"""What a service's pool may hold, where nobody says otherwise; a run does not."""
+"""The default size of a service's connection pool, which a run does not change."""
 
 
-def check(books: Books, *, logged: list[str], late: frozenset[str] = frozenset()) -> list[Check]:
-    """Look at everything; a check whose books could not be read is unknown, unless it fails.
+def check(
+    snapshot: Snapshot, *, logged_errors: list[str], late: frozenset[str] = frozenset()
+) -> list[CheckResult]:
+    """Check every invariant. An invariant with unreadable input is unknown, never a pass.
 
-    `logged` are the lines in which a worker says that its code and a history do not fit, `late` the
-    orders that were not at their end in time, whether or not they came to it later.
+    `logged_errors` are the workers' log lines about non-determinism; `late` are the orders that
+    missed their deadline, even if they completed after it.
     """
-    checks = [_check_each(invariant, books) for invariant in OF_EACH_ORDER[:-1]]
-    checks = [
-        _with(one, _too_late(one, late)) if one.invariant == _ENDS_IN_TIME else one
-        for one in checks
+    results = [_check_orders(invariant, snapshot) for invariant in ORDER_INVARIANTS]
+    more = {
+        _COMPLETION: _late_orders(results, late),
+        _UNRESOLVED: tuple(_check_system(snapshot, logged_errors)),
+    }
+    return [
+        *(_add_violations(one, more.get(one.invariant, ())) for one in results),
+        _check_responses(snapshot),
     ]
-    hangs = _check_each(OF_EACH_ORDER[-1], books)
-    whole = tuple(_of_the_whole(books, logged))
-    checks.append(_with(hangs, whole))
-    checks.append(_answers(books))
-    return checks
 
 
-def _check_each(invariant: Invariant, books: Books) -> Check:
-    violations = [
-        Violation(invariant=invariant.name, order_id=account.order_id, what=what, evidence=evidence)
-        for account in books.accounts.values()
-        for what, evidence in invariant.of_each(account)
-    ]
-    unread = tuple(
-        f"{name}: {why}" for name, why in books.unread.items() if name in invariant.takes
-    )
-    if invariant.name == _ENDS_IN_TIME and not any(
-        account.is_promised for account in books.accounts.values()
-    ):
-        # Where nothing was accepted, nothing has been proved.
-        unread += ("the client: it knows of no order that was accepted",)
-    return Check(
-        invariant=invariant.name,
-        title=invariant.title,
-        # What a missing book makes look wrong is no violation.
-        verdict=_verdict([] if unread else violations, unread),
-        looked_at=len(books.accounts),
-        violations=() if unread else tuple(violations),
-        unread=unread,
-    )
-
-
-def _of_the_whole(books: Books, logged: list[str]) -> Iterator[Violation]:
-    for workflow_id in books.open_workflows:
-        yield Violation(
-            invariant="I10", order_id=None, what="a workflow is still open: " + workflow_id
+def _check_orders(invariant: Invariant, snapshot: Snapshot) -> CheckResult:
+    violations = tuple(
+        Violation(
+            invariant=invariant.number,
+            order_id=order.order_id,
+            description=description,
+            evidence=evidence,
         )
-    for one in books.discrepancies:
+        for order in snapshot.orders.values()
+        for description, evidence in invariant.check(order)
+    )
+    unreadable = tuple(
+        f"{system}: {error}"
+        for system, error in snapshot.unreadable.items()
+        if system in invariant.reads
+    )
+    if invariant.number == _COMPLETION and not any(
+        order.is_accepted for order in snapshot.orders.values()
+    ):
+        # Without an accepted order, nothing was proved.
+        unreadable += (f"{CLIENT}: no order was accepted",)
+    return CheckResult(
+        invariant=invariant.number,
+        slug=invariant.slug,
+        title=invariant.title,
+        # What an unreadable system makes look wrong is no violation.
+        verdict=_verdict(() if unreadable else violations, unreadable),
+        checked=len(snapshot.orders),
+        violations=() if unreadable else violations,
+        unreadable=unreadable,
+    )
+
+
+def _check_system(snapshot: Snapshot, logged_errors: list[str]) -> Iterator[Violation]:
+    for workflow_id in snapshot.open_workflows:
         yield Violation(
-            invariant="I10",
+            invariant=_UNRESOLVED, order_id=None, description=f"open workflow: {workflow_id}"
+        )
+    for one in snapshot.discrepancies:
+        yield Violation(
+            invariant=_UNRESOLVED,
             order_id=str(one["order_id"]) if one["order_id"] else None,
-            what=f"reconciliation left a discrepancy: {one['kind']}",
+            description=f"unresolved discrepancy after reconciliation: {one['kind']}",
             evidence={"reference": one["reference"], "details": str(one["details"])},
         )
-    for backend in books.backends:
-        in_transaction = str(backend["state"]).startswith("idle in transaction")
-        if in_transaction and backend["since_seconds"] > _IDLE_TOO_LONG_SECONDS:
+    for one in snapshot.connections:
+        is_idle_in_transaction = str(one["state"]).startswith("idle in transaction")
+        if is_idle_in_transaction and one["since_seconds"] > _MAX_IDLE_IN_TRANSACTION_SECONDS:
             yield Violation(
-                invariant="I10",
+                invariant=_UNRESOLVED,
                 order_id=None,
-                what=f"{backend['application_name']} left a transaction open",
-                evidence={"query": backend["query"]},
+                description=f"{one['application_name']} left a transaction open",
+                evidence={"query": one["query"]},
             )
-    for name, held in Counter(one["application_name"] for one in books.backends).items():
-        if held > _POOL_SIZE:
+    for name, count in Counter(one["application_name"] for one in snapshot.connections).items():
+        if count > _POOL_SIZE:
             yield Violation(
-                invariant="I10",
+                invariant=_UNRESOLVED,
                 order_id=None,
-                what=f"{name} holds {held} connections, and its pool has {_POOL_SIZE}",
+                description=f"{name} holds {count} connections; its pool has {_POOL_SIZE}",
             )
-    for line in logged:
+    for line in logged_errors:
         yield Violation(
-            invariant="I10",
+            invariant=_UNRESOLVED,
             order_id=None,
-            what="a history and the code do not fit",
+            description="a workflow was non-deterministic",
             evidence={"log": line},
         )
 
 
-def _too_late(ends: Check, late: frozenset[str]) -> tuple[Violation, ...]:
-    known = {one.order_id for one in ends.violations}
+def _late_orders(results: list[CheckResult], late: frozenset[str]) -> tuple[Violation, ...]:
+    known = {
+        violation.order_id
+        for one in results
+        if one.invariant == _COMPLETION
+        for violation in one.violations
+    }
     return tuple(
-        Violation(invariant=_ENDS_IN_TIME, order_id=order_id, what="has ended too late")
+        Violation(invariant=_COMPLETION, order_id=order_id, description="completed too late")
         for order_id in sorted(late - known)
     )
 
 
-def _with(check: Check, more: tuple[Violation, ...]) -> Check:
-    violations = check.violations + (() if check.unread else more)
-    return check.model_copy(
-        update={"violations": violations, "verdict": _verdict(list(violations), check.unread)}
+def _add_violations(result: CheckResult, more: tuple[Violation, ...]) -> CheckResult:
+    violations = result.violations + (() if result.unreadable else more)
+    return result.model_copy(
+        update={"violations": violations, "verdict": _verdict(violations, result.unreadable)}
     )
 
 
-def _answers(books: Books) -> Check:
-    violations = []
-    for ask in books.asks:
-        if ask.status is None or ask.status < _SERVER_ERROR:
-            continue
-        if ask.status == _UNAVAILABLE and ask.retry_after:
-            continue
-        violations.append(
-            Violation(
-                invariant="I11",
-                order_id=None,
-                what=f"{ask.what} was answered {ask.status}",
-                evidence={"answer": str(ask.body), "at": ask.at},
-            )
+def _check_responses(snapshot: Snapshot) -> CheckResult:
+    violations = tuple(
+        Violation(
+            invariant=_RESPONSES,
+            order_id=None,
+            description=f"{request.operation} got {request.status}",
+            evidence={"response": str(request.body), "at": request.at},
         )
-    unread = tuple(f"{name}: {why}" for name, why in books.unread.items() if name == "the client")
-    return Check(
-        invariant="I11",
-        title="No answer is a server error, but for 503 with Retry-After",
-        verdict=_verdict(violations, unread),
-        looked_at=len(books.asks),
-        violations=tuple(violations),
-        unread=unread,
+        for request in snapshot.requests
+        if request.status is not None
+        and request.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        and not (request.status == HTTPStatus.SERVICE_UNAVAILABLE and request.retry_after)
+    )
+    unreadable = tuple(
+        f"{system}: {error}" for system, error in snapshot.unreadable.items() if system == CLIENT
+    )
+    return CheckResult(
+        invariant=_RESPONSES,
+        slug="no-server-errors",
+        title="No response is a server error, except 503 with Retry-After",
+        verdict=_verdict(violations, unreadable),
+        checked=len(snapshot.requests),
+        violations=violations,
+        unreadable=unreadable,
     )
 
 
-def _verdict(violations: list[Violation], unread: tuple[str, ...]) -> Verdict:
+def _verdict(violations: tuple[Violation, ...], unreadable: tuple[str, ...]) -> Verdict:
     if violations:
         return Verdict.FAIL
-    return Verdict.UNKNOWN if unread else Verdict.PASS
+    return Verdict.UNKNOWN if unreadable else Verdict.PASS

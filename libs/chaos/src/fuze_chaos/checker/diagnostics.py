@@ -1,7 +1,7 @@
-"""Orders that do not end: everything that tells why, written down while it can be seen."""
+"""Diagnostics of orders that do not complete: histories, stack traces, database activity."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,68 +12,38 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
-from fuze_chaos.books import backends
-from fuze_chaos.database import connected
-from fuze_chaos.life import ENDS
+from fuze_chaos.snapshots.postgres import connect, list_service_connections
 
 Handle: TypeAlias = WorkflowHandle[Any, Any]
 
-_MOST_DUMPED = 20
-_COMES_AND_GOES = "reconcile-payments"
+_MAX_ORDERS = 20
 _HISTORY_PREFIX = "EVENT_TYPE_"
-
-
-async def unfinished(dsn: str, promised: set[str]) -> set[str]:
-    """Return which of the promised orders have not come to their end in PostgreSQL."""
-    async with connected(dsn) as connection:
-        rows = await connection.fetch(
-            "SELECT order_id::text FROM orders.published_orders"
-            " WHERE payment_status <> 'refunding' AND status = ANY($1)"
-            # One that follows its parcel is not at its end when it is shipped.
-            " AND (status <> 'shipped' OR coalesce(tracking_deadline, now()) <= now())",
-            list(ENDS),
-        )
-    return promised - {row["order_id"] for row in rows}
-
-
-async def open_workflows(temporal: Client) -> list[str]:
-    """Return the workflows that are under way, but for the comparison that a schedule starts.
-
-    One whose worker was killed goes on once its attempt has run out of time.
-    """
-    running = temporal.list_workflows("ExecutionStatus = 'Running'")
-    return [one.id async for one in running if not one.id.startswith(_COMES_AND_GOES)]
-
-
-def orders_of(workflows: Iterable[str]) -> set[str]:
-    """Return the orders whose own workflow, or whose shipment's, is among these ids."""
-    named = (one.partition("/") for one in workflows)
-    return {order_id for kind, _, order_id in named if kind in {"order", "shipping"}}
 
 
 async def dump(
     folder: Path, orders: frozenset[str], *, dsn: str, temporal: Client
 ) -> tuple[str, ...]:
-    """Write down of each order its workflows' histories and stacks, and what PostgreSQL is doing.
+    """Write the histories and stack traces of late orders, and PostgreSQL's activity.
 
-    Returns the files. Of many orders the first ones tell enough.
+    Returns the files. Of many orders, the first 20 are enough to find the cause.
     """
-    written = [folder / "postgres.json"]
+    files = [folder / "postgres.json"]
     with suppress(asyncpg.PostgresError, OSError):
-        async with connected(dsn) as connection:
-            written[0].write_text(json.dumps(await backends(connection), indent=2, default=str))
-    for order_id in sorted(orders)[:_MOST_DUMPED]:
+        async with connect(dsn) as connection:
+            rows = await list_service_connections(connection)
+        files[0].write_text(json.dumps(rows, indent=2, default=str))
+    for order_id in sorted(orders)[:_MAX_ORDERS]:
         for kind in ("order", "shipping"):
             file = folder / f"{kind}-{order_id}.txt"
             handle = temporal.get_workflow_handle(f"{kind}/{order_id}")
             with suppress(RPCError):
                 file.write_text("\n".join(await _describe(handle)) + "\n")
-                written.append(file)
-    return tuple(str(file) for file in written)
+                files.append(file)
+    return tuple(str(file) for file in files)
 
 
-async def history_of(temporal: Client, workflow_id: str) -> tuple[str, ...]:
-    """Return a workflow's history, a line an event."""
+async def read_history(temporal: Client, workflow_id: str) -> tuple[str, ...]:
+    """Return a workflow's history, one line per event."""
     with suppress(RPCError):
         return tuple([line async for line in _lines(temporal.get_workflow_handle(workflow_id))])
     return ()
@@ -93,7 +63,7 @@ async def _describe(handle: Handle) -> list[str]:
     try:
         lines += ["", "stack:", await handle.query("__stack_trace", result_type=str)]
     except RPCError as error:
-        lines.append(f"no stack: {error.message}")
+        lines.append(f"no stack trace: {error.message}")
     return [*lines, "", "history:", *[line async for line in _lines(handle)]]
 
 
@@ -101,10 +71,10 @@ async def _lines(handle: Handle) -> AsyncIterator[str]:
     async for event in handle.fetch_history_events():
         name = EventType.Name(event.event_type).removeprefix(_HISTORY_PREFIX).lower()
         at = event.event_time.ToDatetime()
-        yield f"{event.event_id:>4} {at:%H:%M:%S.%f} {name}{_about(event)}"
+        yield f"{event.event_id:>4} {at:%H:%M:%S.%f} {name}{_details(event)}"
 
 
-def _about(event: HistoryEvent) -> str:
+def _details(event: HistoryEvent) -> str:
     match event.event_type:
         case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
             return f" {event.activity_task_scheduled_event_attributes.activity_type.name}"

@@ -1,7 +1,7 @@
-"""Defects on purpose, each of which has to turn the checker red.
+"""The defects that can be injected into a service, each of which has to turn the checker red.
 
-No service knows of them: the stack starts the affected one through `fuze_chaos.defective`,
-which changes it in memory. They are in no image but the sandbox's, which holds no service.
+No service contains them: the stack starts the affected service through `fuze_chaos.defects.runner`,
+which patches it in memory. This package is in no image of a service.
 """
 
 import sys
@@ -12,71 +12,71 @@ from fuze_devstack.errors import StackError
 from fuze_devstack.topology import ServiceOverride
 
 VARIABLE = "FUZE_CHAOS_DEFECT"
-"""Which defect it is. Only the wrapper reads it: a service that is started as itself does not."""
+"""Selects the defect. Only the runner reads it; a service started as usual ignores it."""
 
 
 class Defect(StrEnum):
-    """What is wrong with a stack. The first word of each sentence is the service that has it."""
+    """A defect. The first word of each description is the service that has it."""
 
     SKIP_REFUND = "skip-refund"
-    """Payment says that the money was given back; neither provider nor ledger hears of it."""
+    """Payment reports a refund, but sends none to the provider and posts none to the ledger."""
     DROP_PROVIDER_KEY = "drop-provider-key"
-    """Payment charges under another key at each request, and again before it looks it up."""
+    """Payment sends every charge with a new idempotency key, and retries without a look-up."""
     CHARGE_WITHOUT_RECORDING = "charge-without-recording"
-    """Payment leaves some captures out of the ledger."""
+    """Payment omits some captures from the ledger."""
     SHIP_BEFORE_CAPTURE = "ship-before-capture"
-    """Payment says of some orders that they are paid, and asks the provider seconds later."""
+    """Payment reports some charges as captured seconds before it sends them."""
     SKIP_EVENT = "skip-event"
-    """Order moves the row of some orders at their approval, and writes no event."""
-    FORGET_ROW = "forget-row"
-    """Order lets the row of some orders name another end than their last event."""
+    """Order updates the row of some orders on approval, but writes no event."""
+    WRONG_FINAL_STATUS = "wrong-final-status"
+    """Order gives the row of some orders another final status than their last event."""
     DISPATCH_TWICE = "dispatch-twice"
-    """Shipping hands some orders over twice, under two keys."""
+    """Shipping dispatches some orders twice, with two keys."""
     IGNORE_CANCEL = "ignore-cancel"
-    """Shipping says that a parcel is called off, and hands it over all the same."""
-    FORGET_CANCEL = "forget-cancel"
-    """Gateway says that an order is being cancelled, and tells nobody."""
+    """Shipping reports a shipment as cancelled, and dispatches it nevertheless."""
+    DROP_CANCELLATION = "drop-cancellation"
+    """Gateway accepts a cancellation, and sends it to no workflow."""
     LOSE_ORDER = "lose-order"
-    """Gateway accepts some orders, and starts nothing."""
-    ANSWER_OTHERWISE = "answer-otherwise"
-    """Gateway makes another order of a repeat under the same idempotency key."""
+    """Gateway accepts some orders, and starts no workflow."""
+    IGNORE_IDEMPOTENCY_KEY = "ignore-idempotency-key"
+    """Gateway creates a second order for a repeat with the same idempotency key."""
 
     @property
     def service(self) -> str:
-        """The service that has it."""
-        return _SERVICE_OF[self]
+        """The service that has the defect."""
+        return _SERVICES[self]
 
     @property
     def overrides(self) -> dict[str, ServiceOverride]:
-        """What starts that service with the defect in it."""
+        """The command that starts that service with the defect."""
         return {
             self.service: ServiceOverride(
-                command=[sys.executable, "-m", "fuze_chaos.defective", self.service],
+                command=[sys.executable, "-m", "fuze_chaos.defects.runner", self.service],
                 environment={VARIABLE: self.value},
             )
         }
 
 
-_SERVICE_OF = {
+_SERVICES = {
     Defect.SKIP_REFUND: "payment",
     Defect.DROP_PROVIDER_KEY: "payment",
     Defect.CHARGE_WITHOUT_RECORDING: "payment",
     Defect.SHIP_BEFORE_CAPTURE: "payment",
     Defect.SKIP_EVENT: "order",
-    Defect.FORGET_ROW: "order",
+    Defect.WRONG_FINAL_STATUS: "order",
     Defect.DISPATCH_TWICE: "shipping",
     Defect.IGNORE_CANCEL: "shipping",
-    Defect.FORGET_CANCEL: "gateway",
+    Defect.DROP_CANCELLATION: "gateway",
     Defect.LOSE_ORDER: "gateway",
-    Defect.ANSWER_OTHERWISE: "gateway",
+    Defect.IGNORE_IDEMPOTENCY_KEY: "gateway",
 }
 
 
-def seeded_in(environment: Mapping[str, str]) -> Defect | None:
-    """Return the defect that an environment asks for.
+def selected_defect(environment: Mapping[str, str]) -> Defect | None:
+    """Return the defect that the environment selects, if any.
 
     Raises:
-        StackError: there is none of this name.
+        StackError: there is no such defect.
 
     """
     name = environment.get(VARIABLE)
@@ -86,5 +86,5 @@ def seeded_in(environment: Mapping[str, str]) -> Defect | None:
         return Defect(name)
     except ValueError:
         raise StackError(
-            f"{VARIABLE}: there is no defect {name}; there are: {', '.join(Defect)}"
+            f"{VARIABLE}: there is no defect {name}; choose one of: {', '.join(Defect)}"
         ) from None

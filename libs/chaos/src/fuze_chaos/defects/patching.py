@@ -1,4 +1,4 @@
-"""Changing code in memory, and never without noticing that it is not there any more."""
+"""Patches functions of a service in memory, and fails if a target has changed or is gone."""
 
 import functools
 import inspect
@@ -8,49 +8,53 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 Foreign: TypeAlias = Any
-"""Something of a service, none of which the devstack imports: it is found by name."""
+"""An object of a service. Chaos imports no service, so its types are unknown here."""
 
-Make = Callable[[Callable[..., Foreign]], Callable[..., Foreign]]
-"""Takes what is there, and returns what is to be there."""
+Wrapper = Callable[[Callable[..., Foreign]], Callable[..., Foreign]]
+"""Takes the original function, and returns its replacement."""
 
 _ONE_IN = 3
 
 
-class DisarmedError(Exception):
-    """What was to be changed is not there any more, or is called otherwise."""
+class PatchTargetError(Exception):
+    """The function to patch is gone, renamed, or has other parameters."""
 
 
 class Patches:
-    """Replaces functions, and remembers which."""
+    """Replaces functions, and records which."""
 
     def __init__(self) -> None:
-        self.made: list[str] = []
+        self.applied: list[str] = []
 
-    def replace(self, module: str, name: str, make: Make, *, takes: tuple[str, ...]) -> None:
-        """Put another function in the place of one that takes just these arguments.
+    def replace(
+        self, module: str, name: str, wrap: Wrapper, *, parameters: tuple[str, ...]
+    ) -> None:
+        """Replace a function that has exactly these parameters.
 
         Raises:
-            DisarmedError: there is none. A defect that changes nothing would prove nothing.
+            PatchTargetError: there is none. A defect that changes nothing would prove nothing.
 
         """
-        where = f"{module}:{name}"
+        target = f"{module}:{name}"
         *path, last = name.split(".")
         try:
             owner = functools.reduce(getattr, path, import_module(module))
             original = vars(owner)[last]
         except (ImportError, AttributeError, KeyError) as error:
-            raise DisarmedError(
-                f"there is no {where} to plant a defect in; follow what it became ({error!r})"
+            raise PatchTargetError(
+                f"{target} does not exist; patch what replaced it ({error!r})"
             ) from error
         if not inspect.isfunction(original):
-            raise DisarmedError(f"{where} is no function any more; follow what it became")
+            raise PatchTargetError(f"{target} is not a function; patch what replaced it")
         found = tuple(inspect.signature(original).parameters)
-        if found != takes:
-            raise DisarmedError(f"{where} takes {found}, not {takes}; see what that means for it")
-        setattr(owner, last, functools.wraps(original)(make(original)))
-        self.made.append(where)
+        if found != parameters:
+            raise PatchTargetError(
+                f"{target} has the parameters {found}, not {parameters}; adapt the patch"
+            )
+        setattr(owner, last, functools.wraps(original)(wrap(original)))
+        self.applied.append(target)
 
 
-def is_chosen(identity: UUID) -> bool:
-    """Whether a defect that only some have is this one's: the same at each attempt."""
+def is_affected(identity: UUID) -> bool:
+    """Whether a defect that affects one in three affects this one; constant across retries."""
     return identity.int % _ONE_IN == 0

@@ -1,4 +1,4 @@
-"""A clock that is wrong, for one process: libfaketime, where it is installed."""
+"""Clock skew for one process, by libfaketime if it is installed."""
 
 import os
 import subprocess
@@ -10,47 +10,47 @@ from pathlib import Path
 from fuze_devstack.errors import StackError
 
 _HALF_AN_HOUR = 30 * 60
-_USUAL_PLACES = (
+_SYSTEM_LIBRARIES = (
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/faketime/libfaketime.so.1",
 )
 
 
-def an_hour_fast() -> dict[str, str]:
-    """Return the variables under which a process lives an hour ahead.
+def one_hour_ahead() -> dict[str, str]:
+    """Return the environment variables that set a process's clock one hour ahead.
 
     Raises:
-        StackError: there is no libfaketime, or it does not work here.
+        StackError: libfaketime is not installed.
 
     """
-    library = _library()
+    library = _find_library()
     if library is None:
-        raise StackError("a wrong clock takes libfaketime: pip install libfaketime")
-    # Time-outs are counted by the monotonic clock, which nobody sets.
+        raise StackError("clock-skew needs libfaketime; pip install libfaketime")
+    # Timeouts use the monotonic clock, which no clock adjustment changes.
     return {"LD_PRELOAD": str(library), "FAKETIME": "+1h", "DONT_FAKE_MONOTONIC": "1"}
 
 
-def can_be_wrong() -> bool:
-    """Whether a process's clock can be set wrong on this machine."""
+def is_supported() -> bool:
+    """Whether the clock of a process can be skewed on this machine."""
     try:
-        variables = an_hour_fast()
+        variables = one_hour_ahead()
     except StackError:
         return False
-    asked = subprocess.run(
+    probe = subprocess.run(
         [sys.executable, "-c", "import time; print(int(time.time()))"],
         env=os.environ | variables,
         capture_output=True,
         text=True,
         check=False,
     )
-    return asked.stdout.strip().isdecimal() and int(asked.stdout) > time.time() + _HALF_AN_HOUR
+    return probe.stdout.strip().isdecimal() and int(probe.stdout) > time.time() + _HALF_AN_HOUR
 
 
-def _library() -> Path | None:
+def _find_library() -> Path | None:
     spec = find_spec("libfaketime")
-    places = [Path(place) for place in _USUAL_PLACES]
+    paths = [Path(path) for path in _SYSTEM_LIBRARIES]
     if spec is not None and spec.origin is not None:
         vendored = Path(spec.origin).parent / "vendor" / "libfaketime" / "src"
-        places.insert(0, vendored / "libfaketime.so.1")
-    return next((place for place in places if place.exists()), None)
+        paths.insert(0, vendored / "libfaketime.so.1")
+    return next((path for path in paths if path.exists()), None)

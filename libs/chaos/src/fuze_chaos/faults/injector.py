@@ -1,8 +1,7 @@
-"""Carries strikes out on real processes, links and books, and mends what they broke."""
+"""Injects scheduled faults into a running stack, and reverts each of them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,62 +9,63 @@ from typing import Any
 import asyncpg
 import httpx
 import psutil
+import stamina
 
-from fuze_chaos import clock, database
-from fuze_chaos.links import Link
-from fuze_chaos.outcome import Strike
-from fuze_chaos.processes import Processes
-from fuze_chaos.street import Street
+from fuze_chaos.faults import clock_skew, postgres
+from fuze_chaos.faults.catalog import ScheduledFault
+from fuze_chaos.faults.processes import ProcessFaults
+from fuze_chaos.proxy.pool import ProxyPool
+from fuze_chaos.proxy.tcp_proxy import TcpProxy
 from fuze_devstack import http_client
 from fuze_devstack.errors import StackError
 from fuze_devstack.stack import Stack
 
-_STEP_COMES_WITHIN_SECONDS = 12.0
-_LOOKS_EVERY_SECONDS = 0.02
-_MISBEHAVIOUR = {
+_STEP_TIMEOUT_SECONDS = 12.0
+_POLL_SECONDS = 0.02
+_FLAKY = {
     "response_dropped": 0.15,
     "delayed_commit": 0.15,
     "error": 0.15,
     "rate_limited": 0.15,
 }
 _SLOW_SECONDS = 2.0
-_LATE_SECONDS = 0.5
-_PART_OF = {"payment": "psp", "shipping": "carrier"}
+_LATENCY_SECONDS = 0.5
+_PROVIDER_OF = {"payment": "psp", "shipping": "carrier"}
 
 
 class FaultError(Exception):
-    """A fault could not be carried out, as when the step that it waits for did not come."""
+    """A fault could not be injected, for example because its step did not occur in time."""
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What faults are carried out on."""
+class Environment:
+    """What faults are injected into; `sandbox` and `dsn` bypass every proxy."""
 
     stack: Stack
     folder: Path
-    street: Street
+    proxies: ProxyPool
     sandbox: str
     dsn: str
-    storm: Callable[[int], Awaitable[None]]
+    duplicate_burst: Callable[[int], Awaitable[None]]
 
 
-class Faults:
-    """Carries out one strike at a time and lane; each is mended before its call returns."""
+class FaultInjector:
+    """Injects one fault per lane at a time; each is reverted before its call returns."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self._processes = Processes(scene.stack, scene.folder)
-        self._conditions: dict[str, dict[str, Any]] = {"psp": {}, "carrier": {}}
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._processes = ProcessFaults(environment.stack, environment.folder)
+        self._provider_faults: dict[str, dict[str, Any]] = {"psp": {}, "carrier": {}}
 
-    async def carry_out(self, strike: Strike) -> str | None:
-        """Break something for as long as the strike lasts; return what was peculiar about it.
+    async def inject(self, fault: ScheduledFault) -> str | None:
+        """Inject a fault for its duration, revert it, and return a note on its effect.
 
         Raises:
-            FaultError: it could not be broken. Whatever was, is mended all the same.
+            FaultError: it could not be injected. Anything partly injected is reverted.
 
         """
         try:
-            return await self._carry_out(strike)
+            return await self._inject(fault)
         except (
             StackError,
             OSError,
@@ -77,108 +77,121 @@ class Faults:
         ) as error:
             raise FaultError(repr(error)) from error
 
-    async def heal(self) -> None:
-        """Leave nothing broken: links whole, outsiders well, every process there and awake."""
-        await self._scene.street.heal()
+    async def revert_all(self) -> None:
+        """Restore proxies and providers, and make sure that every process runs."""
+        await self._environment.proxies.heal()
         for name in self._processes.names:
-            await self._processes.make_sure(name)
-        for part in self._conditions:
-            self._conditions[part] = {}
-            await self._tell(part)
+            await self._processes.ensure_running(name)
+        for provider in self._provider_faults:
+            self._provider_faults[provider] = {}
+            await self._configure(provider)
 
-    async def _carry_out(self, strike: Strike) -> str | None:
-        target, lasts = strike.target, strike.lasts
+    async def _inject(self, fault: ScheduledFault) -> str | None:
+        target, duration = fault.target, fault.duration
+        processes, dsn = self._processes, self._environment.dsn
         kinds: dict[str, Callable[[], Awaitable[str | None]]] = {
-            "kill": lambda: self._processes.kill(target, lasts),
-            "freeze": lambda: self._processes.freeze(target, lasts),
-            "drain": lambda: self._processes.drain(target),
-            "kill-at-step": lambda: self._at_step(target, lasts, self._processes.kill),
-            "freeze-at-step": lambda: self._at_step(target, lasts, self._processes.freeze),
-            "clock": lambda: self._processes.run_with(target, clock.an_hour_fast(), lasts),
-            "disk-full": lambda: self._processes.refuse_writes(target, lasts),
-            "lock": lambda: database.lock_events(self._scene.dsn, lasts),
-            "connections": lambda: database.take_all_connections(self._scene.dsn, lasts),
-            "migrate": lambda: database.migrate(self._scene.dsn, target, lasts),
-            "duplicates": lambda: self._scene.storm(strike.number),
-            "away": lambda: self._outside(strike, available=False),
-            "misbehave": lambda: self._outside(strike, faults=_MISBEHAVIOUR, seed=strike.number),
-            "slow": lambda: self._outside(strike, delay_seconds=_SLOW_SECONDS),
-            "cut": lambda: self._between(strike, Link.cut),
-            "half-open": lambda: self._between(strike, Link.swallow),
-            "delay": lambda: self._between(strike, lambda link: link.slow(_LATE_SECONDS)),
-            "reset-after-reply": lambda: self._between(strike, Link.reset_after_reply),
+            "kill": lambda: processes.kill(target, duration),
+            "pause": lambda: processes.pause(target, duration),
+            "graceful-restart": lambda: processes.graceful_restart(target),
+            "kill-at-step": lambda: self._at_step(target, duration, processes.kill),
+            "pause-at-step": lambda: self._at_step(target, duration, processes.pause),
+            "clock-skew": lambda: processes.run_with_environment(
+                target, clock_skew.one_hour_ahead(), duration
+            ),
+            "disk-full": lambda: processes.fail_writes(target, duration),
+            "table-lock": lambda: postgres.lock_events(dsn, duration),
+            "connection-exhaustion": lambda: postgres.exhaust_connections(dsn, duration),
+            "migrate": lambda: postgres.migrate(dsn, target, duration),
+            "duplicate-requests": lambda: self._environment.duplicate_burst(fault.number),
+            "outage": lambda: self._in_provider(fault, available=False),
+            "flaky": lambda: self._in_provider(fault, faults=_FLAKY, seed=fault.number),
+            "slow": lambda: self._in_provider(fault, delay_seconds=_SLOW_SECONDS),
+            "reset": lambda: self._in_proxy(fault, TcpProxy.reset),
+            "blackhole": lambda: self._in_proxy(fault, TcpProxy.blackhole),
+            "latency": lambda: self._in_proxy(
+                fault, lambda proxy: proxy.add_latency(_LATENCY_SECONDS)
+            ),
+            "drop-response": lambda: self._in_proxy(fault, TcpProxy.drop_responses),
         }
-        return await kinds[strike.kind]()
+        return await kinds[fault.kind]()
 
-    async def _between(self, strike: Strike, break_it: Callable[[Link], None]) -> str:
-        street, name = self._scene.street, strike.target
-        before = street.passed(name)
-        await street.tell(name, break_it)
+    async def _in_proxy(self, fault: ScheduledFault, apply: Callable[[TcpProxy], None]) -> str:
+        proxies, name = self._environment.proxies, fault.target
+        before = proxies.counters(name)
+        await proxies.apply(name, apply)
         try:
-            await asyncio.sleep(strike.lasts)
+            await asyncio.sleep(fault.duration)
         finally:
-            await street.tell(name, Link.heal)
-        passed, resets = (now - then for now, then in zip(street.passed(name), before, strict=True))
+            await proxies.apply(name, TcpProxy.heal)
+        passed, resets = (
+            now - then for now, then in zip(proxies.counters(name), before, strict=True)
+        )
         if not passed and not resets:
-            return "nothing came by meanwhile"
+            return "no traffic during the fault"
         return f"{passed} bytes passed, {resets} connections reset"
 
-    async def _outside(self, strike: Strike, **conditions: Any) -> None:  # noqa: ANN401 - JSON
-        await self._tell(strike.target, **conditions)
+    async def _in_provider(self, fault: ScheduledFault, **settings: Any) -> None:  # noqa: ANN401 - JSON
+        await self._configure(fault.target, **settings)
         try:
-            await asyncio.sleep(strike.lasts)
+            await asyncio.sleep(fault.duration)
         finally:
-            await self._tell(strike.target, *conditions)
+            await self._configure(fault.target, *settings)
 
     async def _at_step(
-        self, where: str, lasts: float, hit: Callable[[str, float], Awaitable[str | None]]
+        self, where: str, duration: float, hit: Callable[[str, float], Awaitable[str | None]]
     ) -> str | None:
-        """Hit a component at the step's boundary: `order@payment_charged`."""
+        """Hit a component at a step boundary: `order@payment_charged`."""
         component, _, step = where.partition("@")
         if step in {"before_write", "after_write"}:
-            return await self._at_gate(_PART_OF[component], step, lambda: hit(component, lasts))
+            return await self._at_breakpoint(
+                _PROVIDER_OF[component], step, lambda: hit(component, duration)
+            )
         try:
-            async with asyncio.timeout(_STEP_COMES_WITHIN_SECONDS):
-                await database.next_event(self._scene.dsn, step, _LOOKS_EVERY_SECONDS)
+            async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
+                await postgres.wait_for_event(self._environment.dsn, step, _POLL_SECONDS)
         except TimeoutError:
-            raise FaultError(f"no {step} within {_STEP_COMES_WITHIN_SECONDS:.0f} s") from None
-        return await hit(component, lasts)
+            raise FaultError(
+                f"no order reached {step} within {_STEP_TIMEOUT_SECONDS:.0f} s"
+            ) from None
+        return await hit(component, duration)
 
-    async def _at_gate(
-        self, part: str, gate: str, hit: Callable[[], Awaitable[str | None]]
+    async def _at_breakpoint(
+        self, provider: str, where: str, hit: Callable[[], Awaitable[str | None]]
     ) -> str | None:
-        """Hit whoever waits at a gate of the sandbox, and let its request through meanwhile."""
-        await self._tell(part, hold=gate)
+        """Hit the component whose request waits at a breakpoint of the sandbox."""
+        await self._configure(provider, hold=where)
         try:
-            async with asyncio.timeout(_STEP_COMES_WITHIN_SECONDS):
-                while not await self._held(part):
-                    await asyncio.sleep(_LOOKS_EVERY_SECONDS)
+            async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
+                while not await self._count_held(provider):
+                    await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
-            await self._tell(part, "hold")
-            raise FaultError(f"nobody came to the {part}'s gate {gate}") from None
+            await self._configure(provider, "hold")
+            raise FaultError(
+                f"no request reached the {provider} at {where} within {_STEP_TIMEOUT_SECONDS:.0f} s"
+            ) from None
         hitting = asyncio.ensure_future(hit())
-        await asyncio.sleep(0.1)  # the signal is out, and the request lands while nobody listens
-        await self._tell(part, "hold")
+        await asyncio.sleep(0.1)  # the process is down before its request is released
+        await self._configure(provider, "hold")
         return await hitting
 
-    async def _held(self, part: str) -> int:
+    async def _count_held(self, provider: str) -> int:
         async with http_client.create_client() as client:
-            answer = await client.get(f"{self._scene.sandbox}/control/{part}")
-        held: int = answer.json()["held"]
+            response = await client.get(f"{self._environment.sandbox}/control/{provider}")
+        held: int = response.json()["held"]
         return held
 
-    async def _tell(self, part: str, *no_longer: str, **conditions: Any) -> None:  # noqa: ANN401 - JSON
-        """Change some of a part's conditions; those of the other lane stay as they are."""
-        for name in no_longer:
-            self._conditions[part].pop(name, None)
-        self._conditions[part] |= conditions
-        async with http_client.create_client() as client:
-            for _ in range(20):
-                with suppress(httpx.TransportError):  # the sandbox is hit by a fault itself
-                    answer = await client.put(
-                        f"{self._scene.sandbox}/control/{part}", json=self._conditions[part]
-                    )
-                    answer.raise_for_status()
-                    return
-                await asyncio.sleep(0.5)
-        raise FaultError(f"the sandbox does not hear about its {part}")
+    async def _configure(self, provider: str, *removed: str, **added: Any) -> None:  # noqa: ANN401 - JSON
+        """Change some of a provider's fault settings; those of the other lane stay."""
+        for name in removed:
+            self._provider_faults[provider].pop(name, None)
+        self._provider_faults[provider] |= added
+        url = f"{self._environment.sandbox}/control/{provider}"
+        # The sandbox may be down because of another fault.
+        retries = stamina.retry_context(
+            on=httpx.TransportError, attempts=20, timeout=None, wait_initial=0.5, wait_max=0.5
+        )
+        async for attempt in retries:
+            with attempt:
+                async with http_client.create_client() as client:
+                    response = await client.put(url, json=self._provider_faults[provider])
+                    response.raise_for_status()

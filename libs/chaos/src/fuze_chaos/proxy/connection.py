@@ -1,4 +1,4 @@
-"""One connection through a link: two sockets, and what becomes of the bytes between them."""
+"""One proxied connection: two sockets, and what happens to the bytes between them."""
 
 import asyncio
 import contextlib
@@ -10,143 +10,143 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, cast
 
-_READ_AT_ONCE = 256 * 1024
-_HELD_AT_MOST = 1024 * 1024
-"""Bytes each way that wait for their time, or for the server, before no more are read."""
+_READ_SIZE = 256 * 1024
+_MAX_BUFFERED_BYTES = 1024 * 1024
+"""Bytes each way that wait for their time or for the server before reading is paused."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-_END = b""
-"""Stands among what was read for the end of it."""
+_EOF = b""
+"""Marks the end of the stream among the chunks that were read."""
 
 
-class Condition(Enum):
-    """What a link does to what goes through it."""
+class FaultMode(Enum):
+    """What a proxy does with traffic."""
 
-    CLEAR = "clear"
-    CUT = "cut"
-    SWALLOWED = "swallowed"
-    REPLIES_LOST = "replies lost"
+    FORWARD = "forward"
+    RESET = "reset"
+    BLACKHOLE = "blackhole"
+    DROP_RESPONSES = "drop responses"
 
 
 @dataclass
-class Terms:
-    """What holds on a link now, and what it has counted; all of its connections look here.
+class ProxyState:
+    """The mode and the counters of a proxy, shared by its connections.
 
-    `server` is the address that they are for, `delay` is in seconds, `passed` in bytes.
+    `server` is the address to connect to, `latency` is in seconds.
     """
 
     server: tuple[str, int]
-    condition: Condition = Condition.CLEAR
-    delay: float = 0.0
-    passed: int = 0
+    mode: FaultMode = FaultMode.FORWARD
+    latency: float = 0.0
+    bytes_passed: int = 0
     resets: int = 0
-    # One for all: what is in it is taken out before the loop reads from another socket.
-    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(_READ_AT_ONCE)))
+    # One for all connections: its content is copied before the loop reads from another socket.
+    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(_READ_SIZE)))
 
 
-class Connection:
-    """A client's connection and the one to the server that is its continuation.
+class ProxyConnection:
+    """A client's connection, and the connection to the server that continues it.
 
-    It begins when it is made. `ended` is done once both sockets are closed and nothing is left.
+    It starts when it is created. `closed` is done once both sockets are closed.
     """
 
-    def __init__(self, accepted: socket.socket, terms: Terms) -> None:
+    def __init__(self, accepted: socket.socket, state: ProxyState) -> None:
         loop = asyncio.get_running_loop()
-        self.terms = terms
-        self.ended: asyncio.Future[None] = loop.create_future()
+        self.state = state
+        self.closed: asyncio.Future[None] = loop.create_future()
         self._accepted: socket.socket | None = accepted
-        self._client, self._server = _Leg(self), _Leg(self)
-        self._client.other, self._server.other = self._server, self._client
-        self._broken = False
-        self._over = False
-        self._begin(self._attach(accepted))
+        self._client, self._server = _Endpoint(self), _Endpoint(self)
+        self._client.peer, self._server.peer = self._server, self._client
+        self._lost_bytes = False
+        self._is_closing = False
+        self._start(self._attach(accepted))
 
-    def follow(self) -> None:
-        """Do as the terms say, which have changed."""
-        condition = self.terms.condition
-        if condition is Condition.CUT or (self._broken and condition is not Condition.SWALLOWED):
-            self.reset(counted=True)
-        elif condition is Condition.SWALLOWED:
-            self._client.forget()
-            self._server.forget()
-        elif self._server.transport is None and self._task.done() and not self._over:
-            self._begin(self._dial())
+    def apply_mode(self) -> None:
+        """Follow the proxy's mode, which has changed."""
+        mode = self.state.mode
+        if mode is FaultMode.RESET or (self._lost_bytes and mode is not FaultMode.BLACKHOLE):
+            self.reset(is_fault=True)
+        elif mode is FaultMode.BLACKHOLE:
+            self._client.drop_buffered()
+            self._server.drop_buffered()
+        elif self._server.transport is None and self._task.done() and not self._is_closing:
+            self._start(self._connect())
         else:
-            self._client.release()
-            self._server.release()
+            self._client.flush()
+            self._server.flush()
 
-    def reset(self, *, counted: bool = False) -> None:
-        """Break off both ways; who reads or writes there is told that the peer did it."""
-        if counted and not self._over:
-            self.terms.resets += 1
-        self._over = True
+    def reset(self, *, is_fault: bool = False) -> None:
+        """Close both sockets with RST."""
+        if is_fault and not self._is_closing:
+            self.state.resets += 1
+        self._is_closing = True
         self._task.cancel()
         self._client.abort()
         self._server.abort()
 
-    def arrived(self, leg: "_Leg", data: bytes) -> bool:
-        """Say whether what a leg has read goes on; where it does not, see to what follows."""
-        match self.terms.condition:
-            case Condition.SWALLOWED:
-                self._broken = True
+    def may_forward(self, endpoint: "_Endpoint", data: bytes) -> bool:
+        """Return whether data that an endpoint has read is forwarded; apply the fault if not."""
+        match self.state.mode:
+            case FaultMode.BLACKHOLE:
+                self._lost_bytes = True
                 return False
-            case Condition.REPLIES_LOST if leg is self._server and data:
-                self.reset(counted=True)
+            case FaultMode.DROP_RESPONSES if endpoint is self._server and data:
+                self.reset(is_fault=True)
                 return False
-            case Condition.CUT:
+            case FaultMode.RESET:
                 return False
             case _:
                 return True
 
-    def made(self) -> None:
-        """Go on: a leg has its socket."""
-        if self._over:
+    def on_connected(self) -> None:
+        """Forward what waited: an endpoint has its socket."""
+        if self._is_closing:
             self.reset()
             return
-        self._client.release()
-        self._server.release()
+        self._client.flush()
+        self._server.flush()
 
-    def vanished(self) -> None:
-        """Remember that bytes are lost: the stream cannot go on after them."""
-        self._broken = True
+    def mark_lost_bytes(self) -> None:
+        """Remember that bytes were dropped: the stream cannot continue."""
+        self._lost_bytes = True
 
-    def handed_on(self) -> None:
-        """End in good order once the end of both streams was handed on."""
-        if self._client.done and self._server.done:
-            self._over = True
-            for leg in (self._client, self._server):
-                if leg.transport is not None:
-                    leg.transport.close()
+    def on_eof_forwarded(self) -> None:
+        """Close both sockets once the end of both streams was forwarded."""
+        if self._client.is_finished and self._server.is_finished:
+            self._is_closing = True
+            for endpoint in (self._client, self._server):
+                if endpoint.transport is not None:
+                    endpoint.transport.close()
 
-    def lost(self) -> None:
-        """Let the other side know that a leg has no socket any more."""
-        if self.terms.condition is Condition.SWALLOWED and not self._over:
-            # The news of it vanishes too.
-            self._broken = True
-        elif not self._over:
+    def on_disconnected(self) -> None:
+        """Reset the other endpoint: one has lost its socket."""
+        if self.state.mode is FaultMode.BLACKHOLE and not self._is_closing:
+            # A blackhole drops the FIN or RST, too.
+            self._lost_bytes = True
+        elif not self._is_closing:
             self.reset()
-        self._settle()
+        self._finish_if_closed()
 
-    def _begin(self, steps: Coroutine[Any, Any, None]) -> None:
+    def _start(self, steps: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.get_running_loop().create_task(steps)
-        self._task.add_done_callback(self._settle)
+        self._task.add_done_callback(self._finish_if_closed)
 
     async def _attach(self, accepted: socket.socket) -> None:
         self._accepted = None
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: self._client, accepted)
-        if self.terms.condition is not Condition.SWALLOWED:
-            await self._dial()
+        if self.state.mode is not FaultMode.BLACKHOLE:
+            await self._connect()
 
-    async def _dial(self) -> None:
+    async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(lambda: self._server, *self.terms.server)
+            await loop.create_connection(lambda: self._server, *self.state.server)
         except OSError:
-            # It is refused, and so is the client, unless it can hear nothing.
-            self.lost()
+            # The server refuses, so the client is reset, unless a blackhole hides it.
+            self.on_disconnected()
 
-    def _settle(self, _: object = None) -> None:
+    def _finish_if_closed(self, _: object = None) -> None:
         if not self._task.done():
             return
         if self._accepted is not None:
@@ -154,139 +154,139 @@ class Connection:
             reset_on_close(self._accepted)
             self._accepted.close()
             self._accepted = None
-        there = self._client.transport is not None or self._server.transport is not None
-        if not there and not self.ended.done():
-            self.ended.set_result(None)
+        is_open = self._client.transport is not None or self._server.transport is not None
+        if not is_open and not self.closed.done():
+            self.closed.set_result(None)
 
 
-class _Leg(asyncio.BufferedProtocol):
-    """One of the two sockets. What it reads the other one writes, as the terms say.
+class _Endpoint(asyncio.BufferedProtocol):
+    """One of the two sockets. What it reads its peer writes, as the mode says.
 
-    `done` is whether the end of what it reads was handed on, `full` whether it can write no more
-    for now.
+    `is_finished` is whether the end of its stream was forwarded, `is_full` whether its write buffer
+    is over the limit.
     """
 
-    other: "_Leg"
+    peer: "_Endpoint"
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: ProxyConnection) -> None:
         self.transport: asyncio.Transport | None = None
-        self.done = False
+        self.is_finished = False
+        self.is_full = False
         self._connection = connection
-        self._terms = connection.terms
-        self.full = False
-        self._ended = False
-        self._held: deque[tuple[float, bytes]] = deque()
-        self._held_bytes = 0
+        self._state = connection.state
+        self._has_eof = False
+        self._buffered: deque[tuple[float, bytes]] = deque()
+        self._buffered_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._connection.made()
+        self._connection.on_connected()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the protocol's signature
-        return self._terms.buffer
+        return self._state.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        # A copy, for the transport may keep what it cannot write at once.
-        self._take(bytes(self._terms.buffer[:nbytes]))
+        # A copy: the transport may keep what it cannot write at once.
+        self._receive(bytes(self._state.buffer[:nbytes]))
 
     def eof_received(self) -> bool:
-        self._ended = True
-        self._take(_END)
+        self._has_eof = True
+        self._receive(_EOF)
         return True
 
     def pause_writing(self) -> None:
-        self.full = True
-        self.other.pace()
+        self.is_full = True
+        self.peer.update_reading()
 
     def resume_writing(self) -> None:
-        self.full = False
-        self.other.pace()
+        self.is_full = False
+        self.peer.update_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - likewise
         self.transport = None
-        self._connection.lost()
+        self._connection.on_disconnected()
 
-    def pace(self) -> None:
-        """Read while there is somewhere to go with it."""
-        # At the end the loop stopped reading by itself, and would begin again when asked to.
-        if self.transport is None or self._ended:
+    def update_reading(self) -> None:
+        """Read only while there is room for the data."""
+        # At EOF the loop has stopped reading; resume_reading would start it again.
+        if self.transport is None or self._has_eof:
             return
-        room = not self.other.full and self._held_bytes < _HELD_AT_MOST
-        if room or self._terms.condition is Condition.SWALLOWED:
+        has_room = not self.peer.is_full and self._buffered_bytes < _MAX_BUFFERED_BYTES
+        if has_room or self._state.mode is FaultMode.BLACKHOLE:
             self.transport.resume_reading()
         else:
             self.transport.pause_reading()
 
-    def release(self) -> None:
-        """Hand on what was held until now; all of it where nothing is late any more."""
+    def flush(self) -> None:
+        """Forward buffered data that is due; all of it if there is no latency any more."""
         loop = asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         now = loop.time()
-        while self._held and self.other.transport is not None:
-            due, data = self._held[0]
-            if self._terms.delay and due > now:
-                self._timer = loop.call_at(due, self.release)
+        while self._buffered and self.peer.transport is not None:
+            due, data = self._buffered[0]
+            if self._state.latency and due > now:
+                self._timer = loop.call_at(due, self.flush)
                 break
-            self._held.popleft()
-            self._held_bytes -= len(data)
-            self._hand_on(data)
-        self.pace()
+            self._buffered.popleft()
+            self._buffered_bytes -= len(data)
+            self._forward(data)
+        self.update_reading()
 
-    def forget(self) -> None:
-        """Lose what is held."""
-        if self._held:
-            self._connection.vanished()
-        self._drop()
-        self.pace()
+    def drop_buffered(self) -> None:
+        """Drop buffered data."""
+        if self._buffered:
+            self._connection.mark_lost_bytes()
+        self._clear()
+        self.update_reading()
 
     def abort(self) -> None:
-        """Close the socket so that its peer is reset."""
-        self._drop()
+        """Close the socket with RST."""
+        self._clear()
         if self.transport is not None:
             reset_on_close(self.transport.get_extra_info("socket"))
             self.transport.abort()
 
-    def _take(self, data: bytes) -> None:
-        terms, into = self._terms, self.other.transport
-        if terms.condition is not Condition.CLEAR and not self._connection.arrived(self, data):
+    def _receive(self, data: bytes) -> None:
+        state, target = self._state, self.peer.transport
+        if state.mode is not FaultMode.FORWARD and not self._connection.may_forward(self, data):
             return
-        if terms.delay or into is None:
+        if state.latency or target is None:
             loop = asyncio.get_running_loop()
-            self._held.append((loop.time() + terms.delay, data))
-            self._held_bytes += len(data)
+            self._buffered.append((loop.time() + state.latency, data))
+            self._buffered_bytes += len(data)
             if self._timer is None:
-                self.release()
+                self.flush()
             else:
-                self.pace()
+                self.update_reading()
         else:
-            self._hand_on(data)
+            self._forward(data)
 
-    def _hand_on(self, data: bytes) -> None:
-        into = self.other.transport
-        if into is None:
+    def _forward(self, data: bytes) -> None:
+        target = self.peer.transport
+        if target is None:
             return
         if data:
-            self._terms.passed += len(data)
-            into.write(data)
+            self._state.bytes_passed += len(data)
+            target.write(data)
             return
-        # Where this cannot be done the socket is dead, and the loop is about to say so.
+        # If this fails the socket is dead, and connection_lost follows.
         with contextlib.suppress(OSError):
-            into.write_eof()
-        self.done = True
-        self._connection.handed_on()
+            target.write_eof()
+        self.is_finished = True
+        self._connection.on_eof_forwarded()
 
-    def _drop(self) -> None:
+    def _clear(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._held.clear()
-        self._held_bytes = 0
+        self._buffered.clear()
+        self._buffered_bytes = 0
 
 
-def reset_on_close(of: socket.socket) -> None:
-    """Make a socket's close a reset: what is under way is lost, and its peer gets an error."""
+def reset_on_close(sock: socket.socket) -> None:
+    """Make close() send RST instead of FIN, and discard unsent data."""
     with contextlib.suppress(OSError):
-        of.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -1,4 +1,4 @@
-"""All links of a stack, in a thread of their own: a busy load must not slow what it loads."""
+"""All proxies of a stack, in a thread of their own: a busy workload must not slow the network."""
 
 import asyncio
 import sys
@@ -7,53 +7,53 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from fuze_chaos.links import Link
+from fuze_chaos.proxy.tcp_proxy import TcpProxy
 
 _SWITCH_SECONDS = 0.001
 
 
-class Street:
-    """Links by name, `payment->postgres`, each to a server's port; open for the length of a block.
+class ProxyPool:
+    """Proxies by name, `payment->postgres`, each to a server's port; an async context manager.
 
-    The load and the links share one interpreter: threads change places more often than usual
-    meanwhile, since a link has little to do, and that at once.
+    The workload and the proxies share one interpreter. While the pool is open its threads switch
+    more often than by default, because proxies do little work and must do it without delay.
     """
 
     def __init__(self, servers: Mapping[str, int]) -> None:
-        self._links = {name: Link(name, 0, port) for name, port in servers.items()}
+        self._proxies = {name: TcpProxy(name, 0, port) for name, port in servers.items()}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._usual_switch = sys.getswitchinterval()
+        self._default_switch_interval = sys.getswitchinterval()
 
     @property
     def ports(self) -> dict[str, int]:
-        """Where each link listens."""
-        return {name: link.port for name, link in self._links.items()}
+        """The listening port of each proxy."""
+        return {name: proxy.port for name, proxy in self._proxies.items()}
 
-    def passed(self, name: str) -> tuple[int, int]:
-        """Return how many bytes a link has handed on, and how many connections it has reset."""
-        link = self._links[name]
-        return link.passed, link.resets
+    def counters(self, name: str) -> tuple[int, int]:
+        """Return how many bytes a proxy has passed, and how many connections it has reset."""
+        proxy = self._proxies[name]
+        return proxy.bytes_passed, proxy.resets
 
-    async def tell(self, name: str, what: Callable[[Link], None]) -> None:
-        """Break a link, or heal it; return once it is done."""
+    async def apply(self, name: str, change: Callable[[TcpProxy], None]) -> None:
+        """Inject a fault into a proxy, or heal it; return once it is in effect."""
 
-        async def told() -> None:
-            what(self._links[name])
+        async def run_change() -> None:
+            change(self._proxies[name])
 
-        await self._there(told())
+        await self._run_in_thread(run_change())
 
     async def heal(self) -> None:
-        """Heal every link."""
-        for name in self._links:
-            await self.tell(name, Link.heal)
+        """Heal every proxy."""
+        for name in self._proxies:
+            await self.apply(name, TcpProxy.heal)
 
     async def __aenter__(self) -> Self:
-        """Begin to listen."""
+        """Start to listen."""
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._thread.start()
-        for link in self._links.values():
-            await self._there(link.open())
+        for proxy in self._proxies.values():
+            await self._run_in_thread(proxy.open())
         return self
 
     async def __aexit__(
@@ -62,13 +62,13 @@ class Street:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Listen no more, and leave nothing open."""
-        for link in self._links.values():
-            await self._there(link.close())
+        """Close every proxy and connection."""
+        for proxy in self._proxies.values():
+            await self._run_in_thread(proxy.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join)
         self._loop.close()
-        sys.setswitchinterval(self._usual_switch)
+        sys.setswitchinterval(self._default_switch_interval)
 
-    async def _there(self, doing: Coroutine[Any, Any, None]) -> None:
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(doing, self._loop))
+    async def _run_in_thread(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))

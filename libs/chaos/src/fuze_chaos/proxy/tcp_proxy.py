@@ -1,52 +1,57 @@
-"""A link: one client's way to one server, through a port of its own, which can go wrong."""
+"""A TCP proxy between one client and one server, with faults that can be injected."""
 
 import asyncio
 import contextlib
 import socket
 
-from fuze_chaos.connections import Condition, Connection, Terms, reset_on_close
+from fuze_chaos.proxy.connection import (
+    FaultMode,
+    ProxyConnection,
+    ProxyState,
+    reset_on_close,
+)
 from fuze_devstack.errors import StackError
 
-_WAITING_AT_MOST = 512
+_BACKLOG = 512
 _HOST = "127.0.0.1"
 
 
-class Link:
-    """Hands on TCP between a client and a server, `payment->postgres`, until it is told not to.
+class TcpProxy:
+    """Forwards TCP between a client and a server, `payment->postgres`, unless told otherwise.
 
-    The client connects to `port` of 127.0.0.1; with 0, `open` takes a free one. The link goes on to
-    `server_port`, and a client is reset while nobody listens there. What it is told last holds, on
-    the connections that are there and on those that come; it never waits for anything itself.
-    All of it is for the thread of the loop that it was opened in.
+    The client connects to `port` on 127.0.0.1; with 0, `open` picks a free one. The proxy connects
+    to `server_port`, and resets the client if nothing listens there. The last fault injected
+    applies to existing connections and to new ones; no method waits for traffic. Not thread-safe:
+    use it from the event loop in which it was opened.
     """
 
     def __init__(self, name: str, port: int, server_port: int, server_host: str = _HOST) -> None:
         self.name = name
         self.port = port
-        self._terms = Terms((server_host, server_port))
-        self._connections: set[Connection] = set()
+        self._state = ProxyState((server_host, server_port))
+        self._connections: set[ProxyConnection] = set()
         self._listener: socket.socket | None = None
 
     @property
-    def passed(self) -> int:
-        """How many bytes it has handed on, both ways."""
-        return self._terms.passed
+    def bytes_passed(self) -> int:
+        """How many bytes were forwarded, both ways."""
+        return self._state.bytes_passed
 
     @property
     def resets(self) -> int:
-        """How many connections it has reset because of what it was told."""
-        return self._terms.resets
+        """How many connections were reset because of a fault."""
+        return self._state.resets
 
     @property
-    def connections(self) -> int:
-        """How many connections it has now."""
+    def connection_count(self) -> int:
+        """How many connections are open."""
         return len(self._connections)
 
     async def open(self) -> None:
-        """Begin to listen.
+        """Start to listen.
 
         Raises:
-            StackError: somebody else listens there.
+            StackError: the port is in use.
 
         """
         listener = socket.socket()
@@ -54,7 +59,7 @@ class Link:
             listener.setblocking(False)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((_HOST, self.port))
-            listener.listen(_WAITING_AT_MOST)
+            listener.listen(_BACKLOG)
         except OSError as error:
             listener.close()
             raise StackError(f"{self.name} cannot listen on port {self.port}: {error}") from None
@@ -63,57 +68,57 @@ class Link:
         asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     async def close(self) -> None:
-        """Listen no more, reset what is connected, and return when nothing is left of it."""
+        """Stop listening, reset every connection, and return when all sockets are closed."""
         if self._listener is not None:
             asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
             self._listener = None
-        left = list(self._connections)
-        for connection in left:
+        remaining = list(self._connections)
+        for connection in remaining:
             connection.reset()
-        await asyncio.gather(*(connection.ended for connection in left))
+        await asyncio.gather(*(connection.closed for connection in remaining))
 
-    def cut(self) -> None:
-        """Reset every connection now, and new ones as they come."""
-        self._let(Condition.CUT)
+    def reset(self) -> None:
+        """Reset every connection now, and new ones as they are accepted."""
+        self._set_mode(FaultMode.RESET)
 
-    def swallow(self) -> None:
-        """Let every byte vanish, and every end: connections stay, and new ones are accepted."""
-        self._let(Condition.SWALLOWED)
+    def blackhole(self) -> None:
+        """Drop every byte and every FIN silently; connections stay open, new ones are accepted."""
+        self._set_mode(FaultMode.BLACKHOLE)
 
-    def slow(self, seconds: float) -> None:
-        """Let every byte arrive that much later, in order."""
-        self._let(Condition.CLEAR, seconds)
+    def add_latency(self, seconds: float) -> None:
+        """Delay every byte by so many seconds, in order."""
+        self._set_mode(FaultMode.FORWARD, seconds)
 
-    def reset_after_reply(self) -> None:
-        """Reset a connection when the server has something to say on it, which nobody hears.
+    def drop_responses(self) -> None:
+        """Reset a connection as soon as the server responds, and drop the response.
 
-        So a request was carried out, and its answer is lost.
+        So the request was executed, and its client cannot know.
         """
-        self._let(Condition.REPLIES_LOST)
+        self._set_mode(FaultMode.DROP_RESPONSES)
 
     def heal(self) -> None:
-        """Be as if nothing had been.
+        """Forward again.
 
-        What was late arrives at once. Connections whose bytes have vanished are reset, for their
-        streams cannot go on.
+        Delayed bytes are delivered at once. Connections that lost bytes are reset, because their
+        streams cannot continue.
         """
-        self._let(Condition.CLEAR)
+        self._set_mode(FaultMode.FORWARD)
 
-    def _let(self, condition: Condition, delay: float = 0.0) -> None:
-        self._terms.condition, self._terms.delay = condition, delay
+    def _set_mode(self, mode: FaultMode, latency: float = 0.0) -> None:
+        self._state.mode, self._state.latency = mode, latency
         for connection in list(self._connections):
-            connection.follow()
+            connection.apply_mode()
 
     def _accept(self, listener: socket.socket) -> None:
-        # One that has gone again is no matter; one that there is no descriptor for is tried again.
+        # The client may be gone again; without a free descriptor the loop calls us again.
         with contextlib.suppress(OSError):
             accepted, _ = listener.accept()
-            if self._terms.condition is Condition.CUT:
-                self._terms.resets += 1
+            if self._state.mode is FaultMode.RESET:
+                self._state.resets += 1
                 reset_on_close(accepted)
                 accepted.close()
                 return
-            connection = Connection(accepted, self._terms)
+            connection = ProxyConnection(accepted, self._state)
             self._connections.add(connection)
-            connection.ended.add_done_callback(lambda _: self._connections.discard(connection))
+            connection.closed.add_done_callback(lambda _: self._connections.discard(connection))

@@ -1,4 +1,4 @@
-"""From books to a report: verdicts, how things recovered, what was near what went wrong."""
+"""Builds the report from a snapshot: verdicts, recovery times, and context for violations."""
 
 import importlib.metadata
 import platform
@@ -10,92 +10,102 @@ from typing import Any
 
 from temporalio.client import Client
 
-from fuze_chaos.books import Account, Books
-from fuze_chaos.checker import check
-from fuze_chaos.figures import spread
-from fuze_chaos.life import ENDS
-from fuze_chaos.outcome import (
-    Check,
-    Report,
-    Second,
-    Struck,
-    Verdict,
-    Violation,
-)
-from fuze_chaos.stuck import history_of
+from fuze_chaos.checker.checker import check
+from fuze_chaos.checker.diagnostics import read_history
+from fuze_chaos.checker.results import CheckResult, Verdict, Violation
+from fuze_chaos.faults.catalog import InjectedFault
+from fuze_chaos.reference_model import TERMINAL_STATUSES
+from fuze_chaos.report.formatting import summarize_durations
+from fuze_chaos.report.report import Report, ThroughputSample
+from fuze_chaos.snapshots.records import CARRIER, CLIENT, POSTGRES, TEMPORAL, OrderRecords, Snapshot
 
-_MOST_HISTORIES = 60
-_NEAR_SECONDS = 5.0
+_MAX_HISTORIES = 60
+_NEARBY_SECONDS = 5.0
+_FAILED_STATUSES = frozenset({429, 503})
 
-_WITNESSES = {
-    "payment": ("payment_charged", "payment_declined", "payment_refunded", "payment_voided"),
-    "psp": ("payment_charged", "payment_declined", "payment_refunded", "payment_voided"),
-    "shipping": ("order_shipped", "carrier_rejected_address"),
-    "carrier": ("order_shipped", "carrier_rejected_address"),
+_PAYMENT_EVENTS = ("payment_charged", "payment_declined", "payment_refunded", "payment_voided")
+_SHIPPING_EVENTS = ("order_shipped", "carrier_rejected_address")
+_RECOVERY_EVENTS = {
+    "payment": _PAYMENT_EVENTS,
+    "psp": _PAYMENT_EVENTS,
+    "shipping": _SHIPPING_EVENTS,
+    "carrier": _SHIPPING_EVENTS,
     "gateway": ("order_received",),
     "client": ("order_received",),
 }
-"""Which events only come when a component works. Where none is named here, any event will do."""
+"""Events that prove that a target works. For targets that are not listed, any event does."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
-    """How a run went: moments in seconds from its beginning, which was at `began` by the clock."""
+class RunFacts:
+    """How a run went; moments in seconds from its start, which is the Unix time `started`."""
 
     seed: int
     orders: int
     defect: str | None
-    follow: bool
-    faults: str
+    track_delivery: bool
+    fault_kinds: str
     rate: float | None
     started_at: datetime
-    began: float
-    load_lasted: float
-    last_fault: float
-    struck: list[Struck]
-    answers: dict[str, int]
-    dumped: tuple[str, ...]
+    started: float
+    workload_ended: float
+    last_fault_ended: float
+    faults: list[InjectedFault]
+    responses: dict[str, int]
+    diagnostics: tuple[str, ...]
     late: frozenset[str]
-    logged: list[str]
+    logged_errors: list[str]
 
 
-async def tell(books: Books, course: Course, temporal: Client) -> Report:
-    """Check the books, and tell how the run went."""
+@dataclass(frozen=True)
+class _Lifetime:
+    """When an order's first and last event were recorded, and whether it has ended."""
+
+    first: float
+    last: float
+    has_ended: bool
+
+
+async def build_report(snapshot: Snapshot, facts: RunFacts, temporal: Client) -> Report:
+    """Check the snapshot, and build the report."""
     events = sorted(
-        (event["recorded_at"].timestamp() - course.began, event["type"])
-        for account in books.accounts.values()
-        for event in account.events
+        (event["recorded_at"].timestamp() - facts.started, event["type"])
+        for order in snapshot.orders.values()
+        for event in order.events
     )
-    strikes = tuple(
-        _with_recovery(one, events) for one in sorted(course.struck, key=lambda one: one.began)
+    faults = tuple(
+        _add_recovery(one, events) for one in sorted(facts.faults, key=lambda one: one.started)
     )
-    checks = [
-        await _with_surroundings(one, books, strikes, course.began, temporal)
-        for one in check(books, logged=course.logged, late=course.late)
-    ]
-    lives = [_life(account, course.began) for account in books.accounts.values()]
-    ended = [last for _, last, is_over in lives if is_over]
-    recovered = [one.recovered_after for one in strikes if one.recovered_after is not None]
+    results = check(snapshot, logged_errors=facts.logged_errors, late=facts.late)
+    checks = tuple(
+        [await _add_context(one, snapshot, faults, facts.started, temporal) for one in results]
+    )
+    lifetimes = [_lifetime(order, facts.started) for order in snapshot.orders.values()]
+    ended = [one for one in lifetimes if one.has_ended]
     return Report(
         verdict=_worst([one.verdict for one in checks]),
-        seed=course.seed,
-        orders=course.orders,
-        defect=course.defect,
-        follow=course.follow,
-        faults=course.faults,
-        rate=course.rate,
-        started_at=course.started_at,
-        load_lasted=course.load_lasted,
-        last_fault_ended=course.last_fault,
-        last_order_ended=max(ended, default=None),
-        checks=tuple(checks),
-        strikes=strikes,
-        throughput=_throughput(books, lives, course.began),
-        ends=dict(Counter(account.status or "unknown" for account in books.accounts.values())),
-        answers=course.answers,
-        recovery=spread(recovered),
-        life=spread([last - first for first, last, is_over in lives if is_over]),
-        stuck=course.dumped,
+        seed=facts.seed,
+        orders=facts.orders,
+        defect=facts.defect,
+        track_delivery=facts.track_delivery,
+        fault_kinds=facts.fault_kinds,
+        rate=facts.rate,
+        started_at=facts.started_at,
+        workload_ended=facts.workload_ended,
+        last_fault_ended=facts.last_fault_ended,
+        last_order_ended=max((one.last for one in ended), default=None),
+        checks=checks,
+        faults=faults,
+        throughput=_throughput(snapshot, ended, facts.started),
+        final_statuses=dict(
+            Counter(order.status or "unknown" for order in snapshot.orders.values())
+        ),
+        responses=facts.responses,
+        recovery=summarize_durations(
+            one.recovered_after for one in faults if one.recovered_after is not None
+        ),
+        order_duration=summarize_durations(one.last - one.first for one in ended),
+        diagnostics=facts.diagnostics,
         versions=_versions(),
     )
 
@@ -107,93 +117,108 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
     return Verdict.PASS
 
 
-def _with_recovery(struck: Struck, events: list[tuple[float, str]]) -> Struck:
-    """Say how long after the fault's end the first event came that shows that all is well."""
-    if struck.failed is not None:
-        return struck
-    hit = struck.strike.target.partition("@")[0].partition("->")[0]
-    witnesses = _WITNESSES.get(hit)
+def _add_recovery(fault: InjectedFault, events: list[tuple[float, str]]) -> InjectedFault:
+    """Add the first event after the fault's end that proves that its target works again."""
+    if fault.error is not None:
+        return fault
+    component = fault.scheduled.target.partition("@")[0].partition("->")[0]
+    proving = _RECOVERY_EVENTS.get(component)
     for at, kind in events:
-        if at >= struck.ended and (witnesses is None or kind in witnesses):
-            after = round(at - struck.ended, 3)
-            return struck.model_copy(update={"witness": kind, "recovered_after": after})
-    return struck
+        if at >= fault.ended and (proving is None or kind in proving):
+            recovered_after = round(at - fault.ended, 3)
+            return fault.model_copy(
+                update={"recovery_event": kind, "recovered_after": recovered_after}
+            )
+    return fault
 
 
-async def _with_surroundings(
-    found: Check, books: Books, strikes: tuple[Struck, ...], began: float, temporal: Client
-) -> Check:
-    """Add to each violation when its order lived, what was broken then, and its history."""
+async def _add_context(
+    result: CheckResult,
+    snapshot: Snapshot,
+    faults: tuple[InjectedFault, ...],
+    started: float,
+    temporal: Client,
+) -> CheckResult:
+    """Add the order's records, its history and the faults of its lifetime to each violation."""
     violations: list[Violation] = []
-    for number, violation in enumerate(found.violations):
-        account = books.accounts.get(violation.order_id or "")
-        if account is None or not account.events:
+    for number, violation in enumerate(result.violations):
+        order = snapshot.orders.get(violation.order_id or "")
+        if order is None or not order.events:
             violations.append(violation)
             continue
-        first, last, _ = _life(account, began)
-        history = (
-            await history_of(temporal, f"order/{account.order_id}")
-            if number < _MOST_HISTORIES
-            else ()
-        )
-        near = tuple(
-            one.strike.number
-            for one in sorted(strikes, key=lambda one: abs(one.began - last))
-            if one.began <= last + _NEAR_SECONDS and one.ended >= first - _NEAR_SECONDS
+        lifetime = _lifetime(order, started)
+        history: tuple[str, ...] = ()
+        if number < _MAX_HISTORIES:
+            history = await read_history(temporal, f"order/{order.order_id}")
+        nearby = tuple(
+            one.scheduled.number
+            for one in sorted(faults, key=lambda one: abs(one.started - lifetime.last))
+            if one.started <= lifetime.last + _NEARBY_SECONDS
+            and one.ended >= lifetime.first - _NEARBY_SECONDS
         )
         update: dict[str, Any] = {
-            "at": last,
-            "near": near,
+            "at": lifetime.last,
+            "nearby_faults": nearby,
             "history": history,
-            "evidence": _summary(account) | violation.evidence,
+            "evidence": _summarize(order) | violation.evidence,
         }
         violations.append(violation.model_copy(update=update))
-    return found.model_copy(update={"violations": tuple(violations)})
+    return result.model_copy(update={"violations": tuple(violations)})
 
 
-def _summary(account: Account) -> dict[str, Any]:
-    """Say in short what each book has of an order."""
-    row = account.row or {}
+def _summarize(order: OrderRecords) -> dict[str, Any]:
+    """Return what each system of record has of an order, in short."""
+    row = order.row or {}
     return {
-        "PostgreSQL": f"{row.get('status')}, {row.get('payment_status')}",
-        "events": [event["type"] for event in account.events],
-        "payments": [f"{one['payment_token']} {one['state']}" for one in account.payments],
-        "provider": [
-            f"{one['id']} {one['status']} {one['amount_minor']}" for one in account.charges
+        POSTGRES: f"{row.get('status')}, {row.get('payment_status')}",
+        "events": [event["type"] for event in order.events],
+        "payments": [f"{one['payment_token']} {one['state']}" for one in order.payments],
+        "provider charges": [
+            f"{one['id']} {one['status']} {one['amount_minor']}" for one in order.provider_charges
         ],
-        "provider gave back": [f"{one['id']} {one['amount_minor']}" for one in account.given_back],
-        "shipments": [one["state"] for one in account.shipments],
-        "carrier": [one["id"] for one in account.parcels],
-        "Temporal": account.workflow.status if account.workflow else "unknown",
-        "client": [f"{ask.what} {ask.status or 'no answer'}" for ask in account.asks],
+        "provider refunds": [
+            f"{one['id']} {one['amount_minor']}" for one in order.provider_refunds
+        ],
+        "shipments": [one["state"] for one in order.shipments],
+        CARRIER: [one["id"] for one in order.parcels],
+        TEMPORAL: order.workflow.status if order.workflow else "unknown",
+        CLIENT: [f"{one.operation} {one.status or 'no response'}" for one in order.requests],
     }
 
 
-def _life(account: Account, began: float) -> tuple[float, float, bool]:
-    """Return when the order's first and last event were committed, and whether it is over."""
-    if not account.events:
-        return 0.0, 0.0, False
-    moments = [event["recorded_at"].timestamp() - began for event in account.events]
-    return round(min(moments), 3), round(max(moments), 3), account.status in ENDS
+def _lifetime(order: OrderRecords, started: float) -> _Lifetime:
+    if not order.events:
+        return _Lifetime(0.0, 0.0, has_ended=False)
+    moments = [event["recorded_at"].timestamp() - started for event in order.events]
+    return _Lifetime(
+        round(min(moments), 3),
+        round(max(moments), 3),
+        has_ended=order.status in TERMINAL_STATUSES,
+    )
 
 
 def _throughput(
-    books: Books, lives: list[tuple[float, float, bool]], began: float
-) -> tuple[Second, ...]:
+    snapshot: Snapshot, ended: list[_Lifetime], started: float
+) -> tuple[ThroughputSample, ...]:
     accepted = Counter(
-        int(ask.answered_at - began)
-        for ask in books.asks
-        if ask.what == "place" and ask.is_accepted and not ask.misuse and ask.answered_at
+        int(one.responded_at - started)
+        for one in snapshot.requests
+        if one.operation == "place"
+        and one.is_accepted
+        and not one.is_key_reuse
+        and one.responded_at
     )
-    turned_away = Counter(
-        int((ask.answered_at or ask.at) - began)
-        for ask in books.asks
-        if ask.status is None or ask.status in {429, 503}
+    failed = Counter(
+        int((one.responded_at or one.at) - started)
+        for one in snapshot.requests
+        if one.status is None or one.status in _FAILED_STATUSES
     )
-    ended = Counter(int(last) for _, last, is_over in lives if is_over)
-    last = max([0, *accepted, *turned_away, *ended])
+    ended_at = Counter(int(one.last) for one in ended)
+    last = max([0, *accepted, *failed, *ended_at])
     return tuple(
-        Second(at=at, accepted=accepted[at], ended=ended[at], turned_away=turned_away[at])
+        ThroughputSample(
+            at=at, accepted=accepted[at], ended=ended_at[at], failed_requests=failed[at]
+        )
         for at in range(last + 1)
     )
 

@@ -1,117 +1,72 @@
-"""What a run found out: the report's shape, as `report.json` has it. Times are in seconds.
+"""The report of a run, as `report.json` has it.
 
-Moments are counted from the run's start, so that faults, orders and violations share one axis.
+All durations are in seconds. Moments are in seconds from the start of the run, so that faults,
+orders and violations share one axis.
 """
 
 from datetime import datetime
-from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict
 
-
-class Verdict(StrEnum):
-    """What a check says. `UNKNOWN` is a book that could not be read to its end: never a pass."""
-
-    PASS = "pass"  # noqa: S105 - a verdict, no secret
-    FAIL = "fail"
-    UNKNOWN = "unknown"
+from fuze_chaos.checker.results import CheckResult, Verdict
+from fuze_chaos.faults.catalog import InjectedFault
 
 
-class _Part(BaseModel):
+class _Model(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Strike(_Part):
-    """One fault as the seed has it: `target` is a component, or a link `payment->postgres`."""
+class ThroughputSample(_Model):
+    """One second of a run: orders accepted, orders ended, requests that failed.
 
-    number: int
-    kind: str
-    target: str
-    at: float
-    lasts: float
-
-
-class Struck(_Part):
-    """One fault as it was: `recovered_after` is how long after its end things moved again.
-
-    `witness` names what moved; both are None where nothing was there to move. `note` says what
-    was peculiar, `failed` why it could not be carried out.
+    A request has failed if there was no response, or a 429 or 503.
     """
-
-    strike: Strike
-    began: float
-    ended: float
-    note: str | None = None
-    failed: str | None = None
-    witness: str | None = None
-    recovered_after: float | None = None
-
-
-class Violation(_Part):
-    """One order, or one book, that breaks an invariant.
-
-    `evidence` has what each book says, `history` the order's Temporal history in a line an event,
-    `near` the numbers of the strikes within its life, nearest first.
-    """
-
-    invariant: str
-    order_id: str | None
-    what: str
-    at: float | None = None
-    evidence: dict[str, JsonValue] = {}
-    history: tuple[str, ...] = ()
-    near: tuple[int, ...] = ()
-
-
-class Check(_Part):
-    """One invariant: how many things were looked at, what breaks it, what could not be read."""
-
-    invariant: str
-    title: str
-    verdict: Verdict
-    looked_at: int
-    violations: tuple[Violation, ...] = ()
-    unread: tuple[str, ...] = ()
-
-
-class Second(_Part):
-    """One second of the run: orders accepted, orders ended, requests that were turned away."""
 
     at: int
     accepted: int = 0
     ended: int = 0
-    turned_away: int = 0
+    failed_requests: int = 0
 
 
-class Spread(_Part):
-    """How a number of durations are spread."""
+class DurationSummary(_Model):
+    """The distribution of a number of durations."""
 
     count: int
     p50: float
     p99: float
-    longest: float
+    max: float
 
 
-class Report(_Part):
-    """A whole run."""
+class Report(_Model):
+    """The report of one run."""
 
     verdict: Verdict
     seed: int
     orders: int
     defect: str | None
-    follow: bool = False
-    faults: str = "all"
+    track_delivery: bool = False
+    fault_kinds: str = "all"
     rate: float | None = None
     started_at: datetime
-    load_lasted: float
+    workload_ended: float
     last_fault_ended: float
     last_order_ended: float | None
-    checks: tuple[Check, ...]
-    strikes: tuple[Struck, ...]
-    throughput: tuple[Second, ...]
-    ends: dict[str, int]
-    answers: dict[str, int]
-    recovery: Spread | None
-    life: Spread | None
-    stuck: tuple[str, ...] = ()
+    checks: tuple[CheckResult, ...]
+    faults: tuple[InjectedFault, ...]
+    throughput: tuple[ThroughputSample, ...]
+    final_statuses: dict[str, int]
+    responses: dict[str, int]
+    recovery: DurationSummary | None
+    order_duration: DurationSummary | None
+    diagnostics: tuple[str, ...] = ()
     versions: dict[str, str] = {}
+
+    @property
+    def duration(self) -> float:
+        """Seconds until the workload, the last fault and the last order had ended."""
+        return max(self.workload_ended, self.last_fault_ended, self.last_order_ended or 0)
+
+    @property
+    def violation_count(self) -> int:
+        """The violations of all invariants."""
+        return sum(len(check.violations) for check in self.checks)

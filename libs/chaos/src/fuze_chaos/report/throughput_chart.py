@@ -1,90 +1,116 @@
-"""What went through: orders accepted and ended, and requests turned away, per second."""
+"""The throughput chart: orders accepted and ended, and failed requests, per second."""
 
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from xml.etree.ElementTree import Element
 
-from fuze_chaos.markup import tag
-from fuze_chaos.outcome import Second
+from fuze_chaos.report.report import ThroughputSample
 
-_MOST_POINTS = 300
-_HIGH = 84.0
-_LOW = 44.0
+_MAX_POINTS = 300
+_ORDERS_HEIGHT = 84.0
+_FAILED_HEIGHT = 44.0
 _GAP = 22.0
 
-X = Callable[[float], float]
+ToX = Callable[[float], float]
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Some seconds as one point; its numbers are per second."""
+    """Some seconds as one point; its values are per second."""
 
-    begins: float
-    ends: float
+    start: float
+    end: float
     accepted: float
     ended: float
-    turned_away: float
+    failed_requests: float
 
     @property
     def middle(self) -> float:
-        """The moment that stands for all of it."""
-        return (self.begins + self.ends) / 2
+        """The moment at which the point is drawn."""
+        return (self.start + self.end) / 2
 
 
-def buckets(seconds: Sequence[Second], span: float) -> tuple[Bucket, ...]:
-    """Gather seconds so that the longest run has few points; a second that is missing was idle."""
-    width = max(1, math.ceil(span / _MOST_POINTS))
-    gathered: dict[int, list[Second]] = defaultdict(list)
-    for second in seconds:
-        gathered[second.at // width].append(second)
-    made = []
+@dataclass(frozen=True)
+class HoverArea:
+    """An invisible rectangle with the values of one bucket as its tooltip."""
+
+    x: float
+    width: float
+    tooltip: str
+
+
+@dataclass(frozen=True)
+class ThroughputChart:
+    """The geometry of both charts: SVG path data, scales and edges."""
+
+    top: float
+    orders_base: float
+    failed_base: float
+    max_orders: float
+    max_failed: float
+    accepted_area: str
+    accepted_line: str
+    ended_line: str
+    failed_columns: str
+    hover_areas: tuple[HoverArea, ...]
+
+    @property
+    def failed_top(self) -> float:
+        """The top of the lower chart."""
+        return self.orders_base + _GAP
+
+
+def build_buckets(samples: Sequence[ThroughputSample], span: float) -> tuple[Bucket, ...]:
+    """Group samples so that the longest run has few points; a missing second was idle."""
+    width = max(1, math.ceil(span / _MAX_POINTS))
+    grouped: dict[int, list[ThroughputSample]] = defaultdict(list)
+    for sample in samples:
+        grouped[sample.at // width].append(sample)
+    buckets = []
     for number in range(math.ceil(span / width)):
-        begins = number * width
-        lasts = min(width, max(span - begins, 1))  # the last one is often cut short
-        inside = gathered.get(number, [])
-        made.append(
+        start = number * width
+        length = min(width, max(span - start, 1))  # the last bucket is often shorter
+        group = grouped.get(number, [])
+        buckets.append(
             Bucket(
-                begins,
-                min(begins + width, span),
-                accepted=sum(second.accepted for second in inside) / lasts,
-                ended=sum(second.ended for second in inside) / lasts,
-                turned_away=sum(second.turned_away for second in inside) / lasts,
+                start,
+                min(start + width, span),
+                accepted=sum(one.accepted for one in group) / length,
+                ended=sum(one.ended for one in group) / length,
+                failed_requests=sum(one.failed_requests for one in group) / length,
             )
         )
-    return tuple(made)
+    return tuple(buckets)
 
 
-def draw(seconds: Sequence[Second], span: float, x: X, top: float) -> tuple[Element, float]:
-    """Draw both charts below `top`; returns them and where they end."""
-    points = buckets(seconds, span)
-    most = max((max(point.accepted, point.ended) for point in points), default=0)
-    most_away = max((point.turned_away for point in points), default=0)
-    base = top + _HIGH
-    bottom = base + _GAP + _LOW
-    accepted = [(x(point.middle), _y(point.accepted, most, base, _HIGH)) for point in points]
-    ended = [(x(point.middle), _y(point.ended, most, base, _HIGH)) for point in points]
-    left, right = x(0), x(span)
-    drawn = tag(
-        "g",
-        tag("path", d=f"M{left:.1f},{base:.1f} H{right:.1f}", class_="base"),
-        _scale("orders a second", most, left, top, base),
-        tag("text", "accepted", x=left - 10, y=top + 38, class_="label accepted-name"),
-        tag("text", "ended", x=left - 10, y=top + 54, class_="label ended-name"),
-        tag("path", d=_area(accepted, base), class_="accepted"),
-        tag("path", d=_line(accepted), class_="accepted-line"),
-        tag("path", d=_line(ended), class_="ended-line"),
-        tag("path", d=f"M{left:.1f},{bottom:.1f} H{right:.1f}", class_="base"),
-        _scale("turned away a second", most_away, left, base + _GAP, bottom),
-        tag("path", d=_columns(points, x, most_away, bottom), class_="away"),
-        *(_told(point, x, top, bottom) for point in points),
+def build_chart(
+    samples: Sequence[ThroughputSample], span: float, x: ToX, top: float
+) -> ThroughputChart:
+    """Lay out both charts below `top`."""
+    buckets = build_buckets(samples, span)
+    max_orders = max((max(one.accepted, one.ended) for one in buckets), default=0)
+    max_failed = max((one.failed_requests for one in buckets), default=0)
+    orders_base = top + _ORDERS_HEIGHT
+    failed_base = orders_base + _GAP + _FAILED_HEIGHT
+
+    def y(value: float) -> float:
+        return orders_base - (value / max_orders * _ORDERS_HEIGHT if max_orders else 0)
+
+    accepted = [(x(one.middle), y(one.accepted)) for one in buckets]
+    ended = [(x(one.middle), y(one.ended)) for one in buckets]
+    return ThroughputChart(
+        top=top,
+        orders_base=orders_base,
+        failed_base=failed_base,
+        max_orders=max_orders,
+        max_failed=max_failed,
+        accepted_area=_area(accepted, orders_base),
+        accepted_line=_line(accepted),
+        ended_line=_line(ended),
+        failed_columns=_columns(buckets, x, max_failed, failed_base),
+        hover_areas=tuple(_hover_area(one, x) for one in buckets),
     )
-    return drawn, bottom
-
-
-def _y(value: float, most: float, base: float, height: float) -> float:
-    return base - (value / most * height if most else 0)
 
 
 def _line(points: list[tuple[float, float]]) -> str:
@@ -95,30 +121,21 @@ def _area(points: list[tuple[float, float]], base: float) -> str:
     return f"{_line(points)} L{points[-1][0]:.1f},{base:.1f} L{points[0][0]:.1f},{base:.1f} Z"
 
 
-def _columns(points: Sequence[Bucket], x: X, most: float, base: float) -> str:
+def _columns(buckets: Sequence[Bucket], x: ToX, highest: float, base: float) -> str:
     return " ".join(
-        f"M{x(point.begins):.1f},{base:.1f} V{_y(point.turned_away, most, base, _LOW):.1f} "
-        f"H{x(point.ends):.1f} V{base:.1f} Z"
-        for point in points
-        if point.turned_away
+        f"M{x(one.start):.1f},{base:.1f} "
+        f"V{base - one.failed_requests / highest * _FAILED_HEIGHT:.1f} "
+        f"H{x(one.end):.1f} V{base:.1f} Z"
+        for one in buckets
+        if one.failed_requests
     )
 
 
-def _scale(name: str, most: float, left: float, top: float, base: float) -> Element:
-    return tag(
-        "g",
-        tag("text", name, x=left - 10, y=top + 20, class_="label"),
-        tag("text", f"{most:.3g}", x=left - 10, y=top + 5, class_="label scale") if most else None,
-        tag("text", "0", x=left - 10, y=base, class_="label scale"),
-        tag("path", d=f"M{left - 6:.1f},{top:.1f} H{left:.1f} V{base:.1f} h-6", class_="base"),
+def _hover_area(bucket: Bucket, x: ToX) -> HoverArea:
+    left = x(bucket.start)
+    return HoverArea(
+        left,
+        x(bucket.end) - left,
+        f"{bucket.start:.0f} to {bucket.end:.0f} s: {bucket.accepted:.1f} accepted, "
+        f"{bucket.ended:.1f} ended, {bucket.failed_requests:.1f} failed requests per second",
     )
-
-
-def _told(point: Bucket, x: X, top: float, bottom: float) -> Element:
-    said = (
-        f"{point.begins:.0f} to {point.ends:.0f} s: {point.accepted:.1f} accepted, "
-        f"{point.ended:.1f} ended, {point.turned_away:.1f} turned away a second"
-    )
-    left = x(point.begins)
-    place = {"x": left, "y": top, "width": x(point.ends) - left, "height": bottom - top}
-    return tag("rect", tag("title", said), class_="told", **place)

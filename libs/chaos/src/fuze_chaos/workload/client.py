@@ -1,134 +1,153 @@
-"""A client that means it: it asks until it has an answer, and writes down both."""
+"""The workload's HTTP client: it retries until it has a response, and logs both."""
 
-import asyncio
 import itertools
-import random
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 import httpx
+import stamina
 
-from fuze_chaos.journal import Journal, Line
+from fuze_chaos.workload.request_log import Line, RequestLog
 
-_GIVES_UP_AFTER_SECONDS = 150.0
-_FIRST_PAUSE_SECONDS = 0.25
-_LONGEST_PAUSE_SECONDS = 8.0
-_ASK_AGAIN = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
+_TIMEOUT_SECONDS = 150.0
+_FIRST_BACKOFF_SECONDS = 0.25
+_MAX_BACKOFF_SECONDS = 8.0
+_RETRYABLE = frozenset({HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """One request: what it is for, and whom it is about.
+class Request:
+    """One request: its operation, the order that it is about, and what is sent.
 
-    `identity` is what the server should recognise a repeat by; a `misuse` is another request under
-    the same one.
+    `identity` is what the server must recognise a repeat by. A request with `is_key_reuse` sends a
+    different body under the same identity.
     """
 
-    what: str
+    operation: str
     order_id: str
     method: str
     path: str
     body: dict[str, Any] | None = None
-    key: str | None = None
+    idempotency_key: str | None = None
     identity: str | None = None
-    misuse: bool = False
+    is_key_reuse: bool = False
 
 
 @dataclass
-class Tally:
-    """What the client has seen so far, for whoever watches."""
+class ResponseCounts:
+    """Responses by status code, and transport errors by type, for the progress display."""
 
-    answers: dict[str, int] = field(default_factory=dict)
+    by_kind: dict[str, int] = field(default_factory=dict)
 
-    def count(self, answer: str) -> None:
-        """Count one answer, or what came in its place."""
-        self.answers[answer] = self.answers.get(answer, 0) + 1
+    def add(self, kind: str) -> None:
+        """Count one response or error."""
+        self.by_kind[kind] = self.by_kind.get(kind, 0) + 1
 
 
-class Caller:
-    """Sends errands through the gateway at `http`'s base URL."""
+class _NoFinalResponseError(Exception):
+    """There was no response, or a 503 or 429, which ask for a retry."""
 
-    def __init__(self, http: httpx.AsyncClient, journal: Journal, tally: Tally) -> None:
+
+class WorkloadClient:
+    """Sends requests through the gateway at the base URL of `http`."""
+
+    def __init__(self, http: httpx.AsyncClient, log: RequestLog, counts: ResponseCounts) -> None:
         self._http = http
-        self._journal = journal
-        self._tally = tally
+        self._log = log
+        self._counts = counts
         self._numbers = itertools.count(1)
 
-    async def ask(self, job: Job) -> httpx.Response | None:
-        """Return the answer, asking again while there is none; None where it never came.
+    async def send(self, request: Request) -> httpx.Response | None:
+        """Return the response, retrying until there is one; None after 150 s without.
 
-        A 503 and a 429 are no answers: they say when to ask again. Pauses grow, and no two clients
-        pause alike: many that ask again at once would keep down what tries to get up.
+        A 503 and a 429 are retried. The backoff grows and has jitter: synchronised retries would
+        overload a server that is about to recover.
         """
-        deadline = time.monotonic() + _GIVES_UP_AFTER_SECONDS
-        pause = _FIRST_PAUSE_SECONDS
-        while True:
-            answer = await self._ask_once(job)
-            if answer is not None and answer.status_code not in _ASK_AGAIN:
-                return answer
-            if time.monotonic() > deadline:
-                return None
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        retries = stamina.retry_context(
+            on=_NoFinalResponseError,
+            attempts=None,
+            timeout=_TIMEOUT_SECONDS,
+            wait_initial=_FIRST_BACKOFF_SECONDS,
+            wait_max=_MAX_BACKOFF_SECONDS,
+        )
+        try:
+            async for attempt in retries:
+                with attempt:
+                    return await self._send_once(request)
+        except _NoFinalResponseError:
+            pass
+        return None
 
-    async def peek(self, path: str) -> dict[str, Any] | None:
-        """Read once; None where it cannot be read now. Only a server's error leaves a trace."""
+    async def read(self, path: str) -> dict[str, Any] | None:
+        """Read once; None if it fails. Only a server error is logged."""
         at = time.time()
         try:
-            answer = await self._http.get(path)
+            response = await self._http.get(path)
         except httpx.HTTPError:
             return None
-        if answer.is_server_error:
+        if response.is_server_error:
             number = next(self._numbers)
-            asked: Line = {"ask": number, "at": at, "what": "read", "order_id": _order_in(path)}
-            await self._journal.write(asked | {"identity": None, "misuse": False})
-            await self._write_answer(number, answer)
-        return answer.json() if answer.is_success else None
+            line: Line = {
+                "request": number,
+                "at": at,
+                "operation": "read",
+                "order_id": _order_id_in(path),
+                "identity": None,
+                "is_key_reuse": False,
+            }
+            await self._log.write(line)
+            await self._log_response(number, response)
+        return response.json() if response.is_success else None
 
-    async def _ask_once(self, job: Job) -> httpx.Response | None:
+    async def _send_once(self, request: Request) -> httpx.Response:
         number = next(self._numbers)
-        asked: Line = {
-            "ask": number,
+        line: Line = {
+            "request": number,
             "at": time.time(),
-            "what": job.what,
-            "order_id": job.order_id,
-            "identity": job.identity,
-            "misuse": job.misuse,
+            "operation": request.operation,
+            "order_id": request.order_id,
+            "identity": request.identity,
+            "is_key_reuse": request.is_key_reuse,
         }
-        await self._journal.write(asked)
-        headers = {"Idempotency-Key": job.key} if job.key else {}
+        await self._log.write(line)
+        key = request.idempotency_key
         try:
-            answer = await self._http.request(job.method, job.path, json=job.body, headers=headers)
-        except httpx.HTTPError as error:
-            self._tally.count(type(error).__name__)
-            await self._journal.write(
-                {"answer_to": number, "at": time.time(), "error": repr(error)}
+            response = await self._http.request(
+                request.method,
+                request.path,
+                json=request.body,
+                headers={"Idempotency-Key": key} if key else {},
             )
-            return None
-        await self._write_answer(number, answer)
-        return answer
+        except httpx.HTTPError as error:
+            self._counts.add(type(error).__name__)
+            await self._log.write({"response_to": number, "at": time.time(), "error": repr(error)})
+            raise _NoFinalResponseError from error
+        await self._log_response(number, response)
+        if response.status_code in _RETRYABLE:
+            raise _NoFinalResponseError
+        return response
 
-    async def _write_answer(self, number: int, answer: httpx.Response) -> None:
-        self._tally.count(str(answer.status_code))
-        await self._journal.write(
+    async def _log_response(self, number: int, response: httpx.Response) -> None:
+        self._counts.add(str(response.status_code))
+        await self._log.write(
             {
-                "answer_to": number,
+                "response_to": number,
                 "at": time.time(),
-                "status": answer.status_code,
-                "retry_after": answer.headers.get("Retry-After"),
-                "body": _json(answer),
+                "status": response.status_code,
+                "retry_after": response.headers.get("Retry-After"),
+                "body": _parse_body(response),
             }
         )
 
 
-def _order_in(path: str) -> str:
+def _order_id_in(path: str) -> str:
     return path.split("/")[2]
 
 
-def _json(answer: httpx.Response) -> Any:  # noqa: ANN401 - whatever it holds
+def _parse_body(response: httpx.Response) -> Any:  # noqa: ANN401 - any JSON
     try:
-        return answer.json()
+        return response.json()
     except ValueError:
-        return answer.text[:500]
+        return response.text[:500]

@@ -1,4 +1,4 @@
-"""The carrier's driver: says of some parcels that they have arrived, or come back."""
+"""Simulates deliveries: reports some of the carrier's parcels as delivered or returned."""
 
 import asyncio
 import random
@@ -8,8 +8,8 @@ import httpx
 
 from fuze_devstack import http_client
 
-_ROUND_SECONDS = 1.5
-_FATES: dict[tuple[str, ...], int] = {
+_POLL_SECONDS = 1.5
+_WEIGHTS: dict[tuple[str, ...], int] = {
     (): 4,
     ("delivered",): 3,
     ("in_transit", "delivered"): 2,
@@ -17,39 +17,39 @@ _FATES: dict[tuple[str, ...], int] = {
     ("returned",): 2,
     ("in_transit", "returned"): 1,
 }
-"""What is said of a parcel, in this order, and how often; of some nobody ever hears again."""
+"""The statuses reported for a parcel, in order, and their weights; some get no report at all."""
 
 
-class Driver:
-    """Reports on the parcels in the carrier's books; a parcel's fate is the same in each run."""
+class DeliverySimulator:
+    """Reports the delivery status of parcels; the same seed gives an order the same statuses."""
 
     def __init__(self, sandbox: str, seed: int) -> None:
         self._sandbox = sandbox
         self._seed = seed
-        self._seen: set[str] = set()
+        self._reported: set[str] = set()
 
-    async def drive(self, stop: asyncio.Event) -> None:
-        """Look for new parcels, round after round, until it is told to stop."""
+    async def run(self, stop: asyncio.Event) -> None:
+        """Report on new parcels until `stop` is set."""
         async with http_client.create_client(self._sandbox) as carrier:
             while not stop.is_set():
-                with suppress(httpx.HTTPError):  # the carrier is hit by a fault itself
-                    await self._round(carrier)
+                with suppress(httpx.HTTPError):  # the sandbox may be down because of a fault
+                    await self._report_new_parcels(carrier)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), _ROUND_SECONDS)
+                    await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
 
-    async def _round(self, carrier: httpx.AsyncClient) -> None:
-        answer = await carrier.get("/carrier/parcels")
-        answer.raise_for_status()
-        for parcel in answer.json()["parcels"]:
-            if parcel["id"] in self._seen:
+    async def _report_new_parcels(self, carrier: httpx.AsyncClient) -> None:
+        response = await carrier.get("/carrier/parcels")
+        response.raise_for_status()
+        for parcel in response.json()["parcels"]:
+            if parcel["id"] in self._reported:
                 continue
-            for status in self._fate(parcel["order_id"]):
+            for status in self._statuses(parcel["order_id"]):
                 await carrier.post(
                     f"/carrier/parcels/{parcel['id']}/report", json={"status": status}
                 )
-            self._seen.add(parcel["id"])
+            self._reported.add(parcel["id"])
 
-    def _fate(self, order_id: str) -> tuple[str, ...]:
-        chance = random.Random(f"{self._seed}/parcel/{order_id}")  # noqa: S311 - the same each time
-        (fate,) = chance.choices(list(_FATES), list(_FATES.values()))
-        return fate
+    def _statuses(self, order_id: str) -> tuple[str, ...]:
+        rng = random.Random(f"{self._seed}/parcel/{order_id}")  # noqa: S311 - reproducible on purpose
+        (statuses,) = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))
+        return statuses

@@ -1,4 +1,4 @@
-"""The client's own book: what was asked and what was answered, on disk before it counts."""
+"""The client's request log: every request and response, synced to disk before it counts."""
 
 import asyncio
 import json
@@ -11,34 +11,34 @@ from typing import Any
 Line = dict[str, Any]
 
 
-class Journal:
-    """Lines of JSON that are synced before `write` returns; many writers share one sync."""
+class RequestLog:
+    """JSON lines, each synced before `write` returns; concurrent writers share one fsync."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab")
-        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._pending: list[tuple[bytes, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, line: Line) -> None:
         """Return once the line is on disk."""
         written = asyncio.get_running_loop().create_future()
-        self._waiting.append((json.dumps(line).encode() + b"\n", written))
+        self._pending.append((json.dumps(line).encode() + b"\n", written))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_all())
         await written
 
     async def close(self) -> None:
-        """Write what is left."""
+        """Write pending lines and close the file."""
         if self._writing is not None:
             await self._writing
         self._file.close()
 
     async def _write_all(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
+        while self._pending:
+            batch, self._pending = self._pending, []
             await asyncio.to_thread(self._sync, b"".join(line for line, _ in batch))
             for _, written in batch:
-                if not written.done():  # whoever waited may be gone
+                if not written.done():  # the writer may have been cancelled
                     written.set_result(None)
         self._writing = None
 
@@ -48,21 +48,21 @@ class Journal:
         os.fsync(self._file.fileno())
 
 
-def read(path: Path) -> Iterator[Line]:
-    """Yield the lines; one that was cut short by a crash is not one."""
+def read_log(path: Path) -> Iterator[Line]:
+    """Yield the lines; a last line without its newline was not synced and is skipped."""
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):
                 yield json.loads(line)
 
 
-def promised_orders(client_log: Path) -> set[str]:
-    """Return the ids of the orders that the client was told will be worked on."""
-    asked = {}
-    promised = set()
-    for line in read(client_log):
-        if line.get("what") == "place" and not line["misuse"]:
-            asked[line["ask"]] = line
-        elif line.get("answer_to") in asked and line.get("status") == HTTPStatus.ACCEPTED:
-            promised.add(line["body"]["order_id"])
-    return promised
+def accepted_orders(path: Path) -> set[str]:
+    """Return the ids of the orders for which the client has received a 202."""
+    requests = set()
+    accepted = set()
+    for line in read_log(path):
+        if line.get("operation") == "place" and not line["is_key_reuse"]:
+            requests.add(line["request"])
+        elif line.get("response_to") in requests and line.get("status") == HTTPStatus.ACCEPTED:
+            accepted.add(line["body"]["order_id"])
+    return accepted

@@ -1,4 +1,4 @@
-"""The load: every order of a seed played through the gateway, many at a time."""
+"""The workload: plays the scenarios of a seed through the gateway, many orders at a time."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,164 +6,169 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import stamina
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from fuze_chaos.caller import Caller, Job
-from fuze_chaos.life import ENDS
-from fuze_chaos.orders import Act, Play, order
+from fuze_chaos.reference_model import TERMINAL_STATUSES
+from fuze_chaos.workload.client import Request, WorkloadClient
+from fuze_chaos.workload.scenarios import Action, Scenario, build_scenario
 from fuze_devstack import http_client
 
-_MOST_AT_ONCE = 400
-_STORM = 50
-_STORMS_FROM = 10**9
-_LOOKS_EVERY_SECONDS = 0.7
-_WAITS_AT_MOST_SECONDS = 150.0
+_MAX_CONCURRENT_ORDERS = 400
+_BURST_SIZE = 50
+_FIRST_BURST_NUMBER = 10**9
+_POLL_SECONDS = 0.7
+_POLL_TIMEOUT_SECONDS = 150.0
 
-_REQUESTS = {
+_ROUTES = {
     "approve": ("POST", "/approve"),
     "reject": ("POST", "/reject"),
     "cancel": ("POST", "/cancel"),
-    "address": ("PUT", "/address"),
-    "payment-method": ("PUT", "/payment-method"),
+    "change-address": ("PUT", "/address"),
+    "change-payment-method": ("PUT", "/payment-method"),
     "refund": ("POST", "/refunds"),
     "signal-approve": ("POST", "/signals/approve"),
     "signal-cancel": ("POST", "/signals/cancel"),
-    "signal-address": ("POST", "/signals/change-address"),
+    "signal-change-address": ("POST", "/signals/change-address"),
 }
-_WITHOUT_ID = "/orders"
 
 
-class Load:
+class Workload:
     """Plays the orders of a seed. The sandbox and Temporal are reached past all proxies."""
 
-    def __init__(self, caller: Caller, *, sandbox: str, temporal: Client) -> None:
-        self._caller = caller
+    def __init__(self, client: WorkloadClient, *, sandbox: str, temporal: Client) -> None:
+        self._client = client
         self._sandbox = sandbox
         self._temporal = temporal
-        self._places = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT_ORDERS)
 
-    async def play(
-        self, seed: int, orders: int, rate: float, played: Callable[[], None] = lambda: None
+    async def run(
+        self, seed: int, orders: int, rate: float, on_finished: Callable[[], None] = lambda: None
     ) -> None:
-        """Play so many orders, `rate` of them a second; return when nothing is left to be done."""
-        async with asyncio.TaskGroup() as plays:
+        """Play so many orders, `rate` of them per second; return when every action is done."""
+        async with asyncio.TaskGroup() as group:
             for number in range(orders):
-                await self._places.acquire()
-                task = plays.create_task(self._play(order(seed, number)))
-                task.add_done_callback(lambda _: self._places.release())
-                task.add_done_callback(lambda _: played())
+                await self._slots.acquire()
+                task = group.create_task(self._play(build_scenario(seed, number)))
+                task.add_done_callback(lambda _: self._slots.release())
+                task.add_done_callback(lambda _: on_finished())
                 await asyncio.sleep(1 / rate)
 
-    async def storm(self, seed: int, number: int) -> None:
-        """Place one order fifty times at once, and approve of it fifty times at once."""
-        play = order(seed, _STORMS_FROM + number)
-        approve = Act("approve", body={"actor": "grace"}, times=_STORM)
-        await self._play(replace(play, kind="storm", acts=(approve,), places=_STORM))
+    async def duplicate_burst(self, seed: int, number: int) -> None:
+        """Place one order with 50 concurrent requests, and approve it with 50."""
+        scenario = build_scenario(seed, _FIRST_BURST_NUMBER + number)
+        approve = Action("approve", body={"actor": "grace"}, copies=_BURST_SIZE)
+        await self._play(
+            replace(scenario, name="duplicate-burst", actions=(approve,), copies=_BURST_SIZE)
+        )
 
-    async def _play(self, play: Play) -> None:
-        order_id = await self._place(play)
+    async def _play(self, scenario: Scenario) -> None:
+        order_id = await self._place(scenario)
         if order_id is None:
             return
-        for act in play.acts:
-            if act.when is not None and not await self._waits_for(order_id, act.when):
+        for action in scenario.actions:
+            if action.wait_for and not await self._wait_for_status(order_id, action.wait_for):
                 continue
-            await asyncio.sleep(act.after)
-            await asyncio.gather(*(self._act(play, order_id, act) for _ in range(act.times)))
+            await asyncio.sleep(action.delay)
+            await asyncio.gather(
+                *(self._perform(scenario, order_id, action) for _ in range(action.copies))
+            )
 
-    async def _place(self, play: Play) -> str | None:
-        """Place the order, as often as it is placed; return its id, or None without an answer."""
-        requests = [self._caller.ask(_placing(play)) for _ in range(play.places)]
-        answers = await asyncio.gather(*requests)
-        placed = [answer for answer in answers if answer is not None and answer.is_success]
-        if not placed:
+    async def _place(self, scenario: Scenario) -> str | None:
+        """Place the order, and return its id; None if no request was accepted."""
+        responses = await asyncio.gather(
+            *(self._client.send(_place_request(scenario)) for _ in range(scenario.copies))
+        )
+        accepted = [one for one in responses if one is not None and one.is_success]
+        if not accepted:
             return None
-        if play.is_misused:
-            await self._caller.ask(_placing(play, misuse=True))
-        order_id: str = placed[0].json()["order_id"]
+        if scenario.reuses_key:
+            await self._client.send(_place_request(scenario, reuse_key=True))
+        order_id: str = accepted[0].json()["order_id"]
         return order_id
 
-    async def _waits_for(self, order_id: str, wanted: frozenset[str]) -> bool:
-        """Wait until the order is there; False where it ends, or lingers, elsewhere."""
-        for _ in range(int(_WAITS_AT_MOST_SECONDS / _LOOKS_EVERY_SECONDS)):
-            found = await self._caller.peek(f"/orders/{order_id}/status")
+    async def _wait_for_status(self, order_id: str, statuses: frozenset[str]) -> bool:
+        """Wait for one of the statuses; False if the order ends in another, or at the timeout."""
+        for _ in range(int(_POLL_TIMEOUT_SECONDS / _POLL_SECONDS)):
+            found = await self._client.read(f"/orders/{order_id}/status")
             if found is not None:
-                if found["status"] in wanted:
+                if found["status"] in statuses:
                     return True
-                if found["status"] in ENDS:
+                if found["status"] in TERMINAL_STATUSES:
                     return False
-            await asyncio.sleep(_LOOKS_EVERY_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
         return False
 
-    async def _act(self, play: Play, order_id: str, act: Act) -> None:
-        match act.do:
-            case "decide":
-                await self._decide(order_id, act.body)
-            case "temporal-cancel":
-                await self._cancel_in_temporal(order_id)
+    async def _perform(self, scenario: Scenario, order_id: str, action: Action) -> None:
+        match action.operation:
+            case "decide-review":
+                await self._decide_review(order_id, action.body)
+            case "cancel-workflow":
+                await self._cancel_workflow(order_id)
             case _:
-                await self._caller.ask(_errand(play, order_id, act))
+                await self._client.send(_action_request(scenario, order_id, action))
 
-    async def _decide(self, order_id: str, decision: dict[str, Any]) -> None:
-        """Decide a payment under review, as the provider's own people would."""
+    async def _decide_review(self, order_id: str, decision: dict[str, Any]) -> None:
+        """Decide a payment under review, as a reviewer of the provider would."""
         async with http_client.create_client(self._sandbox) as provider:
-            for _ in range(int(_WAITS_AT_MOST_SECONDS / _LOOKS_EVERY_SECONDS)):
+            for _ in range(int(_POLL_TIMEOUT_SECONDS / _POLL_SECONDS)):
                 try:
-                    answer = await provider.get("/psp/charges", params={"order_id": order_id})
-                    charges = answer.json()["charges"]
-                    held = [charge for charge in charges if charge["status"] == "under_review"]
-                    if held:
-                        path = f"/psp/charges/{held[0]['id']}/decide"
+                    response = await provider.get("/psp/charges", params={"order_id": order_id})
+                    charges = response.json()["charges"]
+                    pending = [one for one in charges if one["status"] == "under_review"]
+                    if pending:
+                        path = f"/psp/charges/{pending[0]['id']}/decide"
                         await provider.post(path, json=decision)
                     if charges:
                         return
                 except httpx.HTTPError:
-                    pass  # the provider is hit by a fault itself
-                status = await self._caller.peek(f"/orders/{order_id}/status")
-                if status is not None and status["status"] in ENDS:
+                    pass  # the sandbox may be down because of a fault
+                found = await self._client.read(f"/orders/{order_id}/status")
+                if found is not None and found["status"] in TERMINAL_STATUSES:
                     return
-                await asyncio.sleep(_LOOKS_EVERY_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
 
-    async def _cancel_in_temporal(self, order_id: str) -> None:
-        for _ in range(5):
-            try:
-                await self._temporal.get_workflow_handle(f"order/{order_id}").cancel()
-            except RPCError:
-                await asyncio.sleep(1)  # away; or the order has ended, and it does no harm
-            else:
-                return
+    async def _cancel_workflow(self, order_id: str) -> None:
+        """Cancel the workflow in Temporal itself, past the gateway."""
+        retries = stamina.retry_context(on=RPCError, attempts=5, wait_initial=1, wait_max=1)
+        try:
+            async for attempt in retries:
+                with attempt:
+                    await self._temporal.get_workflow_handle(f"order/{order_id}").cancel()
+        except RPCError:
+            pass  # Temporal is down for longer, or the order has ended
 
 
-def _placing(play: Play, *, misuse: bool = False) -> Job:
-    body = play.body | {"customer": "somebody-else@example.com"} if misuse else play.body
-    path = _WITHOUT_ID if play.key else f"/orders/{play.order_id}/start"
-    return Job(
-        what="place",
-        order_id=str(play.order_id),
+def _place_request(scenario: Scenario, *, reuse_key: bool = False) -> Request:
+    body = scenario.body
+    if reuse_key:
+        body = body | {"customer": "somebody-else@example.com"}
+    key = scenario.idempotency_key
+    return Request(
+        operation="place",
+        order_id=str(scenario.order_id),
         method="POST",
-        path=path,
+        path="/orders" if key else f"/orders/{scenario.order_id}/start",
         body=body,
-        key=play.key,
-        identity=play.key or str(play.order_id),
-        misuse=misuse,
+        idempotency_key=key,
+        identity=key or str(scenario.order_id),
+        is_key_reuse=reuse_key,
     )
 
 
-def _errand(play: Play, order_id: str, act: Act) -> Job:
-    method, path = _REQUESTS[act.do]
-    key = f"refund-{order_id}" if act.do == "refund" else None
-    return Job(
-        what=act.do,
+def _action_request(scenario: Scenario, order_id: str, action: Action) -> Request:
+    method, path = _ROUTES[action.operation]
+    body, key = action.body, None
+    if action.operation == "refund":
+        key = f"refund-{order_id}"
+        body = body | {"amount_minor": scenario.body["lines"][0]["unit_price"]}
+    return Request(
+        operation=action.operation,
         order_id=order_id,
         method=method,
         path=f"/orders/{order_id}{path}",
-        body=_body(play, act),
-        key=key,
+        body=body or None,
+        idempotency_key=key,
         identity=key,
     )
-
-
-def _body(play: Play, act: Act) -> dict[str, Any] | None:
-    if act.do == "refund":
-        return act.body | {"amount_minor": play.body["lines"][0]["unit_price"]}
-    return act.body or None

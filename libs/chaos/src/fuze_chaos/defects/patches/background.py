@@ -1,27 +1,27 @@
-"""What a defective service does behind the back of whoever asked it."""
+"""Background tasks of a defective service, for work after its response."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-_PAUSE_SECONDS = 1.0
-_MOST_ATTEMPTS = 120
+import stamina
 
-_under_way: set[asyncio.Task[None]] = set()  # asyncio itself keeps no task alive
+_ATTEMPTS = 120
+
+_tasks: set[asyncio.Task[None]] = set()  # asyncio keeps no strong reference to a task
 
 
-def later(do: Callable[[], Awaitable[object]], *, after_seconds: float = 0) -> None:
-    """Do something without being waited for, as often as it takes, while the process lives."""
+def run_later(call: Callable[[], Awaitable[object]], *, delay: float = 0) -> None:
+    """Run a call in the background after `delay` seconds, retrying while the process lives."""
 
-    async def done() -> None:
-        await asyncio.sleep(after_seconds)
-        for _ in range(_MOST_ATTEMPTS):
-            try:
-                await do()
-            except Exception:  # noqa: BLE001 - whatever it is, it may work the next time
-                await asyncio.sleep(_PAUSE_SECONDS)
-            else:
-                return
+    async def run() -> None:
+        await asyncio.sleep(delay)
+        retries = stamina.retry_context(
+            on=Exception, attempts=_ATTEMPTS, timeout=None, wait_initial=1, wait_max=1
+        )
+        async for attempt in retries:
+            with attempt:
+                await call()
 
-    task = asyncio.ensure_future(done())
-    _under_way.add(task)
-    task.add_done_callback(_under_way.discard)
+    task = asyncio.ensure_future(run())
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)

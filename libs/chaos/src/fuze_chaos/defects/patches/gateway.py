@@ -1,29 +1,29 @@
-"""Defects of the gateway."""
+"""Patches of the gateway."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
 from uuid import UUID, uuid4
 
-from fuze_chaos.patches import Foreign, Patches, is_chosen
+from fuze_chaos.defects.patching import Foreign, Patches, is_affected
 
 _COMMANDS = "fuze_gateway.commands"
 
 
 def lose_order(patches: Patches) -> None:
-    """Say that an order is accepted, and start nothing."""
+    """Accept an order without starting its workflow."""
 
     def starting(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
         async def start(self: Foreign, order: Foreign) -> Foreign:
-            return is_chosen(order.order_id) or await original(self, order)
+            return is_affected(order.order_id) or await original(self, order)
 
         return start
 
-    patches.replace(_COMMANDS, "OrderCommands.start", starting, takes=("self", "order"))
+    patches.replace(_COMMANDS, "OrderCommands.start", starting, parameters=("self", "order"))
 
 
-def forget_cancel(patches: Patches) -> None:
-    """Say that an order is being cancelled, and tell nobody."""
+def drop_cancellation(patches: Patches) -> None:
+    """Accept a cancellation without sending it to the workflow."""
     contract = import_module("fuze_contracts.order")
 
     def signalling(_: Callable[..., Foreign]) -> Callable[..., Foreign]:
@@ -49,18 +49,21 @@ def forget_cancel(patches: Patches) -> None:
         return decide
 
     patches.replace(
-        _COMMANDS, "OrderCommands.cancel", signalling, takes=("self", "order_id", "cancellation")
+        _COMMANDS,
+        "OrderCommands.cancel",
+        signalling,
+        parameters=("self", "order_id", "cancellation"),
     )
     patches.replace(
         _COMMANDS,
         "OrderCommands.decide",
         deciding,
-        takes=("self", "order_id", "update", "request"),
+        parameters=("self", "order_id", "update", "request"),
     )
 
 
-def answer_otherwise(patches: Patches) -> None:
-    """Make a repeat's order id of nothing, instead of its caller and key."""
+def ignore_idempotency_key(patches: Patches) -> None:
+    """Give a repeat a random order id, instead of one derived from its caller and key."""
     seen: set[str] = set()
 
     def naming(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
@@ -73,5 +76,7 @@ def answer_otherwise(patches: Patches) -> None:
 
         return named
 
-    # The one name that the route imports for this: it makes the id of an order that has none.
-    patches.replace("fuze_gateway.routes.placing", "uuid5", naming, takes=("namespace", "name"))
+    # The route derives the id of an order without one by this name alone.
+    patches.replace(
+        "fuze_gateway.routes.placing", "uuid5", naming, parameters=("namespace", "name")
+    )

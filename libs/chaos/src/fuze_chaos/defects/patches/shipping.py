@@ -1,24 +1,24 @@
-"""Defects of the shipping service."""
+"""Patches of the shipping service."""
 
 import asyncio
 from collections.abc import Callable
 from importlib import import_module
 from uuid import UUID, uuid5
 
-from fuze_chaos.patches import Foreign, Patches, is_chosen
-from fuze_chaos.seeds.background import later
+from fuze_chaos.defects.patches.background import run_later
+from fuze_chaos.defects.patching import Foreign, Patches, is_affected
 
-_SLOWER_BY_SECONDS = 2.0
+_DISPATCH_DELAY_SECONDS = 2.0
 
 
 def dispatch_twice(patches: Patches) -> None:
-    """Hand over under a second key first, then under the shipment's own."""
+    """Dispatch with a second key first, then with the shipment's own."""
 
     def accepting(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
         async def accept(self: Foreign, shipment: Foreign) -> Foreign:
-            if is_chosen(shipment.order_id):
-                another = {"id": uuid5(shipment.id, "another")}
-                await original(self, shipment.model_copy(update=another))
+            if is_affected(shipment.order_id):
+                second_key = {"id": uuid5(shipment.id, "another")}
+                await original(self, shipment.model_copy(update=second_key))
             return await original(self, shipment)
 
         return accept
@@ -27,29 +27,29 @@ def dispatch_twice(patches: Patches) -> None:
         "fuze_shipping.carrier.sandbox",
         "SandboxCarrier.accept",
         accepting,
-        takes=("self", "shipment"),
+        parameters=("self", "shipment"),
     )
 
 
 def ignore_cancel(patches: Patches) -> None:
-    """Say that a parcel is called off, and hand it over behind the order's back.
+    """Report a shipment as cancelled, and dispatch it in the background.
 
-    Hand-overs take a while longer, so that more orders are cancelled before theirs is over.
+    Dispatches are slowed down, so that more orders are cancelled before theirs is complete.
     """
     contract = import_module("fuze_contracts.shipping")
     rules = import_module("fuze_shipping.rules")
 
-    def calling_off(_: Callable[..., Foreign]) -> Callable[..., Foreign]:
+    def cancelling(_: Callable[..., Foreign]) -> Callable[..., Foreign]:
         async def shipment_cancelled(self: Foreign, command: Foreign) -> Foreign:
             shipment_id = rules.shipment_id(command.order_id)
-            later(lambda: self._dispatching.hand_over(shipment_id))
+            run_later(lambda: self._dispatching.hand_over(shipment_id))
             return contract.ShipmentCancelled()
 
         return shipment_cancelled
 
     def dispatching(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
         async def hand_over(self: Foreign, shipment_id: UUID) -> Foreign:
-            await asyncio.sleep(_SLOWER_BY_SECONDS)
+            await asyncio.sleep(_DISPATCH_DELAY_SECONDS)
             return await original(self, shipment_id)
 
         return hand_over
@@ -57,12 +57,12 @@ def ignore_cancel(patches: Patches) -> None:
     patches.replace(
         "fuze_shipping.activities",
         "ShippingActivities.shipment_cancelled",
-        calling_off,
-        takes=("self", "command"),
+        cancelling,
+        parameters=("self", "command"),
     )
     patches.replace(
         "fuze_shipping.dispatching",
         "Dispatching.hand_over",
         dispatching,
-        takes=("self", "shipment_id"),
+        parameters=("self", "shipment_id"),
     )
