@@ -206,7 +206,7 @@ def test_whatever_goes_wrong_on_the_way_one_parcel_is_handed_over(stack: Stack, 
 
 
 def test_an_address_that_the_carrier_refuses_is_corrected(stack: Stack) -> None:
-    order_id = stack.place(address={"zip_code": "10001", "line1": "refused"})
+    order_id = stack.place(address={"zip_code": "10001", "line1": "rejected"})
     stack.approve(order_id)
     stack.wait_for(order_id, "awaiting_address")
     listed = stack.get("/orders?waiting_for=address").json()["orders"]
