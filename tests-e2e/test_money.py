@@ -193,7 +193,11 @@ async def _under_fire(
     # What lands late doubles a charge only where it lands after somebody has looked for it.
     late_by = 1 if honour_keys else 5
     stack.set_conditions(
-        "psp", faults=_FAULTS, seed=_SEED, late_by_seconds=late_by, honour_keys=honour_keys
+        "psp",
+        faults=_FAULTS,
+        seed=_SEED,
+        commit_delay_seconds=late_by,
+        idempotency_enabled=honour_keys,
     )
     ids = [uuid4() for _ in range(orders)]
     for _ in range(_WORKERS):

@@ -135,7 +135,7 @@ class Ways:
 
     async def _until_held(self, part: str) -> None:
         """Wait until somebody stands at the part's gate."""
-        while not (await self.sandbox.get(f"/control/{part}")).json()["held"]:
+        while not (await self.sandbox.get(f"/control/{part}")).json()["paused_requests"]:
             await asyncio.sleep(0.1)
 
     async def _fuze(self, command: str, *arguments: str) -> None:

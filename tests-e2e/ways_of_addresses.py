@@ -26,7 +26,7 @@ class WaysOfAddresses(Ways):
         return order
 
     async def readdressed_too_late(self) -> Handle:
-        await self._control("carrier", hold="before_write")
+        await self._control("carrier", pause_at="before_write")
         order = await self._approved()
         await self._until_held("carrier")
         with contextlib.suppress(WorkflowUpdateFailedError):
@@ -77,7 +77,7 @@ class WaysOfAddresses(Ways):
         return order
 
     async def readdressed_as_the_carrier_refused(self) -> Handle:
-        await self._control("carrier", hold="before_write")
+        await self._control("carrier", pause_at="before_write")
         order = await self._approved(address=REFUSED)
         await self._until_held("carrier")
         async with self._stopped("order"):

@@ -112,7 +112,7 @@ class WaysOfOrders(Ways):
         return order
 
     async def cancelled_too_late(self) -> Handle:
-        await self._control("carrier", hold="before_write")
+        await self._control("carrier", pause_at="before_write")
         order = await self._approved()
         await self._until_held("carrier")
         with contextlib.suppress(WorkflowUpdateFailedError):

@@ -41,7 +41,7 @@ class WaysOfShipments(Ways):
         return await self._ship(address=REFUSED)
 
     async def cancelled_too_late(self) -> Handle:
-        await self._control("carrier", hold="before_write")
+        await self._control("carrier", pause_at="before_write")
         shipment = await self._ship()
         await self._until_held("carrier")
         await shipment.cancel()
@@ -50,7 +50,7 @@ class WaysOfShipments(Ways):
         return shipment
 
     async def failed_for_good(self) -> Handle:
-        await self._control("carrier", hold="before_write")
+        await self._control("carrier", pause_at="before_write")
         shipment = await self._ship()
         await self._until_held("carrier")
         await self._fail_activity(shipment)

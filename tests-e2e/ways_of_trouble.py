@@ -77,7 +77,7 @@ class WaysOfTrouble(Ways):
 
     async def _charge_failed(self) -> Handle:
         """An order whose charge an operator has failed for good."""
-        await self._control("psp", hold="before_write")
+        await self._control("psp", pause_at="before_write")
         order = await self._approved()
         await self._until_held("psp")
         await self._fail_activity(order)
@@ -86,7 +86,7 @@ class WaysOfTrouble(Ways):
         return order
 
     async def cancelled_as_it_was_charged(self) -> Handle:
-        await self._control("psp", hold="before_write")
+        await self._control("psp", pause_at="before_write")
         order = await self._approved()
         await self._until_held("psp")
         async with self._stopped("order"):
@@ -155,7 +155,7 @@ class WaysOfTrouble(Ways):
         return order
 
     async def overtaken_by_the_carriers_refusal(self) -> Handle:
-        await self._control("carrier", hold="before_write")
+        await self._control("carrier", pause_at="before_write")
         order = await self._approved(address=REFUSED)
         await self._until_held("carrier")
         await self._lost(order, 6, "carrier_rejected_address", "awaiting_address", "charged")
@@ -194,7 +194,7 @@ class WaysOfTrouble(Ways):
 
     async def _charged_and_lost(self) -> Handle:
         """An order that is paid, of which its workflow has not heard."""
-        await self._control("psp", hold="after_write")
+        await self._control("psp", pause_at="after_write")
         order = await self._approved()
         await self._until_held("psp")
         await self._lost(order, 4, "payment_charged", "paid", "charged")

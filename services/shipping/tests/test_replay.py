@@ -1,4 +1,4 @@
-"""Every recorded way through a shipment replays on today's code: `make histories` records."""
+"""Recorded workflow histories replay on the current code; `make histories` records them."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from fuze_shipping.workflows import CarrierWebhookWorkflow, ShippingWorkflow
 
 _HISTORIES = recorded_in(Path(__file__).parent / "histories/0.1")
 _WORKFLOWS = (ShippingWorkflow, CarrierWebhookWorkflow)
-_WITHOUT_TRACE = frozenset({"status"})
+_NOT_IN_HISTORIES = frozenset({"status"})
 
 
 @pytest.mark.parametrize("recorded", _HISTORIES.values(), ids=_HISTORIES)
-async def test_a_recorded_shipment_replays(recorded: WorkflowHistory) -> None:
+async def test_a_recorded_history_replays(recorded: WorkflowHistory) -> None:
     await replay(_WORKFLOWS, recorded)
 
 
@@ -23,7 +23,7 @@ def test_every_workflow_of_the_service_is_recorded() -> None:
     assert kinds_of_workflow(_HISTORIES.values()) == {"ShippingWorkflow", "CarrierWebhookWorkflow"}
 
 
-def test_every_outcome_of_a_shipment_is_in_some_recorded_history() -> None:
+def test_every_outcome_is_recorded() -> None:
     outcomes = {
         found["outcome"]
         for every in _HISTORIES.values()
@@ -34,8 +34,10 @@ def test_every_outcome_of_a_shipment_is_in_some_recorded_history() -> None:
     assert outcomes >= {"shipped", "address_rejected", "cancelled", "already_dispatched"}
 
 
-async def test_every_line_of_a_shipments_life_is_on_some_recorded_way() -> None:
-    """A new way through a workflow needs a history: `tests-e2e/ways_of_others.py`."""
-    never = await never_replayed(_WORKFLOWS, _HISTORIES.values(), [workflows], but=_WITHOUT_TRACE)
+async def test_every_line_of_the_workflows_is_replayed() -> None:
+    """A new path through a workflow needs a scenario that `make histories` records."""
+    never = await never_replayed(
+        _WORKFLOWS, _HISTORIES.values(), [workflows], but=_NOT_IN_HISTORIES
+    )
 
     assert never == set()
