@@ -116,9 +116,7 @@ def test_a_run_that_passes_keeps_its_report_and_deletes_its_databases(
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("defect", _QUICK_DEFECTS, ids=lambda one: one.value)
-def test_a_defect_is_found_in_eight_orders(
-    fuze: list[str], tmp_path: Path, defect: Defect
-) -> None:
+def test_a_defect_is_found_in_eight_orders(fuze: list[str], tmp_path: Path, defect: Defect) -> None:
     tmp_path.chmod(0o711)
     # A seed whose first eight orders are fast, and five of which the defects affect.
     options = ("--orders", "8", "--rate", "8", "--seed", "5972", "--faults", "none")

@@ -159,26 +159,26 @@ class FaultInjector:
         self, provider: str, where: str, hit: Callable[[], Awaitable[str | None]]
     ) -> str | None:
         """Hit the component whose request waits at a breakpoint of the sandbox."""
-        await self._configure(provider, hold=where)
+        await self._configure(provider, pause_at=where)
         try:
             async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
-                while not await self._count_held(provider):
+                while not await self._count_paused(provider):
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
-            await self._configure(provider, "hold")
+            await self._configure(provider, "pause_at")
             raise FaultError(
                 f"no request reached the {provider} at {where} within {_STEP_TIMEOUT_SECONDS:.0f} s"
             ) from None
         hitting = asyncio.ensure_future(hit())
         await asyncio.sleep(0.1)  # the process is down before its request is released
-        await self._configure(provider, "hold")
+        await self._configure(provider, "pause_at")
         return await hitting
 
-    async def _count_held(self, provider: str) -> int:
+    async def _count_paused(self, provider: str) -> int:
         async with http_client.create_client() as client:
             response = await client.get(f"{self._environment.sandbox}/control/{provider}")
-        held: int = response.json()["held"]
-        return held
+        paused: int = response.json()["paused_requests"]
+        return paused
 
     async def _configure(self, provider: str, *removed: str, **added: Any) -> None:  # noqa: ANN401 - JSON
         """Change some of a provider's fault settings; those of the other lane stay."""

@@ -14,19 +14,19 @@ _DISPATCH_DELAY_SECONDS = 2.0
 def dispatch_twice(patches: Patches) -> None:
     """Dispatch with a second key first, then with the shipment's own."""
 
-    def accepting(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        async def accept(self: Foreign, shipment: Foreign) -> Foreign:
+    def submitting(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        async def submit(self: Foreign, shipment: Foreign) -> Foreign:
             if is_affected(shipment.order_id):
                 second_key = {"id": uuid5(shipment.id, "another")}
                 await original(self, shipment.model_copy(update=second_key))
             return await original(self, shipment)
 
-        return accept
+        return submit
 
     patches.replace(
         "fuze_shipping.carrier.sandbox",
-        "SandboxCarrier.accept",
-        accepting,
+        "SandboxCarrier.submit",
+        submitting,
         parameters=("self", "shipment"),
     )
 
@@ -37,22 +37,22 @@ def ignore_cancel(patches: Patches) -> None:
     Dispatches are slowed down, so that more orders are cancelled before theirs is complete.
     """
     contract = import_module("fuze_contracts.shipping")
-    rules = import_module("fuze_shipping.rules")
+    activities = import_module("fuze_shipping.activities")
 
     def cancelling(_: Callable[..., Foreign]) -> Callable[..., Foreign]:
         async def shipment_cancelled(self: Foreign, command: Foreign) -> Foreign:
-            shipment_id = rules.shipment_id(command.order_id)
-            run_later(lambda: self._dispatching.hand_over(shipment_id))
+            shipment_id = activities.derive_shipment_id(command.order_id)
+            run_later(lambda: self._dispatch_service.dispatch(shipment_id))
             return contract.ShipmentCancelled()
 
         return shipment_cancelled
 
     def dispatching(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        async def hand_over(self: Foreign, shipment_id: UUID) -> Foreign:
+        async def dispatch(self: Foreign, shipment_id: UUID) -> Foreign:
             await asyncio.sleep(_DISPATCH_DELAY_SECONDS)
             return await original(self, shipment_id)
 
-        return hand_over
+        return dispatch
 
     patches.replace(
         "fuze_shipping.activities",
@@ -61,8 +61,8 @@ def ignore_cancel(patches: Patches) -> None:
         parameters=("self", "command"),
     )
     patches.replace(
-        "fuze_shipping.dispatching",
-        "Dispatching.hand_over",
+        "fuze_shipping.dispatch_service",
+        "DispatchService.dispatch",
         dispatching,
         parameters=("self", "shipment_id"),
     )
