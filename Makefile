@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LIBS := libs/contracts libs/runtime libs/devstack libs/testing libs/chaos
+LIBS := libs/contracts libs/runtime libs/psp libs/devstack libs/testing libs/chaos
 SERVICES := services/order services/payment services/shipping services/gateway services/sandbox
 PACKAGES := $(LIBS) $(SERVICES)
 READY := $(VENV)/.ready

@@ -1,4 +1,4 @@
-"""Every recorded way through the workflows of payments replays: `make histories` records."""
+"""Every recorded history of the payment workflows replays; `make histories` records them."""
 
 from pathlib import Path
 
@@ -18,11 +18,11 @@ async def test_a_recorded_workflow_replays(recorded: WorkflowHistory) -> None:
     await replay(_WORKFLOWS, recorded)
 
 
-def test_every_workflow_of_the_service_is_recorded() -> None:
+def test_every_workflow_has_a_history() -> None:
     assert kinds_of_workflow(_HISTORIES.values()) == {one.__name__ for one in _WORKFLOWS}
 
 
-async def test_every_line_of_the_workflows_is_on_some_recorded_way() -> None:
+async def test_the_histories_cover_every_line_of_the_workflows() -> None:
     """A new way through a workflow needs a history: `tests-e2e/ways_of_others.py`."""
     never = await never_replayed(_WORKFLOWS, _HISTORIES.values(), [workflows], but=frozenset())
 
