@@ -17,9 +17,16 @@ _ROOT = Path(__file__).parents[3]
 _SERVICES = ("order", "payment", "shipping", "gateway")
 _DEVELOPMENT = ("devstack", "chaos", "testing")
 _PACKAGES = tuple(f"fuze_{name}" for name in _DEVELOPMENT)
+_LIBRARIES = {
+    "order": ("contracts", "runtime"),
+    "payment": ("contracts", "runtime", "psp"),
+    "shipping": ("contracts", "runtime"),
+    "gateway": ("contracts", "runtime", "psp"),
+}
 _SHIPPED = [
     _ROOT / "libs/contracts/src",
     _ROOT / "libs/runtime/src",
+    _ROOT / "libs/psp/src",
     *(_ROOT / f"services/{name}/src" for name in _SERVICES),
 ]
 
@@ -72,7 +79,7 @@ def _own_packages_of(package: str) -> set[str]:
 
 
 @pytest.mark.parametrize("service", _SERVICES)
-def test_an_image_contains_its_service_contracts_and_runtime_and_no_other_package(
+def test_an_image_contains_its_service_its_libraries_and_no_other_package(
     service: str,
 ) -> None:
     text = (_ROOT / f"services/{service}/Dockerfile").read_text()
@@ -87,8 +94,7 @@ def test_an_image_contains_its_service_contracts_and_runtime_and_no_other_packag
     assert copied == {
         "deploy/build.lock",
         f"services/{service}/requirements.lock",
-        "libs/contracts",
-        "libs/runtime",
+        *(f"libs/{name}" for name in _LIBRARIES[service]),
         f"services/{service}",
     }
     assert [line for line in lines if line.startswith("COPY --from")] == [
@@ -100,7 +106,7 @@ def test_an_image_contains_its_service_contracts_and_runtime_and_no_other_packag
 
 @pytest.mark.parametrize("service", _SERVICES)
 def test_a_service_depends_on_no_development_package(service: str) -> None:
-    assert _own_packages_of(f"fuze-{service}") == {"fuze-contracts", "fuze-runtime"}
+    assert _own_packages_of(f"fuze-{service}") == {f"fuze-{name}" for name in _LIBRARIES[service]}
     lock = (_ROOT / f"services/{service}/requirements.lock").read_text()
     assert not [name for name in _DEVELOPMENT if f"fuze-{name}" in lock]
 

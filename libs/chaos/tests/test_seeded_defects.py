@@ -68,7 +68,8 @@ def test_a_defect_patches_only_the_functions_that_it_names(
 
     assert result["named"]
     assert sorted(result["changed"]) == sorted(result["named"])
-    assert all(name.startswith(f"fuze_{defect.service}.") for name in result["named"])
+    own_packages = (f"fuze_{defect.service}.", "fuze_psp.")
+    assert all(name.startswith(own_packages) for name in result["named"])
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_the_runner_runs_the_service_as_main_with_its_arguments() -> None:
 
     assert done.returncode == 0, done.stderr
     assert "usage: python -m fuze_payment" in done.stdout
-    assert "skip-refund: patched fuze_payment.refunding:Refunding.refund" in done.stderr
+    assert "skip-refund: patched fuze_payment.refund_service:RefundService.refund" in done.stderr
 
 
 def test_an_unknown_defect_is_an_error_that_lists_all_of_them() -> None:

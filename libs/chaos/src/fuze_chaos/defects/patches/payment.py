@@ -13,7 +13,7 @@ _CAPTURE_DELAY_SECONDS = 8.0
 def skip_refund(patches: Patches) -> None:
     """Report a refund as done, and send none."""
     contract = import_module("fuze_contracts.payment")
-    rules = import_module("fuze_payment.rules")
+    domain = import_module("fuze_payment.domain")
 
     def fake_refund(refund_id: UUID, amount: Foreign) -> Foreign:
         reference = f"re_{refund_id.hex}"
@@ -29,17 +29,17 @@ def skip_refund(patches: Patches) -> None:
         return refund
 
     def voiding(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        async def give_back_all(self: Foreign, payment: Foreign, reason: str) -> Foreign:
+        async def refund_remaining(self: Foreign, payment: Foreign, reason: str) -> Foreign:
             if payment.state != "charged" or payment.amount_minor == 0:
                 return await original(self, payment, reason)
-            return fake_refund(rules.void_refund_id(payment.id), payment.amount)
+            return fake_refund(domain.void_refund_id(payment.id), payment.amount)
 
-        return give_back_all
+        return refund_remaining
 
-    where = "fuze_payment.refunding"
-    patches.replace(where, "Refunding.refund", refunding, parameters=("self", "command"))
+    where = "fuze_payment.refund_service"
+    patches.replace(where, "RefundService.refund", refunding, parameters=("self", "command"))
     patches.replace(
-        where, "Refunding.give_back_all", voiding, parameters=("self", "payment", "reason")
+        where, "RefundService.refund_remaining", voiding, parameters=("self", "payment", "reason")
     )
 
 
@@ -49,33 +49,36 @@ def drop_provider_key(patches: Patches) -> None:
     Later retries look the charge up, so that a card whose every first response is lost is charged
     twice instead of forever.
     """
-    provider = import_module("fuze_payment.provider")
+    provider = import_module("fuze_psp.provider")
     retried: set[UUID] = set()
 
-    def asking(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        async def ask(
+    def sending(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        async def send(
             self: Foreign, method: str, path: str, *, key: str | None = None, **parts: Foreign
         ) -> Foreign:
             if (method, path) == ("POST", "charges"):
                 key = str(uuid4())
             return await original(self, method, path, key=key, **parts)
 
-        return ask
+        return send
 
     def finding(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        async def find_charge(self: Foreign, payment: Foreign) -> Foreign:
-            if payment.id in retried:
-                return await original(self, payment)
-            retried.add(payment.id)
+        async def find_charge(self: Foreign, lookup: Foreign) -> Foreign:
+            if lookup.payment_id in retried:
+                return await original(self, lookup)
+            retried.add(lookup.payment_id)
             return provider.NotFound()
 
         return find_charge
 
-    where = "fuze_payment.provider.sandbox"
+    where = "fuze_psp.sandbox.provider"
     patches.replace(
-        where, "SandboxProvider._ask", asking, parameters=("self", "method", "path", "key", "parts")
+        where,
+        "SandboxProvider._send",
+        sending,
+        parameters=("self", "method", "path", "key", "parts"),
     )
-    patches.replace(where, "SandboxProvider.find_charge", finding, parameters=("self", "payment"))
+    patches.replace(where, "SandboxProvider.find_charge", finding, parameters=("self", "lookup"))
 
 
 def charge_without_recording(patches: Patches) -> None:
@@ -98,7 +101,7 @@ def charge_without_recording(patches: Patches) -> None:
 
 def ship_before_capture(patches: Patches) -> None:
     """Report a charge as captured at once, and send it after the dispatch."""
-    rules = import_module("fuze_payment.rules")
+    domain = import_module("fuze_payment.domain")
 
     def charging(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
         async def charge(self: Foreign, command: Foreign) -> Foreign:
@@ -108,10 +111,13 @@ def ship_before_capture(patches: Patches) -> None:
             if payment is None or payment.state.is_settled:
                 return await original(self, command)
             run_later(lambda: original(self, command), delay=_CAPTURE_DELAY_SECONDS)
-            return payment.model_copy(update={"state": rules.PaymentState.CHARGED})
+            return payment.model_copy(update={"state": domain.PaymentState.CHARGED})
 
         return charge
 
     patches.replace(
-        "fuze_payment.charging", "Charging.charge", charging, parameters=("self", "command")
+        "fuze_payment.charge_service",
+        "ChargeService.charge",
+        charging,
+        parameters=("self", "command"),
     )
