@@ -154,7 +154,7 @@ def test_the_command_repeats_the_faults_and_the_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("check", "said"),
+    ("check", "meaning"),
     [
         (_check(_violation()), "has found it"),
         (_check(), "has not found it"),
@@ -162,13 +162,13 @@ def test_the_command_repeats_the_faults_and_the_rate() -> None:
     ],
 )
 def test_the_report_says_whether_an_injected_defect_was_found(
-    check: CheckResult, said: str
+    check: CheckResult, meaning: str
 ) -> None:
     report = _report(check, defect="charge-without-key")
 
     for rendered in (_Page(render_html(report)).text, " ".join(_terminal(report).split())):
         assert "The defect charge-without-key was injected on purpose" in rendered
-        assert said in rendered
+        assert meaning in rendered
 
 
 def test_every_violation_is_listed() -> None:
@@ -338,8 +338,8 @@ def test_the_summary_fits_eighty_columns_without_colour() -> None:
         ),
         _check(_violation(order_id=None, at=None), invariant="I10"),
     )
-    answers = {f"409 a-problem-of-kind-{number}": 1000 for number in range(20)}
-    rendered = _terminal(_report(*checks, answers=answers, diagnostics=("an order " * 20,)))
+    responses = {f"409 a-problem-of-kind-{number}": 1000 for number in range(20)}
+    rendered = _terminal(_report(*checks, responses=responses, diagnostics=("an order " * 20,)))
 
     assert "\x1b" not in rendered
     assert max(map(len, rendered.splitlines())) <= 80

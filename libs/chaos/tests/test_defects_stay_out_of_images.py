@@ -72,8 +72,8 @@ def _own_packages_of(package: str) -> set[str]:
     project = _project(package)["project"]
     assert isinstance(project, dict)
     extras = project.get("optional-dependencies", {}).values()
-    wanted = itertools.chain(project["dependencies"], *extras)
-    names = {re.split(r"[^\w.-]", one, maxsplit=1)[0].lower() for one in wanted}
+    requirements = itertools.chain(project["dependencies"], *extras)
+    names = {re.split(r"[^\w.-]", one, maxsplit=1)[0].lower() for one in requirements}
     direct = {name for name in names if name.startswith("fuze-")}
     return direct.union(*(_own_packages_of(name) for name in direct))
 

@@ -70,10 +70,10 @@ async def test_a_half_closed_client_still_receives_the_response(harness: ProxyHa
     client.send_eof()
 
     assert await server.receive(100) == b"request"
-    await server.send(b"answer")
+    await server.send(b"response")
     server.send_eof()
 
-    assert await client.receive(100) == b"answer"
+    assert await client.receive(100) == b"response"
     await wait_until(lambda: harness.proxy.connection_count == 0)
     assert harness.proxy.resets == 0
 

@@ -1,1 +1,1 @@
-"""Bugs planted on purpose, each of which has to turn the checker red."""
+"""Bugs that are injected on purpose: the checker has to find each of them."""

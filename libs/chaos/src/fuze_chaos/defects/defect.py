@@ -1,4 +1,4 @@
-"""The defects that can be injected into a service, each of which has to turn the checker red.
+"""The defects that can be injected into a service, each of which the checker has to find.
 
 No service contains them: the stack starts the affected service through `fuze_chaos.defects.runner`,
 which patches it in memory. This package is in no image of a service.

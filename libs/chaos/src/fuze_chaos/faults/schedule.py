@@ -18,9 +18,9 @@ def build_schedule(seed: int, lane: Lane, kinds: frozenset[str]) -> Iterator[Sch
     `at` is the earliest start, in seconds from the start of the workload.
     """
     rng = random.Random(f"{seed}/{lane}")  # noqa: S311 - reproducible on purpose
-    wanted = [kind for kind in FAULT_KINDS if kind.lane is lane and kind.name in kinds]
+    requested = [kind for kind in FAULT_KINDS if kind.lane is lane and kind.name in kinds]
     at = 0.0
-    for index, (kind, target) in enumerate(_pairs(wanted, rng), start=1):
+    for index, (kind, target) in enumerate(_pairs(requested, rng), start=1):
         at += rng.uniform(*_GAP_SECONDS)
         duration = rng.uniform(*kind.duration)
         yield ScheduledFault(
@@ -43,13 +43,13 @@ def first_round_length(kinds: frozenset[str], lane: Lane) -> int:
     )
 
 
-def _pairs(wanted: list[FaultKind], rng: random.Random) -> Iterator[tuple[FaultKind, str]]:
-    pairs = [(kind, target) for kind in wanted for target in kind.targets]
+def _pairs(requested: list[FaultKind], rng: random.Random) -> Iterator[tuple[FaultKind, str]]:
+    pairs = [(kind, target) for kind in requested for target in kind.targets]
     if not pairs:
         return
     first = [
         (kind, target)
-        for kind in wanted
+        for kind in requested
         for target in kind.first_round or (rng.choice(kind.targets),)
     ]
     rng.shuffle(first)

@@ -57,7 +57,7 @@ def wrong_final_status(patches: Patches) -> None:
         async def record(self: Foreign, transition: Foreign) -> Foreign:
             committed = await original(self, transition)
             if committed.status.is_terminal and is_affected(transition.order_id):
-                # Final as well, so that whoever waits for a final status does not wait forever.
+                # Final as well, so that clients do not wait for it forever.
                 wrong = "rejected" if committed.status == "expired" else "expired"
                 async with self._engine.begin() as connection:
                     await connection.execute(
