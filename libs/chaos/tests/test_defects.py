@@ -11,6 +11,7 @@ import pytest
 
 from fuze_chaos.defects.defect import VARIABLE, Defect, selected_defect
 from fuze_chaos.defects.patching import Patches, PatchTargetError
+from fuze_chaos.report import formatting
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
 from fuze_devstack.topology import StackDefinition, StackOptions
@@ -75,29 +76,29 @@ def test_a_defect_patches_only_the_functions_that_it_names(
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
-        ("Ports.lost", ("self",)),
-        ("Lost.taken", ("self",)),
-        ("Ports.model_config", ("self",)),
-        ("Ports.taken", ("self", "of_late")),
+        ("no_such_function", ("number",)),
+        ("NoSuchClass.method", ("self",)),
+        ("FaultStatistics", ("self",)),
+        ("format_count", ("number", "renamed")),
     ],
 )
 def test_a_patch_target_that_has_changed_is_an_error_that_names_it(
     name: str, parameters: tuple[str, ...]
 ) -> None:
-    before = Ports.taken
+    before = formatting.format_count
 
-    with pytest.raises(PatchTargetError, match=f"fuze_devstack.ports:{name}"):
+    with pytest.raises(PatchTargetError, match=f"fuze_chaos.report.formatting:{name}"):
         Patches().replace(
-            "fuze_devstack.ports", name, lambda original: original, parameters=parameters
+            formatting.__name__, name, lambda original: original, parameters=parameters
         )
 
-    assert Ports.taken is before
+    assert formatting.format_count is before
 
 
 def test_a_missing_module_is_an_error_that_names_it() -> None:
-    with pytest.raises(PatchTargetError, match=r"fuze_devstack\.lost"):
+    with pytest.raises(PatchTargetError, match=r"fuze_chaos\.no_such_module"):
         Patches().replace(
-            "fuze_devstack.lost", "anything", lambda original: original, parameters=()
+            "fuze_chaos.no_such_module", "anything", lambda original: original, parameters=()
         )
 
 
