@@ -40,7 +40,7 @@ Settings_contra = TypeVar("Settings_contra", bound=BaseSettings, contravariant=T
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook(Generic[Settings_contra]):
-    """A provider's webhook endpoint, `/webhooks/{name}`.
+    """A provider's webhook endpoint, `/webhooks/{name}`; `sender` is for its documentation.
 
     `secret` returns the signing secret; None means that webhooks are not accepted. `verify` takes
     the raw body, the signature header and the secret. `parse` returns None for an invalid body;
@@ -48,6 +48,7 @@ class Webhook(Generic[Settings_contra]):
     """
 
     name: str
+    sender: str
     signature_header: str
     body_schema: dict[str, Any]
     secret: Callable[[Settings_contra], SecretStr | None]

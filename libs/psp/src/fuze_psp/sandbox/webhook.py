@@ -35,6 +35,7 @@ def parse_event(body: bytes) -> WebhookEvent | None:
 
 SANDBOX_WEBHOOK: Webhook[SandboxWebhookSettings] = Webhook(
     name="psp",
+    sender="the sandbox payment provider",
     signature_header="PSP-Signature",
     body_schema=_Event.model_json_schema(),
     secret=lambda settings: settings.psp_webhook_secret,

@@ -68,6 +68,7 @@ def parse_event(body: bytes) -> WebhookEvent | None:
 
 STRIPE_WEBHOOK: Webhook[StripeWebhookSettings] = Webhook(
     name="stripe",
+    sender="Stripe",
     signature_header="Stripe-Signature",
     body_schema={
         "title": "Stripe event",
