@@ -120,7 +120,7 @@ class _Generator:
 
 
 def _line(sku: str, price: int, quantity: int = 1) -> Body:
-    return {"sku": sku, "quantity": quantity, "unit_price": price}
+    return {"sku": sku, "quantity": quantity, "unit_price_minor": price}
 
 
 def _plain(draw: _Generator) -> Scenario:

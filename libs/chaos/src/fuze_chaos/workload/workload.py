@@ -162,7 +162,7 @@ def _action_request(scenario: Scenario, order_id: str, action: Action) -> Reques
     body, key = action.body, None
     if action.operation == "refund":
         key = f"refund-{order_id}"
-        body = body | {"amount_minor": scenario.body["lines"][0]["unit_price"]}
+        body = body | {"amount_minor": scenario.body["lines"][0]["unit_price_minor"]}
     return Request(
         operation=action.operation,
         order_id=order_id,

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from fuze_chaos.defects.patching import Foreign, Patches, is_affected
 
-_COMMANDS = "fuze_gateway.commands"
+_COMMANDS = "fuze_gateway.orders.workflow_commands"
 
 
 def lose_order(patches: Patches) -> None:
@@ -26,18 +26,22 @@ def drop_cancellation(patches: Patches) -> None:
     """Accept a cancellation without sending it to the workflow."""
     contract = import_module("fuze_contracts.order")
 
-    def signalling(_: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        async def cancel(self: Foreign, order_id: UUID, cancellation: Foreign) -> bool:  # noqa: ARG001 - that is the defect
-            return True
-
-        return cancel
-
-    def deciding(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        async def decide(
-            self: Foreign, order_id: UUID, update: Foreign, request: Foreign
+    def signalling(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        async def send_signal(
+            self: Foreign, order_id: UUID, signal: str, message: Foreign
         ) -> Foreign:
-            if not isinstance(request, contract.CancelOrder):
-                return await original(self, order_id, update, request)
+            if isinstance(message, contract.CancelOrder):
+                return True
+            return await original(self, order_id, signal, message)
+
+        return send_signal
+
+    def updating(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        async def execute_update(
+            self: Foreign, order_id: UUID, update: Foreign, message: Foreign
+        ) -> Foreign:
+            if not isinstance(message, contract.CancelOrder):
+                return await original(self, order_id, update, message)
             return contract.OrderSnapshot(
                 order_id=order_id,
                 status=contract.OrderStatus.CANCELLING,
@@ -46,37 +50,40 @@ def drop_cancellation(patches: Patches) -> None:
                 status_since=datetime.now(UTC),
             )
 
-        return decide
+        return execute_update
 
     patches.replace(
         _COMMANDS,
-        "OrderCommands.cancel",
+        "OrderCommands.signal",
         signalling,
-        parameters=("self", "order_id", "cancellation"),
+        parameters=("self", "order_id", "signal", "message"),
     )
     patches.replace(
         _COMMANDS,
-        "OrderCommands.decide",
-        deciding,
-        parameters=("self", "order_id", "update", "request"),
+        "OrderCommands.execute_update",
+        updating,
+        parameters=("self", "order_id", "update", "message"),
     )
 
 
 def ignore_idempotency_key(patches: Patches) -> None:
     """Give a repeat a random order id, instead of one derived from its caller and key."""
-    seen: set[str] = set()
+    used: set[str] = set()
 
-    def naming(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        def named(namespace: UUID, name: str) -> UUID:
-            if name in seen:
+    def deriving(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        def get_order_id(principal: Foreign, idempotency_key: str) -> UUID:
+            if idempotency_key in used:
                 return uuid4()
-            seen.add(name)
-            first: UUID = original(namespace, name)
+            used.add(idempotency_key)
+            first: UUID = original(principal, idempotency_key)
             return first
 
-        return named
+        return get_order_id
 
-    # The route derives the id of an order without one by this name alone.
+    # The endpoint's own name for it, which is the one that it calls.
     patches.replace(
-        "fuze_gateway.routes.placing", "uuid5", naming, parameters=("namespace", "name")
+        "fuze_gateway.orders.endpoints.create",
+        "get_order_id",
+        deriving,
+        parameters=("principal", "idempotency_key"),
     )
