@@ -135,7 +135,7 @@ def _cause(error: BaseException) -> BaseException:
 
 async def _run(config: RunConfig, folder: Path, console: Console) -> Report:
     progress = RunProgress()
-    run = Run(config, folder, progress, announce=lambda *_: None)
+    run = Run(config, folder, progress)
     running = asyncio.ensure_future(run())
     loop = asyncio.get_running_loop()
     is_stopping = False

@@ -33,7 +33,7 @@ from fuze_chaos.workload.request_log import RequestLog
 from fuze_chaos.workload.workload import Workload
 from fuze_devstack import http_client
 from fuze_devstack.ports import Ports
-from fuze_devstack.stack import Announce, Stack
+from fuze_devstack.stack import Stack
 from fuze_devstack.state import StackFile
 from fuze_devstack.topology import StackOptions
 
@@ -126,13 +126,10 @@ class _RunningStack:
 class Run:
     """A run of workload and faults against a stack in `folder`, which belongs to the run alone."""
 
-    def __init__(
-        self, config: RunConfig, folder: Path, progress: RunProgress, announce: Announce
-    ) -> None:
+    def __init__(self, config: RunConfig, folder: Path, progress: RunProgress) -> None:
         self._config = config
         self._folder = folder
         self._progress = progress
-        self._announce = announce
         self._started = 0.0
 
     async def __call__(self) -> Report:
@@ -197,7 +194,7 @@ class Run:
                 routes=proxies.ports,
                 overrides=config.defect.overrides if config.defect else {},
             )
-            stack = Stack(self._folder, ports, announce=self._announce, options=options)
+            stack = Stack(self._folder, ports, announce=lambda *_: None, options=options)
             resources.push_async_callback(stack.stop)
             await stack.start()
             addresses = StackFile(self._folder).read()
