@@ -28,7 +28,8 @@ RELEASE = "0.1"
 
 _ROOT = Path(__file__).parent.parent
 _ORDERS, _SHIPMENTS, _PAYMENTS = (
-    _ROOT / f"services/{name}/tests/histories/{RELEASE}" for name in ("order", "shipping", "payment")
+    _ROOT / f"services/{name}/tests/histories/{RELEASE}"
+    for name in ("order", "shipping", "payment")
 )
 _WAYS: tuple[tuple[type[Ways], Path], ...] = (
     (WaysOfOrders, _ORDERS),

@@ -1,7 +1,10 @@
-"""Money under fire: real workers killed with -9, a provider that loses replies, lands late, breaks.
+"""Charges while workers are killed with SIGKILL and the provider drops, delays and fails requests.
 
-Each order is charged by three concurrent activities under one token. Afterwards four books must
-say the same: what the workflows were told, the payments, the ledger, and the provider's own.
+Each order is charged by three concurrent activities under one token. Afterwards the outcomes that
+the workflows got, the payments, the ledger, and the provider's own records must agree.
+
+`make test` charges a hundred orders; `make proof` charges five hundred, and shows that the test
+fails without the provider's idempotency keys and without the claim of the payment's row.
 """
 
 import asyncio
@@ -21,7 +24,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import psutil
 import pytest
-from running_stack import Stack
+from stack_client import StackClient
 from temporalio import workflow
 from temporalio.client import Client
 from temporalio.common import RetryPolicy
@@ -36,6 +39,9 @@ from fuze_contracts.payment import (
 )
 from fuze_devstack.ports import Ports
 
+pytestmark = pytest.mark.xdist_group("2-payment-crashes")
+
+_ORDERS = int(os.environ.get("FUZE_PAYMENT_CRASH_ORDERS", "100"))
 _SEED = 20261124
 _WORKERS = 3
 _FAULTS = {"response_dropped": 0.1, "delayed_commit": 0.1, "error": 0.1}
@@ -43,7 +49,7 @@ _FAULTS = {"response_dropped": 0.1, "delayed_commit": 0.1, "error": 0.1}
 
 @workflow.defn
 class ThreeAttempts:
-    """Three activities at once under one token: what a crash-looping caller looks like."""
+    """Charge three times at once under one token, as a caller does that crashes and retries."""
 
     @workflow.run
     async def run(self, command: ChargePayment) -> list[ChargeOutcome]:
@@ -66,15 +72,15 @@ class ThreeAttempts:
         )
 
 
-class Crew:
-    """Payment workers of which one is killed every second and replaced."""
+class WorkerPool:
+    """Payment workers of which one is killed and replaced every second."""
 
     def __init__(self, environment: dict[str, str], log: Path, *options: str) -> None:
         self.kills = 0
         self._workers: list[int] = []
         with log.open("ab") as output:
-            self._hatchery = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("hatchery.py")), *options],
+            self._forker = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("worker_forker.py")), *options],
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -82,65 +88,66 @@ class Crew:
                 text=True,
             )
 
-    def hire(self) -> None:
-        assert self._hatchery.stdin is not None
-        assert self._hatchery.stdout is not None
-        self._hatchery.stdin.write(f"{Ports.free().payment}\n")
-        self._hatchery.stdin.flush()
-        while not (line := self._hatchery.stdout.readline()).strip().isdecimal():
-            assert line, "the hatchery has ended"
+    def start_worker(self) -> None:
+        assert self._forker.stdin is not None
+        assert self._forker.stdout is not None
+        self._forker.stdin.write(f"{Ports.free().payment}\n")
+        self._forker.stdin.flush()
+        while not (line := self._forker.stdout.readline()).strip().isdecimal():
+            assert line, "the forking process has ended"
         self._workers.append(int(line))
 
-    def kill_the_oldest(self) -> None:
+    def replace_oldest(self) -> None:
         os.kill(self._workers.pop(0), signal.SIGKILL)
         self.kills += 1
-        self.hire()
+        self.start_worker()
 
-    def dismiss(self) -> None:
+    def close(self) -> None:
         for worker in self._workers:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
-        assert self._hatchery.stdin is not None
-        assert self._hatchery.stdout is not None
-        self._hatchery.stdin.close()
-        self._hatchery.wait(30)
-        self._hatchery.stdout.close()
+        assert self._forker.stdin is not None
+        assert self._forker.stdout is not None
+        self._forker.stdin.close()
+        self._forker.wait(30)
+        self._forker.stdout.close()
 
 
 @dataclass
-class Books:
-    """What everyone says when it is over."""
+class Records:
+    """What workflows, provider and database have recorded at the end; amounts in cents."""
 
-    told: Counter[str]
-    duplicate_charge: list[str]
+    outcomes: Counter[str]
+    orders_with_different_outcomes: int
+    orders_charged_twice: list[str]
     at_the_provider: int
     ledger: int
     debits: int
     credits: int
-    open_claims: int
+    open_payments: int
     kills: int
 
     @property
     def problems(self) -> list[str]:
         found = []
-        if self.duplicate_charge:
-            found.append(f"{len(self.duplicate_charge)} orders charged twice")
+        if self.orders_with_different_outcomes:
+            found.append(f"{self.orders_with_different_outcomes} orders have several outcomes")
+        if self.orders_charged_twice:
+            found.append(f"{len(self.orders_charged_twice)} orders charged twice")
         if self.at_the_provider != self.ledger:
             found.append(f"the provider has {self.at_the_provider}, the ledger {self.ledger}")
         if self.debits != self.credits:
             found.append(f"debits {self.debits}, credits {self.credits}")
-        if self.open_claims:
-            found.append(f"{self.open_claims} claims are open")
+        if self.open_payments:
+            found.append(f"{self.open_payments} payments are open")
         return found
 
 
 @pytest.fixture
-async def no_payment_service(stack: Stack) -> AsyncIterator[dict[str, str]]:
-    """The environment of the payment service, which is away meanwhile."""
-    payment = psutil.Process(stack.facts["payment"]["pid"])
-    environment = payment.environ()
-    stack.run("kill", "payment", "--signal", "TERM")
-    payment.wait(60)
+async def no_payment_service(stack: StackClient) -> AsyncIterator[dict[str, str]]:
+    """Stop the payment service for the length of a test, and return its environment."""
+    environment = psutil.Process(stack.connection_info["payment"]["pid"]).environ()
+    stack.terminate("payment")
     yield environment | {
         "FUZE_PSP_TIMEOUT": "1",
         "FUZE_PAYMENT_LEASE": "3",
@@ -148,57 +155,59 @@ async def no_payment_service(stack: Stack) -> AsyncIterator[dict[str, str]]:
         "FUZE_LOG_LEVEL": "ERROR",
         "FUZE_DATABASE_POOL_SIZE": "20",
     }
-    stack.set_conditions("psp")
+    stack.configure_sandbox("psp")
     stack.run("restart", "payment")
 
 
 @pytest.mark.timeout(300)
-async def test_no_order_is_charged_twice_whatever_is_killed_or_lost(
-    stack: Stack, temporal: Client, no_payment_service: dict[str, str], tmp_path: Path
+async def test_no_order_is_charged_twice_while_workers_are_killed_and_replies_are_lost(
+    stack: StackClient, temporal: Client, no_payment_service: dict[str, str], tmp_path: Path
 ) -> None:
-    crew = Crew(no_payment_service, tmp_path / "log")
+    pool = WorkerPool(no_payment_service, tmp_path / "log")
 
-    books = await _under_fire(stack, temporal, crew, orders=500)
+    records = await _charge_all(stack, temporal, pool, orders=_ORDERS)
 
-    assert books.problems == []
-    assert books.told == {"charged": 500}
-    assert books.kills >= 5
+    assert records.problems == []
+    assert records.outcomes == {"charged": _ORDERS}
+    assert records.kills >= 5
 
 
+@pytest.mark.proof
 @pytest.mark.timeout(300)
-async def test_without_the_providers_key_the_same_test_finds_it(
-    stack: Stack, temporal: Client, no_payment_service: dict[str, str], tmp_path: Path
+async def test_charging_twice_is_found_when_the_provider_ignores_idempotency_keys(
+    stack: StackClient, temporal: Client, no_payment_service: dict[str, str], tmp_path: Path
 ) -> None:
-    crew = Crew(no_payment_service, tmp_path / "log")
+    pool = WorkerPool(no_payment_service, tmp_path / "log")
 
-    books = await _under_fire(stack, temporal, crew, orders=100, honour_keys=False)
+    records = await _charge_all(stack, temporal, pool, orders=100, honour_keys=False)
 
-    assert books.duplicate_charge
+    assert records.orders_charged_twice
 
 
+@pytest.mark.proof
 @pytest.mark.timeout(300)
-async def test_without_the_claim_the_same_test_finds_it(
-    stack: Stack, temporal: Client, no_payment_service: dict[str, str], tmp_path: Path
+async def test_charging_twice_is_found_when_workers_do_not_claim_the_payment(
+    stack: StackClient, temporal: Client, no_payment_service: dict[str, str], tmp_path: Path
 ) -> None:
-    crew = Crew(no_payment_service, tmp_path / "log", "--without-claim")
+    pool = WorkerPool(no_payment_service, tmp_path / "log", "--without-claim")
 
-    books = await _under_fire(stack, temporal, crew, orders=100)
+    records = await _charge_all(stack, temporal, pool, orders=100)
 
-    assert books.duplicate_charge
+    assert records.orders_charged_twice
 
 
-async def _under_fire(
-    stack: Stack, temporal: Client, crew: Crew, *, orders: int, honour_keys: bool = True
-) -> Books:
-    # What lands late doubles a charge only where it lands after somebody has looked for it.
+async def _charge_all(
+    stack: StackClient, temporal: Client, pool: WorkerPool, *, orders: int, honour_keys: bool = True
+) -> Records:
+    # A delayed commit makes a second charge only where it comes after somebody has looked for it.
     late_by = 1 if honour_keys else 5
-    stack.set_conditions(
+    stack.configure_sandbox(
         "psp", faults=_FAULTS, seed=_SEED, late_by_seconds=late_by, honour_keys=honour_keys
     )
     ids = [uuid4() for _ in range(orders)]
     for _ in range(_WORKERS):
-        crew.hire()
-    killing = asyncio.create_task(_kill_every_second(crew))
+        pool.start_worker()
+    killing = asyncio.create_task(_replace_every_second(pool))
     try:
         async with Worker(
             temporal,
@@ -207,12 +216,11 @@ async def _under_fire(
             workflow_runner=UnsandboxedWorkflowRunner(),
         ):
             outcomes = await asyncio.gather(*(_charge(temporal, order_id) for order_id in ids))
-            await asyncio.sleep(late_by + 1)  # what lands late has landed then
+            await asyncio.sleep(late_by + 1)  # until then delayed commits are made
     finally:
         killing.cancel()
-        crew.dismiss()
-    assert all(len(set(three)) == 1 for three in outcomes) or not honour_keys
-    return await _read_books(stack, ids, outcomes, crew)
+        pool.close()
+    return await _read_records(stack, ids, outcomes, pool)
 
 
 async def _charge(temporal: Client, order_id: UUID) -> list[ChargeOutcome]:
@@ -230,24 +238,24 @@ async def _charge(temporal: Client, order_id: UUID) -> list[ChargeOutcome]:
     )
 
 
-async def _kill_every_second(crew: Crew) -> None:
-    await asyncio.sleep(3)  # the first crew is at work then
+async def _replace_every_second(pool: WorkerPool) -> None:
+    await asyncio.sleep(3)  # until then the first workers start
     while True:
-        crew.kill_the_oldest()
+        pool.replace_oldest()
         await asyncio.sleep(1)
 
 
-async def _read_books(
-    stack: Stack, ids: list[UUID], outcomes: list[list[ChargeOutcome]], crew: Crew
-) -> Books:
+async def _read_records(
+    stack: StackClient, ids: list[UUID], outcomes: list[list[ChargeOutcome]], pool: WorkerPool
+) -> Records:
     wanted = {str(order_id) for order_id in ids}
     charges = [
         one
-        for one in stack.get("/psp/charges", "sandbox").json()["charges"]
+        for one in stack.get_sandbox("/psp/charges")["charges"]
         if one["order_id"] in wanted and one["status"] == "charged"
     ]
     per_order = Counter(one["order_id"] for one in charges)
-    connection = await asyncpg.connect(stack.facts["postgres"]["dsn"])
+    connection = await asyncpg.connect(stack.connection_info["postgres"]["dsn"])
     row: Any = await connection.fetchrow(
         "SELECT sum(debit_minor)::bigint AS debits, sum(credit_minor)::bigint AS credits,"
         " coalesce(sum(debit_minor) FILTER (WHERE account = 'provider'), 0)::bigint AS ledger"
@@ -255,19 +263,20 @@ async def _read_books(
         " WHERE order_id = ANY($1)",
         ids,
     )
-    open_claims = await connection.fetchval(
+    open_payments = await connection.fetchval(
         "SELECT count(*) FROM payments.payments"
         " WHERE order_id = ANY($1) AND state NOT IN ('charged', 'declined', 'voided')",
         ids,
     )
     await connection.close()
-    return Books(
-        told=Counter(three[0].outcome for three in outcomes),
-        duplicate_charge=[order_id for order_id, times in per_order.items() if times > 1],
+    return Records(
+        outcomes=Counter(three[0].outcome for three in outcomes),
+        orders_with_different_outcomes=sum(len(set(three)) > 1 for three in outcomes),
+        orders_charged_twice=[order_id for order_id, times in per_order.items() if times > 1],
         at_the_provider=sum(one["amount_minor"] for one in charges),
         ledger=row["ledger"],
         debits=row["debits"],
         credits=row["credits"],
-        open_claims=open_claims,
-        kills=crew.kills,
+        open_payments=open_payments,
+        kills=pool.kills,
     )
