@@ -7,10 +7,15 @@ SERVICES := services/order services/payment services/shipping services/gateway s
 PACKAGES := $(LIBS) $(SERVICES)
 READY := $(VENV)/.ready
 TESTS ?=
+# More workers than cores: tests wait more than they compute.
+WORKERS ?= 4
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PROOF = FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_MIN_CASES=5000 FUZE_LISTED_ORDERS=1000000 \
+	FUZE_PAYMENT_CRASH_ORDERS=500 FUZE_STATE_MACHINE_EXAMPLES=200
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format types imports unit e2e fuzz chaos chaos-defects bench-gateway mutation migrate revision openapi histories lock images clean
+.PHONY: help setup demo up test lint format types imports unit e2e proof fuzz chaos chaos-defects bench-gateway mutation migrate revision openapi histories lock images clean
 
 ##@ Run it
 help: ## Show this help
@@ -23,14 +28,14 @@ up: $(READY) ## Start everything on the default ports until Ctrl-C; state stays 
 	@$(BIN)/fuze up
 
 ##@ Check it
-test: lint types imports $(READY) ## Everything: lint, types, import rules, all tests
-	$(BIN)/pytest $(TESTS)
+test: lint types imports $(READY) ## What decides whether a change may go in: every check, in minutes
+	$(PYTEST) -m "not proof" $(if $(TESTS),$(TESTS),--cov --cov-report=term --durations=10)
 
 lint: $(READY) ## Style and mistakes (ruff)
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/ruff check --quiet
 
-format: $(READY) ## Format the code and mend what can be mended
+format: $(READY) ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format --quiet
 
@@ -40,20 +45,24 @@ types: $(READY) ## Types (mypy --strict)
 imports: $(READY) ## Who may import whom (import-linter)
 	$(BIN)/lint-imports --no-cache
 
-unit: $(READY) ## All tests but the end-to-end ones
-	$(BIN)/pytest libs services $(TESTS)
+unit: $(READY) ## The tests of the packages alone, without a running stack
+	$(PYTEST) -m "not proof" --durations=10 libs services
 
-e2e: $(READY) ## The end-to-end tests alone, against a stack of their own
-	$(BIN)/pytest tests-e2e $(TESTS)
+e2e: $(READY) ## The end-to-end tests alone, against stacks of their own
+	$(PYTEST) -m "not proof" --durations=10 tests-e2e
+
+proof: $(READY) ## Everything at full size, before a release: an hour
+	$(PROOF) $(BIN)/pytest --durations=20 --junit-xml=.fuze/proof.xml
+	$(MAKE) mutation
 
 fuzz: $(READY) ## More than five thousand requests that the API's description allows or forbids
-	FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_AT_LEAST=5000 $(BIN)/pytest -rP tests-e2e/test_fuzz.py
+	$(PROOF) $(BIN)/pytest -rP tests-e2e/test_fuzz.py
 
-chaos: $(READY) ## Orders under faults, then every book compared: make chaos N=10000 SEED=42
+chaos: $(READY) ## Orders under faults, then every record compared: make chaos N=10000 SEED=42
 	@$(BIN)/fuze chaos --orders $(or $(N),500) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
 
-chaos-defects: $(READY) ## Plant every defect on purpose, one after another: each has to turn the checker red
-	FUZE_CHAOS_DEFECTS=all $(BIN)/pytest tests-e2e/test_chaos.py -k defect
+chaos-defects: $(READY) ## Inject every defect, one after another: each must make the checker fail
+	$(BIN)/pytest tests-e2e/test_chaos.py -k defect
 
 bench-gateway: $(READY) ## What the gateway costs beside a bare handler with the same query
 	$(BIN)/python services/gateway/tests/bench.py
@@ -83,7 +92,7 @@ images: ## Build the images of the services
 	docker compose build
 
 clean: ## Delete the environment and every cache; .fuze/ stays (fuze reset deletes it)
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 $(READY): requirements-dev.lock $(PACKAGES:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit("Fuze needs Python 3.11 or newer; name one: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'

@@ -8,7 +8,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 _SETTINGS = {
-    # What an outage leaves behind is retried after these; shorter than in production.
+    # What an outage leaves unresolved is tried again after these; they are longer in production.
     "FUZE_PSP_TIMEOUT": "4",
     "FUZE_PAYMENT_LEASE": "6",
     "FUZE_PSP_SETTLE_WINDOW": "5",
@@ -19,20 +19,16 @@ _SETTINGS = {
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, fuze: list[str]) -> Iterator[StackClient]:
     """Return the stack that most tests share; a test that breaks a part of it repairs it."""
-    stack = StackClient(tmp_path_factory.mktemp("stack"), fuze)
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in _SETTINGS.items():
-            environment.setenv(name, value)
-        stack.start()
-    try:
-        yield stack
-        stack.run("down")
-    finally:
-        stack.http.close()
+    stack = StackClient(tmp_path_factory.mktemp("stack"), fuze, _SETTINGS)
+    stack.start()
+    yield stack
+    stack.stop()
+    stack.http.close()
 
 
 @pytest.fixture
 async def temporal(stack: StackClient) -> Client:
+    """Return a client of the stack's Temporal server."""
     return await Client.connect(
         stack.connection_info["temporal"]["address"], data_converter=pydantic_data_converter
     )

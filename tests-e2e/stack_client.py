@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -51,10 +51,14 @@ def eventually(condition: Callable[[], Any], description: str) -> Any:  # noqa: 
 
 @dataclass
 class StackClient:
-    """A running stack, by its command line, its stack.json, its HTTP API and its sandbox."""
+    """A running stack, by its command line, its stack.json, its HTTP API and its sandbox.
+
+    `settings` are `FUZE_…` variables of its services.
+    """
 
     folder: Path
     fuze: list[str]
+    settings: Mapping[str, str] = field(default_factory=dict)
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=15, trust_env=False))
 
     # The command line
@@ -69,6 +73,7 @@ class StackClient:
         """Run `fuze COMMAND` for this stack, whether it succeeds or not."""
         return subprocess.run(
             [*self.fuze, command, *arguments, "--state-dir", str(self.folder)],
+            env={**os.environ, **self.settings},
             capture_output=True,
             text=True,
             check=False,
@@ -77,6 +82,11 @@ class StackClient:
     def start(self, *options: str) -> None:
         """Start the stack on free ports; return when it is ready."""
         self.run("up", "--ports", "auto", "--detach", *options)
+
+    def stop(self) -> None:
+        """Stop the stack, if it runs."""
+        if (self.folder / "stack.json").exists():
+            self.run("down")
 
     def kill(self, component: str) -> None:
         """Kill a component with SIGKILL, and wait until its process has ended."""

@@ -18,15 +18,12 @@ _MIN_CASES = int(os.environ.get("FUZE_FUZZ_MIN_CASES", "700"))
 
 
 @pytest.fixture
-def authenticated_stack(
-    tmp_path: Path, fuze: list[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[StackClient]:
+def authenticated_stack(tmp_path: Path, fuze: list[str]) -> Iterator[StackClient]:
     """Return a stack that requires an API key, as the API's description says."""
-    monkeypatch.setenv("FUZE_RATE_LIMIT", "1000000/second")
-    stack = StackClient(tmp_path / "stack", fuze)
+    stack = StackClient(tmp_path / "stack", fuze, {"FUZE_RATE_LIMIT": "1000000/second"})
     stack.start("--auth")
     yield stack
-    stack.run("down")
+    stack.stop()
     stack.http.close()
 
 

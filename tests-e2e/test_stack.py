@@ -1,7 +1,6 @@
 """The command `fuze`: what it starts, prints, refuses and leaves behind."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -20,17 +19,6 @@ _KEYS = {
     "sandbox": {"url", "pid", "log"},
     "supervisor": {"pid", "control"},
 }
-
-
-@pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory, fuze: list[str]) -> Iterator[StackClient]:
-    """Return a stack that the tests of this file stop, start and kill; each leaves it running."""
-    stack = StackClient(tmp_path_factory.mktemp("own"), fuze)
-    stack.start()
-    yield stack
-    if (stack.folder / "stack.json").exists():
-        stack.run("down")
-    stack.http.close()
 
 
 def test_stack_json_has_what_other_tools_need(stack: StackClient) -> None:
@@ -63,27 +51,27 @@ def test_a_taken_port_is_named_with_the_option_that_changes_it(
     assert "--gateway-port" in done.stderr
 
 
-def test_open_orders_survive_a_restart_and_no_process_is_left(own_stack: StackClient) -> None:
-    order_id = own_stack.start_order()
-    own_stack.wait_for_status(order_id, "awaiting_approval")
-    processes = [psutil.Process(facts["pid"]) for facts in own_stack.connection_info.values()]
+def test_open_orders_survive_a_restart_and_no_process_is_left(stack: StackClient) -> None:
+    order_id = stack.start_order()
+    stack.wait_for_status(order_id, "awaiting_approval")
+    processes = [psutil.Process(facts["pid"]) for facts in stack.connection_info.values()]
     family = {child.pid for one in processes for child in one.children(recursive=True)}
 
-    own_stack.run("down")
+    stack.run("down")
 
     assert not [one for one in processes if one.is_running()]
     assert not [pid for pid in family if psutil.pid_exists(pid)]
-    assert not (own_stack.folder / "stack.json").exists()
+    assert not (stack.folder / "stack.json").exists()
 
-    own_stack.start()
-    own_stack.approve(order_id)
-    own_stack.wait_for_status(order_id, "shipped")
+    stack.start()
+    stack.approve(order_id)
+    stack.wait_for_status(order_id, "shipped")
 
 
 def test_a_killed_supervisor_leaves_no_process_and_its_ports_can_be_used_again(
-    own_stack: StackClient,
+    stack: StackClient,
 ) -> None:
-    facts = own_stack.connection_info
+    facts = stack.connection_info
     processes = {name: psutil.Process(one["pid"]) for name, one in facts.items()}
     ports = [
         *("--gateway-port", facts["gateway"]["url"].rpartition(":")[2]),
@@ -92,29 +80,29 @@ def test_a_killed_supervisor_leaves_no_process_and_its_ports_can_be_used_again(
     ]
 
     processes["supervisor"].kill()
-    own_stack.start(*ports)
+    stack.start(*ports)
 
     assert not [name for name, one in processes.items() if one.is_running()]
-    assert own_stack.get("/readyz").status_code == 200
+    assert stack.get("/readyz").status_code == 200
 
 
-def test_a_running_stack_is_neither_deleted_nor_started_again(own_stack: StackClient) -> None:
+def test_a_running_stack_is_neither_deleted_nor_started_again(stack: StackClient) -> None:
     for command in (["reset", "--yes"], ["up", "--ports", "auto"]):
-        done = own_stack.try_to_run(*command)
+        done = stack.try_to_run(*command)
 
         assert done.returncode == 1
         assert "runs in" in done.stderr
-    assert own_stack.get("/readyz").status_code == 200
+    assert stack.get("/readyz").status_code == 200
 
 
-def test_two_concurrent_restarts_leave_one_process(own_stack: StackClient) -> None:
-    restart = [*own_stack.fuze, "restart", "shipping", "--state-dir", str(own_stack.folder)]
+def test_two_concurrent_restarts_leave_one_process(stack: StackClient) -> None:
+    restart = [*stack.fuze, "restart", "shipping", "--state-dir", str(stack.folder)]
     both = [subprocess.Popen(restart, stdout=subprocess.DEVNULL) for _ in range(2)]
 
     assert [one.wait() for one in both] == [0, 0]
-    supervisor = psutil.Process(own_stack.connection_info["supervisor"]["pid"])
+    supervisor = psutil.Process(stack.connection_info["supervisor"]["pid"])
     running = [one.pid for one in supervisor.children() if "fuze_shipping" in one.cmdline()]
-    assert running == [own_stack.connection_info["shipping"]["pid"]]
+    assert running == [stack.connection_info["shipping"]["pid"]]
 
 
 def test_the_demo_plays_four_orders_and_cleans_up(fuze: list[str]) -> None:
