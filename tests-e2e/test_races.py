@@ -214,9 +214,10 @@ def _wait_for_failed_dispatch(stack: StackClient, order_id: str) -> None:
 
 def _get_net_amount(stack: StackClient, order_id: str) -> int:
     """Return what was charged less what was refunded, at the provider, in cents."""
-    charged = [one for one in stack.get_charges(order_id) if one["status"] == "charged"]
-    refunds = stack.get_refunds(order_id)
-    return sum(one["amount_minor"] for one in charged) - sum(one["amount_minor"] for one in refunds)
+    charges = stack.get_charges(order_id)
+    charged: int = sum(one["amount_minor"] for one in charges if one["status"] == "charged")
+    refunded: int = sum(one["amount_minor"] for one in stack.get_refunds(order_id))
+    return charged - refunded
 
 
 def _assert_cancelled_everywhere(stack: StackClient, order_id: str) -> None:

@@ -70,8 +70,9 @@ def fuze() -> list[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of a file, or of a named group, in one worker; begin with the named groups.
 
-    A file names its group where it takes long, or shares something with another file:
-    `pytestmark = pytest.mark.xdist_group("1-races")`. Groups start in the order of their names.
+    A file whose tests take long, or share something with another file, names a group:
+    `pytestmark = pytest.mark.xdist_group("4-races")`. Numbered groups start first, in the order of
+    their names.
     """
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
