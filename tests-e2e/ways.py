@@ -40,7 +40,7 @@ FUZE = [sys.executable, "-m", "fuze_devstack"]
 CHANGED_MIND = CancelOrder(actor="ada", reason="changed my mind")
 ELSEWHERE = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
 NOWHERE = ChangeAddress(address=Address(zip_code="NOWHERE"), actor="ada")
-REFUSED = Address(zip_code="10001", line1="refused")
+REFUSED = Address(zip_code="10001", line1="rejected")
 
 
 @dataclass(frozen=True)
