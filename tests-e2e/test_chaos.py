@@ -15,8 +15,6 @@ from fuze_chaos.defects import Defect
 from fuze_chaos.plan import KINDS
 
 _ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.xdist_group("1-chaos")
-
 _SEED = os.environ.get("FUZE_CHAOS_SEED", "20261125")
 _FEW_FAULTS = "kill-at-step,drain,cut,reset-after-reply,misbehave,duplicates"
 _BOUND_SECONDS = 60

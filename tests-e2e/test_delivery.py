@@ -2,11 +2,8 @@
 
 from datetime import timedelta
 
-import pytest
 from stack_client import StackClient, eventually, start_order_workflow
 from temporalio.client import Client
-
-pytestmark = pytest.mark.xdist_group("5-life")
 
 
 async def test_an_order_whose_parcel_arrives_is_delivered(

@@ -3,14 +3,11 @@
 import asyncio
 from typing import Any
 
-import pytest
 from stack_client import StackClient, eventually
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
 from fuze_contracts.workflow_ids import order_workflow_id, shipping_workflow_id
-
-pytestmark = pytest.mark.xdist_group("3-durability")
 
 
 def test_an_order_worker_killed_between_approval_and_charge_ships_the_order_once(

@@ -28,7 +28,6 @@ def authenticated_stack(tmp_path: Path, fuze: list[str]) -> Iterator[StackClient
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.xdist_group("2-fuzz")
 def test_no_request_gets_a_server_error_or_an_undocumented_response(
     authenticated_stack: StackClient, tmp_path: Path
 ) -> None:

@@ -16,8 +16,6 @@ import psutil
 import pytest
 from stack_client import TEAPOTS, StackClient, eventually
 
-pytestmark = pytest.mark.xdist_group("3-durability")
-
 _RESPONSE_TIMEOUT_SECONDS = 4
 """Two for the upstream that is unavailable, and what two busy cores add."""
 

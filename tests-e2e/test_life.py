@@ -13,8 +13,6 @@ from temporalio.client import Client
 
 from fuze_contracts.workflow_ids import order_workflow_id, shipping_workflow_id
 
-pytestmark = pytest.mark.xdist_group("5-life")
-
 _README = Path(__file__).parent.parent / "README.md"
 _MAX_HISTORY_EVENTS = 48
 

@@ -39,8 +39,6 @@ from fuze_contracts.payment import (
 )
 from fuze_devstack.ports import Ports
 
-pytestmark = pytest.mark.xdist_group("2-payment-crashes")
-
 _ORDERS = int(os.environ.get("FUZE_PAYMENT_CRASH_ORDERS", "100"))
 _SEED = 20261124
 _WORKERS = 3

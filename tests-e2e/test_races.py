@@ -23,8 +23,6 @@ from temporalio.client import Client
 from fuze_contracts.order import OrderWorkflow
 from fuze_contracts.workflow_ids import order_workflow_id
 
-pytestmark = pytest.mark.xdist_group("4-races")
-
 PauseRequests = Callable[[str, str], None]
 
 

@@ -8,8 +8,6 @@ import pytest
 from stack_client import StackClient, eventually
 from temporalio.client import Client, ScheduleActionExecutionStartWorkflow
 
-pytestmark = pytest.mark.xdist_group("5-life")
-
 
 @pytest.fixture(scope="module")
 def shipped(stack: StackClient) -> str:

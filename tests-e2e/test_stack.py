@@ -4,10 +4,7 @@ import subprocess
 from pathlib import Path
 
 import psutil
-import pytest
 from stack_client import StackClient
-
-pytestmark = pytest.mark.xdist_group("6-stack")
 
 _KEYS = {
     "gateway": {"url", "pid", "log"},

@@ -1,4 +1,4 @@
-"""A pytest plugin: the servers that the tests of several packages use, and who shares them.
+"""A pytest plugin: the servers that the tests of several packages use.
 
 The root `conftest.py` loads it. Each pytest process, which is each worker of pytest-xdist, has
 servers of its own, so that a test may lock a table, stop a clock or count connections.
@@ -64,23 +64,3 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
 def fuze() -> list[str]:
     """Return the command `fuze` of this environment, whatever is on the PATH."""
     return [sys.executable, "-m", "fuze_devstack"]
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of a file, or of a named group, in one worker; begin with the named groups.
-
-    A file whose tests take long, or share something with another file, names a group:
-    `pytestmark = pytest.mark.xdist_group("4-races")`. Numbered groups start first, in the order of
-    their names.
-    """
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=_get_place)
-
-
-def _get_place(item: pytest.Item) -> str:
-    marker = item.get_closest_marker("xdist_group")
-    group = str(marker.args[0]) if marker else item.path.stem
-    return group if group[:1].isdecimal() else "~"
