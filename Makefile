@@ -80,7 +80,7 @@ revision: $(READY) ## Write a migration: make revision SERVICE=order MESSAGE="ad
 	@$(BIN)/fuze revision $(SERVICE) --message "$(MESSAGE)"
 
 openapi: $(READY) ## Write docs/openapi.json and docs/problems.md from the code
-	@FUZE_DATABASE_URL=postgresql://nowhere/ $(BIN)/python -m fuze_gateway describe docs
+	@FUZE_DATABASE_URL=postgresql://nowhere/ $(BIN)/python -m fuze_gateway export-openapi docs
 
 histories: $(READY) ## Record the workflow histories that the replay tests hold
 	$(BIN)/python tests-e2e/record_histories.py

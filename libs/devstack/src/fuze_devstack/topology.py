@@ -143,7 +143,7 @@ class StackDefinition:
         return Job(
             name="API key",
             command=[
-                *(sys.executable, "-m", "fuze_gateway", "keys", "create", "--development"),
+                *(sys.executable, "-m", "fuze_gateway", "api-keys", "create", "--development"),
                 *("--replace", "--client", "local", "--role", "admin"),
             ],
             environment=self._environment | {"FUZE_DATABASE_URL": self._database.url("gateway")},
