@@ -26,7 +26,7 @@ _POLL_INTERVAL_SECONDS = 0.1
 
 TEAPOTS: dict[str, Any] = {
     "customer": "ada@example.com",
-    "lines": [{"sku": "TEAPOT-1", "quantity": 3, "unit_price": 1999}],
+    "lines": [{"sku": "TEAPOT-1", "quantity": 3, "unit_price_minor": 1999}],
     "payment_method": "pm_card_visa",
     "address": {"zip_code": "10001"},
 }

@@ -39,7 +39,7 @@ def test_an_approval_sent_while_no_order_worker_runs_is_not_lost(stack: StackCli
     stack.run("restart", "order")
 
     assert without_worker["status"] == "awaiting_approval"
-    assert without_worker["missing"]["live"] == "no worker answered"
+    assert without_worker["unavailable"] == {"live": "no_worker"}
     stack.wait_for_status(order_id, "shipped")
     assert len(stack.get_charges(order_id)) == 1
 
@@ -98,7 +98,7 @@ def test_a_database_outage_delays_orders_and_loses_none(stack: StackClient) -> N
     stack.approve(started_meanwhile)
 
     assert live_only["live"]["waiting_for"] == "database"
-    assert live_only["missing"]["durable"]
+    assert live_only["unavailable"] == {"durable": "database_unavailable"}
     assert "SELECT" not in str(live_only)
     for order_id in (waiting, started_meanwhile):
         stack.wait_for_status(order_id, "shipped")

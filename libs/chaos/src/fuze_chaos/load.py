@@ -165,5 +165,5 @@ def _errand(play: Play, order_id: str, act: Act) -> Job:
 
 def _body(play: Play, act: Act) -> dict[str, Any] | None:
     if act.do == "refund":
-        return act.body | {"amount_minor": play.body["lines"][0]["unit_price"]}
+        return act.body | {"amount_minor": play.body["lines"][0]["unit_price_minor"]}
     return act.body or None

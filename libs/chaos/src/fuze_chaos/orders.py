@@ -71,7 +71,7 @@ class _Author:
                     "sku": "TEAPOT-1",
                     "quantity": self.chance.randint(1, 9),
                     # Beyond FUZE_AUTO_APPROVE_LIMITS, whatever the quantity.
-                    "unit_price": self.chance.randint(1001, 99_999),
+                    "unit_price_minor": self.chance.randint(1001, 99_999),
                 }
             ],
             "currency": self.chance.choice(("USD", "EUR", "JPY")),
@@ -110,7 +110,7 @@ def _approved_often(author: _Author) -> Play:
 
 
 def _small(author: _Author) -> Play:
-    line = {"sku": "SPOON-1", "quantity": 1, "unit_price": 900}
+    line = {"sku": "SPOON-1", "quantity": 1, "unit_price_minor": 900}
     return Play("small", author.order_id, author.body(lines=[line], currency="USD"))
 
 

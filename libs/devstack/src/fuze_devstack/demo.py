@@ -23,7 +23,7 @@ _ENDED = frozenset({"shipped", "rejected", "expired", "payment_declined", "cance
 
 _TEAPOTS = {
     "customer": "ada@example.com",
-    "lines": [{"sku": "TEAPOT-1", "quantity": 3, "unit_price": 1999}],
+    "lines": [{"sku": "TEAPOT-1", "quantity": 3, "unit_price_minor": 1999}],
     "currency": "USD",
     "payment_method": "pm_card_visa",
     "address": {"name": "Ada Lovelace", "line1": "12 Elm Street", "zip_code": "10001"},
