@@ -1,6 +1,7 @@
 """What an order survives. Each test breaks a part of the stack for real, and repairs it."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from stack_client import StackClient, eventually
@@ -66,13 +67,10 @@ async def test_a_worker_that_is_asked_to_stop_finishes_the_charge_that_it_began(
 
 def test_every_service_ends_with_code_0_on_sigterm(stack: StackClient) -> None:
     for component in ("order", "payment", "shipping", "gateway"):
-        before = stack.supervisor_output.count(f"{component:<11} ended with code 0")
+        before = _count_good_ends(stack, component)
         stack.run("kill", component, "--signal", "TERM")
         eventually(
-            lambda name=component, count=before: (
-                stack.supervisor_output.count(f"{name:<11} ended with code 0") == count + 1
-            ),
-            f"{component} ends with code 0",
+            partial(_has_ended_well, stack, component, before + 1), f"{component} ends with code 0"
         )
         stack.run("restart", component)
 
@@ -169,6 +167,14 @@ async def test_a_shipment_that_an_operator_terminates_is_requested_again(
 
     stack.wait_for_status(order_id, "shipped")
     assert len(stack.get_parcels(order_id)) == 1
+
+
+def _count_good_ends(stack: StackClient, component: str) -> int:
+    return stack.supervisor_output.count(f"{component:<11} ended with code 0")
+
+
+def _has_ended_well(stack: StackClient, component: str, times: int) -> bool:
+    return _count_good_ends(stack, component) == times
 
 
 def _is_charging(stack: StackClient, order_id: str) -> bool:
