@@ -85,12 +85,13 @@ async def never_replayed(
             reached.add((frame.f_code.co_filename, frame.f_lineno))
         return trace
 
+    measured = threading.gettrace()  # coverage.py's
     threading.settrace(trace)  # workflows run in threads that are started from here on
     try:
         for history in histories:
             await replay_unsandboxed(workflows, history)
     finally:
-        threading.settrace(None)
+        threading.settrace(measured)
     return {
         f"{module.__name__}: {line}"
         for module in modules

@@ -15,8 +15,6 @@ from fuze_chaos.faults import clock_skew
 from fuze_chaos.faults.catalog import FAULT_NAMES
 from fuze_chaos.run import COMPLETION_TIMEOUT_SECONDS
 
-pytestmark = pytest.mark.xdist_group("1-chaos")
-
 _ROOT = Path(__file__).parents[1]
 _SEED = os.environ.get("FUZE_CHAOS_SEED", "20261125")
 _SHORT_RUN = (

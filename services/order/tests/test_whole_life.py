@@ -40,7 +40,7 @@ from fuze_contracts.order import (
 from fuze_contracts.shipping import Address, DeliveryStatus, DeliveryStatusChanged
 from fuze_devstack.postgres import EmbeddedPostgres
 
-LIVES = int(os.environ.get("FUZE_STATE_MACHINE_EXAMPLES", "200"))
+LIVES = int(os.environ.get("FUZE_STATE_MACHINE_EXAMPLES", "40"))
 STEPS = 30
 _ENOUGH_FOR_EVERY_WAY = 200
 ADDRESSES = {

@@ -1,10 +1,10 @@
-"""Payment workers by the dozen: a process that has imported everything forks one for each line.
+"""A process that forks a payment worker for each line on stdin.
 
-A worker that starts from nothing takes two seconds of a core, so that killing one a second would
-measure imports. A forked one is a process like any other: it is killed by the same signal.
+A worker that starts from nothing needs two seconds of a core for its imports, so that a test which
+kills one worker a second would measure imports. This process has imported everything already.
 
-Each line on stdin is the port of a worker's health; each on stdout is the pid of the new worker.
-`--without-claim` gives them the defect that proves the test; it is no part of any product.
+Each line on stdin is the port of a worker's health endpoint; each line on stdout is the process id
+of the new worker. `--without-claim` gives the workers the defect that the test has to find.
 """
 
 import os
@@ -19,11 +19,11 @@ from fuze_payment import __main__ as service
 from fuze_payment.charging import Charging
 from fuze_payment.provider import Refused, Taken
 from fuze_payment.rules import Payment
-from fuze_runtime import process
+from fuze_runtime import cli
 
 
 async def _look_up_charge_insert(self: Any, command: ChargePayment) -> Payment:  # noqa: ANN401 - a patched method
-    """Charge as most systems do: look the token up, ask under a key of one's own, write."""
+    """Charge without claiming first: look the token up, send under a new key, insert."""
     found = await self._repository.find(command.payment_token)
     if found is not None and found.state.is_settled:
         settled: Payment = found
@@ -37,17 +37,17 @@ async def _look_up_charge_insert(self: Any, command: ChargePayment) -> Payment: 
 
 
 def main() -> None:
-    """Fork a worker a line, until the end of stdin."""
+    """Fork a worker for each line, until the end of stdin."""
     if "--without-claim" in sys.argv:
         Charging.charge = _look_up_charge_insert  # type: ignore[method-assign] # the defect
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are nobody's zombies
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # killed workers leave no zombies
     while line := sys.stdin.readline():
         pid = os.fork()
         if pid == 0:
             os.environ["FUZE_HEALTH_PORT"] = line.strip()
             sys.argv = ["fuze_payment"]
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            process.main("payment", service.work, workflow_log_fields=workflow_log_fields)
+            cli.main("payment", service.run_worker, workflow_log_fields=workflow_log_fields)
             os._exit(0)
         print(pid, flush=True)
 
