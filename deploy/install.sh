@@ -3,7 +3,7 @@
 #
 #     deploy/install.sh .venv requirements.lock libs/contracts …
 #
-# uv does in seconds what takes pip a minute. pip fetches it, and tells it the index and certificates
+# uv does in seconds what takes pip a minute. pip fetches it, and passes it the index and certificates
 # that pip is configured with. Where uv fails, pip installs the same.
 set -eu
 venv=$1 lock=$2

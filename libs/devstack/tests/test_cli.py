@@ -24,10 +24,10 @@ def test_without_a_stack_a_command_says_how_to_start_one(tmp_path: Path, command
 
 
 def test_help_names_every_command() -> None:
-    told = CliRunner().invoke(main, ["--help"]).output
+    output = CliRunner().invoke(main, ["--help"]).output
 
     for command in main.commands:
-        assert f"\n  {command} " in told
+        assert f"\n  {command} " in output
 
 
 def test_a_folder_that_holds_no_stack_is_not_deleted(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_folder_that_holds_no_stack_is_not_deleted(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
-def test_a_command_whose_output_nobody_reads_says_nothing(tmp_path: Path) -> None:
+def test_a_command_whose_output_has_no_reader_ends_without_an_error(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(

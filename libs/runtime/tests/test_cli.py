@@ -99,7 +99,7 @@ async def test_a_worker_is_ready_when_every_check_passes() -> None:
 def test_a_timeout_is_a_duration(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, seconds: float
 ) -> None:
-    monkeypatch.setenv("FUZE_DATABASE_URL", "postgresql://nobody@127.0.0.1/nothing")
+    monkeypatch.setenv("FUZE_DATABASE_URL", "postgresql://role@127.0.0.1/nothing")
     monkeypatch.setenv(f"FUZE_{name.upper()}", value)
 
     assert getattr(WorkerSettings(), name) == timedelta(seconds=seconds)
@@ -107,14 +107,14 @@ def test_a_timeout_is_a_duration(
 
 @pytest.mark.parametrize("name", ["migration_lock_timeout", "migration_connect_timeout"])
 def test_a_timeout_of_a_migration_is_a_duration(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv("FUZE_MIGRATION_DATABASE_URL", "postgresql://nobody@127.0.0.1/nothing")
+    monkeypatch.setenv("FUZE_MIGRATION_DATABASE_URL", "postgresql://role@127.0.0.1/nothing")
     monkeypatch.setenv(f"FUZE_{name.upper()}", "PT2M")
 
     assert getattr(MigrationSettings(), name) == timedelta(minutes=2)
 
 
 def test_an_upgrade_fails_once_postgresql_was_unavailable_for_its_timeout() -> None:
-    url = f"postgresql+asyncpg://nobody@127.0.0.1:{Ports.free().postgres}/nothing"
+    url = f"postgresql+asyncpg://role@127.0.0.1:{Ports.free().postgres}/nothing"
     settings = MigrationSettings(
         migration_database_url=url, migration_connect_timeout=timedelta(seconds=0.5)
     )
@@ -128,7 +128,7 @@ async def test_a_worker_that_waits_for_temporal_exits_on_sigterm() -> None:
         *(sys.executable, "-m", "fuze_order"),
         env={
             **os.environ,
-            "FUZE_DATABASE_URL": "postgresql+asyncpg://nobody@127.0.0.1/nothing",
+            "FUZE_DATABASE_URL": "postgresql+asyncpg://role@127.0.0.1/nothing",
             "TEMPORAL_ADDRESS": f"127.0.0.1:{Ports.free().temporal}",
         },
         stdout=asyncio.subprocess.PIPE,
