@@ -106,7 +106,7 @@ async def test_a_connection_whose_server_announced_shutdown_is_unavailable_befor
     announcement = b"SFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
     for use in (_fetch, _transact):
         await pool.fetch(_SLEEP, seconds=0)
-        _idle_connection(pool)._protocol.data_received(
+        pool._idle[-1]._protocol.data_received(
             b"E" + (len(announcement) + 4).to_bytes(4) + announcement
         )
 
@@ -114,11 +114,6 @@ async def test_a_connection_whose_server_announced_shutdown_is_unavailable_befor
             await use(pool)
 
     await asyncio.gather(*(pool.fetch(_SLEEP, seconds=0.01) for _ in range(20)))
-
-
-def _idle_connection(pool: Database) -> asyncpg.Connection:
-    [holder] = [holder for holder in pool._pool._holders if holder.is_connected()]
-    return holder._con
 
 
 async def _fetch(pool: Database) -> None:

@@ -1,4 +1,4 @@
-"""PostgreSQL through asyncpg's pool: one statement per call, mostly without a transaction.
+"""PostgreSQL through asyncpg: one statement per call, mostly without a transaction.
 
 SQLAlchemy builds the statements once and asyncpg executes them: SQLAlchemy's engine costs more
 than the gateway's queries do (ADR 11).
@@ -62,6 +62,7 @@ class Statement:
 class Database:
     """A pool that connects on first use, so that a process starts without PostgreSQL.
 
+    It is a semaphore and a list, because asyncpg's own pool doubles the cost of a query (ADR 11).
     Every method raises `UpstreamUnavailableError` when PostgreSQL fails or exceeds the timeout.
     """
 
@@ -72,27 +73,23 @@ class Database:
         # The server cancels a statement just before our own timeout, which keeps the connection
         # usable. Ours applies when the server does not respond at all.
         seconds = timeout.total_seconds()
+        connect_timeout = settings.database_timeout.total_seconds()
         statement_seconds = max(seconds - _GRACE_SECONDS, seconds / 2)
-        self._pool = asyncpg.create_pool(
-            dsn=str(settings.database_url).replace("+asyncpg", "", 1),
-            min_size=0,
-            max_size=settings.database_pool_size,
-            max_inactive_connection_lifetime=0,
-            init=_use_json_codec,
-            # asyncpg's default resets the session after every use, which is a round trip. No
-            # statement of the gateway changes its session.
-            reset=_keep_session,
-            timeout=settings.database_timeout.total_seconds(),
-            server_settings={
+        self._options = {
+            "dsn": str(settings.database_url).replace("+asyncpg", "", 1),
+            "timeout": connect_timeout,
+            "server_settings": {
                 "application_name": application_name,
                 "statement_timeout": str(int(statement_seconds * 1000)),
-                "idle_in_transaction_session_timeout": str(int(settings.database_timeout.total_seconds() * 2000)),
+                "idle_in_transaction_session_timeout": str(int(connect_timeout * 2000)),
                 "timezone": "UTC",
                 # The data is on SSDs and mostly in memory. With the default the planner reads row
                 # by row what a filter on many rows matches.
                 "random_page_cost": _RANDOM_PAGE_COST,
             },
-        )
+        }
+        self._slots = asyncio.Semaphore(settings.database_pool_size)
+        self._idle: list[asyncpg.Connection] = []
 
     async def fetch(self, statement: Statement, **values: object) -> list[Row]:
         """Execute a statement and return its rows."""
@@ -107,23 +104,37 @@ class Database:
             yield Transaction(connection)
 
     async def aclose(self) -> None:
-        """Close the connections."""
-        await self._pool
-        self._pool.terminate()
+        """Close the idle connections."""
+        while self._idle:
+            self._idle.pop().terminate()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        async with database_timeout(self._timeout):
-            await self._pool  # creates the empty pool once; it does not connect
-            connection = await self._pool.acquire()
+        async with database_timeout(self._timeout), self._slots:
+            connection = await self._take_or_connect()
             try:
                 yield connection
             except (asyncio.CancelledError, *CONNECTION_ERRORS):
-                # A statement may still be running on it; asyncpg's release would wait for its end.
-                connection.terminate()
+                connection.terminate()  # a statement may still be running on it
                 raise
             finally:
-                await self._pool.release(connection)
+                if not connection.is_closed():
+                    self._idle.append(connection)
+
+    async def _take_or_connect(self) -> asyncpg.Connection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        connection = await asyncpg.connect(**self._options)
+        try:
+            await connection.set_type_codec(
+                "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+            )
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
 
 class Transaction:
@@ -136,13 +147,3 @@ class Transaction:
         """Execute a statement and return its rows."""
         rows = await self._connection.fetch(statement.text, *statement.arguments(values))
         return [dict(row) for row in rows]
-
-
-async def _use_json_codec(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
-    )
-
-
-async def _keep_session(connection: asyncpg.Connection) -> None:
-    del connection
