@@ -200,7 +200,8 @@ class StackClient:
 
     def wait_for_paused_request(self, part: str) -> None:
         eventually(
-            lambda: self.get_sandbox(f"/control/{part}")["paused_requests"], f"a request to the {part} pauses"
+            lambda: self.get_sandbox(f"/control/{part}")["paused_requests"],
+            f"a request to the {part} pauses",
         )
 
     @property

@@ -195,7 +195,12 @@ async def test_charging_twice_is_found_when_workers_do_not_claim_the_payment(
 
 
 async def _charge_all(
-    stack: StackClient, temporal: Client, pool: WorkerPool, *, orders: int, idempotency_enabled: bool = True
+    stack: StackClient,
+    temporal: Client,
+    pool: WorkerPool,
+    *,
+    orders: int,
+    idempotency_enabled: bool = True,
 ) -> Records:
     # A delayed commit makes a second charge only where it comes after somebody has looked for it.
     late_by = 1 if idempotency_enabled else 5

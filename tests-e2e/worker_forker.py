@@ -13,12 +13,13 @@ import sys
 from typing import Any
 from uuid import uuid4
 
-from fuze_contracts.payment import ChargePayment
-from fuze_contracts.workflow_ids import workflow_log_fields
-from fuze_payment import __main__ as service
 from fuze_payment.charging import Charging
 from fuze_payment.provider import Refused, Taken
 from fuze_payment.rules import Payment
+
+from fuze_contracts.payment import ChargePayment
+from fuze_contracts.workflow_ids import workflow_log_fields
+from fuze_payment import __main__ as service
 from fuze_runtime import cli
 
 
