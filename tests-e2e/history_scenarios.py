@@ -1,4 +1,4 @@
-"""How the ways that `record_histories` records are walked: on a running stack, from outside."""
+"""What the scenarios of `record_histories` share: they drive a running stack from outside."""
 
 import asyncio
 import contextlib
@@ -37,15 +37,15 @@ from fuze_contracts.workflow_ids import order_workflow_id
 Handle = WorkflowHandle[Any, Any]
 
 FUZE = [sys.executable, "-m", "fuze_devstack"]
-CHANGED_MIND = CancelOrder(actor="ada", reason="changed my mind")
-ELSEWHERE = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
-NOWHERE = ChangeAddress(address=Address(zip_code="NOWHERE"), actor="ada")
-REFUSED = Address(zip_code="10001", line1="refused")
+CANCEL = CancelOrder(actor="ada", reason="changed my mind")
+NEW_ADDRESS = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
+INVALID_ADDRESS = ChangeAddress(address=Address(zip_code="INVALID_ADDRESS"), actor="ada")
+REJECTED = Address(zip_code="10001", line1="rejected")
 
 
 @dataclass(frozen=True)
-class Ways:
-    """What walking a way takes. Each public method of a subclass is one, named as its file is."""
+class Scenarios:
+    """The base of scenarios: each public method of a subclass is one, and names its file."""
 
     client: Client
     sandbox: httpx.AsyncClient
@@ -80,14 +80,14 @@ class Ways:
         return order
 
     async def _charging(self, **changes: object) -> Handle:
-        """An order that is to be paid while the provider is away."""
+        """Return an order that is being charged while the provider is unavailable."""
         await self._control("psp", available=False)
         order = await self._approved(**changes)
         await until(order, "payment")
         return order
 
     async def _preparing(self, **changes: object) -> Handle:
-        """An order whose parcel waits for a carrier that is away."""
+        """Return an order whose shipment waits for an unavailable carrier."""
         await self._control("carrier", available=False)
         order = await self._approved(**changes)
         await until(order, "shipping")
@@ -97,19 +97,19 @@ class Ways:
                     return order
             await asyncio.sleep(0.1)
 
-    async def _following(self) -> Handle:
-        """An order that waits for its parcel to arrive."""
+    async def _tracking(self) -> Handle:
+        """Return an order that tracks its delivery."""
         order = await self._approved(delivery_tracking_period=timedelta(days=30))
         await until(order, "delivery")
         return order
 
     async def _report(self, order: Handle, state: str) -> None:
-        """Have the carrier report how far the order's parcel has come."""
-        parcel = await self._parcel(order)
+        """Have the carrier report a delivery status of the order's parcel."""
+        parcel = await self._get_parcel(order)
         report = f"/carrier/parcels/{parcel['id']}/report"
         (await self.sandbox.post(report, json={"status": state})).raise_for_status()
 
-    async def _parcel(self, order: Handle) -> dict[str, Any]:
+    async def _get_parcel(self, order: Handle) -> dict[str, Any]:
         query = {"order_id": str(order_id(order))}
         [parcel] = (await self.sandbox.get("/carrier/parcels", params=query)).json()["parcels"]
         return dict(parcel)
@@ -123,18 +123,18 @@ class Ways:
         return self.client.get_workflow_handle(order.id.replace("order/", "shipping/"))
 
     async def _fail_activity(self, workflow: Handle) -> None:
-        """Fail what the workflow waits for, for good, as an operator can."""
+        """Fail the workflow's pending activity for good, as an operator can."""
         [pending] = (await workflow.describe()).raw_description.pending_activities
         activity = self.client.get_async_activity_handle(
             workflow_id=workflow.id, run_id=None, activity_id=pending.activity_id
         )
-        await activity.fail(ApplicationError("an operator says so", non_retryable=True))
+        await activity.fail(ApplicationError("failed by an operator", non_retryable=True))
 
-    async def _control(self, part: str, **conditions: object) -> None:
-        (await self.sandbox.put(f"/control/{part}", json=conditions)).raise_for_status()
+    async def _control(self, part: str, **profile: object) -> None:
+        (await self.sandbox.put(f"/control/{part}", json=profile)).raise_for_status()
 
-    async def _until_held(self, part: str) -> None:
-        """Wait until somebody stands at the part's gate."""
+    async def _until_paused(self, part: str) -> None:
+        """Wait until a request is held by the sandbox."""
         while not (await self.sandbox.get(f"/control/{part}")).json()["held"]:
             await asyncio.sleep(0.1)
 
@@ -148,7 +148,7 @@ class Ways:
 
     @contextlib.asynccontextmanager
     async def _stopped(self, component: str) -> AsyncIterator[None]:
-        """Let a process stand still: what comes meanwhile, it hears all at once."""
+        """Pause a process: it receives everything that comes meanwhile at once."""
         await self._fuze("kill", component, "--signal", "STOP")
         try:
             yield
@@ -172,12 +172,12 @@ class Ways:
 
 
 def order_id(order: Handle) -> UUID:
-    """Return whose workflow it is."""
+    """Return the order of the workflow."""
     return UUID(order.id.removeprefix("order/"))
 
 
 async def until(order: Handle, waiting_for: str) -> None:
-    """Wait until the order waits for somebody."""
+    """Wait until the order waits for this."""
     while (await order.query(OrderWorkflow.status)).waiting_for != waiting_for:
         await asyncio.sleep(0.1)
 
@@ -189,12 +189,12 @@ async def until_attention(order: Handle) -> None:
 
 
 async def until_recorded(workflow: Handle, what: Recorded.ValueType, times: int = 1) -> None:
-    """Wait until the workflow's history has so many events of a kind; no worker is asked."""
+    """Wait until the history has so many events of a type, without a query to a worker."""
     while sum(e.event_type == what for e in (await workflow.fetch_history()).events) < times:
         await asyncio.sleep(0.1)
 
 
 async def until_ended(workflow: Handle) -> None:
-    """Wait for the end, whichever."""
+    """Wait until the workflow is closed."""
     while (await workflow.describe()).status is WorkflowExecutionStatus.RUNNING:
         await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The order service at work on a clock that skips, with stand-ins for its neighbours."""
+"""The order service on a time-skipping Temporal server, with fakes of the services it calls."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -41,23 +41,23 @@ Handle = WorkflowHandle[OrderWorkflow, OrderResult]
 
 
 @dataclass
-class PaymentService(payment.PaymentActivities):
-    """Stands in for the payment service, over its contract."""
+class FakePaymentService(payment.PaymentActivities):
+    """Implements the payment service's contract; tests set the outcome."""
 
     outcome: payment.ChargeOutcome | ApplicationError | None = None
-    asked: list[payment.ChargePayment] = field(default_factory=list)
+    charges: list[payment.ChargePayment] = field(default_factory=list)
     voided: list[payment.VoidPayment] = field(default_factory=list)
     void_outcome: payment.VoidOutcome | ApplicationError | None = None
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
-    _let_go: dict[str, asyncio.Event] = field(default_factory=dict)
+    _void_events: dict[str, asyncio.Event] = field(default_factory=dict)
 
     @activity.defn
     async def payment_charged(self, command: payment.ChargePayment) -> payment.ChargeOutcome:
-        self.asked.append(command)
+        self.charges.append(command)
         self.reached.set()
-        await _either(self.may_answer, self._let_go_of(command.payment_token))
-        if self._let_go_of(command.payment_token).is_set():
+        await _either(self.may_answer, self._void_event(command.payment_token))
+        if self._void_event(command.payment_token).is_set():
             return payment.Declined(code="voided")
         if isinstance(self.outcome, ApplicationError):
             raise self.outcome
@@ -66,9 +66,9 @@ class PaymentService(payment.PaymentActivities):
     @activity.defn
     async def payment_voided(self, command: payment.VoidPayment) -> payment.VoidOutcome:
         self.voided.append(command)
-        self._let_go_of(command.charge.payment_token).set()
-        # The charge's answer is to reach the server before its workflow can end: the clock that
-        # skips would stand still for ever for an activity that ends without one.
+        self._void_event(command.charge.payment_token).set()
+        # The charge has to complete before its workflow can end: an activity that never completes
+        # would stop the time-skipping clock for every later test.
         await asyncio.sleep(0.1)
         if isinstance(self.void_outcome, ApplicationError):
             raise self.void_outcome
@@ -76,56 +76,60 @@ class PaymentService(payment.PaymentActivities):
             refund_id=uuid4(), amount=command.charge.amount, provider_reference="re_1"
         )
 
-    def _let_go_of(self, token: str) -> asyncio.Event:
-        return self._let_go.setdefault(token, asyncio.Event())
+    def _void_event(self, token: str) -> asyncio.Event:
+        return self._void_events.setdefault(token, asyncio.Event())
 
 
 @dataclass
-class Depot(shipping.ShipmentActivities):
-    """Stands in for the shipping service, over its contract: whoever comes first wins."""
+class FakeShippingService(shipping.ShipmentActivities):
+    """Implements the shipping service's contract: the first of dispatch and cancellation wins."""
 
-    handed_over: set[UUID] = field(default_factory=set)
-    called_off: set[UUID] = field(default_factory=set)
+    dispatched: set[UUID] = field(default_factory=set)
+    cancelled: set[UUID] = field(default_factory=set)
+    shipped: dict[UUID, shipping.Shipped] = field(default_factory=dict)
     addresses: dict[UUID, shipping.Address] = field(default_factory=dict)
-    refused_zip_codes: set[str] = field(default_factory=set)
+    rejected_zip_codes: set[str] = field(default_factory=set)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
-    may_hand_over: asyncio.Event = field(default_factory=asyncio.Event)
+    may_dispatch: asyncio.Event = field(default_factory=asyncio.Event)
 
     @activity.defn
     async def shipment_dispatched(
         self, command: shipping.ShipOrder
     ) -> shipping.ShippingOutcome | None:
-        """Hand over, or None while it is not time yet."""
+        """Dispatch, or return None while the test does not allow it."""
+        if command.order_id in self.shipped:
+            return self.shipped[command.order_id]
         address = self.addresses.setdefault(command.order_id, command.address)
         self.reached.set()
-        if command.order_id in self.called_off:
+        if command.order_id in self.cancelled:
             return shipping.ShipmentCancelled()
-        if not self.may_hand_over.is_set():
+        if not self.may_dispatch.is_set():
             return None
         del self.addresses[command.order_id]
-        if address.zip_code in self.refused_zip_codes:
+        if address.zip_code in self.rejected_zip_codes:
             return shipping.AddressRejected(code="not_delivered_there", address=address)
-        self.handed_over.add(command.order_id)
-        return shipping.Shipped(
+        self.dispatched.add(command.order_id)
+        self.shipped[command.order_id] = shipping.Shipped(
             shipment_id=command.order_id,
             carrier="a-carrier",
             tracking_number=f"to-{address.zip_code}-{str(command.order_id)[:8]}",
         )
+        return self.shipped[command.order_id]
 
     @activity.defn
     async def shipment_cancelled(
         self, command: shipping.CancelShipment
     ) -> shipping.CancelShipmentOutcome:
-        if command.order_id in self.handed_over:
+        if command.order_id in self.dispatched:
             return shipping.AlreadyDispatched()
-        self.called_off.add(command.order_id)
+        self.cancelled.add(command.order_id)
         return shipping.ShipmentCancelled()
 
     @activity.defn
     async def shipment_address_changed(
         self, command: shipping.ChangeShipmentAddress
     ) -> shipping.ChangeShipmentAddressOutcome:
-        if command.order_id in self.handed_over:
+        if command.order_id in self.dispatched:
             return shipping.AlreadyDispatched()
         self.addresses[command.order_id] = command.address
         return shipping.AddressChanged()
@@ -137,20 +141,22 @@ class ShippingWorkflow(shipping.ShippingWorkflow):
 
     @workflow.run
     async def run(self, command: shipping.ShipOrder) -> shipping.ShippingOutcome:
-        # It asks again and again: an activity that just waited would stop the clock that skips,
-        # for every later test too where its workflow ends without it.
+        # It polls: an activity that waited would stop the time-skipping clock, for every later test
+        # as well, where its workflow ends first.
         while True:
-            asked = asyncio.ensure_future(
+            attempt = asyncio.ensure_future(
                 workflow.execute_activity_method(
-                    Depot.shipment_dispatched, command, start_to_close_timeout=timedelta(minutes=1)
+                    FakeShippingService.shipment_dispatched,
+                    command,
+                    start_to_close_timeout=timedelta(minutes=1),
                 )
             )
             try:
-                if outcome := await asyncio.shield(asked):
+                if outcome := await asyncio.shield(attempt):
                     return outcome
                 await workflow.sleep(0.1)
             except asyncio.CancelledError:
-                return await asked or shipping.ShipmentCancelled()
+                return await attempt or shipping.ShipmentCancelled()
 
     @workflow.signal
     async def retry(self) -> None:
@@ -158,25 +164,25 @@ class ShippingWorkflow(shipping.ShippingWorkflow):
 
     @workflow.query
     def status(self) -> shipping.ShipmentSnapshot:
-        raise ApplicationError("nobody asks")
+        raise ApplicationError("not implemented by the fake")
 
 
 @dataclass
-class Shop:
-    """The order service at work, with stand-ins for its neighbours."""
+class OrderHarness:
+    """The order service, with fakes of the services it calls."""
 
     environment: WorkflowEnvironment
     engine: AsyncEngine
-    payments: PaymentService
-    depot: Depot = field(default_factory=Depot)
+    payments: FakePaymentService
+    shipping: FakeShippingService = field(default_factory=FakeShippingService)
 
-    def open_for_business(self) -> None:
-        """Let everyone outside answer at once."""
+    def respond_at_once(self) -> None:
+        """Let the fakes respond at once."""
         self.payments.may_answer.set()
-        self.depot.may_hand_over.set()
+        self.shipping.may_dispatch.set()
 
     async def charging(self, order: PlaceOrder) -> Handle:
-        """Place an order and let it proceed to the provider, who takes time to answer."""
+        """Place and approve an order whose charge stays in flight."""
         self.payments.may_answer.clear()
         handle = await self.place(order)
         await handle.signal(OrderWorkflow.approve)
@@ -184,11 +190,11 @@ class Shop:
         return handle
 
     async def preparing(self, order: PlaceOrder) -> Handle:
-        """Place an order and let it proceed to the carrier, who takes time to answer."""
-        self.depot.may_hand_over.clear()
+        """Place and approve an order whose shipment stays in preparation."""
+        self.shipping.may_dispatch.clear()
         handle = await self.place(order)
         await handle.signal(OrderWorkflow.approve)
-        await self.depot.reached.wait()
+        await self.shipping.reached.wait()
         return handle
 
     async def place(self, order: PlaceOrder) -> Handle:
@@ -217,22 +223,24 @@ async def until(handle: Handle, condition: Callable[[OrderSnapshot], bool]) -> O
     return status
 
 
-def waits_for(whom: WaitingFor) -> Callable[[OrderSnapshot], bool]:
-    return lambda status: status.waiting_for is whom
+def waits_for(awaited: WaitingFor) -> Callable[[OrderSnapshot], bool]:
+    return lambda status: status.waiting_for is awaited
 
 
 @asynccontextmanager
-async def open_shop(
-    shop: Shop, repository: OrderRepository, life: type[OrderWorkflow] = OrderWorkflow
-) -> AsyncIterator[Shop]:
-    """Let workers serve all three queues; `life` is the order's workflow that they know."""
-    client = shop.environment.client
+async def run_workers(
+    harness: OrderHarness,
+    repository: OrderRepository,
+    definition: type[OrderWorkflow] = OrderWorkflow,
+) -> AsyncIterator[OrderHarness]:
+    """Run workers for the three task queues; `definition` is the order worker's workflow."""
+    client = harness.environment.client
     activities = OrderActivities(repository)
     async with (
         Worker(
             client,
             task_queue=ORDER_TASK_QUEUE,
-            workflows=[life],
+            workflows=[definition],
             activities=[
                 activities.order_received,
                 activities.validate_order,
@@ -244,18 +252,18 @@ async def open_shop(
         Worker(
             client,
             task_queue=payment.PAYMENT_TASK_QUEUE,
-            activities=[shop.payments.payment_charged, shop.payments.payment_voided],
+            activities=[harness.payments.payment_charged, harness.payments.payment_voided],
         ),
         Worker(
             client,
             task_queue=shipping.SHIPPING_TASK_QUEUE,
             workflows=[ShippingWorkflow],
             activities=[
-                shop.depot.shipment_dispatched,
-                shop.depot.shipment_cancelled,
-                shop.depot.shipment_address_changed,
+                harness.shipping.shipment_dispatched,
+                harness.shipping.shipment_cancelled,
+                harness.shipping.shipment_address_changed,
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),
         ),
     ):
-        yield shop
+        yield harness

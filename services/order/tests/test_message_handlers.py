@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from shop import Handle, Shop, until, waits_for
+from order_harness import Handle, OrderHarness, until, waits_for
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
@@ -42,9 +42,11 @@ async def refusal(handle: Handle, update: object, request: object) -> str | None
     return refused.value.cause.type
 
 
-async def test_an_approval_is_answered_with_the_new_state(shop: Shop, an_order: Order) -> None:
-    shop.payments.may_answer.clear()
-    handle = await shop.place(an_order())
+async def test_an_approval_is_answered_with_the_new_state(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    harness.payments.may_answer.clear()
+    handle = await harness.place(make_order())
 
     answer = await handle.execute_update(OrderWorkflow.approve_order, ApproveOrder(actor="grace"))
 
@@ -52,13 +54,15 @@ async def test_an_approval_is_answered_with_the_new_state(shop: Shop, an_order: 
         OrderStatus.APPROVED,
         PaymentStatus.PENDING,
     )
-    shop.payments.may_answer.set()
+    harness.payments.may_answer.set()
     await handle.result()
 
 
-async def test_many_identical_approvals_are_one_event(shop: Shop, an_order: Order) -> None:
-    order = an_order()
-    handle = await shop.place(order)
+async def test_many_identical_approvals_are_one_event(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    handle = await harness.place(order)
     await until(handle, waits_for(WaitingFor.APPROVAL))
 
     answers = await asyncio.gather(
@@ -71,35 +75,39 @@ async def test_many_identical_approvals_are_one_event(shop: Shop, an_order: Orde
     await handle.result()
 
     assert sum(not isinstance(answer, BaseException) for answer in answers) == 1
-    assert (await shop.timeline(order.order_id)).count("order_approved") == 1
+    assert (await harness.timeline(order.order_id)).count("order_approved") == 1
 
 
-async def test_a_second_approval_is_refused(shop: Shop, an_order: Order) -> None:
-    shop.payments.may_answer.clear()
-    handle = await shop.place(an_order())
+async def test_a_second_approval_is_refused(harness: OrderHarness, make_order: Order) -> None:
+    harness.payments.may_answer.clear()
+    handle = await harness.place(make_order())
     await handle.execute_update(OrderWorkflow.approve_order, ApproveOrder())
 
     assert await refusal(handle, OrderWorkflow.approve_order, ApproveOrder()) == ALREADY_APPROVED
     assert await refusal(handle, OrderWorkflow.reject_order, RejectOrder()) == NOT_AWAITING_APPROVAL
-    shop.payments.may_answer.set()
+    harness.payments.may_answer.set()
     await handle.result()
 
 
-async def test_a_refusal_leaves_no_trace_in_the_history(shop: Shop, an_order: Order) -> None:
-    shop.payments.may_answer.clear()
-    handle = await shop.place(an_order())
+async def test_a_refusal_leaves_no_trace_in_the_history(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    harness.payments.may_answer.clear()
+    handle = await harness.place(make_order())
     await handle.execute_update(OrderWorkflow.approve_order, ApproveOrder())
     await refusal(handle, OrderWorkflow.approve_order, ApproveOrder())
 
     kinds = [event.event_type for event in (await handle.fetch_history()).events]
     assert kinds.count(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED) == 1
-    shop.payments.may_answer.set()
+    harness.payments.may_answer.set()
     await handle.result()
 
 
-async def test_a_rejection_ends_the_order_with_its_reason(shop: Shop, an_order: Order) -> None:
-    order = an_order()
-    handle = await shop.place(order)
+async def test_a_rejection_ends_the_order_with_its_reason(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    handle = await harness.place(order)
 
     answer = await handle.execute_update(
         OrderWorkflow.reject_order, RejectOrder(actor="grace", reason="a known thief")
@@ -107,19 +115,23 @@ async def test_a_rejection_ends_the_order_with_its_reason(shop: Shop, an_order: 
 
     assert answer.status is OrderStatus.REJECTED
     assert (await handle.result()).reason == "a known thief"
-    assert (await shop.timeline(order.order_id))[-1] == "order_rejected"
+    assert (await harness.timeline(order.order_id))[-1] == "order_rejected"
 
 
-async def test_a_small_order_needs_nobodys_approval(shop: Shop, an_order: Order) -> None:
-    order = an_order(auto_approve_limit=5997)
-    handle = await shop.place(order)
+async def test_a_small_order_needs_nobodys_approval(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order(auto_approve_limit=5997)
+    handle = await harness.place(order)
 
     assert (await handle.result()).status is OrderStatus.SHIPPED
-    assert "order_approved" in await shop.timeline(order.order_id)
+    assert "order_approved" in await harness.timeline(order.order_id)
 
 
-async def test_an_order_one_cent_above_the_limit_needs_it(shop: Shop, an_order: Order) -> None:
-    handle = await shop.place(an_order(auto_approve_limit=5996))
+async def test_an_order_one_cent_above_the_limit_needs_it(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    handle = await harness.place(make_order(auto_approve_limit=5996))
 
     await until(handle, waits_for(WaitingFor.APPROVAL))
 
@@ -127,91 +139,108 @@ async def test_an_order_one_cent_above_the_limit_needs_it(shop: Shop, an_order: 
     await handle.result()
 
 
-async def test_somebody_is_reminded_before_the_deadline(shop: Shop, an_order: Order) -> None:
-    order = an_order(approval_timeout=timedelta(days=7), approval_reminder_before=timedelta(days=1))
-    handle = await shop.place(order)
+async def test_somebody_is_reminded_before_the_deadline(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order(
+        approval_timeout=timedelta(days=7), approval_reminder_before=timedelta(days=1)
+    )
+    handle = await harness.place(order)
 
     assert (await handle.result()).status is OrderStatus.EXPIRED
-    assert (await shop.timeline(order.order_id))[-2:] == ["approval_reminder_sent", "order_expired"]
+    assert (await harness.timeline(order.order_id))[-2:] == [
+        "approval_reminder_sent",
+        "order_expired",
+    ]
 
 
-async def test_an_approval_after_the_reminder_counts(shop: Shop, an_order: Order) -> None:
-    order = an_order(approval_timeout=timedelta(days=7), approval_reminder_before=timedelta(days=6))
-    handle = await shop.place(order)
-    await shop.environment.sleep(timedelta(days=2))
+async def test_an_approval_after_the_reminder_counts(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order(
+        approval_timeout=timedelta(days=7), approval_reminder_before=timedelta(days=6)
+    )
+    handle = await harness.place(order)
+    await harness.environment.sleep(timedelta(days=2))
     await handle.execute_update(OrderWorkflow.approve_order, ApproveOrder())
 
     assert (await handle.result()).status is OrderStatus.SHIPPED
-    assert "approval_reminder_sent" in await shop.timeline(order.order_id)
+    assert "approval_reminder_sent" in await harness.timeline(order.order_id)
 
 
-async def test_a_new_address_is_answered_once_it_is_recorded(shop: Shop, an_order: Order) -> None:
-    order = an_order()
-    handle = await shop.place(order)
+async def test_a_new_address_is_answered_once_it_is_recorded(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    handle = await harness.place(order)
 
     answer = await handle.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
 
     assert answer.last_seq == 3
-    assert (await shop.timeline(order.order_id))[-1] == "address_changed"
+    assert (await harness.timeline(order.order_id))[-1] == "address_changed"
     await handle.signal(OrderWorkflow.cancel)
     await handle.result()
 
 
-async def test_a_new_address_does_not_wait_for_the_charge(shop: Shop, an_order: Order) -> None:
-    order = an_order()
-    handle = await shop.charging(order)
+async def test_a_new_address_does_not_wait_for_the_charge(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    handle = await harness.charging(order)
 
     await handle.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
 
-    assert (await shop.timeline(order.order_id))[-1] == "address_changed"
-    shop.payments.may_answer.set()
+    assert (await harness.timeline(order.order_id))[-1] == "address_changed"
+    harness.payments.may_answer.set()
     assert ((await handle.result()).tracking_number or "").startswith("to-94105-")
-    assert len(shop.payments.asked) == 1
+    assert len(harness.payments.charges) == 1
 
 
 async def test_an_address_that_breaks_a_rule_is_refused_and_is_an_event(
-    shop: Shop, an_order: Order
+    harness: OrderHarness, make_order: Order
 ) -> None:
-    order = an_order()
-    handle = await shop.place(order)
+    order = make_order()
+    handle = await harness.place(order)
     nowhere = ChangeAddress(address=Address(zip_code="NOWHERE"))
 
     assert await refusal(handle, OrderWorkflow.change_order_address, nowhere) == ADDRESS_INVALID
-    assert (await shop.timeline(order.order_id))[-1] == "address_change_rejected"
+    assert (await harness.timeline(order.order_id))[-1] == "address_change_rejected"
     await handle.signal(OrderWorkflow.cancel)
     await handle.result()
 
 
-async def test_a_parcel_in_preparation_still_goes_elsewhere(shop: Shop, an_order: Order) -> None:
-    handle = await shop.preparing(an_order())
+async def test_a_parcel_in_preparation_still_goes_elsewhere(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    handle = await harness.preparing(make_order())
 
     await handle.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
-    shop.depot.may_hand_over.set()
+    harness.shipping.may_dispatch.set()
 
     assert ((await handle.result()).tracking_number or "").startswith("to-94105-")
 
 
 async def test_once_the_parcel_is_being_handed_over_its_address_stays(
-    shop: Shop, an_order: Order
+    harness: OrderHarness, make_order: Order
 ) -> None:
-    order = an_order()
-    handle = await shop.preparing(order)
-    shop.depot.handed_over.add(order.order_id)
+    order = make_order()
+    handle = await harness.preparing(order)
+    harness.shipping.dispatched.add(order.order_id)
 
     why = await refusal(handle, OrderWorkflow.change_order_address, ELSEWHERE)
-    shop.depot.may_hand_over.set()
+    harness.shipping.may_dispatch.set()
 
     assert why == TOO_LATE_TO_CHANGE_ADDRESS
     assert ((await handle.result()).tracking_number or "").startswith("to-10001-")
-    assert "address_changed" not in await shop.timeline(order.order_id)
+    assert "address_changed" not in await harness.timeline(order.order_id)
 
 
 async def test_an_address_that_the_carrier_refuses_is_corrected_and_shipped_to(
-    shop: Shop, an_order: Order
+    harness: OrderHarness, make_order: Order
 ) -> None:
-    shop.depot.refused_zip_codes.add("10001")
-    order = an_order()
-    handle = await shop.place(order)
+    harness.shipping.rejected_zip_codes.add("10001")
+    order = make_order()
+    handle = await harness.place(order)
     await handle.signal(OrderWorkflow.approve)
     waiting = await until(handle, waits_for(WaitingFor.ADDRESS))
 
@@ -219,14 +248,14 @@ async def test_an_address_that_the_carrier_refuses_is_corrected_and_shipped_to(
 
     assert waiting.status is OrderStatus.AWAITING_ADDRESS
     assert ((await handle.result()).tracking_number or "").startswith("to-94105-")
-    assert len(shop.payments.asked) == 1
+    assert len(harness.payments.charges) == 1
 
 
 async def test_an_address_that_nobody_corrects_ends_the_order_and_gives_the_money_back(
-    shop: Shop, an_order: Order
+    harness: OrderHarness, make_order: Order
 ) -> None:
-    shop.depot.refused_zip_codes.add("10001")
-    handle = await shop.place(an_order())
+    harness.shipping.rejected_zip_codes.add("10001")
+    handle = await harness.place(make_order())
     await handle.signal(OrderWorkflow.approve)
 
     result = await handle.result()
@@ -239,42 +268,44 @@ async def test_an_address_that_nobody_corrects_ends_the_order_and_gives_the_mone
 
 
 async def test_a_charge_that_keeps_failing_needs_attention_and_is_tried_on(
-    shop: Shop, an_order: Order
+    harness: OrderHarness, make_order: Order
 ) -> None:
-    shop.payments.outcome = ApplicationError("the provider is away")
-    order = an_order(step_failure_alert_after=timedelta(seconds=10))
-    handle = await shop.place(order)
+    harness.payments.outcome = ApplicationError("the provider is away")
+    order = make_order(step_failure_alert_after=timedelta(seconds=10))
+    handle = await harness.place(order)
     await handle.signal(OrderWorkflow.approve)
-    await shop.payments.reached.wait()
-    await shop.environment.sleep(timedelta(seconds=20))
+    await harness.payments.reached.wait()
+    await harness.environment.sleep(timedelta(seconds=20))
     status = await until(handle, lambda status: status.needs_attention)
 
-    shop.payments.outcome = None
+    harness.payments.outcome = None
     result = await handle.result()
 
     assert status.waiting_for is WaitingFor.PAYMENT
     assert result.status is OrderStatus.SHIPPED
-    assert (await shop.timeline(order.order_id)).count("needs_attention") == 1
+    assert (await harness.timeline(order.order_id)).count("needs_attention") == 1
 
 
 async def test_a_refund_that_keeps_failing_needs_attention_and_can_be_tried_now(
-    shop: Shop, an_order: Order
+    harness: OrderHarness, make_order: Order
 ) -> None:
-    shop.payments.void_outcome = ApplicationError("refused", type=payment.PAYMENT_OUTCOME_UNKNOWN)
-    order = an_order(step_failure_alert_after=timedelta(seconds=10))
-    handle = await shop.preparing(order)
+    harness.payments.void_outcome = ApplicationError(
+        "refused", type=payment.PAYMENT_OUTCOME_UNKNOWN
+    )
+    order = make_order(step_failure_alert_after=timedelta(seconds=10))
+    handle = await harness.preparing(order)
     await handle.execute_update(OrderWorkflow.cancel_order, CancelOrder())
     assert await refusal(handle, OrderWorkflow.retry_step, RetryOrder()) == NOTHING_TO_RETRY
-    await shop.environment.sleep(timedelta(seconds=20))
+    await harness.environment.sleep(timedelta(seconds=20))
     await until(handle, lambda status: status.needs_attention)
-    shop.payments.void_outcome = None
-    shop.depot.may_hand_over.set()
+    harness.payments.void_outcome = None
+    harness.shipping.may_dispatch.set()
 
     answer = await handle.execute_update(OrderWorkflow.retry_step, RetryOrder(actor="grace"))
 
     assert not answer.needs_attention
     assert (await handle.result()).payment_status is PaymentStatus.REFUNDED
-    timeline = await shop.timeline(order.order_id)
+    timeline = await harness.timeline(order.order_id)
     assert timeline[-4:] == [
         "needs_attention",
         "retry_requested",

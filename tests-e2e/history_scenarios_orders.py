@@ -1,12 +1,21 @@
-"""An order's life, and how it is stopped: without anything going wrong inside."""
+"""Scenarios of orders without failures: every end, and every cancellation."""
 
 import asyncio
 import contextlib
 from datetime import timedelta
 
+from history_scenarios import (
+    CANCEL,
+    REJECTED,
+    Handle,
+    Scenarios,
+    order_id,
+    until,
+    until_ended,
+    until_recorded,
+)
 from temporalio.api.enums.v1 import EventType as Recorded
 from temporalio.client import WorkflowUpdateFailedError
-from ways import CHANGED_MIND, REFUSED, Handle, Ways, order_id, until, until_ended, until_recorded
 
 from fuze_contracts.order import (
     ApproveOrder,
@@ -21,8 +30,8 @@ from fuze_contracts.shipping import Address
 _VISA = ChangePaymentMethod(payment_method="pm_card_visa")
 
 
-class WaysOfOrders(Ways):
-    """Each ends elsewhere, or comes there on another way."""
+class OrderScenarios(Scenarios):
+    """Each ends differently, or comes to its end differently."""
 
     async def shipped(self) -> Handle:
         return await self._approved()
@@ -34,9 +43,9 @@ class WaysOfOrders(Ways):
         return await self._place(None, auto_approve_limit=5997)
 
     async def rejected(self) -> Handle:
-        return await self._place(None, address=Address(zip_code="NOWHERE"))
+        return await self._place(None, address=Address(zip_code="INVALID_ADDRESS"))
 
-    async def rejected_by_a_person(self) -> Handle:
+    async def rejected_by_approver(self) -> Handle:
         order = await self._waiting()
         await order.execute_update(OrderWorkflow.reject_order, RejectOrder(actor="grace"))
         return order
@@ -44,7 +53,7 @@ class WaysOfOrders(Ways):
     async def expired(self) -> Handle:
         return await self._place(None, approval_timeout=timedelta(seconds=1))
 
-    async def expired_after_a_reminder(self) -> Handle:
+    async def expired_after_reminder(self) -> Handle:
         return await self._place(
             None,
             approval_timeout=timedelta(seconds=2),
@@ -61,7 +70,7 @@ class WaysOfOrders(Ways):
             payment_method="pm_declined", payment_method_timeout=timedelta(seconds=1)
         )
 
-    async def paid_otherwise(self) -> Handle:
+    async def paid_with_another_method(self) -> Handle:
         order = await self._approved(payment_method="pm_declined")
         await until(order, "payment_method")
         await order.execute_update(OrderWorkflow.change_payment_method, _VISA)
@@ -69,7 +78,7 @@ class WaysOfOrders(Ways):
 
     async def cancelled(self) -> Handle:
         order = await self._waiting()
-        await order.signal(OrderWorkflow.cancel, CHANGED_MIND)
+        await order.signal(OrderWorkflow.cancel, CANCEL)
         return order
 
     async def cancelled_by_temporal(self) -> Handle:
@@ -77,21 +86,21 @@ class WaysOfOrders(Ways):
         await order.cancel()
         return order
 
-    async def cancelled_after_a_decline(self) -> Handle:
+    async def cancelled_after_decline(self) -> Handle:
         order = await self._approved(payment_method="pm_declined")
         await until(order, "payment_method")
-        await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+        await order.execute_update(OrderWorkflow.cancel_order, CANCEL)
         return order
 
     async def cancelled_while_charging(self) -> Handle:
         order = await self._charging()
-        await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+        await order.execute_update(OrderWorkflow.cancel_order, CANCEL)
         await self._control("psp")
         return order
 
     async def cancelled_while_preparing(self) -> Handle:
         order = await self._preparing()
-        await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+        await order.execute_update(OrderWorkflow.cancel_order, CANCEL)
         await self._control("carrier")
         return order
 
@@ -103,7 +112,7 @@ class WaysOfOrders(Ways):
         await self._control("carrier")
         return order
 
-    async def cancelled_through_its_shipment(self) -> Handle:
+    async def cancelled_through_shipment(self) -> Handle:
         order = await self._preparing()
         await self._shipment(order).cancel()
         while (await order.query(OrderWorkflow.status)).status is OrderStatus.PREPARING:
@@ -114,27 +123,27 @@ class WaysOfOrders(Ways):
     async def cancelled_too_late(self) -> Handle:
         await self._control("carrier", hold="before_write")
         order = await self._approved()
-        await self._until_held("carrier")
+        await self._until_paused("carrier")
         with contextlib.suppress(WorkflowUpdateFailedError):
-            await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+            await order.execute_update(OrderWorkflow.cancel_order, CANCEL)
         await self._control("carrier")
         return order
 
     async def delivered(self) -> Handle:
-        order = await self._following()
+        order = await self._tracking()
         await self._report(order, "delivered")
         return order
 
     async def returned(self) -> Handle:
-        order = await self._following()
+        order = await self._tracking()
         await self._report(order, "returned")
         return order
 
-    async def followed_in_vain(self) -> Handle:
+    async def tracking_period_elapsed(self) -> Handle:
         return await self._approved(delivery_tracking_period=timedelta(seconds=2))
 
-    async def cancelled_by_temporal_on_its_way(self) -> Handle:
-        order = await self._following()
+    async def cancelled_by_temporal_while_tracking(self) -> Handle:
+        order = await self._tracking()
         await order.cancel()
         await until(order, "delivery")
         await self._report(order, "delivered")
@@ -148,15 +157,15 @@ class WaysOfOrders(Ways):
         await self._control("psp")
         return order
 
-    async def cancelled_in_strange_words(self) -> Handle:
+    async def cancelled_with_nul_in_reason(self) -> Handle:
         order = await self._waiting()
         await order.signal(OrderWorkflow.cancel, CancelOrder(reason="changed my m\0nd"))
         return order
 
     async def cancelled_while_awaiting_address(self) -> Handle:
-        order = await self._approved(address=REFUSED)
+        order = await self._approved(address=REJECTED)
         await until(order, "address")
-        await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+        await order.execute_update(OrderWorkflow.cancel_order, CANCEL)
         return order
 
     async def declined_twice(self) -> Handle:
@@ -168,28 +177,28 @@ class WaysOfOrders(Ways):
         await order.execute_update(OrderWorkflow.change_payment_method, _VISA)
         return order
 
-    async def payment_token_taken(self) -> Handle:
+    async def payment_token_conflict(self) -> Handle:
         first = await self._approved()
         await until_ended(first)
         return await self._approved(
             payment_token=f"{order_id(first)}:1", payment_method_timeout=timedelta(seconds=1)
         )
 
-    async def cancelled_with_a_taken_token(self) -> Handle:
+    async def cancelled_with_token_conflict(self) -> Handle:
         first = await self._approved()
         await until_ended(first)
         # Stopped, so that the cancellation is there before the payment service can say no.
         async with self._stopped("payment"):
             order = await self._approved(payment_token=f"{order_id(first)}:1")
             await until(order, "payment")
-            await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+            await order.execute_update(OrderWorkflow.cancel_order, CANCEL)
             await until_recorded(order, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, 2)
         return order
 
     async def order_id_taken(self) -> Handle:
-        first = await self._place(None, address=Address(zip_code="NOWHERE"))
+        first = await self._place(None, address=Address(zip_code="INVALID_ADDRESS"))
         await until_ended(first)
         return await self._place(order_id(first))
 
-    async def values_refused(self) -> Handle:
+    async def values_rejected(self) -> Handle:
         return await self._place(None, customer="ad\0")

@@ -7,7 +7,7 @@ from pathlib import Path
 from sysconfig import get_path
 from typing import Any, TypeVar
 
-from shop import PaymentService, Shop, open_shop
+from order_harness import FakePaymentService, OrderHarness, run_workers
 from sqlalchemy.ext.asyncio import create_async_engine
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
@@ -18,13 +18,13 @@ from fuze_order.repository import OrderRepository
 Result = TypeVar("Result")
 
 
-class World:
+class SyncHarness:
     """The order service at work, in an event loop that a step runs until it is done."""
 
     def __init__(self, postgres: EmbeddedPostgres) -> None:
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()
-        self.shop: Shop
+        self.harness: OrderHarness
         self.run(self._open(postgres))
 
     def run(self, step: Coroutine[Any, Any, Result]) -> Result:
@@ -43,5 +43,5 @@ class World:
         )
         engine = create_async_engine(postgres.url("order"), pool_size=5, max_overflow=0)
         self._stack.push_async_callback(engine.dispose)
-        self.shop = Shop(environment, engine, PaymentService())
-        await self._stack.enter_async_context(open_shop(self.shop, OrderRepository(engine)))
+        self.harness = OrderHarness(environment, engine, FakePaymentService())
+        await self._stack.enter_async_context(run_workers(self.harness, OrderRepository(engine)))

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from model import ENDED, Life
-from shop import Handle
+from order_harness import Handle
+from order_model import ENDED, OrderModel
+from sync_harness import SyncHarness
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError
-from world import World
 
 from fuze_contracts import payment
 from fuze_contracts.order import (
@@ -66,16 +66,16 @@ YOUTHS: list[list[str]] = [
 
 
 @pytest.fixture(scope="module")
-def world(postgres: EmbeddedPostgres) -> Iterator[World]:
-    world = World(postgres)
-    yield world
-    world.close()
+def runner(postgres: EmbeddedPostgres) -> Iterator[SyncHarness]:
+    runner = SyncHarness(postgres)
+    yield runner
+    runner.close()
 
 
 class WholeLife(RuleBasedStateMachine):
     """One order, everything that can be done to it, and what should come of it."""
 
-    world: World
+    runner: SyncHarness
     lived: ClassVar[int] = 0
     """Lives of all their steps: Hypothesis also tries some that cannot go on."""
     happened: ClassVar[set[str]] = set()
@@ -84,12 +84,12 @@ class WholeLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._steps = 0
-        self.shop = self.world.shop
-        self.shop.payments.may_answer.clear()
-        self.shop.payments.outcome = None
-        self.shop.payments.void_outcome = None
-        self.shop.depot.may_hand_over.clear()
-        self.shop.depot.refused_zip_codes = {ADDRESSES["refused"].zip_code}
+        self.harness = self.runner.harness
+        self.harness.payments.may_answer.clear()
+        self.harness.payments.outcome = None
+        self.harness.payments.void_outcome = None
+        self.harness.shipping.may_dispatch.clear()
+        self.harness.shipping.rejected_zip_codes = {ADDRESSES["refused"].zip_code}
 
     @initialize(
         address=st.sampled_from(["good"] * 4 + ["invalid"] + ["refused"] * 2),
@@ -109,27 +109,27 @@ class WholeLife(RuleBasedStateMachine):
             approval_reminder_before=timedelta(days=30),  # longer than the deadline: none
             delivery_tracking_period=timedelta(days=7) if follows else None,
         )
-        self.life = Life(address, follows=follows, lands=lands)
-        self.handle: Handle = self.world.run(self.shop.place(self.order))
+        self.model = OrderModel(address, follows=follows, lands=lands)
+        self.handle: Handle = self.runner.run(self.harness.place(self.order))
         for step in youth:
-            self.world.run(self._agree())
+            self.runner.run(self._agree())
             self._grow(step)
 
     def _grow(self, step: str) -> None:
         if step == "is declined" and self._is_charging():
             self.provider_answers(declines=True)
-        elif step == "is forgotten" and self.life.waits:
+        elif step == "is forgotten" and self.model.waits:
             self.nobody_comes_in_time(now=True)
-        elif step in {"arrives", "comes back"} and self.life.follows:
+        elif step in {"arrives", "comes back"} and self.model.follows:
             self.parcel_ends_its_way(arrives=step == "arrives")
         elif step == "proceeds":
             self.proceed()
 
-    @rule(way=st.sampled_from(["update", "signal"]))
-    def approve(self, way: str) -> None:
-        expected = self.life.approve(way)
+    @rule(channel=st.sampled_from(["update", "signal"]))
+    def approve(self, channel: str) -> None:
+        expected = self.model.approve(channel)
         approval = ApproveOrder(actor="grace")
-        if way == "update":
+        if channel == "update":
             self._ask(OrderWorkflow.approve_order, approval, expected)
         else:
             self._tell(OrderWorkflow.approve, approval)
@@ -138,16 +138,16 @@ class WholeLife(RuleBasedStateMachine):
     def reject(self, *, now: bool) -> None:
         if not now:
             return
-        expected = self.life.reject()
+        expected = self.model.reject()
         self._ask(OrderWorkflow.reject_order, RejectOrder(actor="grace"), expected)
 
-    @rule(way=st.sampled_from(["update", "signal"]), now=SELDOM)
-    def cancel(self, way: str, *, now: bool) -> None:
+    @rule(channel=st.sampled_from(["update", "signal"]), now=SELDOM)
+    def cancel(self, channel: str, *, now: bool) -> None:
         if not now:
             return
-        expected = self.life.cancel()
+        expected = self.model.cancel()
         request = CancelOrder(actor="ada", reason="changed my mind")
-        if way == "update":
+        if channel == "update":
             self._ask(OrderWorkflow.cancel_order, request, expected)
         else:
             self._tell(OrderWorkflow.cancel, request)
@@ -156,32 +156,32 @@ class WholeLife(RuleBasedStateMachine):
     def cancel_through_temporal(self, *, now: bool) -> None:
         if not now:
             return
-        self.life.cancel_through_temporal()
-        self.world.run(self._cancel_through_temporal())
+        self.model.cancel_through_temporal()
+        self.runner.run(self._cancel_through_temporal())
 
     @rule()
     def retry(self) -> None:
-        expected = self.life.retry()
-        self.shop.payments.reached.clear()
+        expected = self.model.retry()
+        self.harness.payments.reached.clear()
         self._ask(OrderWorkflow.retry_step, RetryOrder(actor="grace"), expected)
         if expected is None:
-            self.world.run(self.shop.payments.reached.wait())
+            self.runner.run(self.harness.payments.reached.wait())
 
     @rule(
-        way=st.sampled_from(["update", "signal"]),
+        channel=st.sampled_from(["update", "signal"]),
         address=st.sampled_from(["good", "invalid", "refused"]),
     )
-    def change_order_address(self, way: str, address: str) -> None:
-        expected = self.life.change_order_address(address, way)
+    def change_order_address(self, channel: str, address: str) -> None:
+        expected = self.model.change_order_address(address, channel)
         request = ChangeAddress(address=ADDRESSES[address], actor="ada")
-        if way == "update":
+        if channel == "update":
             self._ask(OrderWorkflow.change_order_address, request, expected)
         else:
             self._tell(OrderWorkflow.change_address, request)
 
     @rule()
     def change_payment_method(self) -> None:
-        expected = self.life.change_payment_method()
+        expected = self.model.change_payment_method()
         self._ask(
             OrderWorkflow.change_payment_method,
             ChangePaymentMethod(payment_method="pm_other"),
@@ -191,33 +191,33 @@ class WholeLife(RuleBasedStateMachine):
     @precondition(lambda self: self._is_charging())
     @rule()
     def provider_fails(self) -> None:
-        payments = self.shop.payments
+        payments = self.harness.payments
         payments.outcome = ApplicationError("no such method", non_retryable=True)
-        before = self.life.seq
-        self.life.provider_fails()
+        before = self.model.seq
+        self.model.provider_fails()
         payments.may_answer.set()
-        self.world.run(self._until_after(before))
+        self.runner.run(self._until_after(before))
         payments.may_answer.clear()
 
     @precondition(lambda self: self._is_charging())
     @rule(declines=st.booleans())
     def provider_answers(self, *, declines: bool) -> None:
-        payments = self.shop.payments
+        payments = self.harness.payments
         declined = payment.Declined(payment_id=uuid4(), code="card_declined")
         payments.outcome = declined if declines else None
-        before = self.life.seq
-        self.life.provider_answers(declines=declines)
+        before = self.model.seq
+        self.model.provider_answers(declines=declines)
         payments.may_answer.set()
-        self.world.run(self._until_after(before))
+        self.runner.run(self._until_after(before))
         payments.may_answer.clear()
 
     @rule()
     def proceed(self) -> None:
         """Do what most orders need next, so that many come far."""
-        match self.life.status:
+        match self.model.status:
             case OrderStatus.AWAITING_APPROVAL:
                 self.approve("update")
-            case OrderStatus.APPROVED if self.life.needs_attention:
+            case OrderStatus.APPROVED if self.model.needs_attention:
                 self.retry()
             case OrderStatus.APPROVED:
                 self.provider_answers(declines=False)
@@ -230,58 +230,58 @@ class WholeLife(RuleBasedStateMachine):
             case _:
                 pass
 
-    @precondition(lambda self: self.life.status is OrderStatus.PREPARING)
+    @precondition(lambda self: self.model.status is OrderStatus.PREPARING)
     @rule()
     def carrier_answers(self) -> None:
-        before = self.life.seq
-        self.life.carrier_answers()
-        self.shop.depot.may_hand_over.set()
-        self.world.run(self._until_after(before))
-        self.shop.depot.may_hand_over.clear()
+        before = self.model.seq
+        self.model.carrier_answers()
+        self.harness.shipping.may_dispatch.set()
+        self.runner.run(self._until_after(before))
+        self.harness.shipping.may_dispatch.clear()
 
     @rule()
     def parcel_moves(self) -> None:
         self._report(DeliveryStatus.IN_TRANSIT)
 
-    @precondition(lambda self: self.life.follows)
+    @precondition(lambda self: self.model.follows)
     @rule(arrives=st.booleans())
     def parcel_ends_its_way(self, *, arrives: bool) -> None:
         if arrives:
-            self.life.parcel_arrives()
+            self.model.parcel_arrives()
         else:
-            self.life.parcel_comes_back()
+            self.model.parcel_comes_back()
         self._report(DeliveryStatus.DELIVERED if arrives else DeliveryStatus.RETURNED)
 
-    @precondition(lambda self: self.life.waits)
+    @precondition(lambda self: self.model.waits)
     @rule(now=SELDOM)
     def nobody_comes_in_time(self, *, now: bool) -> None:
-        if self.life.status is OrderStatus.AWAITING_APPROVAL and not now:
+        if self.model.status is OrderStatus.AWAITING_APPROVAL and not now:
             return
-        self.life.nobody_comes_in_time()
-        self.world.run(self.shop.environment.sleep(timedelta(days=8)))
+        self.model.nobody_comes_in_time()
+        self.runner.run(self.harness.environment.sleep(timedelta(days=8)))
 
     @invariant()
     def all_agree(self) -> None:
         if not hasattr(self, "life"):
             return
-        self.world.run(self._agree())
+        self.runner.run(self._agree())
         self._steps += 1
 
     def teardown(self) -> None:
         if not hasattr(self, "life"):
             return
         WholeLife.lived += self._steps >= STEPS
-        if not self.life.has_ended:
-            if self.life.follows:
+        if not self.model.has_ended:
+            if self.model.follows:
                 self.parcel_ends_its_way(arrives=True)
             else:
                 self.cancel("update", now=True)
-            self.world.run(self._agree())
-        WholeLife.happened.update(self.life.events)
-        WholeLife.ends.add(self.life.status)
+            self.runner.run(self._agree())
+        WholeLife.happened.update(self.model.events)
+        WholeLife.ends.add(self.model.status)
 
     def _is_charging(self) -> bool:
-        return self.life.status is OrderStatus.APPROVED and not self.life.needs_attention
+        return self.model.status is OrderStatus.APPROVED and not self.model.needs_attention
 
     def _report(self, state: DeliveryStatus) -> None:
         parcel = DeliveryStatusChanged(order_id=self.order.order_id, status=state)
@@ -291,7 +291,7 @@ class WholeLife(RuleBasedStateMachine):
         try:
             await self.handle.cancel()
         except RPCError:
-            assert self.life.has_ended
+            assert self.model.has_ended
 
     def _ask(self, update: Any, request: Any, expected: str | None) -> None:  # noqa: ANN401 - any
         """Ask for a decision, and compare it with the model's: None is yes."""
@@ -309,27 +309,27 @@ class WholeLife(RuleBasedStateMachine):
                 return ENDED
             return None
 
-        assert self.world.run(asked()) == expected
+        assert self.runner.run(asked()) == expected
 
     def _tell(self, signal: Any, request: Any) -> None:  # noqa: ANN401 - any
         async def told() -> None:
             try:
                 await self.handle.signal(signal, request)
             except RPCError:
-                assert self.life.status.is_terminal  # the order may end by what it is told
+                assert self.model.status.is_terminal  # the order may end by what it is told
 
-        self.world.run(told())
+        self.runner.run(told())
 
     async def _until_after(self, seq: int) -> None:
-        while len(await self.shop.timeline(self.order.order_id)) <= seq:
+        while len(await self.harness.timeline(self.order.order_id)) <= seq:
             await asyncio.sleep(0.01)
 
     async def _agree(self) -> None:
-        order_id, life = self.order.order_id, self.life
-        await _eventually(lambda: self.shop.timeline(order_id), life.events)
-        assert await self.shop.row_status(order_id) == life.status
-        assert (order_id in self.shop.depot.handed_over) == life.is_handed_over
-        voided = [one for one in self.shop.payments.voided if one.charge.order_id == order_id]
+        order_id, life = self.order.order_id, self.model
+        await _eventually(lambda: self.harness.timeline(order_id), life.events)
+        assert await self.harness.row_status(order_id) == life.status
+        assert (order_id in self.harness.shipping.dispatched) == life.is_handed_over
+        voided = [one for one in self.harness.payments.voided if one.charge.order_id == order_id]
         assert len(voided) == life.voids
         if life.has_ended:
             result = await self._result()
@@ -338,14 +338,14 @@ class WholeLife(RuleBasedStateMachine):
             live = await self.handle.query(OrderWorkflow.status)
             assert (live.status, live.payment_status) == (life.status, life.payment_status)
             assert (live.last_seq, live.needs_attention) == (life.seq, life.needs_attention)
-        self.shop.payments.void_outcome = payment.Voided() if life.loses_its_charge else None
+        self.harness.payments.void_outcome = payment.Voided() if life.loses_its_charge else None
 
     async def _result(self) -> tuple[Any, Any] | None:
-        if self.life.is_invalid:  # its row is written before its workflow fails
+        if self.model.is_invalid:  # its row is written before its workflow fails
             with pytest.raises(WorkflowFailureError):
                 await self.handle.result()
             return None
-        if self.life.is_cancelled_by_temporal:
+        if self.model.is_cancelled_by_temporal:
             with pytest.raises(WorkflowFailureError) as ended:
                 await self.handle.result()
             assert isinstance(ended.value.cause, CancelledError)
@@ -364,8 +364,8 @@ async def _eventually(read: Callable[[], Awaitable[list[str]]], expected: list[s
 
 
 @pytest.mark.timeout(600)
-def test_whatever_is_done_to_an_order_everybody_agrees_where_it_stands(world: World) -> None:
-    WholeLife.world = world
+def test_whatever_is_done_to_an_order_everybody_agrees_where_it_stands(runner: SyncHarness) -> None:
+    WholeLife.runner = runner
     while WholeLife.lived < LIVES:
         WholeLife.TestCase.settings = settings(
             max_examples=LIVES - WholeLife.lived,

@@ -1,12 +1,20 @@
-"""The workflows beside the order's: shipments by themselves, what the outside hints at, money."""
+"""Scenarios of the other services' workflows: shipments, webhooks, refunds, reconciliation."""
 
 import asyncio
 import contextlib
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+from history_scenarios import (
+    REJECTED,
+    Handle,
+    Scenarios,
+    order_id,
+    until,
+    until_ended,
+    until_recorded,
+)
 from temporalio.api.enums.v1 import EventType as Recorded
-from ways import REFUSED, Handle, Ways, order_id, until, until_ended, until_recorded
 
 from fuze_contracts.money import Money
 from fuze_contracts.payment import (
@@ -31,19 +39,19 @@ from fuze_contracts.workflow_ids import (
     shipping_workflow_id,
 )
 
-_THERE = Address(zip_code="10001")
+_ADDRESS = Address(zip_code="10001")
 
 
-class WaysOfShipments(Ways):
-    """Shipments of orders that nobody knows, and what a carrier hints at."""
+class ShipmentScenarios(Scenarios):
+    """Shipments without an order, and events of the carrier."""
 
-    async def address_refused(self) -> Handle:
-        return await self._ship(address=REFUSED)
+    async def address_rejected(self) -> Handle:
+        return await self._ship(address=REJECTED)
 
     async def cancelled_too_late(self) -> Handle:
         await self._control("carrier", hold="before_write")
         shipment = await self._ship()
-        await self._until_held("carrier")
+        await self._until_paused("carrier")
         await shipment.cancel()
         await until_recorded(shipment, Recorded.EVENT_TYPE_MARKER_RECORDED, 2)
         await self._control("carrier")
@@ -52,13 +60,13 @@ class WaysOfShipments(Ways):
     async def failed_for_good(self) -> Handle:
         await self._control("carrier", hold="before_write")
         shipment = await self._ship()
-        await self._until_held("carrier")
+        await self._until_paused("carrier")
         await self._fail_activity(shipment)
         await until_ended(shipment)
         await self._control("carrier")
         return shipment
 
-    async def called_off_before(self) -> Handle:
+    async def cancelled_before_start(self) -> Handle:
         await self._control("carrier", available=False)
         unknown = uuid4()
         first = await self._ship(unknown)
@@ -68,7 +76,7 @@ class WaysOfShipments(Ways):
         await self._control("carrier")
         return await self._ship(unknown)
 
-    async def trouble_that_nobody_hears_of(self) -> Handle:
+    async def failure_report_without_order(self) -> Handle:
         await self._control("carrier", available=False)
         shipment = await self._ship(step_failure_alert_after=timedelta(seconds=2))
         failed = Recorded.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
@@ -82,19 +90,19 @@ class WaysOfShipments(Ways):
             await until_recorded(shipment, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
         return shipment
 
-    async def carrier_event_heard(self) -> Handle:
-        return await self._hint(await self._following())
+    async def carrier_event_for_running_order(self) -> Handle:
+        return await self._receive_carrier_event(await self._tracking())
 
-    async def carrier_event_unheard(self) -> Handle:
+    async def carrier_event_for_closed_order(self) -> Handle:
         order = await self._approved()
         await until_ended(order)
-        return await self._hint(order)
+        return await self._receive_carrier_event(order)
 
     async def _ship(
         self,
         unknown: UUID | None = None,
         *,
-        address: Address = _THERE,
+        address: Address = _ADDRESS,
         step_failure_alert_after: timedelta = timedelta(hours=1),
     ) -> Handle:
         command = ShipOrder(
@@ -109,8 +117,8 @@ class WaysOfShipments(Ways):
             task_queue=SHIPPING_TASK_QUEUE,
         )
 
-    async def _hint(self, order: Handle) -> Handle:
-        parcel = await self._parcel(order)
+    async def _receive_carrier_event(self, order: Handle) -> Handle:
+        parcel = await self._get_parcel(order)
         return await self.client.start_workflow(
             CarrierWebhookWorkflow.run,
             RefreshShipment(shipment_id=UUID(parcel["shipment_id"])),
@@ -119,16 +127,16 @@ class WaysOfShipments(Ways):
         )
 
 
-class WaysOfPayments(Ways):
-    """What the payment service does by itself."""
+class PaymentScenarios(Scenarios):
+    """Refunds, reconciliation, and events of the payment provider."""
 
     async def refunded(self) -> Handle:
         return await self._refund(1999)
 
-    async def refund_refused(self) -> Handle:
+    async def refund_rejected(self) -> Handle:
         return await self._refund(1_000_000)
 
-    async def refunded_after_an_outage(self) -> Handle:
+    async def refunded_after_outage(self) -> Handle:
         order = await self._shipped()
         await self._control("psp", available=False)
         refund = await self._refund(1999, of=order)
@@ -139,7 +147,7 @@ class WaysOfPayments(Ways):
         await self._control("psp")
         return refund
 
-    async def books_compared(self) -> Handle:
+    async def reconciled(self) -> Handle:
         await self._shipped()
         return await self.client.start_workflow(
             "ReconcileWorkflow",
@@ -148,20 +156,20 @@ class WaysOfPayments(Ways):
             task_queue=PAYMENT_TASK_QUEUE,
         )
 
-    async def held_payment_decided(self) -> Handle:
+    async def reviewed_payment_decided(self) -> Handle:
         order = await self._approved(payment_method="pm_under_review")
         await until(order, "payment")
         charge = None
         while charge is None:
             with contextlib.suppress(ValueError):
-                charge = await self._charge(order)
+                charge = await self._get_charge(order)
             await asyncio.sleep(0.1)
         decide = f"/psp/charges/{charge['id']}/decide"
         (await self.sandbox.post(decide, json={"status": "charged"})).raise_for_status()
-        return await self._look_again(UUID(charge["payment_id"]))
+        return await self._refresh_payment(UUID(charge["payment_id"]))
 
-    async def hint_at_a_strange_payment(self) -> Handle:
-        return await self._look_again(uuid4())
+    async def event_for_unknown_payment(self) -> Handle:
+        return await self._refresh_payment(uuid4())
 
     async def _shipped(self) -> Handle:
         order = await self._approved()
@@ -184,7 +192,7 @@ class WaysOfPayments(Ways):
             task_queue=PAYMENT_TASK_QUEUE,
         )
 
-    async def _look_again(self, payment_id: UUID) -> Handle:
+    async def _refresh_payment(self, payment_id: UUID) -> Handle:
         return await self.client.start_workflow(
             PaymentWebhookWorkflow.run,
             RefreshPayment(payment_id=payment_id),

@@ -71,12 +71,12 @@ class Life:
         """Whether a charge that is let go of now turns out never to have been made."""
         return self.status is OrderStatus.APPROVED and not self._lands
 
-    def approve(self, way: str) -> str | None:
+    def approve(self, channel: str) -> str | None:
         if self.has_ended:
             return ENDED
         if self._approved:
             return ALREADY_APPROVED
-        del way
+        del channel
         self._approved = True
         self._enter("order_approved", OrderStatus.APPROVED, PaymentStatus.PENDING)
         return None
@@ -115,12 +115,12 @@ class Life:
         self._enter("retry_requested", self.status)
         return None
 
-    def change_order_address(self, address: str, way: str) -> str | None:
+    def change_order_address(self, address: str, channel: str) -> str | None:
         if self.has_ended:
             return ENDED
         if self.is_handed_over:
             return TOO_LATE_TO_CHANGE_ADDRESS
-        del way
+        del channel
         return self._take_over(address)
 
     def change_payment_method(self) -> str | None:

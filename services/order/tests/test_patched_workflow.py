@@ -1,16 +1,14 @@
 """Code that changes while orders are in flight: what is caught, and what goes on."""
 
-import sysconfig
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from changed import Change, ChangedWorkflow
-from replaying import recorded_in, replay_unsandboxed
-from shop import PaymentService, Shop, open_shop, until, waits_for
+from order_harness import FakePaymentService, OrderHarness, run_workers, until, waits_for
+from patched_workflow import Change, ChangedWorkflow
+from replay_helpers import read_histories, replay_unsandboxed
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.workflow import NondeterminismError
 
@@ -18,7 +16,7 @@ from fuze_contracts.order import OrderStatus, PlaceOrder, WaitingFor
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 
-_HISTORIES = recorded_in(Path(__file__).parent / "histories/0.1")
+_HISTORIES = read_histories(Path(__file__).parent / "histories/0.1")
 _PATCH = "core_patch"  # the marker's name, as the SDK has it
 
 Changed = Callable[..., None]
@@ -33,17 +31,6 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> Changed:
         monkeypatch.setattr(ChangedWorkflow, "is_behind_patched", is_behind_patched, raising=False)
 
     return to_have
-
-
-@pytest.fixture
-async def real_time() -> AsyncIterator[WorkflowEnvironment]:
-    """A Temporal as `fuze up` starts it: one that hands a workflow to another worker."""
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(Path(sysconfig.get_path("scripts")) / "temporal"),
-        data_converter=pydantic_data_converter,
-        dev_server_log_level="error",
-    ) as environment:
-        yield environment
 
 
 @pytest.mark.parametrize("change", Change)
@@ -67,21 +54,24 @@ async def test_the_same_change_behind_patched_replays_every_recorded_history(
 
 
 async def test_an_order_in_flight_ends_on_changed_code_and_a_new_one_goes_the_new_way(
-    real_time: WorkflowEnvironment,
+    dev_server: WorkflowEnvironment,
     engine_of: Callable[[str], AsyncEngine],
-    an_order: Callable[..., PlaceOrder],
+    make_order: Callable[..., PlaceOrder],
     changed: Changed,
 ) -> None:
     engine = engine_of("order")
-    shop, repository = Shop(real_time, engine, PaymentService()), OrderRepository(engine)
-    shop.open_for_business()
-    async with open_shop(shop, repository):
-        in_flight = await shop.place(an_order())
+    harness, repository = (
+        OrderHarness(dev_server, engine, FakePaymentService()),
+        OrderRepository(engine),
+    )
+    harness.respond_at_once()
+    async with run_workers(harness, repository):
+        in_flight = await harness.place(make_order())
         await until(in_flight, waits_for(WaitingFor.APPROVAL))
 
     changed(Change.A_STEP_MORE, is_behind_patched=True)
-    async with open_shop(shop, repository, ChangedWorkflow):
-        new = await shop.place(an_order())
+    async with run_workers(harness, repository, ChangedWorkflow):
+        new = await harness.place(make_order())
         for order in (in_flight, new):
             await order.signal(OrderWorkflow.approve)
             assert (await order.result()).status is OrderStatus.SHIPPED

@@ -1,96 +1,97 @@
-"""Orders whose steps fail, or whose workflow tasks are lost."""
+"""Scenarios of orders whose steps fail, or whose workflow tasks are lost."""
 
 import contextlib
+import json
 from datetime import timedelta
 
-from temporalio.api.enums.v1 import EventType as Recorded
-from temporalio.client import WorkflowUpdateFailedError
-from ways import (
-    CHANGED_MIND,
-    ELSEWHERE,
-    REFUSED,
+from history_scenarios import (
+    CANCEL,
+    NEW_ADDRESS,
+    REJECTED,
     Handle,
-    Ways,
+    Scenarios,
     order_id,
     until,
     until_attention,
     until_ended,
     until_recorded,
 )
+from temporalio.api.enums.v1 import EventType as Recorded
+from temporalio.client import WorkflowUpdateFailedError
 
 from fuze_contracts.order import ApproveOrder, OrderWorkflow, RetryOrder, StepFailure
 from fuze_contracts.shipping import SHIPPING_TASK_QUEUE, Address, ShipOrder, ShippingWorkflow
 from fuze_contracts.workflow_ids import shipping_workflow_id
 
-_SOON = timedelta(seconds=2)
+_ALERT_AFTER = timedelta(seconds=2)
 
 
-class WaysOfTrouble(Ways):
-    """Each goes on, whatever fails."""
+class FailureScenarios(Scenarios):
+    """Each order continues, whatever fails."""
 
     async def refund_needs_attention(self) -> Handle:
         order = await self._preparing(step_failure_alert_after=timedelta(seconds=2))
         await self._control("psp", available=False)
-        await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+        await order.execute_update(OrderWorkflow.cancel_order, CANCEL)
         await until_attention(order)
         await self._control("psp")
         await order.execute_update(OrderWorkflow.retry_step, RetryOrder(actor="grace"))
         await self._control("carrier")
         return order
 
-    async def hand_over_needs_attention(self) -> Handle:
+    async def dispatch_needs_attention(self) -> Handle:
         order = await self._preparing(step_failure_alert_after=timedelta(seconds=2))
         await until_attention(order)
         await self._control("carrier")
         await order.execute_update(OrderWorkflow.retry_step, RetryOrder(actor="grace"))
         return order
 
-    async def hand_over_recovers(self) -> Handle:
-        order = await self._preparing(step_failure_alert_after=_SOON)
+    async def dispatch_recovers(self) -> Handle:
+        order = await self._preparing(step_failure_alert_after=_ALERT_AFTER)
         await until_attention(order)
         await self._control("carrier")
         return order
 
     async def charge_needs_attention(self) -> Handle:
-        order = await self._charging(step_failure_alert_after=_SOON)
+        order = await self._charging(step_failure_alert_after=_ALERT_AFTER)
         await until_attention(order)
         await order.execute_update(OrderWorkflow.retry_step, RetryOrder(actor="grace"))
         await self._control("psp")
         return order
 
     async def charge_recovers(self) -> Handle:
-        order = await self._charging(step_failure_alert_after=_SOON)
+        order = await self._charging(step_failure_alert_after=_ALERT_AFTER)
         await until_attention(order)
         await self._control("psp")
         return order
 
     async def charge_failed_for_good(self) -> Handle:
         order = await self._charge_failed()
-        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
+        await order.execute_update(OrderWorkflow.change_order_address, NEW_ADDRESS)
         await order.execute_update(OrderWorkflow.retry_step, RetryOrder(actor="grace"))
         return order
 
-    async def cancelled_after_its_charge_failed(self) -> Handle:
+    async def cancelled_after_failed_charge(self) -> Handle:
         order = await self._charge_failed()
-        await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+        await order.execute_update(OrderWorkflow.cancel_order, CANCEL)
         return order
 
     async def _charge_failed(self) -> Handle:
-        """An order whose charge an operator has failed for good."""
+        """Return an order whose charge an operator has failed for good."""
         await self._control("psp", hold="before_write")
         order = await self._approved()
-        await self._until_held("psp")
+        await self._until_paused("psp")
         await self._fail_activity(order)
         await until_attention(order)
         await self._control("psp")
         return order
 
-    async def cancelled_as_it_was_charged(self) -> Handle:
+    async def cancelled_during_charge_completion(self) -> Handle:
         await self._control("psp", hold="before_write")
         order = await self._approved()
-        await self._until_held("psp")
+        await self._until_paused("psp")
         async with self._stopped("order"):
-            await order.signal(OrderWorkflow.cancel, CHANGED_MIND)
+            await order.signal(OrderWorkflow.cancel, CANCEL)
             await self._control("psp")
             await until_recorded(order, Recorded.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
         return order
@@ -110,15 +111,15 @@ class WaysOfTrouble(Ways):
             await until_recorded(order, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
         return order
 
-    async def shipment_ended_by_an_operator(self) -> Handle:
-        order = await self._preparing(step_failure_alert_after=_SOON)
+    async def shipment_terminated_by_operator(self) -> Handle:
+        order = await self._preparing(step_failure_alert_after=_ALERT_AFTER)
         await until_attention(order)
         await self._shipment(order).terminate()
         await order.execute_update(OrderWorkflow.retry_step, RetryOrder(actor="grace"))
         await self._control("carrier")
         return order
 
-    async def shipment_begun_before(self) -> Handle:
+    async def shipment_already_started(self) -> Handle:
         await self._control("carrier", available=False)
         order = await self._waiting()
         shipment = await self.client.start_workflow(
@@ -134,81 +135,90 @@ class WaysOfTrouble(Ways):
         await until_ended(shipment)
         return order
 
-    async def overtaken_by_an_approval(self) -> Handle:
+    async def conflict_with_approval(self) -> Handle:
         order = await self._waiting()
-        await self._lost(order, 3, "order_approved", "approved", "pending")
-        await order.signal(OrderWorkflow.cancel, CHANGED_MIND)
+        await self._commit_unseen(order, 3, "order_approved", "approved", "pending")
+        await order.signal(OrderWorkflow.cancel, CANCEL)
         return order
 
-    async def overtaken_by_its_expiry(self) -> Handle:
+    async def conflict_with_expiry(self) -> Handle:
         order = await self._waiting()
-        await self._lost(order, 3, "order_expired", "expired", "none")
+        await self._commit_unseen(order, 3, "order_expired", "expired", "none")
         with contextlib.suppress(WorkflowUpdateFailedError):
             await order.execute_update(OrderWorkflow.approve_order, ApproveOrder(actor="grace"))
         return order
 
-    async def overtaken_while_preparing(self) -> Handle:
+    async def conflict_while_preparing(self) -> Handle:
         order = await self._preparing()
-        await self._lost(order, 6, "needs_attention", "preparing", "charged")
-        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
+        await self._commit_unseen(order, 6, "needs_attention", "preparing", "charged")
+        await order.execute_update(OrderWorkflow.change_order_address, NEW_ADDRESS)
         await self._control("carrier")
         return order
 
-    async def overtaken_by_the_carriers_refusal(self) -> Handle:
+    async def conflict_with_carrier_rejection(self) -> Handle:
         await self._control("carrier", hold="before_write")
-        order = await self._approved(address=REFUSED)
-        await self._until_held("carrier")
-        await self._lost(order, 6, "carrier_rejected_address", "awaiting_address", "charged")
+        order = await self._approved(address=REJECTED)
+        await self._until_paused("carrier")
+        rejection = json.dumps({"address": REJECTED.model_dump(mode="json")})
+        await self._commit_unseen(
+            order, 6, "carrier_rejected_address", "awaiting_address", "charged", rejection
+        )
         await order.signal(OrderWorkflow.report_step_failure, StepFailure(step="dispatch"))
         await until(order, "address")
         await self._control("carrier")
         await until_recorded(order, Recorded.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)
-        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
+        await order.execute_update(OrderWorkflow.change_order_address, NEW_ADDRESS)
         return order
 
-    async def overtaken_while_charging(self) -> Handle:
+    async def conflict_while_charging(self) -> Handle:
         order = await self._charging()
-        await self._lost(order, 4, "needs_attention", "approved", "pending")
-        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
+        await self._commit_unseen(order, 4, "needs_attention", "approved", "pending")
+        await order.execute_update(OrderWorkflow.change_order_address, NEW_ADDRESS)
         await self._control("psp")
         return order
 
-    async def overtaken_while_cancelling_its_charge(self) -> Handle:
+    async def conflict_while_cancelling_charge(self) -> Handle:
         order = await self._charging()
-        await self._lost(order, 4, "needs_attention", "approved", "pending")
-        await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+        await self._commit_unseen(order, 4, "needs_attention", "approved", "pending")
+        await order.execute_update(OrderWorkflow.cancel_order, CANCEL)
         await self._control("psp")
         return order
 
-    async def cancelled_once_paid(self) -> Handle:
-        order = await self._charged_and_lost()
-        await order.execute_update(OrderWorkflow.cancel_order, CHANGED_MIND)
+    async def conflict_with_charge_cancelled(self) -> Handle:
+        order = await self._charged_and_commit_unseen()
+        await order.execute_update(OrderWorkflow.cancel_order, CANCEL)
         await self._control("psp")
         return order
 
-    async def readdressed_once_paid(self) -> Handle:
-        order = await self._charged_and_lost()
-        await order.execute_update(OrderWorkflow.change_order_address, ELSEWHERE)
+    async def conflict_with_charge_address_changed(self) -> Handle:
+        order = await self._charged_and_commit_unseen()
+        await order.execute_update(OrderWorkflow.change_order_address, NEW_ADDRESS)
         await self._control("psp")
         return order
 
-    async def _charged_and_lost(self) -> Handle:
-        """An order that is paid, of which its workflow has not heard."""
+    async def _charged_and_commit_unseen(self) -> Handle:
+        """Return an order that is paid, while its workflow has not received the outcome."""
         await self._control("psp", hold="after_write")
         order = await self._approved()
-        await self._until_held("psp")
-        await self._lost(order, 4, "payment_charged", "paid", "charged")
+        await self._until_paused("psp")
+        await self._commit_unseen(order, 4, "payment_charged", "paid", "charged")
         return order
 
-    async def _lost(
-        self, order: Handle, seq: int, event: str, status: str, payment_status: str
+    async def _commit_unseen(  # noqa: PLR0913, PLR0917 - the columns of an event
+        self,
+        order: Handle,
+        seq: int,
+        event: str,
+        status: str,
+        payment_status: str,
+        details: str = "{}",
     ) -> None:
-        """Commit what a workflow task that was lost has committed before."""
+        """Commit a transition as a workflow task does that is lost afterwards."""
         await self._execute(
             "WITH written AS ("
             " INSERT INTO orders.events (order_id, seq, type, status, payment_status, actor,"
             "  details, occurred_at)"
-            " VALUES ($1, $2, $3, $4, $5, 'order-service', '{}', now()) RETURNING *)"
+            " VALUES ($1, $2, $3, $4, $5, 'order-service', $6, now()) RETURNING *)"
             " UPDATE orders.orders AS o SET status = w.status, payment_status = w.payment_status,"
             "  last_seq = w.seq, needs_attention = w.type = 'needs_attention'"
             " FROM written AS w WHERE o.id = w.order_id",
@@ -217,4 +227,5 @@ class WaysOfTrouble(Ways):
             event,
             status,
             payment_status,
+            details,
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from shop import Handle, Shop, until, waits_for
+from order_harness import Handle, OrderHarness, until, waits_for
 
 from fuze_contracts.order import OrderStatus, PaymentStatus, PlaceOrder, WaitingFor
 from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
@@ -14,8 +14,8 @@ Order = Callable[..., PlaceOrder]
 
 
 @pytest.fixture
-def followed(an_order: Order) -> PlaceOrder:
-    return an_order(delivery_tracking_period=timedelta(days=30), auto_approve_limit=10_000)
+def followed(make_order: Order) -> PlaceOrder:
+    return make_order(delivery_tracking_period=timedelta(days=30), auto_approve_limit=10_000)
 
 
 async def report(handle: Handle, order: PlaceOrder, state: DeliveryStatus) -> None:
@@ -23,8 +23,10 @@ async def report(handle: Handle, order: PlaceOrder, state: DeliveryStatus) -> No
     await handle.signal(OrderWorkflow.report_delivery_status, parcel)
 
 
-async def test_an_order_ends_when_its_parcel_is_delivered(shop: Shop, followed: PlaceOrder) -> None:
-    handle = await shop.place(followed)
+async def test_an_order_ends_when_its_parcel_is_delivered(
+    harness: OrderHarness, followed: PlaceOrder
+) -> None:
+    handle = await harness.place(followed)
     waiting = await until(handle, waits_for(WaitingFor.DELIVERY))
     await report(handle, followed, DeliveryStatus.IN_TRANSIT)
 
@@ -36,13 +38,13 @@ async def test_an_order_ends_when_its_parcel_is_delivered(shop: Shop, followed: 
         OrderStatus.DELIVERED,
         PaymentStatus.CHARGED,
     )
-    assert (await shop.timeline(followed.order_id))[-1] == "order_delivered"
+    assert (await harness.timeline(followed.order_id))[-1] == "order_delivered"
 
 
 async def test_the_money_for_a_parcel_that_comes_back_is_given_back(
-    shop: Shop, followed: PlaceOrder
+    harness: OrderHarness, followed: PlaceOrder
 ) -> None:
-    handle = await shop.place(followed)
+    handle = await harness.place(followed)
     await until(handle, waits_for(WaitingFor.DELIVERY))
 
     await report(handle, followed, DeliveryStatus.RETURNED)
@@ -53,23 +55,23 @@ async def test_the_money_for_a_parcel_that_comes_back_is_given_back(
         PaymentStatus.REFUNDED,
     )
     assert result.reason == "the parcel came back"
-    assert len(shop.payments.voided) == 1
-    timeline = await shop.timeline(followed.order_id)
+    assert len(harness.payments.voided) == 1
+    timeline = await harness.timeline(followed.order_id)
     assert timeline[-2:] == ["order_returned", "payment_refunded"]
 
 
 async def test_a_parcel_that_nobody_hears_of_leaves_the_order_shipped(
-    shop: Shop, followed: PlaceOrder
+    harness: OrderHarness, followed: PlaceOrder
 ) -> None:
-    handle = await shop.place(followed)
+    handle = await harness.place(followed)
 
     assert (await handle.result()).status is OrderStatus.SHIPPED
 
 
 async def test_a_cancellation_through_temporal_does_not_stop_the_following(
-    shop: Shop, followed: PlaceOrder
+    harness: OrderHarness, followed: PlaceOrder
 ) -> None:
-    handle = await shop.place(followed)
+    handle = await harness.place(followed)
     await until(handle, waits_for(WaitingFor.DELIVERY))
     await handle.cancel()
 

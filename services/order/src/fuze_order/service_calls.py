@@ -1,4 +1,4 @@
-"""What OrderWorkflow asks of other services, however long they are away."""
+"""The calls of OrderWorkflow to other services. Each is idempotent and survives any outage."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -38,68 +38,71 @@ from fuze_contracts.shipping import (
     ShippingWorkflow,
 )
 from fuze_contracts.workflow_ids import shipping_workflow_id
+from fuze_order.state import OrderState
 
-_ASK_AGAIN_FOR_SHIPPING = timedelta(seconds=30)
 _ATTEMPT_TIMEOUT = timedelta(seconds=30)
+_RESTART_SHIPMENT_AFTER = timedelta(seconds=30)
 _RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
 )
 
 
-def charge_of(order: PlaceOrder, token: str, payment_method: str | None) -> ChargePayment:
-    """Return one attempt to charge the order."""
+def build_charge(order: PlaceOrder, state: OrderState) -> ChargePayment:
+    """Return the order's current charge: its committed payment token and method."""
     return ChargePayment(
         order_id=order.order_id,
-        payment_token=token,
+        payment_token=state.payment_token,
         amount=order.total,
-        payment_method=payment_method,
+        payment_method=state.payment_method,
     )
 
 
-async def ask_for_payment(command: ChargePayment, patience: timedelta | None) -> ChargeOutcome:
-    """Ask until the outcome is known, or for as long as patience lasts.
+async def charge_payment(charge: ChargePayment, time_limit: timedelta | None) -> ChargeOutcome:
+    """Retry until the outcome is known, or until the time limit.
 
     A token that was used for something else is a decline.
     """
     try:
         return await workflow.execute_activity_method(
             PaymentActivities.payment_charged,
-            command,
+            charge,
             task_queue=PAYMENT_TASK_QUEUE,
             start_to_close_timeout=_ATTEMPT_TIMEOUT,
-            schedule_to_close_timeout=patience,
+            schedule_to_close_timeout=time_limit,
             retry_policy=_RETRIES,
-            summary=f"charge {command.amount}",
+            summary=f"charge {charge.amount}",
         )
     except ActivityError as error:
-        if _is_conflict(error):
+        if _is_token_conflict(error):
             return Declined(code="payment_token_conflict")
         raise
 
 
-async def ask_to_keep_nothing(charge: ChargePayment, patience: timedelta | None) -> VoidOutcome:
-    """Ask until nothing of a charge is kept, or for as long as patience lasts.
+async def void_payment(
+    charge: ChargePayment, time_limit: timedelta | None, *, reason: str
+) -> VoidOutcome:
+    """Retry until no money of the charge is kept, or until the time limit.
 
-    Nothing was taken for us under a token that was used for something else.
+    Under a token that was used for something else, nothing was charged for this order.
     """
     try:
         return await workflow.execute_activity_method(
             PaymentActivities.payment_voided,
-            VoidPayment(charge=charge, reason="the order is cancelled"),
+            VoidPayment(charge=charge, reason=reason),
             task_queue=PAYMENT_TASK_QUEUE,
             start_to_close_timeout=_ATTEMPT_TIMEOUT,
-            schedule_to_close_timeout=patience,
+            schedule_to_close_timeout=time_limit,
             retry_policy=_RETRIES,
-            summary=f"give back {charge.amount}",
+            summary=f"void {charge.amount}",
         )
     except ActivityError as error:
-        if _is_conflict(error):
+        if _is_token_conflict(error):
             return Voided()
         raise
 
 
-async def ask_for_shipping(order: PlaceOrder, address: Address) -> ShippingOutcome:
-    """Ask until the shipment has an outcome; it is made once, however often."""
+async def ship_order(order: PlaceOrder, address: Address) -> ShippingOutcome:
+    """Return the shipment's outcome; there is one shipment, however often it is requested."""
     command = ShipOrder(
         order_id=order.order_id,
         address=address,
@@ -117,46 +120,46 @@ async def ask_for_shipping(order: PlaceOrder, address: Address) -> ShippingOutco
                 static_summary=f"ship order {command.order_id}",
             )
         except (WorkflowAlreadyStartedError, ChildWorkflowError) as error:
-            # The order was reset while its shipment went on, or an operator ended the shipment.
-            workflow.logger.warning("the shipment is asked for again", exc_info=error)
-            await workflow.sleep(_ASK_AGAIN_FOR_SHIPPING, summary="ask again for the shipment")
+            # The order was reset while its shipment was running, or an operator terminated it.
+            workflow.logger.warning("shipment is requested again later", exc_info=error)
+            await workflow.sleep(_RESTART_SHIPMENT_AFTER, summary="request the shipment again")
 
 
-async def ask_to_call_off(order_id: UUID) -> CancelShipmentOutcome:
-    """Ask that the parcel is not handed over; the shipping service decides the race."""
+async def cancel_shipment(order_id: UUID) -> CancelShipmentOutcome:
+    """Cancel the shipment, whether it exists or not; the shipping service decides the race."""
     return await workflow.execute_activity_method(
         ShipmentActivities.shipment_cancelled,
         CancelShipment(order_id=order_id),
         task_queue=SHIPPING_TASK_QUEUE,
         start_to_close_timeout=_ATTEMPT_TIMEOUT,
         retry_policy=_RETRIES,
-        summary="call the shipment off",
+        summary="cancel the shipment",
     )
 
 
-async def ask_to_readdress(order_id: UUID, address: Address) -> ChangeShipmentAddressOutcome:
-    """Ask that the parcel goes elsewhere; the shipping service decides the race."""
+async def change_shipment_address(order_id: UUID, address: Address) -> ChangeShipmentAddressOutcome:
+    """Change the shipment's address; the shipping service decides the race."""
     return await workflow.execute_activity_method(
         ShipmentActivities.shipment_address_changed,
         ChangeShipmentAddress(order_id=order_id, address=address),
         task_queue=SHIPPING_TASK_QUEUE,
         start_to_close_timeout=_ATTEMPT_TIMEOUT,
         retry_policy=_RETRIES,
-        summary="send the parcel elsewhere",
+        summary="change the shipment's address",
     )
 
 
-async def ask_to_retry_shipping(order_id: UUID) -> None:
-    """Have the shipment try now; without effect where it has ended meanwhile."""
+async def retry_shipment(order_id: UUID) -> None:
+    """Signal the shipment to retry now; without effect where it has ended."""
     shipment = workflow.get_external_workflow_handle_for(
         ShippingWorkflow.run, shipping_workflow_id(order_id)
     )
     try:
         await shipment.signal(ShippingWorkflow.retry)
     except ApplicationError as error:
-        workflow.logger.warning("no shipment hears of the retry", exc_info=error)
+        workflow.logger.warning("shipping workflow not found; retry dropped", exc_info=error)
 
 
-def _is_conflict(error: ActivityError) -> bool:
+def _is_token_conflict(error: ActivityError) -> bool:
     cause = error.cause
     return isinstance(cause, ApplicationError) and cause.type == PAYMENT_TOKEN_CONFLICT
