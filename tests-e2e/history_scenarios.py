@@ -14,11 +14,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 from temporalio.api.enums.v1 import EventType as Recorded
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import (
     Client,
     WorkflowExecutionStatus,
     WorkflowHandle,
-    WorkflowQueryFailedError,
 )
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
@@ -36,6 +36,7 @@ from fuze_contracts.workflow_ids import order_workflow_id
 
 Handle = WorkflowHandle[Any, Any]
 
+_SCHEDULED = PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
 FUZE = [sys.executable, "-m", "fuze_devstack"]
 CANCEL = CancelOrder(actor="ada", reason="changed my mind")
 NEW_ADDRESS = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
@@ -87,13 +88,17 @@ class Scenarios:
         return order
 
     async def _preparing(self, **changes: object) -> Handle:
-        """Return an order whose shipment waits for an unavailable carrier."""
+        """Return an order whose shipment waits for an unavailable carrier, between two attempts."""
         await self._control("carrier", available=False)
         order = await self._approved(**changes)
         await until(order, "shipping")
         while True:
-            with contextlib.suppress(RPCError, WorkflowQueryFailedError):
-                if (await self._shipment(order).query("status"))["step"] == "dispatching":
+            with contextlib.suppress(RPCError):
+                pending = (
+                    await self._shipment(order).describe()
+                ).raw_description.pending_activities
+                # The longer the backoff, the surer that no attempt is in flight.
+                if any(one.attempt > 2 and one.state == _SCHEDULED for one in pending):
                     return order
             await asyncio.sleep(0.1)
 

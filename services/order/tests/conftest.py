@@ -20,9 +20,9 @@ Order = Callable[..., PlaceOrder]
 
 @pytest.fixture
 def make_order() -> Order:
-    """A valid order of 59.97 USD, but for what is named."""
+    """Make a valid order of 59.97 USD, with the given fields changed."""
 
-    def made(**changes: Any) -> PlaceOrder:  # noqa: ANN401 - a message's fields
+    def build(**changes: Any) -> PlaceOrder:  # noqa: ANN401 - a message's fields
         order_id = uuid4()
         fields: dict[str, Any] = {
             "order_id": order_id,
@@ -35,7 +35,7 @@ def make_order() -> Order:
         }
         return PlaceOrder(**(fields | changes))
 
-    return made
+    return build
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""An order's life as a few lines, to compare the real one with."""
+"""A small reference model of an order, to compare the real one with."""
 
 from fuze_contracts.order import (
     ADDRESS_INVALID,
@@ -15,30 +15,30 @@ from fuze_contracts.order import (
 
 ENDED = "ended"
 
-_WAITING = {
+_WAITING_STATUSES = {
     OrderStatus.AWAITING_APPROVAL,
     OrderStatus.AWAITING_PAYMENT_METHOD,
     OrderStatus.AWAITING_ADDRESS,
 }
 
 
-class Life:
-    """Where an order stands, what happened to it, and what each command should come to.
+class OrderModel:
+    """An order's expected status and events, and the expected outcome of each command.
 
-    A command returns why it is refused: a type from contracts, `ended`, or None where it is not.
+    A command returns the expected error type from the contracts, `ended`, or None for success.
     """
 
-    def __init__(self, address: str, *, follows: bool, lands: bool = True) -> None:
+    def __init__(self, address: str, *, tracks: bool, charge_reaches_provider: bool = True) -> None:
         self.status = OrderStatus.AWAITING_APPROVAL
         self.payment_status = PaymentStatus.NONE
         self.events = ["order_received"]
-        self.is_handed_over = False
+        self.is_dispatched = False
         self.is_invalid = address == "invalid"
         self.voids = 0
         self.needs_attention = False
         self.is_cancelled_by_temporal = False
-        self._follows = follows
-        self._lands = lands
+        self._tracks = tracks
+        self._charge_reaches_provider = charge_reaches_provider
         self._address = address
         self._approved = False
         if self.is_invalid:
@@ -53,23 +53,23 @@ class Life:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing can be done any more."""
-        return self.status.is_terminal and not self.follows
+        """Whether the workflow has ended."""
+        return self.status.is_terminal and not self.is_tracking
 
     @property
-    def follows(self) -> bool:
-        """Whether the order waits for what becomes of its parcel."""
-        return self._follows and self.status is OrderStatus.SHIPPED
+    def is_tracking(self) -> bool:
+        """Whether the order tracks its delivery."""
+        return self._tracks and self.status is OrderStatus.SHIPPED
 
     @property
-    def waits(self) -> bool:
-        """Whether the order waits for somebody, until a deadline."""
-        return self.status in _WAITING or self.follows
+    def is_waiting(self) -> bool:
+        """Whether the order waits until a deadline."""
+        return self.status in _WAITING_STATUSES or self.is_tracking
 
     @property
-    def loses_its_charge(self) -> bool:
-        """Whether a charge that is let go of now turns out never to have been made."""
-        return self.status is OrderStatus.APPROVED and not self._lands
+    def is_charge_lost(self) -> bool:
+        """Whether a void finds now that nothing was charged."""
+        return self.status is OrderStatus.APPROVED and not self._charge_reaches_provider
 
     def approve(self, channel: str) -> str | None:
         if self.has_ended:
@@ -100,7 +100,7 @@ class Life:
             case OrderStatus.AWAITING_APPROVAL | OrderStatus.AWAITING_PAYMENT_METHOD:
                 self._enter("order_cancelled", OrderStatus.CANCELLED)
             case _:
-                self._undo()
+                self._compensate()
         return None
 
     def cancel_through_temporal(self) -> None:
@@ -118,10 +118,10 @@ class Life:
     def change_order_address(self, address: str, channel: str) -> str | None:
         if self.has_ended:
             return ENDED
-        if self.is_handed_over:
+        if self.is_dispatched:
             return TOO_LATE_TO_CHANGE_ADDRESS
         del channel
-        return self._take_over(address)
+        return self._apply_address(address)
 
     def change_payment_method(self) -> str | None:
         if self.has_ended:
@@ -145,33 +145,33 @@ class Life:
         self._enter("needs_attention", self.status)
         self.needs_attention = True
 
-    def parcel_arrives(self) -> None:
+    def parcel_is_delivered(self) -> None:
         self._enter("order_delivered", OrderStatus.DELIVERED)
 
-    def parcel_comes_back(self) -> None:
+    def parcel_is_returned(self) -> None:
         self.voids += 1
         self._enter("order_returned", OrderStatus.RETURNED, PaymentStatus.REFUNDING)
         self._enter("payment_refunded", OrderStatus.RETURNED, PaymentStatus.REFUNDED)
 
     def carrier_answers(self) -> None:
-        if self._address == "refused":
+        if self._address == "rejected":
             self._enter("carrier_rejected_address", OrderStatus.AWAITING_ADDRESS)
         else:
-            self.is_handed_over = True
+            self.is_dispatched = True
             self._enter("order_shipped", OrderStatus.SHIPPED)
 
-    def nobody_comes_in_time(self) -> None:
+    def deadline_passes(self) -> None:
         match self.status:
             case OrderStatus.AWAITING_APPROVAL:
                 self._enter("order_expired", OrderStatus.EXPIRED)
             case OrderStatus.AWAITING_PAYMENT_METHOD:
                 self._enter("payment_abandoned", OrderStatus.PAYMENT_DECLINED)
             case OrderStatus.SHIPPED:
-                self._follows = False
+                self._tracks = False
             case _:
-                self._undo()
+                self._compensate()
 
-    def _take_over(self, address: str) -> str | None:
+    def _apply_address(self, address: str) -> str | None:
         if address == "invalid":
             self.events.append("address_change_rejected")
             return ADDRESS_INVALID
@@ -181,9 +181,9 @@ class Life:
             self._enter("shipping_started", OrderStatus.PREPARING)
         return None
 
-    def _undo(self) -> None:
+    def _compensate(self) -> None:
         self.voids += 1
-        lost = self.loses_its_charge
+        lost = self.is_charge_lost
         self._enter("cancellation_started", OrderStatus.CANCELLING, PaymentStatus.REFUNDING)
         if lost:
             self._enter("payment_voided", OrderStatus.CANCELLING, PaymentStatus.NONE)

@@ -1,4 +1,4 @@
-"""An order's life that somebody changed: just so, or behind `workflow.patched`."""
+"""Changed versions of OrderWorkflow: with and without `workflow.patched`."""
 
 import asyncio
 from enum import StrEnum
@@ -7,27 +7,27 @@ from typing import ClassVar
 from temporalio import workflow
 
 from fuze_contracts import order, shipping
-from fuze_contracts.order import PlaceOrder
-from fuze_order import calls
+from fuze_contracts.order import OrderStatus, PlaceOrder
+from fuze_order import service_calls
 from fuze_order.workflows import OrderWorkflow
 
 
 class Change(StrEnum):
-    """What is done otherwise than today."""
+    """What the changed workflow does differently."""
 
-    A_STEP_MORE = "a-step-more"
-    """The address is judged once more before anybody is asked for approval."""
-    A_TIMER = "a-timer"
+    ADDED_STEP = "added-step"
+    """The address is validated again before the approval."""
+    ADDED_TIMER = "added-timer"
     """A second passes before the charge."""
-    ANOTHER_ORDER = "another-order"
-    """Shipping is asked for before the money is."""
-    A_STEP_LESS = "a-step-less"
-    """Nobody writes that shipping has started."""
+    REORDERED_STEPS = "reordered-steps"
+    """The shipment is requested before the charge."""
+    REMOVED_STEP = "removed-step"
+    """The start of shipping is not recorded."""
 
 
 @workflow.defn(name="OrderWorkflow")
-class ChangedWorkflow(OrderWorkflow):
-    """Today's life but for one change, which a test sets before it runs."""
+class PatchedWorkflow(OrderWorkflow):
+    """The current workflow with one change, which a test sets before it runs."""
 
     change: ClassVar[Change]
     is_behind_patched: ClassVar[bool]
@@ -35,27 +35,30 @@ class ChangedWorkflow(OrderWorkflow):
     @workflow.init
     def __init__(self, command: PlaceOrder) -> None:
         super().__init__(command)
+        self._early_shipment: asyncio.Future[shipping.ShippingOutcome] | None = None
 
     @workflow.run
     async def run(self, command: PlaceOrder) -> order.OrderResult:
         return await super().run(command)
 
-    async def _wait_for_approval(self) -> None:
-        if self._has(Change.A_STEP_MORE):
-            await self._progress.is_valid(self._address)
-        await super()._wait_for_approval()
+    async def _await_approval(self) -> None:
+        if self._has(Change.ADDED_STEP):
+            await self._steps.validate_address(self._state.address)
+        await super()._await_approval()
 
-    async def _charge(self) -> None:
-        if self._has(Change.A_TIMER):
+    async def _collect_payment(self) -> None:
+        if self._has(Change.ADDED_TIMER):
             await workflow.sleep(1)
-        if self._has(Change.ANOTHER_ORDER) and not self._shipment:
-            self._shipment = await self._start_shipping()
-        await super()._charge()
+        if not self._early_shipment and self._has(Change.REORDERED_STEPS):
+            self._early_shipment = asyncio.ensure_future(
+                service_calls.ship_order(self._order, self._state.address)
+            )
+        await super()._collect_payment()
 
-    async def _start_shipping(self) -> asyncio.Future[shipping.ShippingOutcome]:
-        if self._has(Change.A_STEP_LESS):
-            return asyncio.ensure_future(calls.ask_for_shipping(self._order, self._address))
-        return await super()._start_shipping()
+    async def _advance(self) -> None:
+        if self._state.status is OrderStatus.PAID and self._has(Change.REMOVED_STEP):
+            self._state.status = OrderStatus.PREPARING
+        await super()._advance()
 
     def _has(self, change: Change) -> bool:
         if change is not self.change:

@@ -1,4 +1,4 @@
-"""The order service at work, for tests that are not written as coroutines."""
+"""The order harness for synchronous tests."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 class SyncHarness:
-    """The order service at work, in an event loop that a step runs until it is done."""
+    """Runs coroutines against an order harness, in an event loop of its own."""
 
     def __init__(self, postgres: EmbeddedPostgres) -> None:
         self._runner = asyncio.Runner()

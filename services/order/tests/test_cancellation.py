@@ -1,4 +1,4 @@
-"""Cancelling an order, at every step of its life."""
+"""Cancelling an order in every status."""
 
 import asyncio
 from collections.abc import Callable
@@ -51,7 +51,7 @@ async def refusal(handle: Handle) -> str | None:
 
 
 async def end(handle: Handle, harness: OrderHarness, order: PlaceOrder, channel: str) -> None:
-    """Wait for the order's end, and see that everybody agrees that it is cancelled."""
+    """Wait for the end, and check that the order is cancelled everywhere."""
     if channel == "temporal":
         with pytest.raises(WorkflowFailureError):
             await handle.result()
@@ -65,7 +65,7 @@ async def end(handle: Handle, harness: OrderHarness, order: PlaceOrder, channel:
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-async def test_before_the_approval_there_is_nothing_to_undo(
+async def test_before_the_approval_there_is_nothing_to_compensate(
     harness: OrderHarness, make_order: Order, channel: str
 ) -> None:
     order = make_order()
@@ -80,7 +80,7 @@ async def test_before_the_approval_there_is_nothing_to_undo(
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-async def test_while_the_charge_is_under_way_whatever_comes_of_it_is_given_back(
+async def test_a_cancellation_while_charging_voids_the_charge(
     harness: OrderHarness, make_order: Order, channel: str
 ) -> None:
     order = make_order()
@@ -89,7 +89,7 @@ async def test_while_the_charge_is_under_way_whatever_comes_of_it_is_given_back(
     await cancel(handle, channel)
 
     await end(handle, harness, order, channel)
-    harness.payments.may_answer.set()  # nobody waits for it any more
+    harness.payments.may_answer.set()  # no longer awaited
     assert [void.charge.payment_token for void in harness.payments.voided] == [
         f"{order.order_id}:1"
     ]
@@ -112,7 +112,7 @@ async def test_a_charge_that_never_happened_leaves_nothing_to_pay(
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-async def test_while_the_parcel_is_prepared_it_is_called_off_and_the_money_given_back(
+async def test_a_cancellation_while_preparing_cancels_the_shipment_and_refunds(
     harness: OrderHarness, make_order: Order, channel: str
 ) -> None:
     order = make_order()
@@ -121,7 +121,7 @@ async def test_while_the_parcel_is_prepared_it_is_called_off_and_the_money_given
     await cancel(handle, channel)
 
     await end(handle, harness, order, channel)
-    harness.shipping.may_dispatch.set()  # nobody waits for it any more
+    harness.shipping.may_dispatch.set()  # no longer awaited
     assert order.order_id in harness.shipping.cancelled
     assert len(harness.payments.voided) == 1
     child = harness.environment.client.get_workflow_handle(f"shipping/{order.order_id}")
@@ -129,7 +129,7 @@ async def test_while_the_parcel_is_prepared_it_is_called_off_and_the_money_given
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-async def test_once_the_parcel_is_being_handed_over_it_is_too_late(
+async def test_a_cancellation_is_too_late_once_the_shipment_is_dispatched(
     harness: OrderHarness, make_order: Order, channel: str
 ) -> None:
     order = make_order()
@@ -147,7 +147,7 @@ async def test_once_the_parcel_is_being_handed_over_it_is_too_late(
     assert harness.payments.voided == []
 
 
-async def test_too_late_is_not_for_good_when_the_carrier_did_not_take_the_parcel(
+async def test_a_cancellation_succeeds_later_when_the_carrier_did_not_accept_the_shipment(
     harness: OrderHarness, make_order: Order
 ) -> None:
     order = make_order()
@@ -164,7 +164,7 @@ async def test_too_late_is_not_for_good_when_the_carrier_did_not_take_the_parcel
 async def test_the_answer_to_a_cancellation_does_not_wait_for_the_refund(
     harness: OrderHarness, make_order: Order
 ) -> None:
-    harness.payments.void_outcome = ApplicationError("the provider is away")
+    harness.payments.void_outcome = ApplicationError("the provider is unavailable")
     handle = await harness.preparing(make_order())
 
     answer = await handle.execute_update(OrderWorkflow.cancel_order, CancelOrder())
@@ -196,7 +196,7 @@ async def test_an_operator_who_cancels_the_shipment_cancels_the_order(
 
 
 @pytest.mark.parametrize("first", ["approve", "cancel"])
-async def test_a_cancellation_beats_an_approval_that_nobody_has_looked_at_yet(
+async def test_a_cancellation_takes_precedence_over_a_pending_approval(
     time_skipping: WorkflowEnvironment, engine_of: EngineOf, make_order: Order, first: str
 ) -> None:
     engine = engine_of("order")
@@ -214,7 +214,9 @@ async def test_a_cancellation_beats_an_approval_that_nobody_has_looked_at_yet(
     assert harness.payments.charges == []
 
 
-async def test_many_cancellations_at_once_are_one(harness: OrderHarness, make_order: Order) -> None:
+async def test_many_concurrent_cancellations_are_one_event(
+    harness: OrderHarness, make_order: Order
+) -> None:
     harness.shipping.may_dispatch.clear()
     order = make_order()
     handle = await harness.place(order)

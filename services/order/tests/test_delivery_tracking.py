@@ -1,4 +1,4 @@
-"""An order that follows its parcel after the hand-over."""
+"""Orders that track their delivery."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -41,9 +41,7 @@ async def test_an_order_ends_when_its_parcel_is_delivered(
     assert (await harness.timeline(followed.order_id))[-1] == "order_delivered"
 
 
-async def test_the_money_for_a_parcel_that_comes_back_is_given_back(
-    harness: OrderHarness, followed: PlaceOrder
-) -> None:
+async def test_a_returned_parcel_is_refunded(harness: OrderHarness, followed: PlaceOrder) -> None:
     handle = await harness.place(followed)
     await until(handle, waits_for(WaitingFor.DELIVERY))
 
@@ -54,13 +52,13 @@ async def test_the_money_for_a_parcel_that_comes_back_is_given_back(
         OrderStatus.RETURNED,
         PaymentStatus.REFUNDED,
     )
-    assert result.reason == "the parcel came back"
+    assert result.reason == "the parcel was returned"
     assert len(harness.payments.voided) == 1
     timeline = await harness.timeline(followed.order_id)
     assert timeline[-2:] == ["order_returned", "payment_refunded"]
 
 
-async def test_a_parcel_that_nobody_hears_of_leaves_the_order_shipped(
+async def test_an_order_without_a_delivery_report_ends_as_shipped(
     harness: OrderHarness, followed: PlaceOrder
 ) -> None:
     handle = await harness.place(followed)
@@ -68,7 +66,7 @@ async def test_a_parcel_that_nobody_hears_of_leaves_the_order_shipped(
     assert (await handle.result()).status is OrderStatus.SHIPPED
 
 
-async def test_a_cancellation_through_temporal_does_not_stop_the_following(
+async def test_a_cancellation_through_temporal_does_not_stop_the_tracking(
     harness: OrderHarness, followed: PlaceOrder
 ) -> None:
     handle = await harness.place(followed)

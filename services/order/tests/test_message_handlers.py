@@ -1,4 +1,4 @@
-"""What whoever decides about an order is told."""
+"""Signals and updates: what they change, and when they are rejected."""
 
 import asyncio
 from collections.abc import Callable
@@ -89,7 +89,7 @@ async def test_a_second_approval_is_refused(harness: OrderHarness, make_order: O
     await handle.result()
 
 
-async def test_a_refusal_leaves_no_trace_in_the_history(
+async def test_a_rejected_update_leaves_no_event_in_the_history(
     harness: OrderHarness, make_order: Order
 ) -> None:
     harness.payments.may_answer.clear()
@@ -118,7 +118,7 @@ async def test_a_rejection_ends_the_order_with_its_reason(
     assert (await harness.timeline(order.order_id))[-1] == "order_rejected"
 
 
-async def test_a_small_order_needs_nobodys_approval(
+async def test_a_small_order_is_approved_automatically(
     harness: OrderHarness, make_order: Order
 ) -> None:
     order = make_order(auto_approve_limit=5997)
@@ -128,7 +128,7 @@ async def test_a_small_order_needs_nobodys_approval(
     assert "order_approved" in await harness.timeline(order.order_id)
 
 
-async def test_an_order_one_cent_above_the_limit_needs_it(
+async def test_an_order_one_cent_above_the_limit_needs_approval(
     harness: OrderHarness, make_order: Order
 ) -> None:
     handle = await harness.place(make_order(auto_approve_limit=5996))
@@ -139,7 +139,7 @@ async def test_an_order_one_cent_above_the_limit_needs_it(
     await handle.result()
 
 
-async def test_somebody_is_reminded_before_the_deadline(
+async def test_a_reminder_is_recorded_before_the_deadline(
     harness: OrderHarness, make_order: Order
 ) -> None:
     order = make_order(
@@ -196,7 +196,7 @@ async def test_a_new_address_does_not_wait_for_the_charge(
     assert len(harness.payments.charges) == 1
 
 
-async def test_an_address_that_breaks_a_rule_is_refused_and_is_an_event(
+async def test_an_invalid_address_is_rejected_and_recorded(
     harness: OrderHarness, make_order: Order
 ) -> None:
     order = make_order()
@@ -209,7 +209,7 @@ async def test_an_address_that_breaks_a_rule_is_refused_and_is_an_event(
     await handle.result()
 
 
-async def test_a_parcel_in_preparation_still_goes_elsewhere(
+async def test_the_address_changes_while_the_shipment_is_prepared(
     harness: OrderHarness, make_order: Order
 ) -> None:
     handle = await harness.preparing(make_order())
@@ -220,7 +220,7 @@ async def test_a_parcel_in_preparation_still_goes_elsewhere(
     assert ((await handle.result()).tracking_number or "").startswith("to-94105-")
 
 
-async def test_once_the_parcel_is_being_handed_over_its_address_stays(
+async def test_an_address_change_is_too_late_once_the_shipment_is_dispatched(
     harness: OrderHarness, make_order: Order
 ) -> None:
     order = make_order()
@@ -235,7 +235,7 @@ async def test_once_the_parcel_is_being_handed_over_its_address_stays(
     assert "address_changed" not in await harness.timeline(order.order_id)
 
 
-async def test_an_address_that_the_carrier_refuses_is_corrected_and_shipped_to(
+async def test_an_address_that_the_carrier_rejected_is_corrected_and_shipped_to(
     harness: OrderHarness, make_order: Order
 ) -> None:
     harness.shipping.rejected_zip_codes.add("10001")
@@ -251,7 +251,7 @@ async def test_an_address_that_the_carrier_refuses_is_corrected_and_shipped_to(
     assert len(harness.payments.charges) == 1
 
 
-async def test_an_address_that_nobody_corrects_ends_the_order_and_gives_the_money_back(
+async def test_a_rejected_address_that_is_not_corrected_cancels_and_refunds(
     harness: OrderHarness, make_order: Order
 ) -> None:
     harness.shipping.rejected_zip_codes.add("10001")
@@ -264,13 +264,13 @@ async def test_an_address_that_nobody_corrects_ends_the_order_and_gives_the_mone
         OrderStatus.CANCELLED,
         PaymentStatus.REFUNDED,
     )
-    assert "nobody corrected it in time" in (result.reason or "")
+    assert "it was not corrected in time" in (result.reason or "")
 
 
-async def test_a_charge_that_keeps_failing_needs_attention_and_is_tried_on(
+async def test_a_charge_that_keeps_failing_needs_attention_and_is_retried(
     harness: OrderHarness, make_order: Order
 ) -> None:
-    harness.payments.outcome = ApplicationError("the provider is away")
+    harness.payments.outcome = ApplicationError("the provider is unavailable")
     order = make_order(step_failure_alert_after=timedelta(seconds=10))
     handle = await harness.place(order)
     await handle.signal(OrderWorkflow.approve)
@@ -286,7 +286,7 @@ async def test_a_charge_that_keeps_failing_needs_attention_and_is_tried_on(
     assert (await harness.timeline(order.order_id)).count("needs_attention") == 1
 
 
-async def test_a_refund_that_keeps_failing_needs_attention_and_can_be_tried_now(
+async def test_a_refund_that_keeps_failing_needs_attention_and_can_be_retried_now(
     harness: OrderHarness, make_order: Order
 ) -> None:
     harness.payments.void_outcome = ApplicationError(

@@ -1,11 +1,11 @@
-"""Code that changes while orders are in flight: what is caught, and what goes on."""
+"""Changed workflow code while orders are in flight: replay detects it, `patched` allows it."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from order_harness import FakePaymentService, OrderHarness, run_workers, until, waits_for
-from patched_workflow import Change, ChangedWorkflow
+from patched_workflow import Change, PatchedWorkflow
 from replay_helpers import read_histories, replay_unsandboxed
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import WorkflowHistory
@@ -24,11 +24,11 @@ Changed = Callable[..., None]
 
 @pytest.fixture
 def changed(monkeypatch: pytest.MonkeyPatch) -> Changed:
-    """Set what `ChangedWorkflow` does otherwise."""
+    """Set the change of `PatchedWorkflow`."""
 
     def to_have(change: Change, *, is_behind_patched: bool) -> None:
-        monkeypatch.setattr(ChangedWorkflow, "change", change, raising=False)
-        monkeypatch.setattr(ChangedWorkflow, "is_behind_patched", is_behind_patched, raising=False)
+        monkeypatch.setattr(PatchedWorkflow, "change", change, raising=False)
+        monkeypatch.setattr(PatchedWorkflow, "is_behind_patched", is_behind_patched, raising=False)
 
     return to_have
 
@@ -40,7 +40,7 @@ async def test_a_changed_workflow_is_caught_by_a_recorded_history(
     changed(change, is_behind_patched=False)
 
     with pytest.raises(NondeterminismError):
-        await replay_unsandboxed([ChangedWorkflow], _HISTORIES["shipped"])
+        await replay_unsandboxed([PatchedWorkflow], _HISTORIES["shipped"])
 
 
 @pytest.mark.parametrize("change", Change)
@@ -50,10 +50,10 @@ async def test_the_same_change_behind_patched_replays_every_recorded_history(
     changed(change, is_behind_patched=True)
 
     for history in _HISTORIES.values():
-        await replay_unsandboxed([ChangedWorkflow], history)
+        await replay_unsandboxed([PatchedWorkflow], history)
 
 
-async def test_an_order_in_flight_ends_on_changed_code_and_a_new_one_goes_the_new_way(
+async def test_an_order_in_flight_completes_on_patched_code_and_a_new_one_uses_the_patch(
     dev_server: WorkflowEnvironment,
     engine_of: Callable[[str], AsyncEngine],
     make_order: Callable[..., PlaceOrder],
@@ -69,8 +69,8 @@ async def test_an_order_in_flight_ends_on_changed_code_and_a_new_one_goes_the_ne
         in_flight = await harness.place(make_order())
         await until(in_flight, waits_for(WaitingFor.APPROVAL))
 
-    changed(Change.A_STEP_MORE, is_behind_patched=True)
-    async with run_workers(harness, repository, ChangedWorkflow):
+    changed(Change.ADDED_STEP, is_behind_patched=True)
+    async with run_workers(harness, repository, PatchedWorkflow):
         new = await harness.place(make_order())
         for order in (in_flight, new):
             await order.signal(OrderWorkflow.approve)

@@ -1,4 +1,4 @@
-"""What becomes of an order whose payment is declined."""
+"""Orders whose payment is declined."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -32,7 +32,7 @@ Order = Callable[..., PlaceOrder]
         ),
     ],
 )
-async def test_a_declined_payment_ends_the_order_when_nobody_offers_another_method(
+async def test_a_declined_payment_ends_the_order_at_the_deadline(
     harness: OrderHarness,
     make_order: Order,
     outcome: payment.ChargeOutcome | ApplicationError,
@@ -78,7 +78,7 @@ async def test_another_payment_method_is_another_attempt_under_another_token(
     ]
 
 
-async def test_a_payment_method_that_nobody_waits_for_is_refused(
+async def test_a_payment_method_that_is_not_awaited_is_rejected(
     harness: OrderHarness, make_order: Order
 ) -> None:
     handle = await harness.place(make_order())

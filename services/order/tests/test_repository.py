@@ -104,7 +104,7 @@ async def test_another_workflow_cannot_take_an_order_id_that_is_used(
         {"customer": "nul \0"},
     ],
 )
-async def test_what_postgresql_cannot_hold_is_refused_and_nothing_is_kept(
+async def test_values_that_postgresql_cannot_store_are_rejected(
     engine: AsyncEngine, repository: OrderRepository, make_order: Order, changes: dict[str, Any]
 ) -> None:
     order = make_order(**changes)
@@ -143,7 +143,7 @@ async def test_a_repeated_transition_changes_nothing(
     assert len(await _rows(engine, events, order)) == 2
 
 
-async def test_what_is_committed_under_a_number_is_what_everyone_hears(
+async def test_a_taken_number_returns_the_latest_committed_transition(
     engine: AsyncEngine, repository: OrderRepository, make_order: Order
 ) -> None:
     order = make_order()

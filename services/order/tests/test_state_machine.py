@@ -1,6 +1,6 @@
-"""Any command at any time, against a small model: everybody must agree after each step.
+"""Random commands at random times: after each, the order agrees with a small reference model.
 
-`FUZE_STATE_MACHINE_EXAMPLES` says how many orders live.
+`FUZE_STATE_MACHINE_EXAMPLES` sets the number of orders: few in `make test`, 200 in `make proof`.
 """
 
 import asyncio
@@ -40,29 +40,30 @@ from fuze_contracts.order import (
 from fuze_contracts.shipping import Address, DeliveryStatus, DeliveryStatusChanged
 from fuze_devstack.postgres import EmbeddedPostgres
 
-LIVES = int(os.environ.get("FUZE_STATE_MACHINE_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("FUZE_STATE_MACHINE_EXAMPLES", "10"))
 STEPS = 30
-_ENOUGH_FOR_EVERY_WAY = 200
+EXAMPLES_FOR_COVERAGE = 200
+"""With so many, every event and every end have to occur."""
 ADDRESSES = {
     "good": Address(zip_code="94105"),
     "invalid": Address(zip_code="NOWHERE"),
-    "refused": Address(zip_code="99999"),
+    "rejected": Address(zip_code="99999"),
 }
-SELDOM = st.sampled_from([False] * 9 + [True])
-"""What ends an order at once must not end most of them."""
-YOUTHS: list[list[str]] = [
+RARELY = st.sampled_from([False] * 9 + [True])
+"""A command that ends an order must not end most of them at once."""
+SETUP_PATHS: list[list[str]] = [
     [],
-    ["proceeds"],
-    ["proceeds"] * 2,
-    ["proceeds"] * 3,
-    ["proceeds", "is declined"],
-    ["proceeds", "is declined", "is forgotten"],
-    ["proceeds", "is declined", "proceeds", "proceeds"],
-    ["proceeds", "proceeds", "proceeds", "arrives"],
-    ["proceeds", "proceeds", "proceeds", "comes back"],
-    ["is forgotten"],
+    ["proceed"],
+    ["proceed"] * 2,
+    ["proceed"] * 3,
+    ["proceed", "decline"],
+    ["proceed", "decline", "deadline"],
+    ["proceed", "decline", "proceed", "proceed"],
+    ["proceed", "proceed", "proceed", "delivered"],
+    ["proceed", "proceed", "proceed", "returned"],
+    ["deadline"],
 ]
-"""What an order goes through first, so that many come far, and some to every end."""
+"""The steps before the random ones, so that many orders come far, and some to every end."""
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +73,14 @@ def runner(postgres: EmbeddedPostgres) -> Iterator[SyncHarness]:
     runner.close()
 
 
-class WholeLife(RuleBasedStateMachine):
-    """One order, everything that can be done to it, and what should come of it."""
+class OrderStateMachine(RuleBasedStateMachine):
+    """One order, the commands that it accepts, and their expected outcomes."""
 
     runner: SyncHarness
-    lived: ClassVar[int] = 0
-    """Lives of all their steps: Hypothesis also tries some that cannot go on."""
-    happened: ClassVar[set[str]] = set()
-    ends: ClassVar[set[OrderStatus]] = set()
+    completed: ClassVar[int] = 0
+    """Examples with all their steps: Hypothesis also tries some that cannot continue."""
+    seen_events: ClassVar[set[str]] = set()
+    seen_ends: ClassVar[set[OrderStatus]] = set()
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,15 +90,17 @@ class WholeLife(RuleBasedStateMachine):
         self.harness.payments.outcome = None
         self.harness.payments.void_outcome = None
         self.harness.shipping.may_dispatch.clear()
-        self.harness.shipping.rejected_zip_codes = {ADDRESSES["refused"].zip_code}
+        self.harness.shipping.rejected_zip_codes = {ADDRESSES["rejected"].zip_code}
 
     @initialize(
-        address=st.sampled_from(["good"] * 4 + ["invalid"] + ["refused"] * 2),
-        follows=st.booleans(),
-        lands=st.booleans(),
-        youth=st.sampled_from(YOUTHS),
+        address=st.sampled_from(["good"] * 4 + ["invalid"] + ["rejected"] * 2),
+        tracks=st.booleans(),
+        charge_reaches_provider=st.booleans(),
+        setup_path=st.sampled_from(SETUP_PATHS),
     )
-    def place(self, address: str, youth: list[str], *, follows: bool, lands: bool) -> None:
+    def place(
+        self, address: str, setup_path: list[str], *, tracks: bool, charge_reaches_provider: bool
+    ) -> None:
         order_id = uuid4()
         self.order = PlaceOrder(
             order_id=order_id,
@@ -107,22 +110,24 @@ class WholeLife(RuleBasedStateMachine):
             payment_method="pm_card_visa",
             payment_token=f"{order_id}:1",
             approval_reminder_before=timedelta(days=30),  # longer than the deadline: none
-            delivery_tracking_period=timedelta(days=7) if follows else None,
+            delivery_tracking_period=timedelta(days=7) if tracks else None,
         )
-        self.model = OrderModel(address, follows=follows, lands=lands)
+        self.model = OrderModel(
+            address, tracks=tracks, charge_reaches_provider=charge_reaches_provider
+        )
         self.handle: Handle = self.runner.run(self.harness.place(self.order))
-        for step in youth:
-            self.runner.run(self._agree())
-            self._grow(step)
+        for step in setup_path:
+            self.runner.run(self._compare())
+            self._run_setup_step(step)
 
-    def _grow(self, step: str) -> None:
-        if step == "is declined" and self._is_charging():
+    def _run_setup_step(self, step: str) -> None:
+        if step == "decline" and self._is_charging():
             self.provider_answers(declines=True)
-        elif step == "is forgotten" and self.model.waits:
-            self.nobody_comes_in_time(now=True)
-        elif step in {"arrives", "comes back"} and self.model.follows:
-            self.parcel_ends_its_way(arrives=step == "arrives")
-        elif step == "proceeds":
+        elif step == "deadline" and self.model.is_waiting:
+            self.deadline_passes(now=True)
+        elif step in {"delivered", "returned"} and self.model.is_tracking:
+            self.delivery_ends(is_delivered=step == "delivered")
+        elif step == "proceed":
             self.proceed()
 
     @rule(channel=st.sampled_from(["update", "signal"]))
@@ -130,29 +135,29 @@ class WholeLife(RuleBasedStateMachine):
         expected = self.model.approve(channel)
         approval = ApproveOrder(actor="grace")
         if channel == "update":
-            self._ask(OrderWorkflow.approve_order, approval, expected)
+            self._update(OrderWorkflow.approve_order, approval, expected)
         else:
-            self._tell(OrderWorkflow.approve, approval)
+            self._signal(OrderWorkflow.approve, approval)
 
-    @rule(now=SELDOM)
+    @rule(now=RARELY)
     def reject(self, *, now: bool) -> None:
         if not now:
             return
         expected = self.model.reject()
-        self._ask(OrderWorkflow.reject_order, RejectOrder(actor="grace"), expected)
+        self._update(OrderWorkflow.reject_order, RejectOrder(actor="grace"), expected)
 
-    @rule(channel=st.sampled_from(["update", "signal"]), now=SELDOM)
+    @rule(channel=st.sampled_from(["update", "signal"]), now=RARELY)
     def cancel(self, channel: str, *, now: bool) -> None:
         if not now:
             return
         expected = self.model.cancel()
         request = CancelOrder(actor="ada", reason="changed my mind")
         if channel == "update":
-            self._ask(OrderWorkflow.cancel_order, request, expected)
+            self._update(OrderWorkflow.cancel_order, request, expected)
         else:
-            self._tell(OrderWorkflow.cancel, request)
+            self._signal(OrderWorkflow.cancel, request)
 
-    @rule(now=SELDOM)
+    @rule(now=RARELY)
     def cancel_through_temporal(self, *, now: bool) -> None:
         if not now:
             return
@@ -163,26 +168,26 @@ class WholeLife(RuleBasedStateMachine):
     def retry(self) -> None:
         expected = self.model.retry()
         self.harness.payments.reached.clear()
-        self._ask(OrderWorkflow.retry_step, RetryOrder(actor="grace"), expected)
+        self._update(OrderWorkflow.retry_step, RetryOrder(actor="grace"), expected)
         if expected is None:
             self.runner.run(self.harness.payments.reached.wait())
 
     @rule(
         channel=st.sampled_from(["update", "signal"]),
-        address=st.sampled_from(["good", "invalid", "refused"]),
+        address=st.sampled_from(["good", "invalid", "rejected"]),
     )
     def change_order_address(self, channel: str, address: str) -> None:
         expected = self.model.change_order_address(address, channel)
         request = ChangeAddress(address=ADDRESSES[address], actor="ada")
         if channel == "update":
-            self._ask(OrderWorkflow.change_order_address, request, expected)
+            self._update(OrderWorkflow.change_order_address, request, expected)
         else:
-            self._tell(OrderWorkflow.change_address, request)
+            self._signal(OrderWorkflow.change_address, request)
 
     @rule()
     def change_payment_method(self) -> None:
         expected = self.model.change_payment_method()
-        self._ask(
+        self._update(
             OrderWorkflow.change_payment_method,
             ChangePaymentMethod(payment_method="pm_other"),
             expected,
@@ -213,7 +218,7 @@ class WholeLife(RuleBasedStateMachine):
 
     @rule()
     def proceed(self) -> None:
-        """Do what most orders need next, so that many come far."""
+        """Take the step that most orders need next, so that many come far."""
         match self.model.status:
             case OrderStatus.AWAITING_APPROVAL:
                 self.approve("update")
@@ -243,49 +248,49 @@ class WholeLife(RuleBasedStateMachine):
     def parcel_moves(self) -> None:
         self._report(DeliveryStatus.IN_TRANSIT)
 
-    @precondition(lambda self: self.model.follows)
-    @rule(arrives=st.booleans())
-    def parcel_ends_its_way(self, *, arrives: bool) -> None:
-        if arrives:
-            self.model.parcel_arrives()
+    @precondition(lambda self: self.model.is_tracking)
+    @rule(is_delivered=st.booleans())
+    def delivery_ends(self, *, is_delivered: bool) -> None:
+        if is_delivered:
+            self.model.parcel_is_delivered()
         else:
-            self.model.parcel_comes_back()
-        self._report(DeliveryStatus.DELIVERED if arrives else DeliveryStatus.RETURNED)
+            self.model.parcel_is_returned()
+        self._report(DeliveryStatus.DELIVERED if is_delivered else DeliveryStatus.RETURNED)
 
-    @precondition(lambda self: self.model.waits)
-    @rule(now=SELDOM)
-    def nobody_comes_in_time(self, *, now: bool) -> None:
+    @precondition(lambda self: self.model.is_waiting)
+    @rule(now=RARELY)
+    def deadline_passes(self, *, now: bool) -> None:
         if self.model.status is OrderStatus.AWAITING_APPROVAL and not now:
             return
-        self.model.nobody_comes_in_time()
+        self.model.deadline_passes()
         self.runner.run(self.harness.environment.sleep(timedelta(days=8)))
 
     @invariant()
-    def all_agree(self) -> None:
-        if not hasattr(self, "life"):
+    def agrees_with_the_model(self) -> None:
+        if not hasattr(self, "model"):
             return
-        self.runner.run(self._agree())
+        self.runner.run(self._compare())
         self._steps += 1
 
     def teardown(self) -> None:
-        if not hasattr(self, "life"):
+        if not hasattr(self, "model"):
             return
-        WholeLife.lived += self._steps >= STEPS
+        OrderStateMachine.completed += self._steps >= STEPS
         if not self.model.has_ended:
-            if self.model.follows:
-                self.parcel_ends_its_way(arrives=True)
+            if self.model.is_tracking:
+                self.delivery_ends(is_delivered=True)
             else:
                 self.cancel("update", now=True)
-            self.runner.run(self._agree())
-        WholeLife.happened.update(self.model.events)
-        WholeLife.ends.add(self.model.status)
+            self.runner.run(self._compare())
+        OrderStateMachine.seen_events.update(self.model.events)
+        OrderStateMachine.seen_ends.add(self.model.status)
 
     def _is_charging(self) -> bool:
         return self.model.status is OrderStatus.APPROVED and not self.model.needs_attention
 
     def _report(self, state: DeliveryStatus) -> None:
         parcel = DeliveryStatusChanged(order_id=self.order.order_id, status=state)
-        self._tell(OrderWorkflow.report_delivery_status, parcel)
+        self._signal(OrderWorkflow.report_delivery_status, parcel)
 
     async def _cancel_through_temporal(self) -> None:
         try:
@@ -293,55 +298,55 @@ class WholeLife(RuleBasedStateMachine):
         except RPCError:
             assert self.model.has_ended
 
-    def _ask(self, update: Any, request: Any, expected: str | None) -> None:  # noqa: ANN401 - any
-        """Ask for a decision, and compare it with the model's: None is yes."""
+    def _update(self, update: Any, request: Any, expected: str | None) -> None:  # noqa: ANN401 - any
+        """Execute an update, and compare its outcome with the model's; None is success."""
 
-        async def asked() -> str | None:
+        async def execute() -> str | None:
             if expected == ENDED:
-                # Between its last event and its end a workflow still answers, if only to refuse.
+                # Between its last event and its end a workflow still rejects updates.
                 with suppress(WorkflowFailureError):
                     await self.handle.result()
             try:
                 await self.handle.execute_update(update, request)
             except WorkflowUpdateFailedError as error:
-                return getattr(error.cause, "type", None) or "refused"
+                return getattr(error.cause, "type", None) or "rejected"
             except RPCError:
                 return ENDED
             return None
 
-        assert self.runner.run(asked()) == expected
+        assert self.runner.run(execute()) == expected
 
-    def _tell(self, signal: Any, request: Any) -> None:  # noqa: ANN401 - any
-        async def told() -> None:
+    def _signal(self, signal: Any, request: Any) -> None:  # noqa: ANN401 - any
+        async def send() -> None:
             try:
                 await self.handle.signal(signal, request)
             except RPCError:
-                assert self.model.status.is_terminal  # the order may end by what it is told
+                assert self.model.status.is_terminal  # the signal may end the order
 
-        self.runner.run(told())
+        self.runner.run(send())
 
     async def _until_after(self, seq: int) -> None:
         while len(await self.harness.timeline(self.order.order_id)) <= seq:
             await asyncio.sleep(0.01)
 
-    async def _agree(self) -> None:
-        order_id, life = self.order.order_id, self.model
-        await _eventually(lambda: self.harness.timeline(order_id), life.events)
-        assert await self.harness.row_status(order_id) == life.status
-        assert (order_id in self.harness.shipping.dispatched) == life.is_handed_over
+    async def _compare(self) -> None:
+        order_id, model = self.order.order_id, self.model
+        await _eventually(lambda: self.harness.timeline(order_id), model.events)
+        assert await self.harness.row_status(order_id) == model.status
+        assert (order_id in self.harness.shipping.dispatched) == model.is_dispatched
         voided = [one for one in self.harness.payments.voided if one.charge.order_id == order_id]
-        assert len(voided) == life.voids
-        if life.has_ended:
+        assert len(voided) == model.voids
+        if model.has_ended:
             result = await self._result()
-            assert result is None or result == (life.status, life.payment_status)
+            assert result is None or result == (model.status, model.payment_status)
         else:
             live = await self.handle.query(OrderWorkflow.status)
-            assert (live.status, live.payment_status) == (life.status, life.payment_status)
-            assert (live.last_seq, live.needs_attention) == (life.seq, life.needs_attention)
-        self.harness.payments.void_outcome = payment.Voided() if life.loses_its_charge else None
+            assert (live.status, live.payment_status) == (model.status, model.payment_status)
+            assert (live.last_seq, live.needs_attention) == (model.seq, model.needs_attention)
+        self.harness.payments.void_outcome = payment.Voided() if model.is_charge_lost else None
 
     async def _result(self) -> tuple[Any, Any] | None:
-        if self.model.is_invalid:  # its row is written before its workflow fails
+        if self.model.is_invalid:  # its row is committed before its workflow fails
             with pytest.raises(WorkflowFailureError):
                 await self.handle.result()
             return None
@@ -355,7 +360,7 @@ class WholeLife(RuleBasedStateMachine):
 
 
 async def _eventually(read: Callable[[], Awaitable[list[str]]], expected: list[str]) -> None:
-    """Wait until as much has happened as should have, and compare."""
+    """Wait for the expected number of events, and compare."""
     for _ in range(500):
         if len(found := await read()) >= len(expected):
             break
@@ -364,19 +369,21 @@ async def _eventually(read: Callable[[], Awaitable[list[str]]], expected: list[s
 
 
 @pytest.mark.timeout(600)
-def test_whatever_is_done_to_an_order_everybody_agrees_where_it_stands(runner: SyncHarness) -> None:
-    WholeLife.runner = runner
-    while WholeLife.lived < LIVES:
-        WholeLife.TestCase.settings = settings(
-            max_examples=LIVES - WholeLife.lived,
+def test_an_order_agrees_with_the_model_after_every_command(
+    runner: SyncHarness,
+) -> None:
+    OrderStateMachine.runner = runner
+    while OrderStateMachine.completed < EXAMPLES:
+        OrderStateMachine.TestCase.settings = settings(
+            max_examples=EXAMPLES - OrderStateMachine.completed,
             stateful_step_count=STEPS,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
             print_blob=True,
         )
-        WholeLife.TestCase().runTest()
+        OrderStateMachine.TestCase().runTest()
 
-    if LIVES >= _ENOUGH_FOR_EVERY_WAY:
-        assert WholeLife.ends == TERMINAL_STATUSES
-        assert WholeLife.happened == set(EventType) - {EventType.APPROVAL_REMINDER_SENT}
+    if EXAMPLES >= EXAMPLES_FOR_COVERAGE:
+        assert OrderStateMachine.seen_ends == TERMINAL_STATUSES
+        assert OrderStateMachine.seen_events == set(EventType) - {EventType.APPROVAL_REMINDER_SENT}

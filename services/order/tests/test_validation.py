@@ -19,7 +19,7 @@ def _line(**changes: object) -> OrderLine:
     return OrderLine.model_validate(fields | changes)
 
 
-def test_a_good_order_breaks_no_rule(make_order: Order) -> None:
+def test_a_valid_order_has_no_violations(make_order: Order) -> None:
     assert _codes(make_order()) == []
 
 
@@ -64,6 +64,6 @@ def test_each_rule_has_its_code(make_order: Order, changes: dict[str, object], c
     assert _codes(make_order(**changes)) == [code]
 
 
-def test_all_violations_are_told_at_once(make_order: Order) -> None:
+def test_all_violations_are_reported_together(make_order: Order) -> None:
     bad = make_order(address=Address(zip_code="?"), lines=(_line(quantity=0),), payment_method=None)
     assert _codes(bad) == ["zip_code_invalid", "quantity_invalid"]

@@ -1,4 +1,4 @@
-"""An order's life on a clock that skips: the real activities on a real PostgreSQL."""
+"""Whole orders with time skipping: the real activities on a real PostgreSQL."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -50,7 +50,7 @@ async def test_an_approved_order_is_charged_and_shipped(
     assert (asked.payment_token, str(asked.amount)) == (order.payment_token, "59.97 USD")
 
 
-async def test_an_order_that_breaks_a_rule_fails_at_once_and_its_row_says_why(
+async def test_an_invalid_order_fails_and_its_row_has_the_reason(
     harness: OrderHarness, make_order: Order
 ) -> None:
     order = make_order(address=Address(zip_code="?"))
@@ -65,7 +65,7 @@ async def test_an_order_that_breaks_a_rule_fails_at_once_and_its_row_says_why(
     assert harness.payments.charges == []
 
 
-async def test_an_order_that_nobody_approves_expires(
+async def test_an_order_that_is_not_approved_expires(
     harness: OrderHarness, make_order: Order
 ) -> None:
     order = make_order(approval_timeout=timedelta(days=7))
@@ -77,7 +77,7 @@ async def test_an_order_that_nobody_approves_expires(
     assert (await harness.timeline(order.order_id))[-1] == "order_expired"
 
 
-async def test_an_order_says_what_it_waits_for_and_until_when(
+async def test_a_query_returns_what_the_order_waits_for_and_its_deadline(
     harness: OrderHarness, make_order: Order
 ) -> None:
     handle = await harness.place(make_order())
