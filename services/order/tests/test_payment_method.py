@@ -71,8 +71,8 @@ async def test_another_payment_method_is_another_attempt_under_another_token(
     )
 
     assert (await handle.result()).status is OrderStatus.SHIPPED
-    asked = [(one.payment_token, one.payment_method) for one in harness.payments.charges]
-    assert asked == [
+    attempts = [(one.payment_token, one.payment_method) for one in harness.payments.charges]
+    assert attempts == [
         (f"{order.order_id}:1", "pm_card_visa"),
         (f"{order.order_id}:2", "pm_other"),
     ]

@@ -46,8 +46,8 @@ async def test_an_approved_order_is_charged_and_shipped(
         "shipping_started",
         "order_shipped",
     ]
-    [asked] = harness.payments.charges
-    assert (asked.payment_token, str(asked.amount)) == (order.payment_token, "59.97 USD")
+    [charge] = harness.payments.charges
+    assert (charge.payment_token, str(charge.amount)) == (order.payment_token, "59.97 USD")
 
 
 async def test_an_invalid_order_fails_and_its_row_has_the_reason(
