@@ -58,18 +58,18 @@ class Fulfilment:
         await self._steps.wait(
             lambda: self.is_shipment_done() or self._messages.has_shipment_message()
         )
-        self._state.clear_waiting_for()
         if self.is_shipment_done() or self._messages.has_change():
             return
         if failure := self._messages.pop_step_failure():
             await self._steps.flag_for_attention(failure)
         else:
             await self._steps.record_retry()
-            await service_calls.retry_shipment(self._order.order_id)
+            await self._steps.run(service_calls.retry_shipment(self._order.order_id))
 
     async def record_outcome(self) -> None:
         """Commit how the shipment ended."""
         outcome = await self._request_shipment()
+        self._state.clear_waiting_for()
         match outcome:
             case Shipped():
                 period = self._order.delivery_tracking_period
@@ -135,6 +135,7 @@ class Fulfilment:
         """Change the shipment's address; False where it is too late."""
         if self._state.status is OrderStatus.PREPARING:
             self._request_shipment()  # the shipping service changes only what it has
+        self._state.set_waiting_for(WaitingFor.SHIPPING, "changing the shipment's address")
         outcome = await self._steps.run(
             service_calls.change_shipment_address(self._order.order_id, address)
         )
@@ -142,6 +143,7 @@ class Fulfilment:
 
     async def cancel(self) -> bool:
         """Cancel the shipment, whether it was requested or not; False where it is too late."""
+        self._state.set_waiting_for(WaitingFor.SHIPPING, "cancelling the shipment")
         outcome = await self._steps.run(service_calls.cancel_shipment(self._order.order_id))
         return not isinstance(outcome, AlreadyDispatched)
 

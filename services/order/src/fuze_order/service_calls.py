@@ -42,6 +42,8 @@ from fuze_order.state import OrderState
 
 _ATTEMPT_TIMEOUT = timedelta(seconds=30)
 _RESTART_SHIPMENT_AFTER = timedelta(seconds=30)
+_MAX_RESTART_INTERVAL = timedelta(minutes=15)
+"""A reset order waits for a shipment that may run for days: each request is in its history."""
 _RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
 )
@@ -109,6 +111,7 @@ async def ship_order(order: PlaceOrder, address: Address) -> ShippingOutcome:
         items=tuple(ParcelItem(sku=line.sku, quantity=line.quantity) for line in order.lines),
         step_failure_alert_after=order.step_failure_alert_after,
     )
+    interval = _RESTART_SHIPMENT_AFTER
     while True:
         try:
             return await workflow.execute_child_workflow(
@@ -122,7 +125,8 @@ async def ship_order(order: PlaceOrder, address: Address) -> ShippingOutcome:
         except (WorkflowAlreadyStartedError, ChildWorkflowError) as error:
             # The order was reset while its shipment was running, or an operator terminated it.
             workflow.logger.warning("shipment is requested again later", exc_info=error)
-            await workflow.sleep(_RESTART_SHIPMENT_AFTER, summary="request the shipment again")
+            await workflow.sleep(interval, summary="request the shipment again")
+            interval = min(interval * 2, _MAX_RESTART_INTERVAL)
 
 
 async def cancel_shipment(order_id: UUID) -> CancelShipmentOutcome:
