@@ -119,7 +119,7 @@ class Scenarios:
         [parcel] = (await self.sandbox.get("/carrier/parcels", params=query)).json()["parcels"]
         return dict(parcel)
 
-    async def _charge(self, order: Handle) -> dict[str, Any]:
+    async def _get_charge(self, order: Handle) -> dict[str, Any]:
         query = {"order_id": str(order_id(order))}
         [charge] = (await self.sandbox.get("/psp/charges", params=query)).json()["charges"]
         return dict(charge)

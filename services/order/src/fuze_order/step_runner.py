@@ -287,5 +287,6 @@ class StepRunner:
 
 async def _cancel_and_wait(attempt: asyncio.Future[Result]) -> None:
     attempt.cancel()
+    await workflow.wait([attempt])
     with suppress(ActivityError, asyncio.CancelledError):
-        await attempt
+        attempt.result()
