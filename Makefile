@@ -1,94 +1,121 @@
-# Everything that a person or a pipeline runs; `make` alone prints this help.
+# Every command that a developer or CI runs; `make` prints them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LIBS := libs/contracts libs/runtime libs/devstack libs/testing libs/chaos
-SERVICES := services/order services/payment services/shipping services/gateway services/sandbox
-PACKAGES := $(LIBS) $(SERVICES)
+PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml))
+TESTING := libs/testing
+RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 TESTS ?=
+# More workers than cores: tests wait more than they compute.
+WORKERS ?= 4
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+PROOF = FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_MIN_CASES=5000 FUZE_LISTED_ORDERS=1000000 \
+	FUZE_PAYMENT_CRASH_ORDERS=500 FUZE_STATE_MACHINE_EXAMPLES=200
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format types imports unit e2e fuzz chaos chaos-defects bench-gateway mutation migrate revision openapi histories lock images clean
+.PHONY: help setup demo up test lint format types imports unit e2e fuzz chaos chaos-defects bench-gateway mutation proof migrate revision openapi histories services new-service lock images clean
 
 ##@ Run it
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## Start a stack on free ports, play four orders, show their timelines, stop
+demo: $(RUNS) ## Start a stack on free ports, run four orders, show their timelines, stop
 	@$(BIN)/fuze demo
 
-up: $(READY) ## Start everything on the default ports until Ctrl-C; state stays in .fuze/
+up: $(RUNS) ## Start a stack on the default ports until Ctrl-C; its state stays in .fuze/
 	@$(BIN)/fuze up
 
 ##@ Check it
-test: lint types imports $(READY) ## Everything: lint, types, import rules, all tests
-	$(BIN)/pytest $(TESTS)
+test: lint types imports $(READY) ## Lint, types, import rules, and all tests: the one command
+	$(PYTEST) -m "not proof" $(if $(TESTS),$(TESTS),--cov --cov-report=term --durations=10)
 
-lint: $(READY) ## Style and mistakes (ruff)
+lint: $(READY) ## Style and common errors (ruff)
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/ruff check --quiet
 
-format: $(READY) ## Format the code and mend what can be mended
+format: $(READY) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix --quiet || true
 	$(BIN)/ruff format --quiet
 
 types: $(READY) ## Types (mypy --strict)
-	$(BIN)/mypy $(PACKAGES:%=%/src)
+	$(BIN)/mypy $(PACKAGES:%=%/src) deploy
 
 imports: $(READY) ## Who may import whom (import-linter)
 	$(BIN)/lint-imports --no-cache
 
-unit: $(READY) ## All tests but the end-to-end ones
-	$(BIN)/pytest libs services $(TESTS)
+unit: $(READY) ## All tests except the end-to-end tests
+	$(PYTEST) -m "not proof" --durations=10 libs services
 
-e2e: $(READY) ## The end-to-end tests alone, against a stack of their own
-	$(BIN)/pytest tests-e2e $(TESTS)
+e2e: $(READY) ## Only the end-to-end tests, against stacks of their own
+	$(PYTEST) -m "not proof" --durations=10 tests-e2e
 
-fuzz: $(READY) ## More than five thousand requests that the API's description allows or forbids
-	FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_AT_LEAST=5000 $(BIN)/pytest -rP tests-e2e/test_fuzz.py
+##@ Prove it (takes minutes to hours)
+proof: $(READY) ## Everything at full size, before a release
+	$(PROOF) $(BIN)/pytest --durations=20 --junit-xml=.fuze/proof.xml
+	$(MAKE) mutation
 
-chaos: $(READY) ## Orders under faults, then every book compared: make chaos N=10000 SEED=42
+fuzz: $(READY) ## Send more than 5,000 valid and invalid requests, made from the OpenAPI description
+	$(PROOF) $(BIN)/pytest -rP tests-e2e/test_fuzz.py
+
+chaos: $(READY) ## Run orders under faults, then compare all records: make chaos N=10000 SEED=42
 	@$(BIN)/fuze chaos --orders $(or $(N),500) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
 
-chaos-defects: $(READY) ## Plant every defect on purpose, one after another: each has to turn the checker red
-	FUZE_CHAOS_DEFECTS=all $(BIN)/pytest tests-e2e/test_chaos.py -k defect
+chaos-defects: $(READY) ## Inject each known defect: the checker must report every one of them
+	$(BIN)/pytest tests-e2e/test_chaos.py -k defect
 
-bench-gateway: $(READY) ## What the gateway costs beside a bare handler with the same query
+bench-gateway: $(READY) ## Compare the gateway with a minimal handler that runs the same query
 	$(BIN)/python services/gateway/tests/bench.py
 
-mutation: $(READY) ## Does a test notice when the money code is changed? Takes minutes
+mutation: $(READY) ## Mutate the code that moves money: the tests must notice each change
 	$(BIN)/python services/payment/tests/mutation.py
 
 ##@ Change it
-setup: $(READY) ## Make .venv from the locks
+setup: $(READY) ## Create .venv from the locks
 
-migrate: $(READY) ## Bring the schemas of the stack in .fuze/ to their newest revision
+migrate: $(RUNS) ## Upgrade the schemas of the stack in .fuze/ to their newest revisions
 	@$(BIN)/fuze migrate
 
 revision: $(READY) ## Write a migration: make revision SERVICE=order MESSAGE="add a column"
 	@$(BIN)/fuze revision $(SERVICE) --message "$(MESSAGE)"
 
-openapi: $(READY) ## Write docs/openapi.json and docs/problems.md from the code
-	@FUZE_DATABASE_URL=postgresql://nowhere/ $(BIN)/python -m fuze_gateway describe docs
+openapi: $(READY) ## Generate docs/openapi.json and docs/problems.md from the code
+	@FUZE_DATABASE_URL=postgresql://nowhere/ $(BIN)/python -m fuze_gateway export-openapi docs
 
-histories: $(READY) ## Record the workflow histories that the replay tests hold
+histories: $(READY) ## Record the workflow histories that the replay tests use
 	$(BIN)/python tests-e2e/record_histories.py
 
-lock: $(READY) ## Write the locks anew from the pyproject files (UPGRADE=1 takes newer versions)
+new-service: $(READY) ## Create a service from the template: make new-service NAME=inventory
+	@$(BIN)/python deploy/new_service.py "$(NAME)"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/lock.sh
+
+services: $(READY) ## Generate compose, roles.sql and package lists from services.toml
+	@$(BIN)/python deploy/generate.py
+
+lock: $(READY) ## Write the locks from the pyproject files; UPGRADE=1 takes newer versions
 	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/lock.sh $(if $(UPGRADE),--upgrade)
 
-images: ## Build the images of the services
+images: ## Build the image of each service
 	docker compose build
 
-clean: ## Delete the environment and every cache; .fuze/ stays (fuze reset deletes it)
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+clean: ## Delete .venv and all caches; .fuze/ stays (`fuze reset` deletes it)
+	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-$(READY): requirements-dev.lock $(PACKAGES:%=%/pyproject.toml)
+# What `make demo` and `make up` need is installed first, by itself; the tools come on top of it.
+$(READY): $(RUNS) requirements-dev.lock
+	@echo "adding the tools to $(VENV) …"
+	@deploy/install.sh $(VENV) requirements-dev.lock $(TESTING)
+	@touch $@
+
+$(RUNS): requirements.lock deploy/uv.lock $(PACKAGES:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit("Fuze needs Python 3.11 or newer; name one: make PYTHON=python3.13" if sys.version_info < (3, 11) else 0)'
 	@echo "making $(VENV) …"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
-	@$(BIN)/pip install --quiet --no-deps --no-build-isolation $(PACKAGES:%=-e %)
-	@touch $@
+	@deploy/install.sh $(VENV) requirements.lock $(filter-out $(TESTING),$(PACKAGES))
+	@pwd -P > $@
+
+# An environment knows its own path: one that was moved, or lost its Python, is made again.
+ifneq ($(shell [ -x $(BIN)/python ] && [ "$$(cat $(RUNS))" = "$$(pwd -P)" ] && echo usable),usable)
+.PHONY: $(RUNS)
+endif

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Writes the locks: one per service, one for development. They name no host, so that they are the
-# same whatever index they were made from. Needs uv on the PATH; `make lock` sees to that.
+# Writes the locks: one to run Fuze from the repository, one to check it too, one per service. They
+# name no host, so that they are the same whatever index they were made from. Needs uv on the PATH;
+# `make lock` sees to that.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -19,6 +20,10 @@ compile() {
 }
 
 compile requirements-dev.lock "$@" --group pyproject.toml:dev libs/*/pyproject.toml services/*/pyproject.toml
+# The same versions, of the packages that `make demo` needs.
+compile requirements.lock --constraint requirements-dev.lock --group pyproject.toml:setup \
+    $(ls libs/*/pyproject.toml services/*/pyproject.toml | grep -v ^libs/testing/)
+compile deploy/uv.lock --constraint requirements-dev.lock --group pyproject.toml:uv
 for service in services/*; do
     compile "$service/requirements.lock" "$@" "$service/pyproject.toml"
 done

@@ -40,7 +40,7 @@ _SCHEDULED = PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
 FUZE = [sys.executable, "-m", "fuze_devstack"]
 CANCEL = CancelOrder(actor="ada", reason="changed my mind")
 NEW_ADDRESS = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
-INVALID_ADDRESS = ChangeAddress(address=Address(zip_code="INVALID_ADDRESS"), actor="ada")
+INVALID_ADDRESS = ChangeAddress(address=Address(zip_code="INVALID"), actor="ada")
 REJECTED = Address(zip_code="10001", line1="rejected")
 
 
@@ -140,7 +140,7 @@ class Scenarios:
 
     async def _until_paused(self, part: str) -> None:
         """Wait until a request is held by the sandbox."""
-        while not (await self.sandbox.get(f"/control/{part}")).json()["held"]:
+        while not (await self.sandbox.get(f"/control/{part}")).json()["paused_requests"]:
             await asyncio.sleep(0.1)
 
     async def _fuze(self, command: str, *arguments: str) -> None:

@@ -34,7 +34,7 @@ class AddressScenarios(Scenarios):
         return order
 
     async def address_changed_too_late(self) -> Handle:
-        await self._control("carrier", hold="before_write")
+        await self._control("carrier", pause_at="before_write")
         order = await self._approved()
         await self._until_paused("carrier")
         with contextlib.suppress(WorkflowUpdateFailedError):
@@ -85,7 +85,7 @@ class AddressScenarios(Scenarios):
         return order
 
     async def address_changed_during_carrier_rejection(self) -> Handle:
-        await self._control("carrier", hold="before_write")
+        await self._control("carrier", pause_at="before_write")
         order = await self._approved(address=REJECTED)
         await self._until_paused("carrier")
         async with self._stopped("order"):

@@ -78,7 +78,7 @@ class FailureScenarios(Scenarios):
 
     async def _charge_failed(self) -> Handle:
         """Return an order whose charge an operator has failed for good."""
-        await self._control("psp", hold="before_write")
+        await self._control("psp", pause_at="before_write")
         order = await self._approved()
         await self._until_paused("psp")
         await self._fail_activity(order)
@@ -87,7 +87,7 @@ class FailureScenarios(Scenarios):
         return order
 
     async def cancelled_during_charge_completion(self) -> Handle:
-        await self._control("psp", hold="before_write")
+        await self._control("psp", pause_at="before_write")
         order = await self._approved()
         await self._until_paused("psp")
         async with self._stopped("order"):
@@ -156,7 +156,7 @@ class FailureScenarios(Scenarios):
         return order
 
     async def conflict_with_carrier_rejection(self) -> Handle:
-        await self._control("carrier", hold="before_write")
+        await self._control("carrier", pause_at="before_write")
         order = await self._approved(address=REJECTED)
         await self._until_paused("carrier")
         rejection = json.dumps({"address": REJECTED.model_dump(mode="json")})
@@ -198,7 +198,7 @@ class FailureScenarios(Scenarios):
 
     async def _charged_and_commit_unseen(self) -> Handle:
         """Return an order that is paid, while its workflow has not received the outcome."""
-        await self._control("psp", hold="after_write")
+        await self._control("psp", pause_at="after_write")
         order = await self._approved()
         await self._until_paused("psp")
         await self._commit_unseen(order, 4, "payment_charged", "paid", "charged")

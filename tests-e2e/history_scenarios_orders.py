@@ -43,7 +43,7 @@ class OrderScenarios(Scenarios):
         return await self._place(None, auto_approve_limit=5997)
 
     async def rejected(self) -> Handle:
-        return await self._place(None, address=Address(zip_code="INVALID_ADDRESS"))
+        return await self._place(None, address=Address(zip_code="INVALID"))
 
     async def rejected_by_approver(self) -> Handle:
         order = await self._waiting()
@@ -121,7 +121,7 @@ class OrderScenarios(Scenarios):
         return order
 
     async def cancelled_too_late(self) -> Handle:
-        await self._control("carrier", hold="before_write")
+        await self._control("carrier", pause_at="before_write")
         order = await self._approved()
         await self._until_paused("carrier")
         with contextlib.suppress(WorkflowUpdateFailedError):
@@ -196,7 +196,7 @@ class OrderScenarios(Scenarios):
         return order
 
     async def order_id_taken(self) -> Handle:
-        first = await self._place(None, address=Address(zip_code="INVALID_ADDRESS"))
+        first = await self._place(None, address=Address(zip_code="INVALID"))
         await until_ended(first)
         return await self._place(order_id(first))
 

@@ -49,7 +49,7 @@ class ShipmentScenarios(Scenarios):
         return await self._ship(address=REJECTED)
 
     async def cancelled_too_late(self) -> Handle:
-        await self._control("carrier", hold="before_write")
+        await self._control("carrier", pause_at="before_write")
         shipment = await self._ship()
         await self._until_paused("carrier")
         await shipment.cancel()
@@ -58,7 +58,7 @@ class ShipmentScenarios(Scenarios):
         return shipment
 
     async def failed_for_good(self) -> Handle:
-        await self._control("carrier", hold="before_write")
+        await self._control("carrier", pause_at="before_write")
         shipment = await self._ship()
         await self._until_paused("carrier")
         await self._fail_activity(shipment)

@@ -5,17 +5,21 @@ today must hold everything in it. A changed file is a broken promise; a new fiel
 """
 
 import json
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from pkgutil import iter_modules
 
 import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from fuze_contracts import money, order, payment, read_models, shipping
+import fuze_contracts
 from fuze_contracts.base import Message
 
 _GOLDEN = Path(__file__).parent / "golden"
-_MODULES: tuple[ModuleType, ...] = (money, order, payment, read_models, shipping)
+_MODULES = [
+    import_module(f"fuze_contracts.{module.name}")
+    for module in iter_modules(fuze_contracts.__path__)
+]
 _MESSAGES = {
     f"{module.__name__.removeprefix('fuze_contracts.')}.{name}": kind
     for module in _MODULES

@@ -1,6 +1,9 @@
 """The command line, where no stack runs."""
 
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,10 +39,36 @@ def test_a_folder_that_holds_no_stack_is_not_deleted(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
+def test_a_command_whose_output_nobody_reads_says_nothing(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "fuze_devstack", "reset", "--state-dir", str(tmp_path / "none")],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_state_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    done = CliRunner().invoke(
+        main, ["up", "--ports", "auto", "--state-dir", str(tmp_path / "file" / "x")]
+    )
+
+    assert done.exit_code == 1
+    assert str(tmp_path / "file" / "x") in done.output
+    assert "--state-dir" in done.output
+
+
 def test_the_state_folder_is_deleted_when_asked_for(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
-    Passwords.of(state)
+    Passwords.load_or_create(state)
 
     done = CliRunner().invoke(main, ["reset", "--yes", "--state-dir", str(state)])
 
@@ -48,14 +77,14 @@ def test_the_state_folder_is_deleted_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_passwords_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
-    first = Passwords.of(tmp_path)
+    first = Passwords.load_or_create(tmp_path)
 
-    assert Passwords.of(tmp_path) == first
+    assert Passwords.load_or_create(tmp_path) == first
     assert (tmp_path / "secrets.json").stat().st_mode & 0o077 == 0
 
 
 def test_free_ports_are_all_different() -> None:
-    ports = Ports.free().model_dump()
+    ports = Ports.free()
 
     assert len(set(ports.values())) == len(ports)
 
@@ -66,4 +95,4 @@ def test_a_taken_port_is_found() -> None:
         listener.listen()
         port = listener.getsockname()[1]
 
-        assert Ports.free().model_copy(update={"gateway": port}).taken() == {"gateway": port}
+        assert Ports(**(dict(Ports.free()) | {"gateway": port})).taken() == {"gateway": port}

@@ -1,4 +1,4 @@
-"""Settings, logs and health, as a process has them."""
+"""Settings, logs, health and shutdown of a process."""
 
 import asyncio
 import json
@@ -21,12 +21,14 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from fuze_devstack.ports import Ports
-from fuze_runtime import cli, health, telemetry
+from fuze_runtime import cli, health, migrations, telemetry
 from fuze_runtime.failure_interceptor import FailureTruncationInterceptor
-from fuze_runtime.settings import ProcessSettings, WorkerSettings
+from fuze_runtime.settings import MigrationSettings, ProcessSettings, WorkerSettings
 
 
-def test_missing_settings_are_named_by_their_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_and_invalid_settings_are_named_by_their_variables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("FUZE_DATABASE_URL", raising=False)
     monkeypatch.setenv("FUZE_HEALTH_PORT", "many")
 
@@ -49,7 +51,7 @@ def configured() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("configured")
-def test_a_line_is_one_json_object_wherever_it_comes_from(
+def test_every_log_line_is_one_json_object_with_the_same_fields(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     handler = logging.getLogger().handlers[0]
@@ -57,46 +59,72 @@ def test_a_line_is_one_json_object_wherever_it_comes_from(
     handler.setStream(sys.stdout)
 
     with trace.get_tracer("a-test").start_as_current_span("a span"):
-        structlog.get_logger("ours").info("we say", seq=1)
-        logging.getLogger("theirs").warning("they say %s", "so")
+        structlog.get_logger("ours").info("order received", seq=1)
+        logging.getLogger("library").warning("pool is %s", "full")
 
-    ours, theirs = map(json.loads, capsys.readouterr().out.splitlines())
-    assert (ours["event"], ours["seq"], ours["level"]) == ("we say", 1, "info")
-    assert (theirs["event"], theirs["logger"]) == ("they say so", "theirs")
-    assert ours["service"] == theirs["service"] == "order"
+    ours, library = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (ours["event"], ours["seq"], ours["level"]) == ("order received", 1, "info")
+    assert (library["event"], library["logger"]) == ("pool is full", "library")
+    assert ours["service"] == library["service"] == "order"
     assert len(ours["trace_id"]) == 32
-    assert ours["trace_id"] == theirs["trace_id"]
+    assert ours["trace_id"] == library["trace_id"]
 
 
 async def test_a_worker_is_ready_when_every_check_passes() -> None:
-    wrong: str | None = "not seen yet"
+    problem: str | None = "no poller"
 
     async def check() -> str | None:
-        return wrong
+        return problem
 
     port = Ports.free().order
     async with (
         health.serve("127.0.0.1", port, {"temporal": check}),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
     ):
-        refused = await client.get("/readyz")
+        not_ready = await client.get("/readyz")
         alive = await client.get("/livez")
-        wrong = None
+        problem = None
         ready = await client.get("/readyz")
 
-    assert (refused.status_code, refused.json()["problems"]) == (503, {"temporal": "not seen yet"})
+    assert (not_ready.status_code, not_ready.json()["problems"]) == (503, {"temporal": "no poller"})
     assert (alive.status_code, ready.status_code) == (200, 200)
 
 
-def test_a_duration_is_seconds_in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "name", ["shutdown_timeout", "database_timeout", "temporal_connect_timeout"]
+)
+@pytest.mark.parametrize(
+    ("value", "seconds"), [("45", 45), ("1.5", 1.5), ("PT30S", 30), ("7d", 604_800)]
+)
+def test_a_timeout_is_a_duration(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, seconds: float
+) -> None:
     monkeypatch.setenv("FUZE_DATABASE_URL", "postgresql://nobody@127.0.0.1/nothing")
-    monkeypatch.setenv("FUZE_SHUTDOWN_TIMEOUT", "45")
+    monkeypatch.setenv(f"FUZE_{name.upper()}", value)
 
-    assert WorkerSettings().shutdown_timeout == timedelta(seconds=45)
+    assert getattr(WorkerSettings(), name) == timedelta(seconds=seconds)
 
 
-async def test_a_worker_that_waits_for_temporal_ends_on_sigterm() -> None:
-    waiting = await asyncio.create_subprocess_exec(
+@pytest.mark.parametrize("name", ["migration_lock_timeout", "migration_connect_timeout"])
+def test_a_timeout_of_a_migration_is_a_duration(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("FUZE_MIGRATION_DATABASE_URL", "postgresql://nobody@127.0.0.1/nothing")
+    monkeypatch.setenv(f"FUZE_{name.upper()}", "PT2M")
+
+    assert getattr(MigrationSettings(), name) == timedelta(minutes=2)
+
+
+def test_an_upgrade_fails_once_postgresql_was_unavailable_for_its_timeout() -> None:
+    url = f"postgresql+asyncpg://nobody@127.0.0.1:{Ports.free().postgres}/nothing"
+    settings = MigrationSettings(
+        migration_database_url=url, migration_connect_timeout=timedelta(seconds=0.5)
+    )
+
+    with pytest.raises(OSError, match="Connect call failed"):
+        migrations.upgrade(settings, "fuze_order")
+
+
+async def test_a_worker_that_waits_for_temporal_exits_on_sigterm() -> None:
+    worker = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "fuze_order"),
         env={
             **os.environ,
@@ -105,12 +133,16 @@ async def test_a_worker_that_waits_for_temporal_ends_on_sigterm() -> None:
         },
         stdout=asyncio.subprocess.PIPE,
     )
-    assert waiting.stdout is not None
-    assert b"temporal is not there yet" in await waiting.stdout.readline()
+    assert worker.stdout is not None
+    retry = json.loads(await worker.stdout.readline())
+    assert (retry["event"], retry["callable"].rpartition(".")[2]) == (
+        "stamina.retry_scheduled",
+        "connect_to_temporal",
+    )
 
-    waiting.terminate()
+    worker.terminate()
 
-    assert await waiting.wait() == 0
+    assert await worker.wait() == 0
 
 
 @activity.defn
@@ -130,20 +162,22 @@ class Failing:
         )
 
 
-async def test_a_failed_activity_tells_one_line(time_skipping: WorkflowEnvironment) -> None:
+async def test_a_failed_activity_is_stored_as_its_type_and_one_line(
+    time_skipping: WorkflowEnvironment,
+) -> None:
     async with Worker(
         time_skipping.client,
-        task_queue="brief",
+        task_queue="truncated",
         workflows=[Failing],
         activities=[fails],
         interceptors=[FailureTruncationInterceptor()],
     ):
         with pytest.raises(WorkflowFailureError) as failure:
             await time_skipping.client.execute_workflow(
-                Failing.run, id=str(uuid4()), task_queue="brief"
+                Failing.run, id=str(uuid4()), task_queue="truncated"
             )
 
     assert isinstance(failure.value.cause, ActivityError)
-    told = failure.value.cause.cause
-    assert isinstance(told, ApplicationError)
-    assert (told.type, told.message, told.cause) == ("ConnectionError", "first line", None)
+    stored = failure.value.cause.cause
+    assert isinstance(stored, ApplicationError)
+    assert (stored.type, stored.message, stored.cause) == ("ConnectionError", "first line", None)

@@ -146,3 +146,25 @@ async def test_a_cancelled_step_is_finished_first(desk: Desk) -> None:
     wrote, _, asked = await handle.result()
 
     assert (wrote, asked) == ("wrote it", True)
+
+
+async def test_a_cancellation_in_the_moment_the_step_ends_does_not_lose_its_result() -> None:
+    """A workflow task can deliver the step's completion and then the cancellation, together."""
+    step: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    cancellations: list[str] = []
+
+    async def run_step() -> str:
+        return await step
+
+    async def run() -> str:
+        return await run_to_completion(
+            run_step(), on_cancel=lambda: cancellations.append("requested")
+        )
+
+    running = asyncio.ensure_future(run())
+    await asyncio.sleep(0.01)
+    step.set_result("done")
+    running.cancel()
+
+    assert await running == "done"
+    assert cancellations == ["requested"]

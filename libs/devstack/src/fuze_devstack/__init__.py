@@ -1,1 +1,1 @@
-"""The embedded stack for development, demos and end-to-end tests."""
+"""The development stack: Fuze on one machine, without containers."""

@@ -1,7 +1,8 @@
-"""`fuze`: the embedded stack from the command line."""
+"""The command `fuze`: the development stack from the command line."""
 
 import asyncio
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -21,20 +22,30 @@ from rich.console import Console
 from rich.table import Table
 
 from fuze_devstack import demo, schema_commands
-from fuze_devstack.control import Request, send_command
+from fuze_devstack.control import Command, send_command
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
+from fuze_devstack.server_user import server_user
+from fuze_devstack.services import MIGRATED_SERVICES
 from fuze_devstack.stack import Stack
-from fuze_devstack.state import FolderLock, StackFile, state_folder
-from fuze_devstack.topology import SCHEMAS, SERVICES, StackOptions
+from fuze_devstack.state import FolderLock, StackFile, make_state_folder, state_folder
+from fuze_devstack.topology import COMPONENTS, StackOptions
 
-COMPONENTS = ("postgres", "temporal", "sandbox", *SERVICES, "gateway")
 _SIGNALS = [number.name.removeprefix("SIG") for number in signal.Signals]
 
 _COMMANDS = "fuze.commands"
 """The entry-point group in which a package adds a command to `fuze`."""
 
-console = Console(highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    """A console that discards its output once the reader is gone, as in `fuze demo | head`."""
+
+    def on_broken_pipe(self) -> None:
+        """Discard all further output: the running stack must still be stopped in order."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+console = _Console(highlight=False, soft_wrap=True)
 
 state_option = click.option(
     "--state-dir",
@@ -46,41 +57,57 @@ state_option = click.option(
 
 
 class _Fuze(click.Group):
-    """Says what is wrong in a sentence, rather than with a stack trace."""
+    """Reports an error as one sentence, without a stack trace."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal may know ASCII only
         try:
             return super().invoke(ctx)
         except StackError as error:
             raise click.ClickException(str(error)) from None
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise click.ClickException(
+                f"{error.filename}: {error.strerror}; choose another folder: --state-dir"
+            ) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """List the commands, those that other packages add included."""
-        added = (one.name for one in entry_points(group=_COMMANDS))
+        """Return the names of all commands, including those that other packages add."""
+        added = (entry.name for entry in entry_points(group=_COMMANDS))
         return sorted({*super().list_commands(ctx), *added})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; one of another package is loaded only when it is needed."""
-        for one in entry_points(group=_COMMANDS, name=cmd_name):
-            command: click.Command = one.load()
+        """Return a command; that of another package is imported only when it is used."""
+        for entry in entry_points(group=_COMMANDS, name=cmd_name):
+            command: click.Command = entry.load()
             return command
         return super().get_command(ctx, cmd_name)
 
 
 @click.group(cls=_Fuze, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Run Fuze on this machine: PostgreSQL, Temporal, a sandbox PSP and carrier, four services.
+    """Run Fuze on this machine: PostgreSQL, Temporal, the services, and a sandbox PSP and carrier.
 
-    Start with `fuze up`; everything that other tools need is then in .fuze/stack.json.
-    """
+    \b
+    fuze up                        start everything; Ctrl-C stops it
+    fuze status                    show each component and its health
+    fuze logs order --follow       print a service's log
+    fuze kill order                test a crash; fuze restart order ends it
+
+    Data and logs are in the state folder (.fuze). The addresses, process ids and log files of the
+    running stack are in .fuze/stack.json, for other tools.
+    """  # noqa: D301 - click needs the backspace itself
 
 
 def _port_options(command: Callable[..., None]) -> Callable[..., None]:
-    for name, field in reversed(Ports.model_fields.items()):
+    for name, port in reversed(list(Ports().items())):
         command = click.option(
             f"--{name}-port",
             type=click.IntRange(1, 65535),
-            help=f"Port of {name}.  [default: {field.default}]",
+            help=f"Port of {name}.  [default: {port}]",
         )(command)
     return command
 
@@ -88,12 +115,14 @@ def _port_options(command: Callable[..., None]) -> Callable[..., None]:
 @main.command()
 @state_option
 @click.option("--ports", type=click.Choice(["default", "auto"]), default="default",
-              help="`auto` finds free ports for those that are not given.")  # fmt: skip
+              help="`auto` uses free ports for those that are not given.")  # fmt: skip
 @_port_options
-@click.option("--detach", "-d", is_flag=True, help="Return once all is ready; stop: fuze down.")
-@click.option("--auth", is_flag=True, help="Ask callers for an API key; makes one and prints it.")
+@click.option(
+    "--detach", "-d", is_flag=True, help="Return when everything is ready; `fuze down` stops it."
+)
+@click.option("--auth", is_flag=True, help="Require an API key; one is created and printed.")
 @click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]),
-              default="INFO", show_default=True, help="How much the services log.")  # fmt: skip
+              default="INFO", show_default=True, help="Log level of the services.")  # fmt: skip
 def up(
     state: Path | None,
     ports: str,
@@ -101,9 +130,9 @@ def up(
     *,
     auth: bool,
     detach: bool,
-    **chosen: int | None,
+    **ports_by_option: int | None,
 ) -> None:
-    """Start everything and stay until Ctrl-C, which stops everything."""
+    """Start everything and run until Ctrl-C, which stops everything."""
     folder = state_folder(state)
     if detach:
         _detach(
@@ -111,14 +140,14 @@ def up(
         )
         return
     base = Ports.free() if ports == "auto" else Ports()
-    given = {name.removesuffix("_port"): port for name, port in chosen.items() if port}
-    wanted = Ports(**(base.model_dump() | given))
+    given = {name.removesuffix("_port"): port for name, port in ports_by_option.items() if port}
+    wanted = Ports(**(dict(base) | given))
     asyncio.run(_up(folder, wanted, log_level, auth=auth))
 
 
 async def _up(folder: Path, ports: Ports, log_level: str, *, auth: bool) -> None:
     options = StackOptions(log_level=log_level, auth=auth)
-    stack = Stack(folder, ports, announce=_announce, options=options)
+    stack = Stack(folder, ports, on_progress=_print_progress, options=options)
     stop = stack.stop_requested
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -130,27 +159,27 @@ async def _up(folder: Path, ports: Ports, log_level: str, *, auth: bool) -> None
         if starting.done():
             await starting
             if stack.api_key:
-                console.print(f"\nCall with:  Authorization: Bearer {stack.api_key}")
-            console.print(f"\nOrders flow. State and logs: {folder}. Ctrl-C stops everything.")
+                console.print(f"\nAPI key:  Authorization: Bearer {stack.api_key}")
+            console.print(f"\nReady. State and logs: {folder}. Ctrl-C stops everything.")
             await stopping
-        console.print("\nStopping: the workers finish what they began …")
+        console.print("\nStopping: the workers drain …")
     finally:
         starting.cancel()
         with contextlib.suppress(asyncio.CancelledError, StackError):
             await starting
         await stack.stop()
-    console.print("Stopped; nothing is left running.")
+    console.print("Stopped; no process is left.")
 
 
-def _announce(name: str, what: str, where: str) -> None:
-    colour = "red" if what.startswith("ended") else "green"
-    console.print(f"  [bold]{name:<11}[/bold] [{colour}]{what:<16}[/{colour}] {where}")
+def _print_progress(name: str, state: str, address: str) -> None:
+    colour = "red" if state.startswith("exited") else "green"
+    console.print(f"  [bold]{name:<11}[/bold] [{colour}]{state:<16}[/{colour}] {address}")
 
 
 def _detach(folder: Path, arguments: list[str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_state_folder(folder)
     log = folder / "up.log"
-    log.touch(mode=0o600)  # an API key may be in it
+    log.touch(mode=0o600)  # it may contain an API key
     before = log.stat().st_size
     with log.open("a") as output:
         started = subprocess.Popen(
@@ -180,71 +209,73 @@ def _detach(folder: Path, arguments: list[str]) -> None:
 @main.command()
 @state_option
 def down(state: Path | None) -> None:
-    """Stop the running stack; the workers finish what they began."""
+    """Stop the running stack; the workers drain first."""
     running = StackFile(state_folder(state)).read()
     supervisor = psutil.Process(running["supervisor"]["pid"])
-    _ask(running, Request(do="stop"))
+    _send(running, Command(name="stop"))
     try:
         with console.status("stopping …"):
             supervisor.wait(timeout=120)
     except psutil.TimeoutExpired:
-        raise StackError(f"the stack still stops after 120 s; look at {supervisor.pid}") from None
-    console.print("Stopped; nothing is left running.")
+        raise StackError(
+            f"the stack has not stopped after 120 s; its process is {supervisor.pid}"
+        ) from None
+    console.print("Stopped; no process is left.")
 
 
 @main.command()
 @state_option
 def status(state: Path | None) -> None:
-    """Show each component, and whether it is well; exits 1 if one is not."""
+    """Show each component and its health; exit with 1 when one is not healthy."""
     running = StackFile(state_folder(state)).read()
-    table = Table("component", "pid", "health", "where", box=None, header_style="dim")
-    well = True
+    table = Table("component", "pid", "health", "address", box=None, header_style="dim")
+    is_healthy = True
     for name in COMPONENTS:
-        facts = running[name]
-        health = _health(facts)
-        well = well and health in {"ready", "running"}
-        database = facts.get("dsn", "").rpartition("@")[2]  # the password is nobody's business
-        where = facts.get("url") or facts.get("health") or facts.get("ui") or database
-        table.add_row(name, str(facts["pid"]), health, where)
+        info = running[name]
+        health = _check_health(info)
+        is_healthy = is_healthy and health in {"ready", "running"}
+        database = info.get("dsn", "").rpartition("@")[2]  # without the password
+        address = info.get("url") or info.get("health") or info.get("ui") or database
+        table.add_row(name, str(info["pid"]), health, address)
     console.print(table)
-    raise SystemExit(0 if well else 1)
+    raise SystemExit(0 if is_healthy else 1)
 
 
-def _health(facts: dict[str, Any]) -> str:
-    if not psutil.pid_exists(facts["pid"]):
+def _check_health(info: dict[str, Any]) -> str:
+    if not psutil.pid_exists(info["pid"]):
         return "down"
-    probe = facts.get("health") or (f"{facts['url']}/livez" if "url" in facts else None)
+    probe = info.get("health") or (f"{info['url']}/livez" if "url" in info else None)
     if probe is None:
         return "running"
     try:
-        answer = httpx.get(probe, timeout=5, trust_env=False)
+        response = httpx.get(probe, timeout=5, trust_env=False)
     except httpx.HTTPError:
-        return "no answer"
-    return "ready" if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR else "not ready"
+        return "no response"
+    return "ready" if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR else "not ready"
 
 
 @main.command()
 @state_option
 @click.argument("component", type=click.Choice(COMPONENTS))
-@click.option("--follow", "-f", is_flag=True, help="Go on as lines are written.")
-@click.option("--lines", "-n", default=50, show_default=True, help="How many of the last lines.")
+@click.option("--follow", "-f", is_flag=True, help="Print new lines as they are written.")
+@click.option("--lines", "-n", default=50, show_default=True, help="Number of lines.")
 def logs(state: Path | None, component: str, lines: int, *, follow: bool) -> None:
     """Print the end of a component's log."""
     log = state_folder(state) / "logs" / f"{component}.log"
     if not log.exists():
-        raise StackError(f"{component} has written nothing yet: {log}")
+        raise StackError(f"{component} has no log yet: {log}; start the stack: fuze up")
     command = ["tail", "-n", str(lines), *(["-f"] if follow else []), str(log)]
-    os.execvp(command[0], command)  # noqa: S606 - tail is what people expect here
+    os.execvp(command[0], command)  # noqa: S606 - tail's behaviour is known
 
 
 @main.command()
 @state_option
 @click.argument("component", type=click.Choice(COMPONENTS))
 def restart(state: Path | None, component: str) -> None:
-    """Stop a component if it runs, and start it; returns once it is ready."""
+    """Stop a component if it runs, start it, and return when it is ready."""
     running = StackFile(state_folder(state)).read()
     with console.status(f"restarting {component} …"):
-        _ask(running, Request(do="restart", component=component))
+        _send(running, Command(name="restart", component=component))
     console.print(f"{component} is ready")
 
 
@@ -254,73 +285,73 @@ def restart(state: Path | None, component: str) -> None:
 @click.option("--signal", "name", type=click.Choice(_SIGNALS, case_sensitive=False),
               default="KILL", show_default=True)  # fmt: skip
 def kill(state: Path | None, component: str, name: str) -> None:
-    """Send a component a signal. Nothing starts it again but `fuze restart`."""
+    """Send a signal to a component. It stays down until `fuze restart`."""
     running = StackFile(state_folder(state)).read()
     number = signal.Signals[f"SIG{name.upper()}"]
-    _ask(running, Request(do="kill", component=component, number=number))
-    console.print(f"{component} was sent {number.name}")
+    _send(running, Command(name="kill", component=component, number=number))
+    console.print(f"sent {number.name} to {component}")
 
 
-def _ask(running: dict[str, dict[str, Any]], request: Request) -> None:
-    asyncio.run(send_command(Path(running["supervisor"]["control"]), request))
+def _send(running: dict[str, dict[str, Any]], command: Command) -> None:
+    asyncio.run(send_command(Path(running["supervisor"]["control"]), command))
 
 
 @main.command()
 @state_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def reset(state: Path | None, *, yes: bool) -> None:
-    """Delete the state folder: every order, payment and parcel of this stack."""
+    """Delete the state folder: all data of this stack."""
     folder = state_folder(state)
     if not folder.exists():
-        console.print(f"nothing to delete: {folder} is not there")
+        console.print(f"nothing to delete: {folder} does not exist")
         return
     if not (folder / "secrets.json").exists():
-        raise StackError(f"{folder} holds no stack; nothing was deleted")
+        raise StackError(f"{folder} is not a state folder; nothing was deleted")
     if not yes:
         click.confirm(f"delete everything in {folder}?", abort=True)
     lock = FolderLock(folder)
-    lock.take()
+    lock.acquire()
+    server_user(folder).clean_up()  # left outside the folder by a killed stack
     shutil.rmtree(folder)
-    lock.give_back()
+    lock.release()
     console.print(f"deleted {folder}")
 
 
 @main.command()
 @state_option
 def migrate(state: Path | None) -> None:
-    """Bring every service's schema to its newest revision."""
-    for service in SCHEMAS:
-        _schema_command(state, service, "migrate")
+    """Upgrade the schema of every service to its newest revision."""
+    for service in MIGRATED_SERVICES:
+        _schema_command(state, service.name, "migrate")
 
 
 @main.command()
 @state_option
-@click.argument("service", type=click.Choice(SCHEMAS))
-@click.option("--message", "-m", required=True, help="What changes, in a few words.")
+@click.argument("service", type=click.Choice([one.name for one in MIGRATED_SERVICES]))
+@click.option("--message", "-m", required=True, help="What the revision changes, in a few words.")
 def revision(state: Path | None, service: str, message: str) -> None:
-    """Write a revision from the difference between a service's tables and its schema."""
+    """Write a migration: the difference between a service's tables in the code and its schema."""
     _schema_command(state, service, "revision", "-m", message)
 
 
 def _schema_command(state: Path | None, service: str, *arguments: str) -> None:
-    code, said = asyncio.run(schema_commands.run(state_folder(state), service, *arguments))
-    console.print(f"[bold]{service}[/bold] {said.rstrip() or 'done'}")
+    code, output = asyncio.run(schema_commands.run(state_folder(state), service, *arguments))
+    console.print(f"[bold]{service}[/bold] {output.rstrip() or 'done'}")
     if code:
         raise SystemExit(code)
 
 
 @main.command("demo")
 def run_demo() -> None:
-    """Start a stack of its own on free ports, play four orders, and leave nothing behind."""
+    """Run four orders on a stack of its own, on free ports, and delete it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="fuze-demo-"))
-    folder.chmod(0o711)  # PostgreSQL's own user passes through
     try:
-        ended_well = asyncio.run(demo.run(folder, console, _announce))
+        is_as_expected = asyncio.run(demo.run(folder, console, _print_progress))
     except (StackError, httpx.HTTPError) as error:
-        raise StackError(f"{error}\nthe logs: {folder}") from None
-    except BaseException:  # interrupted: nothing to look at
+        raise StackError(f"{error}; the logs are in {folder}") from None
+    except BaseException:  # interrupted: the logs are of no use
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    if not ended_well:
-        raise StackError(f"an order did not end as it should; the logs: {folder}")
+    if not is_as_expected:
+        raise StackError(f"an order did not close as expected; the logs are in {folder}")
     shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""How other processes ask a running stack for something: one JSON line each way."""
+"""Commands to a running stack, over a Unix socket: one JSON line each way."""
 
 import asyncio
 import json
@@ -10,66 +10,66 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fuze_devstack.errors import StackError
 
-_ANSWER_WITHIN_SECONDS = 120.0
+_RESPONSE_TIMEOUT_SECONDS = 120.0
 
 
-class Request(BaseModel):
-    """What is asked for. `number` is the signal to send; only `kill` has one."""
+class Command(BaseModel):
+    """A command. `number` is the signal that `kill` sends."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    do: Literal["restart", "kill", "stop"]
+    name: Literal["restart", "kill", "stop"]
     component: str = ""
     number: signal.Signals = signal.SIGKILL
 
 
-class Controlled(Protocol):
-    """What a stack lets others do."""
+class Controllable(Protocol):
+    """The operations of a stack that other processes can request."""
 
     async def restart(self, name: str) -> None:
-        """Stop a component if it runs, and start it."""
+        """Stop a component if it runs, and start it again."""
 
     def kill(self, name: str, number: signal.Signals) -> None:
         """Send a component a signal."""
 
 
 class ControlServer:
-    """Listens on a Unix socket that only the stack's own user may use."""
+    """Serves commands on a Unix socket that only the user of the stack can open."""
 
-    def __init__(self, path: Path, stack: Controlled) -> None:
+    def __init__(self, path: Path, stack: Controllable) -> None:
         self.path = path
         self.stop_requested = asyncio.Event()
         self._stack = stack
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
-        """Begin to listen."""
+        """Start listening."""
         self.path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, self.path)
         self.path.chmod(0o600)
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._server is not None:
             self._server.close()
         self.path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            answer = await self._answer(await reader.readline())
-            writer.write(json.dumps(answer).encode() + b"\n")
+            response = await self._execute(await reader.readline())
+            writer.write(json.dumps(response).encode() + b"\n")
             await writer.drain()
         finally:
             writer.close()
 
-    async def _answer(self, line: bytes) -> dict[str, str | None]:
+    async def _execute(self, line: bytes) -> dict[str, str | None]:
         try:
-            request = Request.model_validate_json(line)
-            match request.do:
+            command = Command.model_validate_json(line)
+            match command.name:
                 case "restart":
-                    await self._stack.restart(request.component)
+                    await self._stack.restart(command.component)
                 case "kill":
-                    self._stack.kill(request.component, request.number)
+                    self._stack.kill(command.component, command.number)
                 case "stop":
                     self.stop_requested.set()
         except (StackError, ValidationError) as error:
@@ -77,20 +77,22 @@ class ControlServer:
         return {"error": None}
 
 
-async def send_command(control: Path, request: Request) -> None:
-    """Ask the stack that listens at `control`.
+async def send_command(control: Path, command: Command) -> None:
+    """Send a command to the stack that listens at `control`, and wait until it is done.
 
     Raises:
-        StackError: it refuses, or does not answer.
+        StackError: the command failed, or the stack does not respond.
 
     """
     try:
-        async with asyncio.timeout(_ANSWER_WITHIN_SECONDS):
+        async with asyncio.timeout(_RESPONSE_TIMEOUT_SECONDS):
             reader, writer = await asyncio.open_unix_connection(control)
-            writer.write(request.model_dump_json().encode() + b"\n")
-            answer = json.loads(await reader.readline())
+            writer.write(command.model_dump_json().encode() + b"\n")
+            response = json.loads(await reader.readline())
             writer.close()
     except (OSError, TimeoutError, json.JSONDecodeError) as error:
-        raise StackError(f"the stack does not answer at {control}: {error!r}") from None
-    if answer["error"]:
-        raise StackError(answer["error"])
+        raise StackError(
+            f"the stack does not respond at {control}: {error!r}; see its log: up.log"
+        ) from None
+    if response["error"]:
+        raise StackError(response["error"])

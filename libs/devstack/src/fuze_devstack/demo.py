@@ -1,4 +1,4 @@
-"""Four orders, played through the gateway, their timelines shown as they happen."""
+"""Four demo orders through the gateway, with their timelines as they are recorded."""
 
 import asyncio
 import time
@@ -13,17 +13,17 @@ from rich.live import Live
 from rich.table import Table
 
 from fuze_devstack.ports import Ports
-from fuze_devstack.stack import Announce, Stack
+from fuze_devstack.stack import ProgressCallback, Stack
 from fuze_devstack.state import StackFile
 
-_PLAYED_WITHIN_SECONDS = 60.0
+_ORDER_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.2
 _SHOWN_DETAILS = ("amount", "provider_reference", "tracking_number", "reason")
-_ENDED = frozenset({"shipped", "rejected", "expired", "payment_declined", "cancelled"})
+_CLOSED_STATUSES = frozenset({"shipped", "rejected", "expired", "payment_declined", "cancelled"})
 
 _TEAPOTS = {
     "customer": "ada@example.com",
-    "lines": [{"sku": "TEAPOT-1", "quantity": 3, "unit_price": 1999}],
+    "lines": [{"sku": "TEAPOT-1", "quantity": 3, "unit_price_minor": 1999}],
     "currency": "USD",
     "payment_method": "pm_card_visa",
     "address": {"name": "Ada Lovelace", "line1": "12 Elm Street", "zip_code": "10001"},
@@ -32,27 +32,27 @@ _TEAPOTS = {
 
 @dataclass
 class DemoOrder:
-    """One order of the demo: what is sent, and how it should end."""
+    """An order of the demo: its request, and the status in which it must close."""
 
     title: str
     order_id: str
     body: dict[str, Any]
-    ends: str
+    expected_status: str
     signal: tuple[str, dict[str, Any] | None] | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def status(self) -> str:
-        """Where the order stands, as far as it was seen."""
+        """The status after the last event that was read."""
         return str(self.events[-1]["status"]) if self.events else "sent"
 
     @property
-    def is_over(self) -> bool:
-        """Whether the order has ended, well or not."""
-        return self.status in _ENDED
+    def is_closed(self) -> bool:
+        """Whether the order is closed, in whichever status."""
+        return self.status in _CLOSED_STATUSES
 
 
-def _plays() -> list[DemoOrder]:
+def _demo_orders() -> list[DemoOrder]:
     return [
         DemoOrder(
             "The order of the README: no lines, nothing to pay",
@@ -62,107 +62,109 @@ def _plays() -> list[DemoOrder]:
                 "address": {"zip_code": "10001"},
             },
             signal=("approve", None),
-            ends="shipped",
+            expected_status="shipped",
         ),
         DemoOrder(
             "Three teapots, paid by card",
             order_id="11111111-1111-4111-8111-111111111111",
             body=_TEAPOTS,
             signal=("approve", {"actor": "grace@example.com"}),
-            ends="shipped",
+            expected_status="shipped",
         ),
         DemoOrder(
-            "An address that is none: fails validation",
+            "An invalid address: fails validation",
             order_id="22222222-2222-4222-8222-222222222222",
             body=_TEAPOTS | {"address": {"zip_code": "NOWHERE"}},
-            ends="rejected",
+            expected_status="rejected",
         ),
         DemoOrder(
-            "Cancelled while it waits for approval",
+            "Cancelled while it awaits approval",
             order_id="33333333-3333-4333-8333-333333333333",
             body=_TEAPOTS,
             signal=("cancel", {"actor": "ada@example.com", "reason": "bought elsewhere"}),
-            ends="cancelled",
+            expected_status="cancelled",
         ),
     ]
 
 
-async def run(folder: Path, console: Console, announce: Announce) -> bool:
-    """DemoOrder over a stack of our own, on free ports; True if each order ended as it should."""
-    stack = Stack(folder, Ports.free(), announce=announce)
+async def run(folder: Path, console: Console, on_progress: ProgressCallback) -> bool:
+    """Run the demo on a stack of its own; return whether each order closed as expected."""
+    stack = Stack(folder, Ports.free(), on_progress=on_progress)
     try:
         await stack.start()
-        return await play(StackFile(folder).read()["gateway"]["url"], console)
+        return await run_orders(StackFile(folder).read()["gateway"]["url"], console)
     finally:
         await stack.stop()
-        console.print("Stopped; nothing is left running.")
+        console.print("Stopped; no process is left.")
 
 
-async def play(gateway: str, console: Console) -> bool:
-    """Send the orders to the gateway at this URL; True if each ended as it should.
+async def run_orders(gateway: str, console: Console) -> bool:
+    """Send the orders to the gateway at this URL; return whether each closed as expected.
 
-    On a terminal the tables grow in place. Elsewhere each event is a line as it happens, and the
-    tables follow at the end.
+    On a terminal the tables are updated in place. Otherwise each event is printed as a line, and
+    the tables at the end.
     """
-    plays = _plays()
+    orders = _demo_orders()
     console.print()
-    with Live(_tables(plays), console=console, auto_refresh=False, transient=True) as live:
+    with Live(_tables(orders), console=console, auto_refresh=False, transient=True) as live:
         async with httpx.AsyncClient(base_url=gateway, timeout=15, trust_env=False) as client:
 
-            def seen(one: DemoOrder, event: dict[str, Any]) -> None:
-                one.events.append(event)
+            def on_event(order: DemoOrder, event: dict[str, Any]) -> None:
+                order.events.append(event)
                 if console.is_terminal:
-                    live.update(_tables(plays), refresh=True)
+                    live.update(_tables(orders), refresh=True)
                 else:
-                    console.print(f"  {one.order_id}  {event['seq']}  {event['type']}")
+                    console.print(f"  {order.order_id}  {event['seq']}  {event['type']}")
 
-            await asyncio.gather(*(_follow(client, one, seen) for one in plays))
-    console.print(_tables(plays))
-    return all(one.status == one.ends for one in plays)
+            await asyncio.gather(*(_run_order(client, order, on_event) for order in orders))
+    console.print(_tables(orders))
+    return all(order.status == order.expected_status for order in orders)
 
 
-async def _follow(
-    client: httpx.AsyncClient, one: DemoOrder, seen: Callable[[DemoOrder, dict[str, Any]], None]
+async def _run_order(
+    client: httpx.AsyncClient,
+    order: DemoOrder,
+    on_event: Callable[[DemoOrder, dict[str, Any]], None],
 ) -> None:
-    await _post(client, f"/orders/{one.order_id}/start", one.body)
-    deadline = time.monotonic() + _PLAYED_WITHIN_SECONDS
-    signalled = False
-    while not one.is_over and time.monotonic() < deadline:
-        answer = await client.get(f"/orders/{one.order_id}/events")
-        recorded = answer.json()["events"] if answer.is_success else []
-        for event in recorded[len(one.events) :]:
-            seen(one, event)
-        if one.signal and not signalled and one.status == "awaiting_approval":
-            name, body = one.signal
-            await _post(client, f"/orders/{one.order_id}/signals/{name}", body)
-            signalled = True
+    await _post(client, f"/orders/{order.order_id}/start", order.body)
+    deadline = time.monotonic() + _ORDER_TIMEOUT_SECONDS
+    is_signal_sent = False
+    while not order.is_closed and time.monotonic() < deadline:
+        response = await client.get(f"/orders/{order.order_id}/events")
+        recorded = response.json()["events"] if response.is_success else []
+        for event in recorded[len(order.events) :]:
+            on_event(order, event)
+        if order.signal and not is_signal_sent and order.status == "awaiting_approval":
+            name, body = order.signal
+            await _post(client, f"/orders/{order.order_id}/signals/{name}", body)
+            is_signal_sent = True
         await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _post(client: httpx.AsyncClient, path: str, body: dict[str, Any] | None) -> None:
-    answer = await client.post(path, json=body) if body else await client.post(path)
-    answer.raise_for_status()
+    response = await client.post(path, json=body) if body else await client.post(path)
+    response.raise_for_status()
 
 
-def _tables(plays: list[DemoOrder]) -> Group:
-    return Group(*(_table(one) for one in plays))
+def _tables(orders: list[DemoOrder]) -> Group:
+    return Group(*(_table(order) for order in orders))
 
 
-def _table(one: DemoOrder) -> Table:
+def _table(order: DemoOrder) -> Table:
     verdict = ""
-    if one.is_over:
-        as_it_should = one.status == one.ends
-        verdict = " [green]as it should[/green]" if as_it_should else " [red]unexpected[/red]"
+    if order.is_closed:
+        is_expected = order.status == order.expected_status
+        verdict = " [green]as expected[/green]" if is_expected else " [red]unexpected[/red]"
     table = Table(
-        title=f"{one.title}\n[dim]{one.order_id}[/dim] → [bold]{one.status}[/bold]{verdict}",
+        title=f"{order.title}\n[dim]{order.order_id}[/dim] → [bold]{order.status}[/bold]{verdict}",
         title_justify="left",
         title_style="",
-        width=80,  # what fits everywhere
+        width=80,  # fits every terminal
     )
     for heading in ("#", "time (UTC)", "event", "payment"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("who, and what", ratio=1)
-    for event in one.events:
+    table.add_column("actor and details", ratio=1)
+    for event in order.events:
         table.add_row(
             str(event["seq"]),
             event["occurred_at"][11:23],

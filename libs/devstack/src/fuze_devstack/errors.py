@@ -1,5 +1,5 @@
-"""The one error of the development stack."""
+"""The error of the development stack."""
 
 
 class StackError(Exception):
-    """The stack cannot do what was asked; the message says why and what to do."""
+    """The stack cannot do what was requested; the message says why, and what to do."""

@@ -1,4 +1,4 @@
-"""HTTP to this machine, and nowhere else."""
+"""HTTP to this machine only."""
 
 import httpx
 
@@ -6,9 +6,9 @@ import httpx
 def create_client(
     base_url: str = "", *, timeout: float = 5, connections: int = 100
 ) -> httpx.AsyncClient:
-    """Return a client that knows no proxy, no netrc and no certificates.
+    """Return a client that uses no proxy, no netrc and no certificates.
 
-    Reading the certificates of the whole world takes longer than what it is used for here.
+    Loading the certificates of public authorities would take longer than the requests do.
     """
     return httpx.AsyncClient(
         base_url=base_url,

@@ -3,39 +3,51 @@
 import contextlib
 import secrets
 import socket
+from collections.abc import Iterator, Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
+from fuze_devstack.services import SERVICES
 
-_UNASKED = range(15000, 32000)
-"""Ports that no usual kernel gives to a connection by itself, so that a free one stays free."""
+_INFRASTRUCTURE = {"postgres": 5432, "temporal": 7233, "ui": 8233}
+_DEFAULTS = _INFRASTRUCTURE | {service.name: service.port for service in SERVICES.values()}
+_FREE_RANGE = range(15000, 32000)
+"""Below the ephemeral ports of the usual kernels, so that no outgoing connection takes one."""
 
 
-class Ports(BaseModel):
-    """One port a listener; the defaults are what the documentation and the examples say."""
+class Ports(Mapping[str, int]):
+    """The port of each listener by its name, also as an attribute: `ports.gateway`.
 
-    model_config = ConfigDict(frozen=True)
+    The defaults are the registry's and those that the documentation shows.
+    """
 
-    gateway: int = Field(8000, ge=1, le=65535)
-    postgres: int = Field(5432, ge=1, le=65535)
-    temporal: int = Field(7233, ge=1, le=65535)
-    ui: int = Field(8233, ge=1, le=65535)
-    sandbox: int = Field(8090, ge=1, le=65535)
-    order: int = Field(8081, ge=1, le=65535)
-    payment: int = Field(8082, ge=1, le=65535)
-    shipping: int = Field(8083, ge=1, le=65535)
+    def __init__(self, **chosen: int) -> None:
+        self._ports = _DEFAULTS | chosen
+
+    def __getitem__(self, name: str) -> int:
+        return self._ports[name]
+
+    def __getattr__(self, name: str) -> int:
+        if name not in _DEFAULTS:
+            raise AttributeError(name)
+        return self._ports[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ports)
+
+    def __len__(self) -> int:
+        return len(self._ports)
 
     @classmethod
     def free(cls) -> "Ports":
-        """Return ports that nobody listens on now."""
+        """Return ports on which nothing listens now."""
         with contextlib.ExitStack() as stack:
-            # All are held until all are found, so that none comes twice.
-            found = {name: _bind_any(stack) for name in cls.model_fields}
+            # All stay bound until all are found, so that they differ.
+            found = {name: _bind_any(stack) for name in _DEFAULTS}
         return cls(**found)
 
     def taken(self) -> dict[str, int]:
-        """Return those that somebody listens on."""
+        """Return the ports on which something listens."""
         taken = {}
-        for name, port in self.model_dump().items():
+        for name, port in self.items():
             with contextlib.ExitStack() as stack:
                 try:
                     _bind(stack, port)
@@ -46,7 +58,7 @@ class Ports(BaseModel):
 
 def _bind_any(stack: contextlib.ExitStack) -> int:
     while True:
-        port = secrets.choice(_UNASKED)
+        port = secrets.choice(_FREE_RANGE)
         with contextlib.suppress(OSError):
             return _bind(stack, port)
 

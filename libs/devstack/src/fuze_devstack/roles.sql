@@ -1,9 +1,10 @@
--- The roles and schemas of Fuze, once a database; safe to run again. Run as a superuser, by psql,
--- with each role's password in the environment.
+-- Written by `make services` from services.toml and deploy/roles.sql.jinja.
 --
--- A service has two roles: one that owns its schema and migrates it, and one that it runs as, with
--- just the rights that the migrations grant. The gateway's reads the published views, and has API
--- keys of its own.
+-- The roles and schemas of Fuze, in one database; idempotent. Run it with psql as a superuser, with
+-- each role's password in the environment.
+--
+-- A service has two roles: the migrator owns its schema and migrates it; the service runs as the
+-- other, with the rights that the migrations grant and no more.
 \set ON_ERROR_STOP on
 \getenv order_password FUZE_ORDER_DB_PASSWORD
 \getenv order_migrator_password FUZE_ORDER_MIGRATOR_DB_PASSWORD
@@ -15,9 +16,16 @@
 \getenv gateway_migrator_password FUZE_GATEWAY_MIGRATOR_DB_PASSWORD
 
 SELECT format('CREATE ROLE %I LOGIN', role)
-FROM unnest(ARRAY['fuze_order', 'fuze_order_migrator', 'fuze_payment', 'fuze_payment_migrator',
-                  'fuze_shipping', 'fuze_shipping_migrator', 'fuze_gateway',
-                  'fuze_gateway_migrator']) AS role
+FROM unnest(ARRAY[
+    'fuze_order',
+    'fuze_order_migrator',
+    'fuze_payment',
+    'fuze_payment_migrator',
+    'fuze_shipping',
+    'fuze_shipping_migrator',
+    'fuze_gateway',
+    'fuze_gateway_migrator'
+]) AS role
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role)
 \gexec
 
@@ -33,17 +41,24 @@ ALTER ROLE fuze_gateway_migrator PASSWORD :'gateway_migrator_password';
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database())
 \gexec
-SELECT format('GRANT CONNECT ON DATABASE %I TO fuze_order, fuze_order_migrator, fuze_payment, '
-              'fuze_payment_migrator, fuze_shipping, fuze_shipping_migrator, fuze_gateway, '
-              'fuze_gateway_migrator',
-              current_database())
+SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), role)
+FROM unnest(ARRAY[
+    'fuze_order',
+    'fuze_order_migrator',
+    'fuze_payment',
+    'fuze_payment_migrator',
+    'fuze_shipping',
+    'fuze_shipping_migrator',
+    'fuze_gateway',
+    'fuze_gateway_migrator'
+]) AS role
 \gexec
 
 CREATE SCHEMA IF NOT EXISTS orders AUTHORIZATION fuze_order_migrator;
-CREATE SCHEMA IF NOT EXISTS payments AUTHORIZATION fuze_payment_migrator;
-CREATE SCHEMA IF NOT EXISTS shipping AUTHORIZATION fuze_shipping_migrator;
-CREATE SCHEMA IF NOT EXISTS gateway AUTHORIZATION fuze_gateway_migrator;
 GRANT USAGE ON SCHEMA orders TO fuze_order;
+CREATE SCHEMA IF NOT EXISTS payments AUTHORIZATION fuze_payment_migrator;
 GRANT USAGE ON SCHEMA payments TO fuze_payment;
+CREATE SCHEMA IF NOT EXISTS shipping AUTHORIZATION fuze_shipping_migrator;
 GRANT USAGE ON SCHEMA shipping TO fuze_shipping;
+CREATE SCHEMA IF NOT EXISTS gateway AUTHORIZATION fuze_gateway_migrator;
 GRANT USAGE ON SCHEMA gateway TO fuze_gateway;

@@ -1,49 +1,47 @@
-"""A service's schema commands, against the running stack or a server started for them."""
+"""The schema commands of a service, on the running stack or on a PostgreSQL started for them."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
-from fuze_devstack.processes import ManagedProcess, run_to_end
+from fuze_devstack.processes import ManagedProcess, run_job
 from fuze_devstack.state import FolderLock, StackFile
 from fuze_devstack.topology import StackDefinition
 
 
 async def run(folder: Path, service: str, *arguments: str) -> tuple[int, str]:
-    """Run `python -m fuze_<service> <arguments>` as the schema's owner.
+    """Run `python -m fuze_<service> <arguments>` as the owner of the schema.
 
-    Returns its exit code and what it said. Without a running stack PostgreSQL is started for it.
+    Return its exit code and its output. Without a running stack, PostgreSQL is started for it.
 
     Raises:
-        StackError: PostgreSQL does not start, or a stack is starting.
+        StackError: PostgreSQL does not start, or a stack is starting in the folder.
 
     """
     try:
         running = StackFile(folder).read()
     except StackError:
-        return await _on_a_server_of_its_own(folder, service, *arguments)
+        return await _run_with_own_server(folder, service, *arguments)
     port = urlsplit(running["postgres"]["dsn"]).port or 5432
-    ports = Ports().model_copy(update={"postgres": port})
-    migration = StackDefinition(folder, ports).migration(service, *arguments)
-    return await run_to_end(migration.command, dict(migration.environment))
+    migration = StackDefinition(folder, Ports(postgres=port)).migration(service, *arguments)
+    return await run_job(migration)
 
 
-async def _on_a_server_of_its_own(folder: Path, service: str, *arguments: str) -> tuple[int, str]:
+async def _run_with_own_server(folder: Path, service: str, *arguments: str) -> tuple[int, str]:
     lock = FolderLock(folder)
-    lock.take()
-    blueprint = StackDefinition(folder, Ports.free())
-    server = ManagedProcess(blueprint.postgres(), folder / "logs")
+    lock.acquire()
+    definition = StackDefinition(folder, Ports.free())
+    server = ManagedProcess(definition.postgres(), folder / "logs")
     try:
         await server.start()
-        if arguments[0] != "migrate":  # a revision is the difference to the newest schema
-            await _run(blueprint, service, "migrate")
-        return await _run(blueprint, service, *arguments)
+        if arguments[0] != "migrate":  # a revision is the difference from the newest schema
+            await _run(definition, service, "migrate")
+        return await _run(definition, service, *arguments)
     finally:
         await server.stop()
-        lock.give_back()
+        lock.release()
 
 
-async def _run(blueprint: StackDefinition, service: str, *arguments: str) -> tuple[int, str]:
-    migration = blueprint.migration(service, *arguments)
-    return await run_to_end(migration.command, dict(migration.environment))
+async def _run(definition: StackDefinition, service: str, *arguments: str) -> tuple[int, str]:
+    return await run_job(definition.migration(service, *arguments))

@@ -1,4 +1,4 @@
-"""A whole stack: started in order, watched, changed on request, stopped in reverse."""
+"""A whole stack: started in order, supervised, and stopped in reverse order."""
 
 import asyncio
 import os
@@ -10,20 +10,21 @@ from pathlib import Path
 from fuze_devstack.control import ControlServer
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
-from fuze_devstack.processes import ManagedProcess, run_to_end
-from fuze_devstack.state import FolderLock, StackFile, control_socket
-from fuze_devstack.topology import DEFAULT_OPTIONS, Component, Job, StackDefinition, StackOptions
+from fuze_devstack.processes import Component, Job, ManagedProcess, run_job
+from fuze_devstack.services import MIGRATED_SERVICES
+from fuze_devstack.state import FolderLock, StackFile, control_socket, make_state_folder
+from fuze_devstack.topology import DEFAULT_OPTIONS, StackDefinition, StackOptions
 
-Announce = Callable[[str, str, str], None]
-"""Hears of each component's name, what has become of it, and where it is."""
+ProgressCallback = Callable[[str, str, str], None]
+"""Receives a component's name, its new state, and its address or what to do."""
 
-_ORPHANS_END_WITHIN_SECONDS = 30.0
+_ORPHAN_TIMEOUT_SECONDS = 30.0
 
 
 class Stack:
-    """PostgreSQL, Temporal, the sandbox and the four services over one state folder.
+    """PostgreSQL, Temporal, the sandbox and the services, with one state folder.
 
-    A component that ends by itself is announced, and stays down until someone restarts it.
+    A component that exits is reported, and stays down until it is restarted on request.
     """
 
     def __init__(
@@ -31,13 +32,13 @@ class Stack:
         folder: Path,
         ports: Ports,
         *,
-        announce: Announce,
+        on_progress: ProgressCallback,
         options: StackOptions = DEFAULT_OPTIONS,
     ) -> None:
         self._folder = folder.absolute()
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_state_folder(self._folder)
         self._ports = ports
-        self._announce = announce
+        self._on_progress = on_progress
         self._file = StackFile(self._folder)
         self._lock = FolderLock(self._folder)
         self._changing: dict[str, asyncio.Lock] = {}
@@ -49,61 +50,61 @@ class Stack:
 
     @property
     def stop_requested(self) -> asyncio.Event:
-        """Set when another process asks the stack to stop; whoever runs it does so."""
+        """Set when another process requests the stop; the owner of the stack then calls `stop`."""
         return self._control.stop_requested
 
     async def start(self) -> None:
-        """Start everything; once this returns, `stack.json` is there and orders flow.
+        """Start everything; on return `stack.json` is written and orders are processed.
 
         Raises:
-            StackError: a stack runs here already, a port is taken, or a component does not start.
+            StackError: a stack runs in the folder, a port is in use, or a component does not start.
 
         """
-        self._lock.take()
-        self._file.remove()  # what a killed supervisor left
-        await self._refuse_taken_ports()
-        blueprint = StackDefinition(self._folder, self._ports, self._options)
-        await self._start_all(blueprint.infrastructure())
-        await self._migrate(blueprint.migrations())
-        await self._start_all(blueprint.services())
+        self._lock.acquire()
+        self._file.remove()  # left by a killed supervisor
+        await self._require_free_ports()
+        definition = StackDefinition(self._folder, self._ports, self._options)
+        await self._start_all(definition.infrastructure())
+        await self._migrate(definition.migrations())
+        await self._start_all(definition.services())
         if self._options.auth:
-            self.api_key = (await self._run(blueprint.key())).strip()
+            self.api_key = (await self._run(definition.key())).strip()
         await self._control.open()
         self._write_file()
 
     async def stop(self) -> None:
-        """Stop everything, whatever has started, in reverse order."""
-        if not self._lock.is_ours:
-            return  # the folder is another stack's, and so is its file
+        """Stop every component that was started, in reverse order."""
+        if not self._lock.is_acquired:
+            return  # the folder and its stack.json belong to another stack
         await self._control.close()
         for watch in self._watches:
             watch.cancel()
         self._file.remove()
         remaining = list(reversed(self._processes.values()))
-        # The services first and together: they drain; then what they stand on.
+        # First the services, together, which drain; then the infrastructure.
         services = [p for p in remaining if p.name not in {"postgres", "temporal", "sandbox"}]
-        for together in (services, [p for p in remaining if p not in services]):
-            await asyncio.gather(*(process.stop() for process in together))
-        self._lock.give_back()
+        for group in (services, [p for p in remaining if p not in services]):
+            await asyncio.gather(*(process.stop() for process in group))
+        self._lock.release()
 
-    async def restart(self, name: str, also: Mapping[str, str] | None = None) -> None:
-        """Stop a component if it runs, and start it, this once with further variables.
+    async def restart(self, name: str, extra_environment: Mapping[str, str] | None = None) -> None:
+        """Stop a component if it runs, and start it; the extra variables are for this start only.
 
         Raises:
-            StackError: there is no such component, or it does not start.
+            StackError: the component does not exist, or does not start.
 
         """
         process = self._find(name)
         async with self._changing.setdefault(name, asyncio.Lock()):
             await process.stop()
-            await self._start(process, also)
+            await self._start(process, extra_environment)
             self._write_file()
 
     def kill(self, name: str, number: signal.Signals) -> None:
         """Send a component a signal.
 
         Raises:
-            StackError: there is no such component, or it does not run.
+            StackError: the component does not exist, or does not run.
 
         """
         process = self._find(name)
@@ -111,21 +112,23 @@ class Stack:
             raise StackError(f"{name} does not run; start it: fuze restart {name}")
         process.signal(number)
 
-    async def _refuse_taken_ports(self) -> None:
-        deadline = time.monotonic() + (_ORPHANS_END_WITHIN_SECONDS if self._lock.is_stale else 0)
+    async def _require_free_ports(self) -> None:
+        deadline = time.monotonic() + (_ORPHAN_TIMEOUT_SECONDS if self._lock.is_stale else 0)
         while taken := self._ports.taken():
             if time.monotonic() > deadline:
                 listed = ", ".join(f"{port} ({name})" for name, port in taken.items())
                 options = " ".join(f"--{name}-port" for name in taken)
                 raise StackError(
-                    f"taken by somebody else: port {listed}; choose others with {options}, "
-                    "or let them be found: --ports auto"
+                    f"port in use: {listed}; choose others with {options}, "
+                    "or use free ports: --ports auto"
                 )
-            await asyncio.sleep(0.2)  # what a killed supervisor left behind is still ending
+            await asyncio.sleep(0.2)  # orphans of a killed supervisor are exiting
 
     def _find(self, name: str) -> ManagedProcess:
         if name not in self._processes:
-            raise StackError(f"no component {name}; there are: {', '.join(self._processes)}")
+            raise StackError(
+                f"there is no component {name}; choose one of: {', '.join(self._processes)}"
+            )
         return self._processes[name]
 
     async def _start_all(self, components: Iterable[Component]) -> None:
@@ -133,11 +136,13 @@ class Stack:
         self._processes |= {process.name: process for process in processes}
         await asyncio.gather(*(self._start(process) for process in processes))
 
-    async def _start(self, process: ManagedProcess, also: Mapping[str, str] | None = None) -> None:
-        began = time.monotonic()
-        await process.start(also)
-        took = time.monotonic() - began
-        self._announce(process.name, f"ready in {took:.1f} s", process.component.address)
+    async def _start(
+        self, process: ManagedProcess, extra_environment: Mapping[str, str] | None = None
+    ) -> None:
+        started_at = time.monotonic()
+        await process.start(extra_environment)
+        seconds = time.monotonic() - started_at
+        self._on_progress(process.name, f"ready in {seconds:.1f} s", process.component.address)
         watch = asyncio.create_task(self._watch(process))
         self._watches.add(watch)
         watch.add_done_callback(self._watches.discard)
@@ -145,20 +150,21 @@ class Stack:
     async def _watch(self, process: ManagedProcess) -> None:
         code = await process.wait_unexpected_exit()
         if code is not None:
-            how = f"ended with code {code}"
-            self._announce(process.name, how, f"start it again: fuze restart {process.name}")
+            state = f"exited with code {code}"
+            self._on_progress(process.name, state, f"restart it: fuze restart {process.name}")
 
     async def _run(self, job: Job) -> str:
-        code, said = await run_to_end(job.command, dict(job.environment))
+        code, output = await run_job(job)
         if code:
-            raise StackError(f"{job.name}: {' '.join(job.command[1:4])} failed:\n{said}")
-        return said
+            raise StackError(f"{job.name}: {' '.join(job.command[1:4])} failed:\n{output}")
+        return output
 
     async def _migrate(self, migrations: Iterable[Job]) -> None:
-        began = time.monotonic()
+        started_at = time.monotonic()
         await asyncio.gather(*(self._run(migration) for migration in migrations))
-        took = time.monotonic() - began
-        self._announce("migrations", f"done in {took:.1f} s", "orders, payments, shipping, gateway")
+        seconds = time.monotonic() - started_at
+        schemas = ", ".join(str(service.schema) for service in MIGRATED_SERVICES)
+        self._on_progress("migrations", f"done in {seconds:.1f} s", schemas)
 
     def _write_file(self) -> None:
         content = {

@@ -1,4 +1,4 @@
-"""What a stack is made of, and how each part is started, asked for its health and stopped."""
+"""The processes of a stack: how each is started, checked and stopped."""
 
 import asyncio
 import os
@@ -7,61 +7,24 @@ import sys
 import sysconfig
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import httpx
-import psutil
 
 from fuze_devstack import http_client
-from fuze_devstack.orphans import end_orphans
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres, Passwords
+from fuze_devstack.processes import Component, Job, end_orphans
+from fuze_devstack.services import MIGRATED_SERVICES, SERVICES, WORKERS, Service
 
-SERVICES = ("order", "payment", "shipping")
-"""The services that have a worker."""
-
-SCHEMAS = (*SERVICES, "gateway")
-"""The services that have a schema."""
-
-
-def _nothing() -> None:
-    return
-
-
-@dataclass(frozen=True, kw_only=True)
-class Component:
-    """One process of the stack.
-
-    `connection_info` is what `stack.json` says of it beside its pid and log. `prepare` runs before
-    each
-    start, `set_up` once it is ready.
-    """
-
-    name: str
-    command: Sequence[str]
-    environment: Mapping[str, str]
-    address: str
-    connection_info: Mapping[str, str]
-    is_ready: Callable[[], Awaitable[bool]]
-    prepare: Callable[[], None] = _nothing
-    set_up: Callable[[], None] = _nothing
-    stop_signal: signal.Signals = signal.SIGTERM
-    # A drain takes what the longest running activity takes, at most 30 s.
-    stop_timeout: float = field(default=40.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A command of a service that ends: a migration, a key to be made."""
-
-    name: str
-    command: Sequence[str]
-    environment: Mapping[str, str]
+COMPONENTS = ("postgres", "temporal", *SERVICES)
+"""Every process of a stack, by its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceOverride:
-    """What starts a service instead of its own command, and what it is told beside its settings."""
+    """Another command for a service, and variables in addition to its settings."""
 
     command: Sequence[str]
     environment: Mapping[str, str]
@@ -69,11 +32,11 @@ class ServiceOverride:
 
 @dataclass(frozen=True, kw_only=True)
 class StackOptions:
-    """How a stack differs from the usual one.
+    """Options of a stack.
 
-    With `auth` callers need an API key. `settings` are further `FUZE_…` variables of the services.
-    `routes` says at which port of 127.0.0.1 one component finds another, `payment->postgres`,
-    where it is not that one's own. `overrides` starts a service with another command.
+    `auth`: callers need an API key. `settings`: additional `FUZE_…` variables of the services.
+    `routes`: the port at which one component reaches another through a proxy, by
+    `client->server`, such as `payment->postgres`. `overrides`: other commands, by service.
     """
 
     log_level: str = "INFO"
@@ -87,7 +50,7 @@ DEFAULT_OPTIONS = StackOptions()
 
 
 class StackDefinition:
-    """Every part of one stack: its state in `folder`, its ports, what its processes are told."""
+    """The components and jobs of the stack with its state in `folder`."""
 
     def __init__(self, folder: Path, ports: Ports, options: StackOptions = DEFAULT_OPTIONS) -> None:
         self._folder = folder.absolute()
@@ -96,11 +59,18 @@ class StackDefinition:
         self._overrides = options.overrides
         self._authentication = "required" if options.auth else "none"
         self._database = EmbeddedPostgres(self._folder, ports.postgres)
-        self._webhook_secret = Passwords.of(self._folder).psp_webhooks
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("TEMPORAL_")}
-        self._environment = inherited | {
+        self._webhook_secret = Passwords.load_or_create(self._folder).psp_webhooks
+        # The user's variables for other servers do not apply here.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "PG"))}
+        # Each workflow imports its modules again in its sandbox: without bytecode it compiles them.
+        inherited.pop("PYTHONDONTWRITEBYTECODE", None)
+        # Temporal asks who its user is, and a user without an entry in /etc/passwd has only these.
+        self._environment = {
+            "USER": "fuze",
+            "HOME": str(self._folder),
+            **inherited,
             "FUZE_ENVIRONMENT": "local",
-            # A profile in the user's home names another server; a proxy cannot reach this machine.
+            # A profile in the user's home may name another server; a proxy cannot reach 127.0.0.1.
             "TEMPORAL_CONFIG_FILE": os.devnull,
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
@@ -110,15 +80,15 @@ class StackDefinition:
         }
 
     def infrastructure(self) -> list[Component]:
-        """Return what the services stand on."""
+        """Return the components that the services need."""
         return [self.postgres(), self._temporal(), self._sandbox()]
 
     def services(self) -> list[Component]:
-        """Return the four services."""
-        workers = [self._worker(name) for name in SERVICES]
-        return [self._overridden(one) for one in (*workers, self._gateway())]
+        """Return the services, the sandbox excepted."""
+        workers = [self._worker(service) for service in WORKERS]
+        return [self._apply_override(one) for one in (*workers, self._gateway())]
 
-    def _overridden(self, one: Component) -> Component:
+    def _apply_override(self, one: Component) -> Component:
         override = self._overrides.get(one.name)
         if override is None:
             return one
@@ -126,24 +96,25 @@ class StackDefinition:
         return replace(one, command=override.command, environment=environment)
 
     def migrations(self) -> list[Job]:
-        """Return the schemas to bring up to date."""
-        return [self.migration(name, "migrate") for name in SCHEMAS]
+        """Return the jobs that upgrade every schema."""
+        return [self.migration(service.name, "migrate") for service in MIGRATED_SERVICES]
 
-    def migration(self, service: str, *arguments: str) -> Job:
-        """Return a run of a service's schema commands, as the role that owns the schema."""
-        url = self._database.url(f"{service}_migrator")
+    def migration(self, name: str, *arguments: str) -> Job:
+        """Return a schema command of a service, as the role that owns the schema."""
+        service = SERVICES[name]
+        url = self._database.url(service.migrator.name)
         return Job(
-            name=service,
-            command=[sys.executable, "-m", f"fuze_{service}", *arguments],
+            name=name,
+            command=[sys.executable, "-m", service.package, *arguments],
             environment=self._environment | {"FUZE_MIGRATION_DATABASE_URL": url},
         )
 
     def key(self) -> Job:
-        """Return what makes an API key for this machine, in place of earlier ones."""
+        """Return the job that creates the API key of this stack and revokes earlier ones."""
         return Job(
             name="API key",
             command=[
-                *(sys.executable, "-m", "fuze_gateway", "keys", "create", "--development"),
+                *(sys.executable, "-m", "fuze_gateway", "api-keys", "create", "--development"),
                 *("--replace", "--client", "local", "--role", "admin"),
             ],
             environment=self._environment | {"FUZE_DATABASE_URL": self._database.url("gateway")},
@@ -162,8 +133,10 @@ class StackDefinition:
             address=f"127.0.0.1:{self._ports.postgres}/fuze",
             connection_info={"dsn": self._database.dsn},
             is_ready=is_ready,
+            popen_options=self._database.popen_options,
             prepare=self._database.prepare,
             set_up=self._database.set_up,
+            clean_up=self._database.clean_up,
             stop_signal=signal.SIGINT,  # its fast shutdown: no waiting for idle connections
         )
 
@@ -171,30 +144,31 @@ class StackDefinition:
         binary = str(Path(sysconfig.get_path("scripts")) / "temporal")
         address = f"127.0.0.1:{self._ports.temporal}"
         ui = f"http://127.0.0.1:{self._ports.ui}"
-        database = str(self._folder / "temporal.db")
-        ask = [binary, "operator", "cluster", "health", "--address", address]
+        check = [binary, "operator", "cluster", "health", "--address", address]
 
         async def is_ready() -> bool:
-            asked = await asyncio.create_subprocess_exec(
-                *ask,
+            checking = await asyncio.create_subprocess_exec(
+                *check,
                 env=self._environment,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
             )
-            return await asked.wait() == 0
+            return await checking.wait() == 0
 
         return Component(
             name="temporal",
             command=[
                 *(binary, "server", "start-dev", "--ip", "127.0.0.1", "--log-level", "warn"),
                 *("--port", str(self._ports.temporal), "--ui-port", str(self._ports.ui)),
-                *("--db-filename", database),
+                # Relative to its folder: a path with `#`, `?` or `%` would be read as a URL.
+                *("--db-filename", "temporal.db"),
             ],
             environment=self._environment,
             address=f"{address}   Web UI {ui}",
             connection_info={"address": address, "ui": ui},
             is_ready=is_ready,
-            prepare=lambda: _end_orphans(database),
+            popen_options={"cwd": self._folder},
+            prepare=partial(end_orphans, self._folder, "temporal", signal.SIGTERM, kill_after=20),
         )
 
     def _sandbox(self) -> Component:
@@ -214,17 +188,17 @@ class StackDefinition:
             },
             address=url,
             connection_info={"url": url},
-            is_ready=_answers(f"{url}/healthz"),
+            is_ready=_responds(f"{url}/readyz"),
         )
 
-    def _worker(self, name: str) -> Component:
-        port: int = getattr(self._ports, name)
+    def _worker(self, service: Service) -> Component:
+        name, port = service.name, self._ports[service.name]
         health = f"http://127.0.0.1:{port}/readyz"
         sandbox = f"http://127.0.0.1:{self._port(name, 'sandbox')}"
         return Component(
             name=name,
-            command=[sys.executable, "-m", f"fuze_{name}"],
-            environment=self._of_a_client(name)
+            command=[sys.executable, "-m", service.package],
+            environment=self._client_environment(name)
             | {
                 "FUZE_HEALTH_PORT": str(port),
                 "FUZE_PSP_URL": f"{sandbox}/psp",
@@ -232,7 +206,7 @@ class StackDefinition:
             },
             address=health,
             connection_info={"health": health},
-            is_ready=_answers(health),
+            is_ready=_responds(health),
         )
 
     def _gateway(self) -> Component:
@@ -240,7 +214,7 @@ class StackDefinition:
         return Component(
             name="gateway",
             command=[sys.executable, "-m", "fuze_gateway"],
-            environment=self._of_a_client("gateway")
+            environment=self._client_environment("gateway")
             | {
                 "FUZE_AUTHENTICATION": self._authentication,
                 "FUZE_PORT": str(self._ports.gateway),
@@ -249,11 +223,11 @@ class StackDefinition:
             },
             address=f"{url}   docs {url}/docs",
             connection_info={"url": url},
-            is_ready=_answers(f"{url}/readyz"),
+            is_ready=_responds(f"{url}/readyz"),
         )
 
-    def _of_a_client(self, name: str) -> dict[str, str]:
-        """Return what a process is told that uses PostgreSQL, as the role `name`, and Temporal."""
+    def _client_environment(self, name: str) -> dict[str, str]:
+        """Return the variables of a service that uses PostgreSQL, as its own role, and Temporal."""
         return self._environment | {
             "FUZE_DATABASE_URL": self._database.url(name, self._port(name, "postgres")),
             "TEMPORAL_ADDRESS": f"127.0.0.1:{self._port(name, 'temporal')}",
@@ -261,21 +235,10 @@ class StackDefinition:
         }
 
     def _port(self, client: str, server: str) -> int:
-        own: int = getattr(self._ports, server)
-        return self._routes.get(f"{client}->{server}", own)
+        return self._routes.get(f"{client}->{server}", self._ports[server])
 
 
-def _end_orphans(argument: str) -> None:
-    """End what outlived a killed supervisor and has our files; `argument` tells it is ours."""
-    orphans = [one for one in psutil.process_iter(["cmdline"]) if argument in _arguments(one)]
-    end_orphans(orphans, signal.SIGTERM, patience=20)
-
-
-def _arguments(process: psutil.Process) -> list[str]:
-    return process.info["cmdline"] or []
-
-
-def _answers(url: str) -> Callable[[], Awaitable[bool]]:
+def _responds(url: str) -> Callable[[], Awaitable[bool]]:
     async def is_ready() -> bool:
         try:
             async with http_client.create_client() as client:

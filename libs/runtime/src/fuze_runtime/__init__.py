@@ -1,1 +1,1 @@
-"""How any Fuze process runs. Knows nothing of orders."""
+"""How a Fuze process runs: settings, Temporal, worker, database, telemetry, health."""

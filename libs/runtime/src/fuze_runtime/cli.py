@@ -1,4 +1,4 @@
-"""The command line of a service: `python -m fuze_order [migrate|check|revision]`."""
+"""The command line of a service: `python -m fuze_order [run|migrate|check|revision]`."""
 
 import argparse
 import asyncio
@@ -18,18 +18,21 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 def main(
     service: str,
-    work: Callable[[], Awaitable[None]],
+    run_worker: Callable[[], Awaitable[None]],
     *,
     workflow_log_fields: telemetry.WorkflowLogFields,
 ) -> None:
-    """Run a service's worker, or migrate its schema, as the command line says."""
+    """Run the command of a service with a worker; without a command, run the worker.
+
+    The other commands migrate the schema of the service, `fuze_<service>`.
+    """
     package = f"fuze_{service}"
     parser = argparse.ArgumentParser(
         prog=f"python -m {package}",
-        description=f"The {service} service, set by FUZE_* and TEMPORAL_* variables.",
+        description=f"The {service} service. FUZE_* and TEMPORAL_* variables configure it.",
     )
-    commands = parser.add_subparsers(dest="command")
-    commands.add_parser("work", help="run the worker until SIGTERM (the default)")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    commands.add_parser("run", help="run the worker until SIGTERM (the default)")
     add_schema_commands(commands)
     arguments = parser.parse_args()
 
@@ -41,21 +44,21 @@ def main(
     )
     try:
         if not handle_schema_command(arguments, package):
-            asyncio.run(_run_worker(work))
+            asyncio.run(_run_worker(run_worker))
     finally:
         telemetry.shut_down()
 
 
 def add_schema_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Let a command line migrate, check and revise the schema of its service."""
-    commands.add_parser("migrate", help="bring the schema to its newest revision")
-    commands.add_parser("check", help="fail if the tables in the code lack a revision")
+    """Add the commands that migrate, check and revise the schema of a service."""
+    commands.add_parser("migrate", help="upgrade the schema to its newest revision")
+    commands.add_parser("check", help="fail when the tables in the code differ from the schema")
     revision = commands.add_parser("revision", help="write a revision from the tables in the code")
-    revision.add_argument("-m", "--message", required=True)
+    revision.add_argument("-m", "--message", required=True, help="what the revision changes")
 
 
 def handle_schema_command(arguments: argparse.Namespace, package: str) -> bool:
-    """Run what `add_schema_commands` added; False where another command was given."""
+    """Run a command that `add_schema_commands` added; return False when it is another command."""
     match arguments.command:
         case "migrate":
             migrations.upgrade(load_settings(MigrationSettings), package)
@@ -68,21 +71,26 @@ def handle_schema_command(arguments: argparse.Namespace, package: str) -> bool:
     return True
 
 
-def load_settings(kind: type[Settings]) -> Settings:
-    """Read settings from the environment, or end the process saying which are wrong."""
+def load_settings(settings_type: type[Settings]) -> Settings:
+    """Return settings from the environment.
+
+    Raises:
+        SystemExit: settings are missing or invalid; the message names their variables.
+
+    """
     try:
-        return kind()
+        return settings_type()
     except ValidationError as error:
-        wrong = "\n".join(
+        problems = "\n".join(
             f"  FUZE_{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
             for problem in error.errors(include_input=False, include_url=False)
         )
-        raise SystemExit(f"these settings are missing or wrong:\n{wrong}") from None
+        raise SystemExit(f"these settings are missing or invalid:\n{problems}") from None
 
 
-async def _run_worker(work: Callable[[], Awaitable[None]]) -> None:
+async def _run_worker(run_worker: Callable[[], Awaitable[None]]) -> None:
     try:
-        await work()
-    except Exception:  # noqa: BLE001 - the last one to hear of it, and it is logged
-        structlog.get_logger(__name__).exception("the process cannot go on")
+        await run_worker()
+    except Exception:  # noqa: BLE001 - logged here, where nothing else would catch it
+        structlog.get_logger(__name__).exception("worker failed")
         raise SystemExit(1) from None

@@ -6,26 +6,26 @@ from fuze_runtime.settings import DatabaseSettings
 
 
 def create_engine(settings: DatabaseSettings, application_name: str) -> AsyncEngine:
-    """Return a pool that fails within `database_timeout` seconds rather than hang.
+    """Return a pool whose every wait is bounded by `database_timeout`.
 
-    It connects when it is first used, so that a process starts while PostgreSQL is away. A pooled
-    connection is tested before use, since one that PostgreSQL's restart broke looks alive.
+    It connects at its first use, so a process can start while PostgreSQL is unavailable. A pooled
+    connection is tested before it is used: a restart of PostgreSQL closes it unnoticed.
     """
-    timeout = settings.database_timeout
+    seconds = settings.database_timeout.total_seconds()
     return create_async_engine(
         str(settings.database_url),
         pool_size=settings.database_pool_size,
         max_overflow=0,
-        pool_timeout=timeout,
+        pool_timeout=seconds,
         pool_pre_ping=True,
-        hide_parameters=True,  # an error travels into logs and histories; who ordered what does not
+        hide_parameters=True,  # errors reach logs and histories; personal data must not
         connect_args={
-            "timeout": timeout,
-            "command_timeout": timeout,
+            "timeout": seconds,
+            "command_timeout": seconds,
             "server_settings": {
                 "application_name": application_name,
-                "statement_timeout": str(int(timeout * 1000)),
-                "idle_in_transaction_session_timeout": str(int(timeout * 2000)),
+                "statement_timeout": str(int(seconds * 1000)),
+                "idle_in_transaction_session_timeout": str(int(seconds * 2000)),
                 "timezone": "UTC",
             },
         },

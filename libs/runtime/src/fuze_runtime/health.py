@@ -1,4 +1,4 @@
-"""A worker's answer to "are you alive, are you ready?" over HTTP."""
+"""The liveness and readiness endpoints of a worker."""
 
 import asyncio
 import contextlib
@@ -11,18 +11,18 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 Check = Callable[[], Awaitable[str | None]]
-"""Returns None when all is well, else what is wrong."""
+"""Returns None when the check passes, and the problem when it fails."""
 
 
 @contextlib.asynccontextmanager
 async def serve(host: str, port: int, checks: dict[str, Check]) -> AsyncIterator[None]:
-    """Answer `/livez` and `/readyz` while the block runs.
+    """Serve `/livez` and `/readyz` while the block runs.
 
-    `/livez` is 200 as long as the event loop turns. `/readyz` is 200 when every check passes,
-    else 503 with what is wrong.
+    `/livez` returns 200 while the event loop runs. `/readyz` returns 200 when every check passes,
+    and otherwise 503 with the problem of each check that failed.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
 
     """
 
@@ -30,8 +30,8 @@ async def serve(host: str, port: int, checks: dict[str, Check]) -> AsyncIterator
         return JSONResponse({"status": "alive"})
 
     async def readyz(_: Request) -> JSONResponse:
-        answers = await asyncio.gather(*(check() for check in checks.values()))
-        problems = {name: wrong for name, wrong in zip(checks, answers, strict=True) if wrong}
+        results = await asyncio.gather(*(check() for check in checks.values()))
+        problems = {name: problem for name, problem in zip(checks, results, strict=True) if problem}
         if problems:
             return JSONResponse({"status": "not ready", "problems": problems}, status_code=503)
         return JSONResponse({"status": "ready"})
@@ -52,7 +52,7 @@ async def serve(host: str, port: int, checks: dict[str, Check]) -> AsyncIterator
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the worker decides when the process ends."""
+    """uvicorn without its signal handlers: the worker decides when the process exits."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Signs of life of an activity that takes long."""
+"""Heartbeats of a long activity."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,24 +9,24 @@ from temporalio import activity
 
 @asynccontextmanager
 async def heartbeats() -> AsyncIterator[None]:
-    """Tell the server, for the length of a block, that the activity's process lives.
+    """Send heartbeats while the block runs.
 
-    A killed worker is then noticed after the activity's heartbeat time-out, of which this sends
-    three beats, rather than when all of its time is over. Without a time-out, or outside of an
-    activity, it sends nothing.
+    Temporal then detects a killed worker after the activity's heartbeat timeout and not only after
+    its start-to-close timeout. Three heartbeats are sent in each heartbeat timeout. Without a
+    heartbeat timeout, or outside an activity, none is sent.
     """
     timeout = activity.info().heartbeat_timeout if activity.in_activity() else None
     if timeout is None:
         yield
         return
-    beating = asyncio.create_task(_beat(timeout.total_seconds() / 3))
+    sending = asyncio.create_task(_send_heartbeats(timeout.total_seconds() / 3))
     try:
         yield
     finally:
-        beating.cancel()
+        sending.cancel()
 
 
-async def _beat(every_seconds: float) -> None:
+async def _send_heartbeats(interval_seconds: float) -> None:
     while True:
         activity.heartbeat()
-        await asyncio.sleep(every_seconds)
+        await asyncio.sleep(interval_seconds)

@@ -1,13 +1,14 @@
-"""Alembic, run from inside a service's package so that its wheel carries its schema.
+"""Schema migrations with Alembic. A service's wheel contains its migrations.
 
 `<package>/migrations/env.py` of a service calls `run_environment`; everything else is here.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
+from datetime import timedelta
 from types import ModuleType
 
+import stamina
 import structlog
 from alembic import command
 from alembic.config import Config
@@ -18,28 +19,27 @@ from sqlalchemy.pool import NullPool
 
 from fuze_runtime.settings import MigrationSettings
 
-_RETRY_PAUSE_SECONDS = 0.5
-
 
 def upgrade(settings: MigrationSettings, package: str) -> None:
-    """Bring the schema of `package` to its newest revision, waiting for PostgreSQL to be there.
+    """Upgrade the schema of `package` to its newest revision.
 
-    One upgrade runs at a time (an advisory lock), in one transaction, and a statement that cannot
-    get its lock within `migration_lock_timeout` gives way instead of queueing traffic behind it.
+    Connecting is retried for `migration_connect_timeout`. One upgrade runs at a time (an advisory
+    lock), in one transaction. A statement that does not get its lock within
+    `migration_lock_timeout` fails, so that it does not block the traffic queued behind it.
 
     Raises:
-        DBAPIError: the migration failed; nothing of it was kept.
+        DBAPIError: the migration failed and was rolled back.
 
     """
     asyncio.run(_with_connection(settings, package, lambda config: command.upgrade(config, "head")))
-    structlog.get_logger(package).info("schema is at its newest revision")
+    structlog.get_logger(package).info("schema upgraded")
 
 
 def check(settings: MigrationSettings, package: str) -> None:
     """Compare the tables in the code with the migrated database.
 
     Raises:
-        CommandError: they differ; a revision is missing.
+        CommandError: they differ; write a revision: `revision -m "…"`.
 
     """
     asyncio.run(_with_connection(settings, package, command.check))
@@ -57,9 +57,9 @@ def create_revision(settings: MigrationSettings, package: str, message: str) -> 
 
 
 def run_environment(context: ModuleType, metadata: MetaData) -> None:
-    """Run what Alembic asks for, in our connection; `context` is `alembic.context`."""
+    """Run Alembic's command on our connection; `context` is `alembic.context`."""
 
-    def own_schema(name: str | None, kind: str, parents: object) -> bool:
+    def is_own_schema(name: str | None, kind: str, parents: object) -> bool:
         del parents
         return kind != "schema" or name == metadata.schema
 
@@ -67,7 +67,7 @@ def run_environment(context: ModuleType, metadata: MetaData) -> None:
         connection=context.config.attributes["connection"],
         target_metadata=metadata,
         include_schemas=True,
-        include_name=own_schema,
+        include_name=is_own_schema,
         version_table_schema=metadata.schema,
     )
     context.run_migrations()
@@ -77,7 +77,7 @@ async def _with_connection(
     settings: MigrationSettings, package: str, run: Callable[[Config], object]
 ) -> None:
     engine = create_async_engine(str(settings.migration_database_url), poolclass=NullPool)
-    milliseconds = int(settings.migration_lock_timeout * 1000)
+    milliseconds = int(settings.migration_lock_timeout.total_seconds() * 1000)
 
     def run_with(connection: Connection) -> None:
         config = Config(attributes={"connection": connection})
@@ -86,7 +86,7 @@ async def _with_connection(
         run(config)
 
     try:
-        await _wait_for(engine, settings.migration_connect_timeout)
+        await _wait_until_available(engine, settings.migration_connect_timeout)
         async with engine.begin() as connection:
             await connection.execute(
                 text("SELECT pg_advisory_xact_lock(hashtext(:package))"), {"package": package}
@@ -97,13 +97,10 @@ async def _with_connection(
         await engine.dispose()
 
 
-async def _wait_for(engine: AsyncEngine, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            async with engine.connect():
-                return
-        except (OSError, DBAPIError):
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(_RETRY_PAUSE_SECONDS)
+async def _wait_until_available(engine: AsyncEngine, connect_timeout: timedelta) -> None:
+    @stamina.retry(on=(OSError, DBAPIError), attempts=None, timeout=connect_timeout, wait_max=2)
+    async def connect_to_postgres() -> None:
+        async with engine.connect():
+            pass
+
+    await connect_to_postgres()

@@ -2,7 +2,7 @@
 
 A process builds its settings once, in `__main__`, from the environment, and passes them down.
 Temporal's address, namespace, API key and TLS come from Temporal's own variables and profiles
-(`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, …), read in `fuze_runtime.temporal`.
+(`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, …), which `fuze_runtime.temporal` reads.
 """
 
 import re
@@ -15,15 +15,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?")
 
 
-def _read_seconds(value: object) -> object:
-    """Let `30` mean thirty seconds: from the environment it comes as text."""
+def _parse_seconds(value: object) -> object:
+    """Parse `30` as thirty seconds: the environment gives text."""
     if isinstance(value, str) and _SECONDS.fullmatch(value):
         return float(value)
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_read_seconds), Field(gt=timedelta(0))]
-"""Seconds (`30`), ISO 8601 (`P7D`) or `7d`."""
+Duration = Annotated[timedelta, BeforeValidator(_parse_seconds), Field(gt=timedelta(0))]
+"""A positive duration: in seconds (`30`), in ISO 8601 (`PT30S`, `P7D`), or as `7d`."""
 
 
 class ProcessSettings(BaseSettings):
@@ -31,7 +31,7 @@ class ProcessSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True)
 
-    environment: str = Field("local", description="Where this runs; goes into every log line.")
+    environment: str = Field("local", description="The deployment environment; in every log line.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
 
@@ -45,8 +45,9 @@ class DatabaseSettings(BaseSettings):
         description="postgresql+asyncpg://role:password@host/database"
     )
     database_pool_size: int = Field(10, ge=1, le=200)
-    database_timeout: float = Field(
-        5.0, gt=0, description="Seconds for a connection, a free place in the pool, a statement."
+    database_timeout: Duration = Field(
+        timedelta(seconds=5),
+        description="Bounds connecting, waiting for a pooled connection, and each statement.",
     )
 
 
@@ -56,11 +57,11 @@ class MigrationSettings(ProcessSettings):
     migration_database_url: PostgresDsn = Field(
         description="postgresql+asyncpg://role_migrator:password@host/database"
     )
-    migration_lock_timeout: float = Field(
-        5.0, gt=0, description="Seconds a migration may wait for a lock before it gives way."
+    migration_lock_timeout: Duration = Field(
+        timedelta(seconds=5), description="How long a migration waits for a table lock."
     )
-    migration_connect_timeout: float = Field(
-        60.0, ge=0, description="Seconds to keep trying while PostgreSQL is not there yet."
+    migration_connect_timeout: Duration = Field(
+        timedelta(seconds=60), description="How long to retry while PostgreSQL is unavailable."
     )
 
 
@@ -70,14 +71,14 @@ class WorkerSettings(ProcessSettings, DatabaseSettings):
     health_host: str = "127.0.0.1"
     health_port: int = Field(8081, ge=1, le=65535)
     metrics_address: str | None = Field(
-        None, description="host:port for Prometheus metrics; none without it."
+        None, description="host:port for Prometheus metrics; without it there are none."
     )
     shutdown_timeout: Duration = Field(
-        timedelta(seconds=30), description="How long running activities get after SIGTERM."
+        timedelta(seconds=30), description="How long running activities may take after SIGTERM."
     )
     max_concurrent_workflow_tasks: int = Field(20, ge=2)
     max_concurrent_activities: int = Field(50, ge=1)
     max_cached_workflows: int = Field(1000, ge=1)
-    temporal_connect_timeout: float = Field(
-        60.0, ge=0, description="Seconds to keep trying while Temporal is not there yet."
+    temporal_connect_timeout: Duration = Field(
+        timedelta(seconds=60), description="How long to retry while Temporal is unavailable."
     )

@@ -91,7 +91,7 @@ async def run_to_completion(step: Awaitable[Result], *, on_cancel: Callable[[], 
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if task.done():
+            if task.cancelled():
                 raise
             on_cancel()
 

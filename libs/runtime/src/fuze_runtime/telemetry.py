@@ -1,8 +1,8 @@
-"""Logs and traces: what a process tells while it works.
+"""Logs and traces of a process.
 
-Every line is one JSON object. A line written inside a workflow or an activity bears its
-`workflow_id`, `run_id` and whatever `workflow_log_fields` reads off the id; a line written inside a
-trace bears its `trace_id`. Lines of libraries that use the standard logging module are the same.
+Each log line is one JSON object. A line from a workflow or an activity has its `workflow_id`, its
+`run_id` and the fields that `workflow_log_fields` parses from the id. A line from inside a span has
+its `trace_id`. Lines of libraries, which use the standard logging module, have the same fields.
 """
 
 import logging
@@ -28,7 +28,7 @@ from fuze_runtime import failure_interceptor
 from fuze_runtime.settings import ProcessSettings
 
 WorkflowLogFields = Callable[[str], Mapping[str, str]]
-"""Turns a workflow id into fields worth having on each of its log lines."""
+"""Returns the log fields that a workflow id contains."""
 
 
 def configure(
@@ -38,24 +38,24 @@ def configure(
     environment: Mapping[str, str],
     workflow_log_fields: WorkflowLogFields = lambda _: {},
 ) -> None:
-    """Set up logging and tracing for this process; call once, first thing in `__main__`.
+    """Configure logging and tracing of this process; call it once, first thing in `__main__`.
 
-    Spans are exported over OTLP when `environment` has an `OTEL_EXPORTER_OTLP_ENDPOINT`; without
-    one they only give log lines their `trace_id`.
+    Spans are exported over OTLP when `environment` has `OTEL_EXPORTER_OTLP_ENDPOINT`. Without it
+    they only give log lines a `trace_id`.
     """
     _configure_tracing(settings, service, environment)
     _configure_logging(settings, service, workflow_log_fields)
 
 
 def is_tracing_enabled(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether anybody is sent this process's spans."""
+    """Return whether this process exports its spans."""
     return bool(
         {OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT} & environment.keys()
     )
 
 
 def shut_down() -> None:
-    """Send the spans that still wait."""
+    """Export the pending spans."""
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
         provider.shutdown()
@@ -103,8 +103,8 @@ def _configure_logging(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
-    for chatty in ("httpx", "httpcore", "alembic"):
-        logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))
+    for verbose in ("httpx", "httpcore", "alembic"):
+        logging.getLogger(verbose).setLevel(max(root.level, logging.WARNING))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -116,7 +116,7 @@ def _configure_logging(
         cache_logger_on_first_use=True,
     )
     failure_interceptor.suppress_sdk_failure_log()
-    # Our own processor puts these on every line, as fields rather than as text.
+    # Our own processor adds these to every line, as fields.
     workflow.logger.workflow_info_on_message = False
     workflow.logger.workflow_info_on_extra = False
     activity.logger.activity_info_on_message = False
@@ -124,7 +124,7 @@ def _configure_logging(
 
 
 _EXTRA_FIELDS = ("step", "status", "seq", "actor", "reason", "error", "outcome")
-"""What `workflow.logger.info(…, extra={…})` may add to a line."""
+"""The fields that `workflow.logger.info(…, extra={…})` may add to a line."""
 
 
 def _service_fields(service: str, environment: str) -> Processor:

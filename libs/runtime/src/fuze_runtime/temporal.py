@@ -1,52 +1,48 @@
-"""The one way that a Fuze process talks to Temporal."""
+"""The one way that a Fuze process connects to Temporal."""
 
-import asyncio
-import time
+from datetime import timedelta
 
-import structlog
+import stamina
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
-_RETRY_PAUSE_SECONDS = 0.5
-
 
 async def connect(
-    *, lazy: bool = False, metrics_address: str | None = None, wait_seconds: float = 0
+    *,
+    lazy: bool = False,
+    metrics_address: str | None = None,
+    connect_timeout: timedelta = timedelta(0),
 ) -> Client:
-    """Return a client that speaks pydantic and carries traces.
+    """Return a client that serialises with pydantic and propagates traces.
 
     Address, namespace, API key and TLS come from Temporal's own environment variables and profile
-    files; without any it is the server on 127.0.0.1:7233. `lazy` connects at the first call, which
-    suits a process that must start while Temporal is away; a worker needs a real connection, and
-    keeps trying for `wait_seconds`.
+    files; the default is the server at 127.0.0.1:7233. A `lazy` client connects at its first call,
+    so a process can start while Temporal is unavailable. A worker needs a connected client: it is
+    retried for `connect_timeout`.
 
     Raises:
-        RuntimeError: no server answered in time.
+        RuntimeError: no server answered before the timeout.
 
     """
     runtime = Runtime(telemetry=TelemetryConfig(metrics=_prometheus(metrics_address)))
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "127.0.0.1:7233")
-    deadline = time.monotonic() + wait_seconds
-    while True:
-        try:
-            return await Client.connect(
-                **config,
-                data_converter=pydantic_data_converter,
-                interceptors=[TracingInterceptor()],
-                lazy=lazy,
-                runtime=runtime,
-            )
-        except RuntimeError as error:
-            if time.monotonic() > deadline:
-                raise
-            structlog.get_logger(__name__).warning(
-                "temporal is not there yet", address=config["target_host"], error=str(error)
-            )
-            await asyncio.sleep(_RETRY_PAUSE_SECONDS)
+
+    # Without arguments: stamina logs them, and an API key is among them.
+    @stamina.retry(on=RuntimeError, attempts=None, timeout=connect_timeout, wait_max=2)
+    async def connect_to_temporal() -> Client:
+        return await Client.connect(
+            **config,
+            data_converter=pydantic_data_converter,
+            interceptors=[TracingInterceptor()],
+            lazy=lazy,
+            runtime=runtime,
+        )
+
+    return await connect_to_temporal()
 
 
 def _prometheus(address: str | None) -> PrometheusConfig | None:

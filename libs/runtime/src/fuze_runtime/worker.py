@@ -1,4 +1,4 @@
-"""A worker process's life: connect, poll, drain on SIGTERM."""
+"""The lifecycle of a worker process: connect, poll, drain on SIGTERM."""
 
 import asyncio
 import signal
@@ -28,10 +28,9 @@ _RPC_TIMEOUT = timedelta(seconds=2)
 class WorkerSpec:
     """What a worker runs.
 
-    `activities` are bound methods. `passthrough_modules` names modules that the workflow sandbox
-    shares
-    instead of importing anew for each workflow: only such as hold no mutable state. `on_start`
-    makes what the service needs Temporal to have, and is safe to repeat.
+    `activities` are bound methods. `passthrough_modules` are imported once and not again in each
+    workflow's sandbox; they must hold no mutable state. `on_start` creates what the service needs
+    in Temporal, such as a schedule; it is idempotent.
     """
 
     task_queue: str
@@ -41,12 +40,11 @@ class WorkerSpec:
     on_start: Callable[[Client], Awaitable[None]] | None = None
 
 
-async def run(settings: WorkerSettings, workload: WorkerSpec) -> None:
+async def run(settings: WorkerSettings, spec: WorkerSpec) -> None:
     """Run a worker until SIGTERM or SIGINT, then drain it.
 
-    Draining stops polling at once and gives running activities `shutdown_timeout` to finish;
-    nothing
-    that was begun is abandoned within it. Whoever stops the process must wait longer than that.
+    Draining stops polling at once and lets running activities finish within `shutdown_timeout`.
+    The supervisor of the process must wait longer than that before it kills it.
     """
     log = structlog.get_logger(__name__)
     stop = asyncio.Event()
@@ -54,29 +52,31 @@ async def run(settings: WorkerSettings, workload: WorkerSpec) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    client = await _connect_unless(stop, settings)
+    client = await _connect_until_stopped(stop, settings)
     if client is None:
         return
 
-    if workload.on_start:
-        await workload.on_start(client)
+    if spec.on_start:
+        await spec.on_start(client)
 
-    async def polling() -> str | None:
-        return await _readiness_error(client, workload.task_queue)
+    async def check_polling() -> str | None:
+        return await _readiness_error(client, spec.task_queue)
 
-    async with health.serve(settings.health_host, settings.health_port, {"temporal": polling}):
-        log.info("worker starts", task_queue=workload.task_queue)
-        async with create(client, settings, workload):
+    async with health.serve(
+        settings.health_host, settings.health_port, {"temporal": check_polling}
+    ):
+        log.info("worker started", task_queue=spec.task_queue)
+        async with create(client, settings, spec):
             await stop.wait()
-            log.info("worker drains", seconds=settings.shutdown_timeout.total_seconds())
+            log.info("worker draining", seconds=settings.shutdown_timeout.total_seconds())
     log.info("worker stopped")
 
 
-async def _connect_unless(stop: asyncio.Event, settings: WorkerSettings) -> Client | None:
+async def _connect_until_stopped(stop: asyncio.Event, settings: WorkerSettings) -> Client | None:
     connecting = asyncio.ensure_future(
         temporal.connect(
             metrics_address=settings.metrics_address,
-            wait_seconds=settings.temporal_connect_timeout,
+            connect_timeout=settings.temporal_connect_timeout,
         )
     )
     stopping = asyncio.ensure_future(stop.wait())
@@ -88,16 +88,16 @@ async def _connect_unless(stop: asyncio.Event, settings: WorkerSettings) -> Clie
         stopping.cancel()
 
 
-def create(client: Client, settings: WorkerSettings, workload: WorkerSpec) -> Worker:
-    """Build the worker that `run` runs."""
+def create(client: Client, settings: WorkerSettings, spec: WorkerSpec) -> Worker:
+    """Return a worker that is not running yet."""
     restrictions = SandboxRestrictions.default.with_passthrough_modules(
-        *_PASSTHROUGH_MODULES, *workload.passthrough_modules
+        *_PASSTHROUGH_MODULES, *spec.passthrough_modules
     )
     return Worker(
         client,
-        task_queue=workload.task_queue,
-        activities=workload.activities,
-        workflows=workload.workflows,
+        task_queue=spec.task_queue,
+        activities=spec.activities,
+        workflows=spec.workflows,
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         max_cached_workflows=settings.max_cached_workflows,
         max_concurrent_workflow_tasks=settings.max_concurrent_workflow_tasks,
@@ -111,16 +111,16 @@ def create(client: Client, settings: WorkerSettings, workload: WorkerSpec) -> Wo
 
 
 async def _readiness_error(client: Client, task_queue: str) -> str | None:
-    """Ready means that the server has seen this very process ask for work."""
+    """Return why the worker is not ready, or None: Temporal must have seen this process poll."""
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,
         task_queue=TaskQueue(name=task_queue),
         task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
     )
     try:
-        answer = await client.workflow_service.describe_task_queue(request, timeout=_RPC_TIMEOUT)
+        response = await client.workflow_service.describe_task_queue(request, timeout=_RPC_TIMEOUT)
     except RPCError as error:
-        return f"cannot ask Temporal: {error.message}"
-    if client.identity not in {poller.identity for poller in answer.pollers}:
-        return "Temporal has not seen this worker poll yet"
+        return f"Temporal is unavailable: {error.message}"
+    if client.identity not in {poller.identity for poller in response.pollers}:
+        return "Temporal has not seen this worker poll"
     return None

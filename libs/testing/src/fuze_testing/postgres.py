@@ -1,45 +1,60 @@
-"""A PostgreSQL for tests: every role, every migration, nothing in it, gone afterwards."""
+"""A PostgreSQL server for tests, with every role and every migration."""
 
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from fuze_devstack.errors import StackError
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres
-from fuze_devstack.topology import SCHEMAS
+from fuze_devstack.processes import die_with_parent
+from fuze_devstack.services import MIGRATED_SERVICES
 from fuze_runtime import migrations
 from fuze_runtime.settings import MigrationSettings
 
 SHARED = "FUZE_TEST_POSTGRES"
-"""Names the variable with which several test runs share one: `folder:port`."""
+"""The variable that names a running server for several test runs to share, as `folder:port`."""
 
 
 @contextmanager
 def migrated_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
-    """Start one in `folder`, on a free port, for the length of a block.
+    """Start a server in `folder`, on a free port, and stop it at the end of the block.
 
-    It does not sync to disk: what it holds is worth nothing after a power cut.
+    It does not wait for the disk, so its data does not survive a power cut.
+
+    Raises:
+        StackError: the server does not start; the message is its log.
+
     """
     server = EmbeddedPostgres(folder, Ports.free().postgres)
-    server.prepare()
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*server.command, "-c", "fsync=off"], stdout=log, stderr=subprocess.STDOUT
-        )
     try:
-        while not server.is_ready():
-            if process.poll() is not None:
-                raise StackError((folder / "log").read_text())
-            time.sleep(0.05)
-        server.set_up()
-        for service in SCHEMAS:
-            settings = MigrationSettings(migration_database_url=server.url(f"{service}_migrator"))
-            migrations.upgrade(settings, f"fuze_{service}")
-        yield server
+        server.prepare()
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*server.command, "-c", "fsync=off"],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=partial(die_with_parent, signal.SIGINT),  # noqa: PLW1509 - it takes no lock
+                **server.popen_options,
+            )
+        try:
+            while not server.is_ready():
+                if process.poll() is not None:
+                    raise StackError((folder / "log").read_text())
+                time.sleep(0.05)
+            server.set_up()
+            for service in MIGRATED_SERVICES:
+                settings = MigrationSettings(
+                    migration_database_url=server.url(service.migrator.name)
+                )
+                migrations.upgrade(settings, service.package)
+            yield server
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+        server.clean_up()

@@ -1,0 +1,87 @@
+"""Write the files that follow from the registry of services: `make services`.
+
+`--check` writes nothing, and fails when one of them differs.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from fuze_devstack.services import ROLES, SERVICES
+
+_ROOT = Path(__file__).parents[1]
+_ROLES_SQL = _ROOT / "libs/devstack/src/fuze_devstack/roles.sql"
+
+
+def main() -> None:
+    """Write the files, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only fail when a file differs")
+    check = parser.parse_args().check
+    stale = [path for path, text in generated_files().items() if path.read_text() != text]
+    for path in stale:
+        if not check:
+            path.write_text(generated_files()[path])
+    if check and stale:
+        names = ", ".join(str(path.relative_to(_ROOT)) for path in stale)
+        raise SystemExit(f"differs from services.toml: {names}; run: make services")
+
+
+def generated_files() -> dict[Path, str]:
+    """Return the text of every file."""
+    return {
+        _ROOT / "docker-compose.yml": _render("docker-compose.yml.jinja"),
+        _ROLES_SQL: _render("roles.sql.jinja"),
+        _ROOT / "pyproject.toml": _render_pyproject(),
+    }
+
+
+def _render(template: str) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(_ROOT / "deploy"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - no HTML
+    )
+    return environment.get_template(template).render(
+        registry=SERVICES,
+        services=SERVICES.values(),
+        roles=ROLES,
+    )
+
+
+def _render_pyproject() -> str:
+    libraries = sorted(path.parent.name for path in _ROOT.glob("libs/*/pyproject.toml"))
+    services = [service.package for service in SERVICES.values()]
+    project = tomlkit.parse((_ROOT / "pyproject.toml").read_text())
+    tools: Any = project["tool"]
+    tools["mypy"]["mypy_path"] = _list(
+        [
+            *(f"libs/{name}/src" for name in libraries),
+            *(f"services/{name}/src" for name in SERVICES),
+        ]
+    )
+    linter = tools["importlinter"]
+    linter["root_packages"] = _list([*(f"fuze_{name}" for name in libraries), *services])
+    contracts = {contract["name"]: contract for contract in linter["contracts"]}
+    contracts["Services do not import each other"]["modules"] = _list(services)
+    contracts["The stack imports no service"]["modules"] = _list(["fuze_devstack", *services])
+    contracts["Chaos imports no service"]["modules"] = _list(["fuze_chaos", *services])
+    layers = contracts["Services build on libraries"]["layers"]
+    layers[0] = " | ".join(services)
+    return tomlkit.dumps(project)
+
+
+def _list(names: list[str]) -> tomlkit.items.Array:
+    array = tomlkit.array()
+    array.extend(names)
+    return array.multiline(multiline=True)
+
+
+if __name__ == "__main__":
+    main()
