@@ -63,7 +63,7 @@ chaos: $(READY) ## Run orders under faults, then compare all records: make chaos
 	@$(BIN)/fuze chaos --orders $(or $(N),500) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
 
 chaos-defects: $(READY) ## Inject each known defect: the checker must report every one of them
-	$(BIN)/pytest tests-e2e/test_chaos.py -k defect
+	$(BIN)/pytest tests-e2e/test_chaos.py -m proof -k defect
 
 bench-gateway: $(READY) ## Compare the gateway with a minimal handler that runs the same query
 	$(BIN)/python services/gateway/tests/bench.py

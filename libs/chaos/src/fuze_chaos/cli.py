@@ -109,7 +109,6 @@ def _create_folder(state: Path, seed: int) -> Path:
     folder = state / "chaos" / f"{now:%Y%m%d-%H%M%S}-seed-{seed}"
     try:
         folder.mkdir(parents=True)
-        folder.chmod(0o711)  # PostgreSQL runs as another user, and has to pass through
     except OSError as error:
         raise _RunAbortedError(f"cannot create a folder for the run: {error}") from None
     return folder
