@@ -92,7 +92,7 @@ async def test_a_payment_is_charged_once_in_spite_of_a_fault(
 async def test_a_charge_whose_key_expired_is_not_repeated(
     harness: PaymentHarness,
 ) -> None:
-    await harness.set_faults(keep_keys_seconds=0)
+    await harness.set_faults(idempotency_key_ttl_seconds=0)
     command = build_charge(method="pm_response_dropped")
     service = harness.service(psp_idempotency_key_ttl=timedelta(0))
     with pytest.raises(ApplicationError):
@@ -107,15 +107,15 @@ async def test_a_charge_whose_key_expired_is_not_repeated(
 async def test_a_late_charge_whose_key_expired_in_an_outage_is_not_repeated(
     harness: PaymentHarness,
 ) -> None:
-    await harness.set_faults(keep_keys_seconds=0, late_by_seconds=1)
+    await harness.set_faults(idempotency_key_ttl_seconds=0, commit_delay_seconds=1)
     command = build_charge(method="pm_delayed_commit")
     service = harness.service(psp_idempotency_key_ttl=timedelta(0))
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
-    await harness.set_faults(available=False, keep_keys_seconds=0, late_by_seconds=1)
+    await harness.set_faults(available=False, idempotency_key_ttl_seconds=0, commit_delay_seconds=1)
     with pytest.raises(ApplicationError):
         await service.payment_charged(command)
-    await harness.set_faults(keep_keys_seconds=0)
+    await harness.set_faults(idempotency_key_ttl_seconds=0)
 
     await retry_until_settled(lambda: service.payment_charged(command))
 
