@@ -13,13 +13,12 @@ import sys
 from typing import Any
 from uuid import uuid4
 
-from fuze_payment.charging import Charging
-from fuze_payment.provider import Refused, Taken
-from fuze_payment.rules import Payment
-
 from fuze_contracts.payment import ChargePayment
 from fuze_contracts.workflow_ids import workflow_log_fields
 from fuze_payment import __main__ as service
+from fuze_payment.charge_service import ChargeService
+from fuze_payment.domain import Payment
+from fuze_psp.provider import Rejected, Succeeded
 from fuze_runtime import cli
 
 
@@ -30,17 +29,17 @@ async def _look_up_charge_insert(self: Any, command: ChargePayment) -> Payment: 
         settled: Payment = found
         return settled
     payment = await self._repository.claim(command)
-    answer = await self._provider.charge(payment.model_copy(update={"id": uuid4()}))
-    if not isinstance(answer, Taken | Refused):
-        raise ConnectionError(str(answer))
-    written: Payment = await self._repository.settle(payment, answer)
+    result = await self._operations._kind.submit(payment.model_copy(update={"id": uuid4()}))
+    if not isinstance(result, Succeeded | Rejected):
+        raise ConnectionError(str(result))
+    written: Payment = await self._repository.settle(payment, result)
     return written
 
 
 def main() -> None:
     """Fork a worker for each line, until the end of stdin."""
     if "--without-claim" in sys.argv:
-        Charging.charge = _look_up_charge_insert  # type: ignore[method-assign] # the defect
+        ChargeService.charge = _look_up_charge_insert  # type: ignore[method-assign] # the defect
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # killed workers leave no zombies
     while line := sys.stdin.readline():
         pid = os.fork()

@@ -41,7 +41,7 @@ from fuze_contracts.workflow_ids import shipping_workflow_id
 from fuze_order.state import OrderState
 
 _ATTEMPT_TIMEOUT = timedelta(seconds=30)
-_RESTART_SHIPMENT_AFTER = timedelta(seconds=30)
+_RESTART_SHIPMENT_AFTER = timedelta(seconds=1)
 _MAX_RESTART_INTERVAL = timedelta(minutes=15)
 """A reset order waits for a shipment that may run for days: each request is in its history."""
 _RETRIES = RetryPolicy(
