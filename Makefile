@@ -31,9 +31,11 @@ up: $(RUNS) ## Start a stack on the default ports until Ctrl-C; its state stays 
 test: lint types imports $(READY) ## Lint, types, import rules, and all tests: the one command
 	$(PYTEST) -m "not proof" $(if $(TESTS),$(TESTS),--cov --cov-report=term --durations=10)
 
-lint: $(READY) ## Style and common errors (ruff)
+lint: $(READY) ## Style and common errors (ruff), spelling and vocabulary (codespell)
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/ruff check --quiet
+	@git ls-files -z | xargs -0 $(BIN)/codespell
+	@git ls-files -z | xargs -0 $(BIN)/codespell --dictionary deploy/words.txt --regex "$$(cat deploy/words.regex)"
 
 format: $(READY) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix --quiet || true

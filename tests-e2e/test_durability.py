@@ -45,7 +45,7 @@ def test_an_approval_sent_while_no_order_worker_runs_is_not_lost(stack: StackCli
     assert len(stack.get_charges(order_id)) == 1
 
 
-async def test_a_worker_that_is_asked_to_stop_finishes_the_charge_that_it_began(
+async def test_a_worker_that_gets_sigterm_finishes_its_charge(
     stack: StackClient, temporal: Client
 ) -> None:
     stack.configure_sandbox("psp", delay_seconds=2)

@@ -202,7 +202,7 @@ async def _charge_all(
     orders: int,
     idempotency_enabled: bool = True,
 ) -> Records:
-    # A delayed commit makes a second charge only where it comes after somebody has looked for it.
+    # A delayed commit makes a second charge only where it comes after a lookup.
     late_by = 1 if idempotency_enabled else 5
     stack.configure_sandbox(
         "psp",

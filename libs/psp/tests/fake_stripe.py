@@ -19,7 +19,7 @@ from aiohttp import web
 
 from fuze_devstack.ports import Ports
 
-API_KEY = "sk_test_of_nobody"
+API_KEY = "sk_test_unused"
 _LIST_PARAMETERS = ("limit", "starting_after", "created[gte]", "created[lte]")
 
 

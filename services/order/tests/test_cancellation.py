@@ -204,8 +204,8 @@ async def test_a_cancellation_takes_precedence_over_a_pending_approval(
     harness = OrderHarness(time_skipping, engine, FakePaymentService())
     harness.respond_at_once()
     handle = await harness.place(order)
-    for told in (first, "cancel" if first == "approve" else "approve"):
-        await handle.signal(told)
+    for signal in (first, "cancel" if first == "approve" else "approve"):
+        await handle.signal(signal)
 
     async with run_workers(harness, OrderRepository(engine)):
         result = await handle.result()

@@ -13,11 +13,11 @@ from replay_helpers import (
 from temporalio.client import WorkflowHistory
 
 from fuze_contracts.order import TERMINAL_STATUSES, EventType
-from fuze_order import fulfilment, message_handlers, service_calls, state, step_runner, workflows
+from fuze_order import fulfillment, message_handlers, service_calls, state, step_runner, workflows
 from fuze_order.workflows import OrderWorkflow
 
 _HISTORIES = read_histories(Path(__file__).parent / "histories/0.1")
-_MODULES = (workflows, fulfilment, message_handlers, state, step_runner, service_calls)
+_MODULES = (workflows, fulfillment, message_handlers, state, step_runner, service_calls)
 
 # Queries and validators leave nothing in a history; `_nothing` is a default that is never awaited.
 _WITHOUT_TRACE = (r"_?validate_\w+_\w+", "_require_awaiting_approval", "status", "_nothing")

@@ -230,7 +230,9 @@ async def test_after_a_decline_another_token_can_be_charged(harness: PaymentHarn
     assert isinstance(outcome, Charged)
 
 
-async def test_an_attempt_without_the_lease_is_told_when_to_retry(harness: PaymentHarness) -> None:
+async def test_an_attempt_without_the_lease_gets_the_time_of_its_retry(
+    harness: PaymentHarness,
+) -> None:
     command = build_charge()
     repository = PaymentRepository(harness.engine, timedelta(seconds=30))
     payment = await repository.claim(command)

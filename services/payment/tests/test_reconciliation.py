@@ -187,7 +187,7 @@ async def test_a_rejected_refund_does_not_prevent_other_repairs(
 ) -> None:
     refunded_elsewhere = await _late_capture_of_a_voided_payment(harness)
     [there] = await harness.list_captures(refunded_elsewhere.order_id)
-    answer = await harness.http.post(  # as somebody does in the provider's dashboard
+    answer = await harness.http.post(  # as an operator does in the provider's dashboard
         "/psp/refunds",
         headers={"Idempotency-Key": str(uuid4())},
         json={"charge_id": there["id"], "amount_minor": 5997, "refund_id": str(uuid4())},

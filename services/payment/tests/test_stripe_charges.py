@@ -84,7 +84,7 @@ async def test_a_decline_is_a_final_outcome(stripe: StripeHarness) -> None:
 
 
 async def test_an_unknown_payment_method_is_a_decline(stripe: StripeHarness) -> None:
-    outcome = await stripe.service().payment_charged(build_charge(method="pm_of_nobody"))
+    outcome = await stripe.service().payment_charged(build_charge(method="pm_unknown"))
 
     assert isinstance(outcome, Declined)
     assert outcome.code == "invalid_request"

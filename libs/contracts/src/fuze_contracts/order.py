@@ -247,7 +247,7 @@ class WaitingFor(StrEnum):
 class OrderSnapshot(Message):
     """The state of a running order, as its workflow answers a query or an update.
 
-    `last_seq` is the number of the last committed event: compared with the row's, it tells which of
+    `last_seq` is the number of the last committed event: compared with the row's, it shows which of
     the two is newer. `last_error` is set while the order waits for the database. Times are UTC.
     """
 

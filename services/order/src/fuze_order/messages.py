@@ -30,8 +30,8 @@ class InsertResult(Enum):
 class ReceiveOrder(Message):
     """Store a new order and its first event.
 
-    `run_id` is the first run of the order's workflow: it tells a retry from another order of the
-    same id, and stays the same when the workflow is reset.
+    `run_id` is the first run of the order's workflow: it distinguishes a retry from another order
+    of the same id, and stays the same when the workflow is reset.
     """
 
     order: PlaceOrder

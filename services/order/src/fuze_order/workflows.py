@@ -11,7 +11,7 @@ from fuze_contracts import payment
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder, WaitingFor
 from fuze_contracts.shipping import DeliveryStatusChanged
 from fuze_order import service_calls
-from fuze_order.fulfilment import Fulfilment
+from fuze_order.fulfillment import Fulfillment
 from fuze_order.message_handlers import MessageHandlers, PendingRequest
 from fuze_order.state import OrderState
 from fuze_order.step_runner import ConflictingCommitError, StepRunner
@@ -34,7 +34,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._state = OrderState(command)
         self._messages = MessageHandlers(self._state)
         self._steps = StepRunner(command, self._state, self._messages)
-        self._fulfilment = Fulfilment(command, self._state, self._messages, self._steps)
+        self._fulfillment = Fulfillment(command, self._state, self._messages, self._steps)
 
     @workflow.run
     async def run(self, command: PlaceOrder) -> contract.OrderResult:
@@ -56,8 +56,8 @@ class OrderWorkflow(contract.OrderWorkflow):
         """Take the next step from the committed status; requests to change the order come first."""
         match self._state.status:
             # Check completion first: a replay may order concurrent requests differently.
-            case OrderStatus.PREPARING if self._fulfilment.is_shipment_done():
-                await self._fulfilment.record_outcome()
+            case OrderStatus.PREPARING if self._fulfillment.is_shipment_done():
+                await self._fulfillment.record_outcome()
             case _ if self._messages.cancellation:
                 await self._cancel(self._messages.cancellation)
             case _ if self._messages.addresses:
@@ -69,13 +69,13 @@ class OrderWorkflow(contract.OrderWorkflow):
             case OrderStatus.AWAITING_PAYMENT_METHOD:
                 await self._await_payment_method()
             case OrderStatus.PAID:
-                await self._fulfilment.start()
+                await self._fulfillment.start()
             case OrderStatus.PREPARING:
-                await self._fulfilment.ship()
+                await self._fulfillment.ship()
             case OrderStatus.AWAITING_ADDRESS:
-                await self._fulfilment.await_address()
+                await self._fulfillment.await_address()
             case OrderStatus.SHIPPED:
-                await self._fulfilment.track_delivery()
+                await self._fulfillment.track_delivery()
             case OrderStatus.CANCELLING | OrderStatus.RETURNED:
                 await self._compensate()
 
@@ -182,7 +182,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         if (
             ExternalEffect.SHIPMENT in external_effects(self._state.status)
             and await self._steps.validate_address(address)
-            and not await self._fulfilment.change_address(address)
+            and not await self._fulfillment.change_address(address)
         ):
             self._messages.addresses.remove(pending)
             pending.reject(contract.TOO_LATE_TO_CHANGE_ADDRESS, "the shipment is being dispatched")
@@ -201,7 +201,7 @@ class OrderWorkflow(contract.OrderWorkflow):
     async def _cancel(self, pending: PendingRequest[contract.CancelOrder]) -> None:
         """Stop the order; where a shipment may exist, the shipping service decides the race."""
         effects = external_effects(self._state.status)
-        if ExternalEffect.SHIPMENT in effects and not await self._fulfilment.cancel():
+        if ExternalEffect.SHIPMENT in effects and not await self._fulfillment.cancel():
             self._messages.reject_cancellation()
             return
         is_charged = ExternalEffect.CHARGE in effects
@@ -213,12 +213,12 @@ class OrderWorkflow(contract.OrderWorkflow):
         if self._state.payment_status is PaymentStatus.REFUNDING:
             await self._void_payment()
         else:
-            await self._fulfilment.wait_for_end()
+            await self._fulfillment.wait_for_end()
             await self._steps.record(EventType.ORDER_CANCELLED, reason=self._state.reason)
 
     async def _void_payment(self) -> None:
         """Void the charge; money that was captured is refunded."""
-        self._fulfilment.stop()
+        self._fulfillment.stop()
         charge = service_calls.build_charge(self._order, self._state)
         is_returned = self._state.status is OrderStatus.RETURNED
         reason = "the parcel was returned" if is_returned else "the order is cancelled"

@@ -92,7 +92,7 @@ class PaymentRepository(OperationRepository[Payment]):
     async def request_void(self, command: VoidPayment) -> Payment:
         """Record that the charge is to be voided; it is voided at once where no request was sent.
 
-        A token that was never claimed gets its row here, so that nobody can claim it later. A row
+        A token that was never claimed gets its row here, so that it cannot be claimed later. A row
         that was claimed for something else is not changed.
         """
         charge = command.charge

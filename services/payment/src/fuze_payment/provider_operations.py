@@ -133,7 +133,7 @@ class ProviderOperations(Generic[Operation]):
                 return await self._apply_result(operation, pending)
 
     async def _submit(self, operation: Operation) -> Operation:
-        # Committed before the request is sent: nobody may take a sent operation for an unsent one.
+        # Commit before the request is sent: a sent operation must never look unsent.
         if not await self._repository.mark_submitted(operation):
             raise in_flight(_MIN_RETRY_DELAY)
         return await self._apply_result(operation, await self._kind.submit(operation))

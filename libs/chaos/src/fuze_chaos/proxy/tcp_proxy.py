@@ -17,7 +17,7 @@ _HOST = "127.0.0.1"
 
 
 class TcpProxy:
-    """Forwards TCP between a client and a server, `payment->postgres`, unless told otherwise.
+    """Forwards TCP between a client and a server, `payment->postgres`, unless a fault is active.
 
     The client connects to `port` on 127.0.0.1; with 0, `open` picks a free one. The proxy connects
     to `server_port`, and resets the client if nothing listens there. The last fault injected

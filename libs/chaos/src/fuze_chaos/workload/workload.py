@@ -143,7 +143,7 @@ class Workload:
 def _place_request(scenario: Scenario, *, reuse_key: bool = False) -> Request:
     body = scenario.body
     if reuse_key:
-        body = body | {"customer": "somebody-else@example.com"}
+        body = body | {"customer": "another-customer@example.com"}
     key = scenario.idempotency_key
     return Request(
         operation="place",

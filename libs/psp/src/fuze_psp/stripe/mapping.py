@@ -73,7 +73,7 @@ class Intent(Message):
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing was charged, and somebody could still confirm it."""
+        """Whether nothing was charged, and it could still be confirmed."""
         return self.status in {"requires_confirmation", "requires_action"} or (
             self.status == "requires_payment_method" and self.last_payment_error is None
         )

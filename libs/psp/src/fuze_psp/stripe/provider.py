@@ -164,7 +164,7 @@ class StripeProvider(PaymentProvider):
         """Return every charge and refund that Stripe has recorded since then (UTC).
 
         Refunds that failed, or may still fail, are left out. The time limit is for each page:
-        nobody waits while the records of several days are read.
+        no caller waits while the records of several days are read.
         """
         intents = await self._api.list_intents(since, None, None)
         if not isinstance(intents, list):
@@ -186,7 +186,7 @@ class StripeProvider(PaymentProvider):
         return await self._interpret_intent(intent, deadline)
 
     async def _interpret_intent(self, intent: Intent, deadline: float) -> OperationResult:
-        """Return the result of an intent; one that somebody could still confirm is canceled."""
+        """Return the result of an intent; one that could still be confirmed is canceled."""
         if not intent.is_open:
             return map_intent(intent)
         canceled = await self._cancel(intent.id, deadline)

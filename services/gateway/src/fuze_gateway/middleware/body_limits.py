@@ -24,7 +24,9 @@ class BodyLimitsMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with a `receive` that raises a problem at a limit."""
-        if scope["type"] != "http" or scope["method"] == "GET":  # no endpoint reads a GET's body
+        if (
+            scope["type"] != "http" or scope["method"] == "GET"
+        ):  # no endpoint reads the body of a GET
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "")

@@ -22,11 +22,11 @@ from fuze_order.state import ORDER_SERVICE_ACTOR, OrderState
 from fuze_order.step_runner import StepRunner
 
 
-class Fulfilment:
+class Fulfillment:
     """The order's shipment, and the steps that depend on it.
 
     The shipment is a child workflow. A reset forgets its handle and the next step requests it
-    again, so the handle never tells whether a shipment exists: the committed status does.
+    again, so the handle never shows whether a shipment exists: the committed status does.
     """
 
     def __init__(
