@@ -118,6 +118,6 @@ $(RUNS): requirements.lock deploy/uv.lock $(PACKAGES:%=%/pyproject.toml)
 	@pwd -P > $@
 
 # An environment knows its own path: one that was moved, or lost its Python, is made again.
-ifneq ($(shell [ -x $(BIN)/python ] && [ "$$(cat $(RUNS))" = "$$(pwd -P)" ] && echo usable),usable)
+ifneq ($(shell [ -x $(BIN)/python ] && [ "$$(cat $(RUNS) 2>/dev/null)" = "$$(pwd -P)" ] && echo usable),usable)
 .PHONY: $(RUNS)
 endif

@@ -61,7 +61,7 @@ async def test_a_worker_that_gets_sigterm_finishes_its_charge(
     started = [event.activity_task_started_event_attributes for event in history.events]
     assert {one.attempt for one in started if one.attempt} == {1}
     eventually(
-        lambda: "payment     ended with code 0" in stack.supervisor_output, "it ended with code 0"
+        lambda: "payment     exited with code 0" in stack.supervisor_output, "it exited with code 0"
     )
 
 
@@ -170,7 +170,7 @@ async def test_a_shipment_that_an_operator_terminates_is_requested_again(
 
 
 def _count_good_ends(stack: StackClient, component: str) -> int:
-    return stack.supervisor_output.count(f"{component:<11} ended with code 0")
+    return stack.supervisor_output.count(f"{component:<11} exited with code 0")
 
 
 def _has_ended_well(stack: StackClient, component: str, times: int) -> bool:

@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 from stack_client import StackClient
 
+_SETTINGS = {
+    "FUZE_RATE_LIMIT": "1000000/second",
+    "FUZE_STRIPE_WEBHOOK_SECRET": "whsec_of_this_test",  # every webhook endpoint is configured
+}
 _EXAMPLES = int(os.environ.get("FUZE_FUZZ_EXAMPLES", "2"))
 _MIN_CASES = int(os.environ.get("FUZE_FUZZ_MIN_CASES", "700"))
 
@@ -20,7 +24,7 @@ _MIN_CASES = int(os.environ.get("FUZE_FUZZ_MIN_CASES", "700"))
 @pytest.fixture
 def authenticated_stack(tmp_path: Path, fuze: list[str]) -> Iterator[StackClient]:
     """Return a stack that requires an API key, as the API's description says."""
-    stack = StackClient(tmp_path / "stack", fuze, {"FUZE_RATE_LIMIT": "1000000/second"})
+    stack = StackClient(tmp_path / "stack", fuze, _SETTINGS)
     stack.start("--auth")
     yield stack
     stack.stop()

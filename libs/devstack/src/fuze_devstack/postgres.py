@@ -122,7 +122,7 @@ class EmbeddedPostgres:
 
     def is_ready(self) -> bool:
         """Return whether the server accepts connections."""
-        command = [_client("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        command = [_client("pg_isready"), "-q", *self._address("postgres")]
         return subprocess.run(command, env=_without_libpq_settings(), check=False).returncode == 0
 
     def set_up(self) -> None:
@@ -139,9 +139,12 @@ class EmbeddedPostgres:
 
     def _psql(self, database: str, *arguments: str) -> str:
         passwords = {role.password_variable: self._passwords.roles[role.name] for role in ROLES}
-        address = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
         done = subprocess.run(
-            [_client("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *address, *arguments],
+            [
+                *(_client("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1"),
+                *self._address(database),
+                *arguments,
+            ],
             env={**_without_libpq_settings(), **passwords, "PGPASSWORD": self._passwords.superuser},
             capture_output=True,
             text=True,
@@ -150,6 +153,10 @@ class EmbeddedPostgres:
         if done.returncode:
             raise StackError(f"psql failed: {done.stderr.strip()}")
         return done.stdout
+
+    def _address(self, database: str) -> list[str]:
+        """Return a client's options; without a user it requests for our own name, which may not be."""
+        return ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
 
     def _initialise(self) -> None:
         # Elsewhere, then renamed: an interrupted attempt must not look like a database.
