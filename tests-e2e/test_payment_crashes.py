@@ -22,6 +22,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+import httpx
 import psutil
 import pytest
 from stack_client import StackClient
@@ -71,7 +72,7 @@ class ThreeAttempts:
 
 
 class WorkerPool:
-    """Payment workers of which one is killed and replaced every second."""
+    """Payment workers, one of which is killed and replaced every second."""
 
     def __init__(self, environment: dict[str, str], log: Path, *options: str) -> None:
         self.kills = 0
@@ -86,19 +87,23 @@ class WorkerPool:
                 text=True,
             )
 
-    def start_worker(self) -> None:
+    def start_worker(self) -> str:
+        """Start a worker, and return the URL of its readiness."""
         assert self._forker.stdin is not None
         assert self._forker.stdout is not None
-        self._forker.stdin.write(f"{Ports.free().payment}\n")
+        port = Ports.free().payment
+        self._forker.stdin.write(f"{port}\n")
         self._forker.stdin.flush()
         while not (line := self._forker.stdout.readline()).strip().isdecimal():
             assert line, "the forking process has ended"
         self._workers.append(int(line))
+        return f"http://127.0.0.1:{port}/readyz"
 
-    def replace_oldest(self) -> None:
+    def replace_oldest(self) -> str:
+        """Kill the oldest worker, and return the readiness URL of the one in its place."""
         os.kill(self._workers.pop(0), signal.SIGKILL)
         self.kills += 1
-        self.start_worker()
+        return self.start_worker()
 
     def close(self) -> None:
         for worker in self._workers:
@@ -214,7 +219,7 @@ async def _charge_all(
     ids = [uuid4() for _ in range(orders)]
     for _ in range(_WORKERS):
         pool.start_worker()
-    killing = asyncio.create_task(_replace_every_second(pool))
+    killing = asyncio.create_task(_replace_workers(pool))
     try:
         async with Worker(
             temporal,
@@ -245,11 +250,22 @@ async def _charge(temporal: Client, order_id: UUID) -> list[ChargeOutcome]:
     )
 
 
-async def _replace_every_second(pool: WorkerPool) -> None:
+async def _replace_workers(pool: WorkerPool) -> None:
+    """Replace a worker every second, or as soon as the machine has started the last one."""
     await asyncio.sleep(3)  # until then the first workers start
-    while True:
-        pool.replace_oldest()
-        await asyncio.sleep(1)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        while True:
+            ready = pool.replace_oldest()
+            while not await _is_ready(client, ready):
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(1)
+
+
+async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).is_success
+    except httpx.HTTPError:
+        return False
 
 
 async def _read_records(
