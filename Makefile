@@ -35,7 +35,7 @@ lint: $(READY) ## Style and common errors (ruff), spelling and vocabulary (codes
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/ruff check --quiet
 	@git ls-files -z | xargs -0 $(BIN)/codespell
-	@git ls-files -z | xargs -0 $(BIN)/codespell --dictionary deploy/words.txt --regex "$$(cat deploy/words.regex)"
+	@git ls-files -z | xargs -0 $(BIN)/codespell --dictionary deploy/banned_words.txt --regex "$$(cat deploy/banned_words.regex)"
 
 format: $(READY) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix --quiet || true

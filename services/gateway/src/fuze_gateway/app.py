@@ -15,6 +15,7 @@ from temporalio.client import Client
 
 from fuze_gateway import health
 from fuze_gateway.api_keys import endpoints as api_keys
+from fuze_gateway.app_services import build_services
 from fuze_gateway.auth.authentication import AuthenticationMiddleware
 from fuze_gateway.auth.authorization import SECURITY_SCHEMES
 from fuze_gateway.database import Database
@@ -29,7 +30,6 @@ from fuze_gateway.payments import endpoints as payments
 from fuze_gateway.problems import endpoints as problems
 from fuze_gateway.problems import handlers
 from fuze_gateway.problems.openapi import add_problem_components
-from fuze_gateway.services import build_services
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.webhooks import endpoints as webhooks
 from fuze_runtime import temporal

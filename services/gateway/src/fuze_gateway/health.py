@@ -6,9 +6,9 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
+from fuze_gateway.app_services import ServicesDependency
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import problem_responses
-from fuze_gateway.services import ServicesDependency
 from fuze_gateway.upstreams import UpstreamUnavailableError
 
 router = APIRouter(tags=["health"])

@@ -12,12 +12,12 @@ from fuze_gateway.api_keys.schemas import (
     CreateApiKeyResponse,
     ListApiKeysResponse,
 )
+from fuze_gateway.app_services import PrincipalDependency, ServicesDependency, require_json
 from fuze_gateway.auth.authorization import ScopedRoute, requires
 from fuze_gateway.auth.principals import Scope, get_scopes
 from fuze_gateway.problems import registry
 from fuze_gateway.problems.errors import Problem
 from fuze_gateway.problems.openapi import AUTH_PROBLEMS, BODY_PROBLEMS, problem_responses
-from fuze_gateway.services import PrincipalDependency, ServicesDependency, require_json
 
 router = APIRouter(route_class=ScopedRoute, prefix="/api-keys", tags=["API keys"])
 

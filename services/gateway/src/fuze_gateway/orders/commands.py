@@ -25,7 +25,7 @@ from fuze_gateway.orders.schemas.commands import (
     RejectOrderRequest,
     RetryOrderRequest,
 )
-from fuze_gateway.orders.workflow_commands import MessageT, SignalMethod, Update
+from fuze_gateway.orders.workflow_client import MessageT, SignalMethod, Update
 from fuze_gateway.problems import registry
 from fuze_gateway.problems.registry import ProblemType
 

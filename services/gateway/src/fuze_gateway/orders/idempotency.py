@@ -11,10 +11,10 @@ from fuze_contracts.order import OrderLine, PlaceOrder
 from fuze_contracts.payment import default_payment_token
 from fuze_contracts.shipping import Address
 from fuze_contracts.workflow_ids import order_workflow_id
+from fuze_gateway.app_services import AppServices
 from fuze_gateway.auth.principals import Principal
 from fuze_gateway.orders.schemas.orders import PlaceOrderRequest
 from fuze_gateway.problems.errors import Problem
-from fuze_gateway.services import AppServices
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.upstreams import UpstreamUnavailableError, database_timeout, temporal_timeout
 

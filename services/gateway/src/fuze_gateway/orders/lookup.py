@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 from uuid import UUID
 
+from fuze_gateway.app_services import AppServices
 from fuze_gateway.problems import errors
-from fuze_gateway.services import AppServices
 
 Found = TypeVar("Found")
 

@@ -11,6 +11,12 @@ from fuze_contracts.order import OrderStatus
 from fuze_contracts.payment import RefundPayment
 from fuze_contracts.read_models import PublishedPayment
 from fuze_contracts.workflow_ids import refund_workflow_id
+from fuze_gateway.app_services import (
+    AppServices,
+    IdempotencyKeyDependency,
+    ServicesDependency,
+    require_json,
+)
 from fuze_gateway.auth.authorization import ScopedRoute, requires
 from fuze_gateway.auth.principals import Scope
 from fuze_gateway.orders.lookup import wait_until_recorded
@@ -25,12 +31,6 @@ from fuze_gateway.payments.schemas import (
 )
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import AUTH_PROBLEMS, BODY_PROBLEMS, problem_responses
-from fuze_gateway.services import (
-    AppServices,
-    IdempotencyKeyDependency,
-    ServicesDependency,
-    require_json,
-)
 from fuze_gateway.types import OrderId
 
 router = APIRouter(route_class=ScopedRoute, tags=["payments"])

@@ -13,9 +13,9 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from fuze_contracts.payment import RefreshPayment
 from fuze_contracts.shipping import RefreshShipment
+from fuze_gateway.app_services import ServicesDependency
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import BODY_PROBLEMS, problem_responses
-from fuze_gateway.services import ServicesDependency
 from fuze_gateway.webhooks.schemas import CarrierEvent
 from fuze_gateway.webhooks.signatures import is_carrier_webhook
 from fuze_psp.registry import WEBHOOKS, WebhookSettings

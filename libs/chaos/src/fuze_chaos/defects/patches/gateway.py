@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from fuze_chaos.defects.patching import Foreign, Patches, is_affected
 
-_COMMANDS = "fuze_gateway.orders.workflow_commands"
+_COMMANDS = "fuze_gateway.orders.workflow_client"
 
 
 def lose_order(patches: Patches) -> None:

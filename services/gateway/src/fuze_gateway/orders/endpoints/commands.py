@@ -13,6 +13,12 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Depends
 
 from fuze_contracts.base import Message
+from fuze_gateway.app_services import (
+    AppServices,
+    PrincipalDependency,
+    ServicesDependency,
+    require_json,
+)
 from fuze_gateway.auth.authorization import ScopedRoute, requires
 from fuze_gateway.orders.commands import COMMANDS, Bulk, OrderCommand, Signal
 from fuze_gateway.orders.lookup import raise_closed_or_missing
@@ -23,15 +29,9 @@ from fuze_gateway.orders.schemas.commands import (
     ProblemSummary,
     SignalResponse,
 )
-from fuze_gateway.orders.workflow_commands import UpdateRejectedError
+from fuze_gateway.orders.workflow_client import UpdateRejectedError
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import AUTH_PROBLEMS, BODY_PROBLEMS, problem_responses
-from fuze_gateway.services import (
-    AppServices,
-    PrincipalDependency,
-    ServicesDependency,
-    require_json,
-)
 from fuze_gateway.types import OrderId
 from fuze_gateway.upstreams import UpstreamUnavailableError
 

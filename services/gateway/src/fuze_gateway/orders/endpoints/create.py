@@ -6,6 +6,13 @@ from fastapi import APIRouter, Depends, Response
 
 from fuze_contracts.order import PlaceOrder
 from fuze_contracts.workflow_ids import order_workflow_id
+from fuze_gateway.app_services import (
+    AppServices,
+    IdempotencyKeyDependency,
+    PrincipalDependency,
+    ServicesDependency,
+    require_json,
+)
 from fuze_gateway.auth.authorization import ScopedRoute, requires
 from fuze_gateway.auth.principals import Scope
 from fuze_gateway.orders.commands import COMMANDS
@@ -27,13 +34,6 @@ from fuze_gateway.problems.openapi import (
     BODY_PROBLEMS,
     Responses,
     problem_responses,
-)
-from fuze_gateway.services import (
-    AppServices,
-    IdempotencyKeyDependency,
-    PrincipalDependency,
-    ServicesDependency,
-    require_json,
 )
 from fuze_gateway.types import OrderId
 

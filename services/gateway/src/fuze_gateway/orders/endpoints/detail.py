@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from fuze_gateway.app_services import AppServices, ServicesDependency, get_services
 from fuze_gateway.auth.authorization import ScopedRoute, requires
 from fuze_gateway.auth.principals import Scope
 from fuze_gateway.orders.lookup import wait_until_recorded
@@ -18,7 +19,6 @@ from fuze_gateway.orders.schemas.status import (
 from fuze_gateway.orders.status_merge import DurablePart, LivePart, merge, to_event
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import AUTH_PROBLEMS, problem_responses
-from fuze_gateway.services import AppServices, ServicesDependency, get_services
 from fuze_gateway.types import OrderId
 from fuze_gateway.upstreams import UpstreamUnavailableError
 

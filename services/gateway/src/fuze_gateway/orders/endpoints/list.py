@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
+from fuze_gateway.app_services import ServicesDependency
 from fuze_gateway.auth.authorization import ScopedRoute, requires
 from fuze_gateway.auth.principals import Scope
 from fuze_gateway.orders.order_search import InvalidCursorError
@@ -16,7 +17,6 @@ from fuze_gateway.orders.schemas.orders import (
 from fuze_gateway.problems import registry
 from fuze_gateway.problems.errors import Problem
 from fuze_gateway.problems.openapi import AUTH_PROBLEMS, problem_responses
-from fuze_gateway.services import ServicesDependency
 
 router = APIRouter(route_class=ScopedRoute, tags=["orders"])
 

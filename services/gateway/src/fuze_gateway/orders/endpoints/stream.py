@@ -12,6 +12,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Send
 from starlette.types import Scope as Connection
 
+from fuze_gateway.app_services import ServicesDependency
 from fuze_gateway.auth.authorization import ScopedRoute, requires
 from fuze_gateway.auth.principals import Scope
 from fuze_gateway.orders.event_broadcaster import Subscription, TooManySubscriptionsError
@@ -19,7 +20,6 @@ from fuze_gateway.orders.lookup import wait_until_recorded
 from fuze_gateway.orders.status_merge import to_event
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import AUTH_PROBLEMS, problem_responses
-from fuze_gateway.services import ServicesDependency
 from fuze_gateway.types import OrderId
 
 router = APIRouter(route_class=ScopedRoute, tags=["orders"])

@@ -17,7 +17,7 @@ from fuze_gateway.database import Database
 from fuze_gateway.orders.event_broadcaster import EventBroadcaster
 from fuze_gateway.orders.order_search import OrderSearch
 from fuze_gateway.orders.queries import OrderQueries
-from fuze_gateway.orders.workflow_commands import OrderCommands
+from fuze_gateway.orders.workflow_client import OrderCommands
 from fuze_gateway.orders.workflow_queries import WorkflowQueries
 from fuze_gateway.payments.commands import RefundCommands
 from fuze_gateway.payments.queries import PaymentQueries
