@@ -7,6 +7,11 @@ TESTING := libs/testing
 RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 TESTS ?=
+# More workers than cores: tests wait more than they compute.
+WORKERS ?= 4
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+PROOF = FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_MIN_CASES=5000 FUZE_LISTED_ORDERS=1000000 \
+	FUZE_PAYMENT_CRASH_ORDERS=500 FUZE_STATE_MACHINE_EXAMPLES=200
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -24,11 +29,13 @@ up: $(RUNS) ## Start a stack on the default ports until Ctrl-C; its state stays 
 
 ##@ Check it
 test: lint types imports $(READY) ## Lint, types, import rules, and all tests: the one command
-	$(BIN)/pytest $(TESTS)
+	$(PYTEST) -m "not proof" $(if $(TESTS),$(TESTS),--cov --cov-report=term --durations=10)
 
-lint: $(READY) ## Style and common errors (ruff)
+lint: $(READY) ## Style and common errors (ruff), spelling and vocabulary (codespell)
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/ruff check --quiet
+	@git ls-files -z | xargs -0 $(BIN)/codespell
+	@git ls-files -z | xargs -0 $(BIN)/codespell --dictionary deploy/banned_words.txt --regex "$$(cat deploy/banned_words.regex)"
 
 format: $(READY) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix --quiet || true
@@ -41,22 +48,24 @@ imports: $(READY) ## Who may import whom (import-linter)
 	$(BIN)/lint-imports --no-cache
 
 unit: $(READY) ## All tests except the end-to-end tests
-	$(BIN)/pytest libs services $(TESTS)
+	$(PYTEST) -m "not proof" --durations=10 libs services
 
-e2e: $(READY) ## Only the end-to-end tests, against a stack of their own
-	$(BIN)/pytest tests-e2e $(TESTS)
+e2e: $(READY) ## Only the end-to-end tests, against stacks of their own
+	$(PYTEST) -m "not proof" --durations=10 tests-e2e
 
 ##@ Prove it (takes minutes to hours)
-proof: chaos-defects fuzz mutation ## Everything that takes too long for `make test`
+proof: $(READY) ## Everything at full size, before a release
+	$(PROOF) $(BIN)/pytest --durations=20 --junit-xml=.fuze/proof.xml
+	$(MAKE) mutation
 
 fuzz: $(READY) ## Send more than 5,000 valid and invalid requests, made from the OpenAPI description
-	FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_AT_LEAST=5000 $(BIN)/pytest -rP tests-e2e/test_fuzz.py
+	$(PROOF) $(BIN)/pytest -rP tests-e2e/test_fuzz.py
 
 chaos: $(READY) ## Run orders under faults, then compare all records: make chaos N=10000 SEED=42
 	@$(BIN)/fuze chaos --orders $(or $(N),500) $(if $(SEED),--seed $(SEED)) $(if $(FAULTS),--faults $(FAULTS))
 
 chaos-defects: $(READY) ## Inject each known defect: the checker must report every one of them
-	FUZE_CHAOS_DEFECTS=all $(BIN)/pytest tests-e2e/test_chaos.py -k defect
+	$(BIN)/pytest tests-e2e/test_chaos.py -m proof -k defect
 
 bench-gateway: $(READY) ## Compare the gateway with a minimal handler that runs the same query
 	$(BIN)/python services/gateway/tests/bench.py
@@ -74,7 +83,7 @@ revision: $(READY) ## Write a migration: make revision SERVICE=order MESSAGE="ad
 	@$(BIN)/fuze revision $(SERVICE) --message "$(MESSAGE)"
 
 openapi: $(READY) ## Generate docs/openapi.json and docs/problems.md from the code
-	@FUZE_DATABASE_URL=postgresql://nowhere/ $(BIN)/python -m fuze_gateway describe docs
+	@FUZE_DATABASE_URL=postgresql://nowhere/ $(BIN)/python -m fuze_gateway export-openapi docs
 
 histories: $(READY) ## Record the workflow histories that the replay tests use
 	$(BIN)/python tests-e2e/record_histories.py
@@ -93,7 +102,7 @@ images: ## Build the image of each service
 	docker compose build
 
 clean: ## Delete .venv and all caches; .fuze/ stays (`fuze reset` deletes it)
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 # What `make demo` and `make up` need is installed first, by itself; the tools come on top of it.
 $(READY): $(RUNS) requirements-dev.lock

@@ -1,10 +1,10 @@
-"""The gateway under load, while what is behind it comes and goes."""
+"""The gateway under load, while its upstreams fail and recover."""
 
 import asyncio
 import resource
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -14,24 +14,28 @@ import asyncpg
 import httpx
 import psutil
 import pytest
-from running_stack import TEAPOTS, Stack, eventually
+from stack_client import TEAPOTS, StackClient, eventually
 
-_ANSWERED_WITHIN_SECONDS = 4
-"""Two for the source that is away, and what two busy cores add."""
+_RESPONSE_TIMEOUT_SECONDS = 4
+"""Two for the upstream that is unavailable, and what two busy cores add."""
 
-_HEALTHY_WITHIN_SECONDS = 5
+_RECOVERY_TIMEOUT_SECONDS = 5
+_OUTAGE_TIMEOUT_SECONDS = 30
+_ANSWERS_DURING_OUTAGE = 10
+"""How often each path is answered while an upstream is unavailable, at least."""
+
 _READERS = 1000
-_MOST_BYTES = 300 * 1024**2
+_MAX_BYTES = 300 * 1024**2
 
 
 @dataclass
 class Load:
-    """Callers that ask all the time, and what they were told."""
+    """Clients that send one request after another, and a count of the responses."""
 
-    stack: Stack
+    stack: StackClient
     order_id: str
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
-    without_advice: int = 0
+    without_retry_after: int = 0
 
     async def call(self, http: httpx.AsyncClient, method: str, path: str) -> None:
         body = TEAPOTS if method == "POST" else None
@@ -40,7 +44,7 @@ class Load:
             answer = await http.request(method, url, json=body)
             self.answers[path, answer.status_code] += 1
             if answer.status_code >= 500:
-                self.without_advice += "retry-after" not in answer.headers
+                self.without_retry_after += "retry-after" not in answer.headers
                 assert answer.headers["content-type"] == "application/problem+json"
                 assert "SELECT" not in answer.text
             await asyncio.sleep(0.02)
@@ -54,14 +58,13 @@ _PATHS = {path for paths in _CALLS.values() for path in paths}
 
 
 @asynccontextmanager
-async def under_load(stack: Stack) -> AsyncIterator[Load]:
-    """Call all the time; a caller that waits too long for an answer fails the test."""
-    load = Load(stack, stack.place())
-    stack.approve(load.order_id)
-    await asyncio.to_thread(stack.wait_for, load.order_id, "shipped")
-    url = stack.facts["gateway"]["url"]
+async def under_load(stack: StackClient) -> AsyncIterator[Load]:
+    """Send requests all the time; one that is not answered in time fails the test."""
+    load = Load(stack, stack.start_approved_order())
+    await asyncio.to_thread(stack.wait_for_status, load.order_id, "shipped")
+    url = stack.connection_info["gateway"]["url"]
     async with (
-        httpx.AsyncClient(base_url=url, trust_env=False, timeout=_ANSWERED_WITHIN_SECONDS) as http,
+        httpx.AsyncClient(base_url=url, trust_env=False, timeout=_RESPONSE_TIMEOUT_SECONDS) as http,
         asyncio.TaskGroup() as group,
     ):
         calling = [
@@ -75,44 +78,67 @@ async def under_load(stack: Stack) -> AsyncIterator[Load]:
             caller.cancel()
 
 
-async def _is_well(load: Load) -> None:
-    """Wait until every kind of call is answered, for as long as that may take."""
-    deadline = time.monotonic() + _HEALTHY_WITHIN_SECONDS
+async def _wait_until_healthy(load: Load) -> None:
+    """Wait until each path is answered with success, for as long as that may take."""
     load.answers.clear()
-    while {path for path, status in load.answers if status < 300} != _PATHS:
+    await _wait_for(
+        lambda: {path for path, status in load.answers if status < 300} == _PATHS,
+        load,
+        _RECOVERY_TIMEOUT_SECONDS,
+    )
+
+
+async def _wait_for_outage(load: Load) -> Counter[tuple[str, int]]:
+    """Wait until each path was answered often enough during the outage; return the answers."""
+    load.answers.clear()
+    per_path: Counter[str] = Counter()
+
+    def was_answered_often() -> bool:
+        per_path.clear()
+        for (path, _), count in load.answers.items():
+            per_path[path] += count
+        is_noticed = any(status == 503 for _, status in load.answers)
+        return is_noticed and min(per_path[path] for path in _PATHS) >= _ANSWERS_DURING_OUTAGE
+
+    await _wait_for(was_answered_often, load, _OUTAGE_TIMEOUT_SECONDS)
+    return Counter(load.answers)
+
+
+async def _wait_for(condition: Callable[[], bool], load: Load, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
         assert time.monotonic() < deadline, load.answers
         await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("component", ["postgres", "temporal"])
-async def test_while_a_source_is_away_callers_hear_so_at_once_and_nothing_else(
-    stack: Stack, component: str
+async def test_an_unavailable_upstream_is_reported_at_once_and_only_as_503(
+    stack: StackClient, component: str
 ) -> None:
     async with under_load(stack) as load:
-        await _is_well(load)
-        await asyncio.to_thread(stack.run, "kill", component)
-        await asyncio.sleep(6)
-        during = Counter(load.answers)
+        await _wait_until_healthy(load)
+        await asyncio.to_thread(stack.kill, component)
+        during = await _wait_for_outage(load)
         await asyncio.to_thread(stack.run, "restart", component)
-        await _is_well(load)
+        await _wait_until_healthy(load)
 
     assert {status for _, status in during} == {200, 202, 503}
-    assert load.without_advice == 0
+    assert load.without_retry_after == 0
 
 
-async def test_callers_that_hang_up_leave_nothing_behind(stack: Stack) -> None:
-    gateway = psutil.Process(stack.facts["gateway"]["pid"])
-    address = urlsplit(stack.facts["gateway"]["url"])
+async def test_clients_that_disconnect_leave_no_connection_behind(stack: StackClient) -> None:
+    gateway = psutil.Process(stack.connection_info["gateway"]["pid"])
+    address = urlsplit(stack.connection_info["gateway"]["url"])
     request = f"GET /orders?limit=200 HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode()
     before = gateway.num_fds()
 
     for _ in range(20):
         await asyncio.gather(
-            *(_hang_up(address.hostname, address.port, request) for _ in range(50))
+            *(_disconnect(address.hostname, address.port, request) for _ in range(50))
         )
 
     eventually(lambda: gateway.num_fds() <= before + 10, "the connections are closed")
-    connection = await asyncpg.connect(stack.facts["postgres"]["dsn"])
+    connection = await asyncpg.connect(stack.connection_info["postgres"]["dsn"])
     activity = await connection.fetch(
         "SELECT state FROM pg_stat_activity WHERE application_name = 'fuze-gateway'"
     )
@@ -122,38 +148,39 @@ async def test_callers_that_hang_up_leave_nothing_behind(stack: Stack) -> None:
     assert stack.get("/orders").status_code == 200
 
 
-async def _hang_up(host: str | None, port: int | None, request: bytes) -> None:
+async def _disconnect(host: str | None, port: int | None, request: bytes) -> None:
     _, writer = await asyncio.open_connection(host, port)
     writer.write(request)
     await writer.drain()
     writer.transport.abort()
 
 
-async def test_a_thousand_readers_fit_into_one_small_process(stack: Stack) -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    orders = [stack.place() for _ in range(20)]
+async def test_a_thousand_event_streams_fit_into_one_small_process(stack: StackClient) -> None:
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    orders = [stack.start_order() for _ in range(20)]
     for order_id in orders:
-        stack.wait_for(order_id, "awaiting_approval")
-    address = urlsplit(stack.facts["gateway"]["url"])
+        stack.wait_for_status(order_id, "awaiting_approval")
+    address = urlsplit(stack.connection_info["gateway"]["url"])
     readers = [
-        await _listen(address.hostname, address.port, orders[number % len(orders)])
+        await _open_stream(address.hostname, address.port, orders[number % len(orders)])
         for number in range(_READERS)
     ]
 
-    used = psutil.Process(stack.facts["gateway"]["pid"]).memory_info().rss
+    used = psutil.Process(stack.connection_info["gateway"]["pid"]).memory_info().rss
     for order_id in orders:
         stack.approve(order_id)
-    endings = await asyncio.gather(*(_to_the_end(*reader) for reader in readers))
+    endings = await asyncio.gather(*(_read_to_end(*reader) for reader in readers))
 
-    assert used < _MOST_BYTES
+    assert used < _MAX_BYTES
+    assert len(endings) == _READERS
     assert all(b"event: order_shipped" in ending for ending in endings)
 
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def _listen(host: str | None, port: int | None, order_id: str) -> Connection:
+async def _open_stream(host: str | None, port: int | None, order_id: str) -> Connection:
     reader, writer = await asyncio.open_connection(host, port)
     path = f"/orders/{order_id}/events/stream"
     writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
@@ -161,7 +188,7 @@ async def _listen(host: str | None, port: int | None, order_id: str) -> Connecti
     return reader, writer
 
 
-async def _to_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+async def _read_to_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
     async with asyncio.timeout(60):
         rest = await reader.read()
     writer.close()

@@ -1,4 +1,4 @@
-"""Both orders of every race, forced by gates in the sandbox and locks in the database."""
+"""Both orders of every race, forced by pauses in the sandbox and locks in the database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -9,161 +9,131 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
-from running_stack import TEAPOTS, Stack, eventually
+from stack_client import (
+    CANCELLATION,
+    OTHER_ADDRESS,
+    TEAPOTS,
+    TOTAL_MINOR,
+    StackClient,
+    eventually,
+    start_order_workflow,
+)
 from temporalio.client import Client
 
-from fuze_contracts.order import ORDER_TASK_QUEUE, OrderLine, OrderWorkflow, PlaceOrder
-from fuze_contracts.payment import default_payment_token
-from fuze_contracts.shipping import Address
+from fuze_contracts.order import OrderWorkflow
 from fuze_contracts.workflow_ids import order_workflow_id
 
-Hold = Callable[[str, str], None]
-
-_ELSEWHERE = {"address": {"zip_code": "94105"}, "actor": "ada"}
-_CHANGED_MIND = {"reason": "changed my mind", "actor": "ada"}
-
-
-def _until_held(stack: Stack, part: str) -> None:
-    eventually(
-        lambda: stack.get(f"/control/{part}", "sandbox").json()["held"],
-        f"a request is held at the {part}'s gate",
-    )
-
-
-def _approved(stack: Stack) -> str:
-    order_id = stack.place()
-    stack.approve(order_id)
-    return order_id
-
-
-def _kept(stack: Stack, order_id: str) -> int:
-    """What the provider has of the order's money, in minor units."""
-    refunds = stack.get(f"/psp/refunds?order_id={order_id}", "sandbox").json()["refunds"]
-    taken = [one for one in stack.charges(order_id) if one["status"] == "charged"]
-    return sum(one["amount_minor"] for one in taken) - sum(one["amount_minor"] for one in refunds)
-
-
-def _all_agree_that_it_is_cancelled(stack: Stack, order_id: str) -> None:
-    stack.wait_for(order_id, "cancelled")
-    eventually(lambda: stack.timeline(order_id)[-1] == "order_cancelled", "the row says so")
-    assert stack.parcels(order_id) == []
-    eventually(lambda: _kept(stack, order_id) == 0, "nothing is kept")
-    payments = stack.get(f"/orders/{order_id}/payments").json()["payments"]
-    assert all(one["state"] != "charged" or one["refunded_minor"] == 5997 for one in payments)
+PauseRequests = Callable[[str, str], None]
 
 
 @pytest.fixture
-def held(stack: Stack) -> Iterator[Hold]:
-    """Hold requests at a gate; whatever happens, it is open afterwards."""
-
-    def hold(part: str, gate: str) -> None:
-        stack.set_conditions(part, hold=gate)
-
-    yield hold
-    stack.set_conditions("psp")
-    stack.set_conditions("carrier")
+def pause_requests(stack: StackClient) -> Iterator[PauseRequests]:
+    """Pause requests to the sandbox; whatever happens, they go on afterwards."""
+    yield stack.pause_requests
+    stack.configure_sandbox("psp")
+    stack.configure_sandbox("carrier")
 
 
-def test_a_charge_that_is_made_before_the_cancellation_is_given_back(
-    stack: Stack, held: Hold
+def test_a_charge_that_succeeds_before_the_cancellation_is_refunded(
+    stack: StackClient, pause_requests: PauseRequests
 ) -> None:
-    held("psp", "after_write")
-    order_id = _approved(stack)
-    _until_held(stack, "psp")
-    assert len(stack.charges(order_id)) == 1
+    pause_requests("psp", "after_write")
+    order_id = stack.start_approved_order()
+    stack.wait_for_paused_request("psp")
+    assert len(stack.get_charges(order_id)) == 1
 
-    answer = stack.post(f"/orders/{order_id}/cancel", _CHANGED_MIND)
-    stack.set_conditions("psp")
+    answer = stack.post(f"/orders/{order_id}/cancel", CANCELLATION)
+    stack.configure_sandbox("psp")
 
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelling")
-    _all_agree_that_it_is_cancelled(stack, order_id)
-    assert stack.status(order_id)["payment_status"] == "refunded"
+    _assert_cancelled_everywhere(stack, order_id)
+    assert stack.get_status(order_id)["payment_status"] == "refunded"
 
 
-def test_a_charge_that_lands_after_the_cancellation_is_given_back(stack: Stack, held: Hold) -> None:
-    held("psp", "before_write")
-    order_id = _approved(stack)
-    _until_held(stack, "psp")
+def test_a_charge_that_succeeds_after_the_cancellation_is_refunded(
+    stack: StackClient, pause_requests: PauseRequests
+) -> None:
+    pause_requests("psp", "before_write")
+    order_id = stack.start_approved_order()
+    stack.wait_for_paused_request("psp")
 
-    answer = stack.post(f"/orders/{order_id}/cancel", _CHANGED_MIND)
-    assert stack.charges(order_id) == []
-    stack.set_conditions("psp")
+    answer = stack.post(f"/orders/{order_id}/cancel", CANCELLATION)
+    assert stack.get_charges(order_id) == []
+    stack.configure_sandbox("psp")
 
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelling")
-    _all_agree_that_it_is_cancelled(stack, order_id)
+    _assert_cancelled_everywhere(stack, order_id)
 
 
-def test_a_cancellation_that_comes_while_the_carrier_is_away_keeps_the_parcel_here(
-    stack: Stack,
-) -> None:
-    stack.set_conditions("carrier", available=False)
-    order_id = _approved(stack)
-    eventually(lambda: _has_tried(stack, order_id), "the carrier was asked in vain")
+def test_a_cancellation_during_a_carrier_outage_prevents_the_dispatch(stack: StackClient) -> None:
+    stack.configure_sandbox("carrier", available=False)
+    order_id = stack.start_approved_order()
+    _wait_for_failed_dispatch(stack, order_id)
 
-    answer = stack.post(f"/orders/{order_id}/cancel", _CHANGED_MIND)
-    stack.set_conditions("carrier")
+    answer = stack.post(f"/orders/{order_id}/cancel", CANCELLATION)
+    stack.configure_sandbox("carrier")
 
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelling")
-    _all_agree_that_it_is_cancelled(stack, order_id)
+    _assert_cancelled_everywhere(stack, order_id)
 
 
-def test_a_cancellation_that_comes_while_the_parcel_is_handed_over_is_too_late(
-    stack: Stack, held: Hold
+def test_a_cancellation_during_the_dispatch_is_too_late(
+    stack: StackClient, pause_requests: PauseRequests
 ) -> None:
-    held("carrier", "before_write")
-    order_id = _approved(stack)
-    _until_held(stack, "carrier")
+    pause_requests("carrier", "before_write")
+    order_id = stack.start_approved_order()
+    stack.wait_for_paused_request("carrier")
 
-    answer = stack.post(f"/orders/{order_id}/cancel", _CHANGED_MIND)
-    stack.set_conditions("carrier")
+    answer = stack.post(f"/orders/{order_id}/cancel", CANCELLATION)
+    stack.configure_sandbox("carrier")
 
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/too-late-to-cancel")
-    stack.wait_for(order_id, "shipped")
-    assert len(stack.parcels(order_id)) == 1
-    assert _kept(stack, order_id) == 5997
+    stack.wait_for_status(order_id, "shipped")
+    assert len(stack.get_parcels(order_id)) == 1
+    assert _get_net_amount(stack, order_id) == TOTAL_MINOR
 
 
-def test_an_address_that_comes_while_the_carrier_is_away_is_shipped_to(stack: Stack) -> None:
-    stack.set_conditions("carrier", available=False)
-    order_id = _approved(stack)
-    eventually(lambda: _has_tried(stack, order_id), "the carrier was asked in vain")
+def test_an_address_change_during_a_carrier_outage_is_shipped_to(stack: StackClient) -> None:
+    stack.configure_sandbox("carrier", available=False)
+    order_id = stack.start_approved_order()
+    _wait_for_failed_dispatch(stack, order_id)
 
-    answer = stack.put(f"/orders/{order_id}/address", _ELSEWHERE)
-    stack.set_conditions("carrier")
+    answer = stack.put(f"/orders/{order_id}/address", OTHER_ADDRESS)
+    stack.configure_sandbox("carrier")
 
     assert answer.status_code == 200
-    stack.wait_for(order_id, "shipped")
-    [parcel] = stack.parcels(order_id)
+    stack.wait_for_status(order_id, "shipped")
+    [parcel] = stack.get_parcels(order_id)
     assert parcel["address"]["zip_code"] == "94105"
 
 
-def test_an_address_that_comes_while_the_parcel_is_handed_over_is_too_late(
-    stack: Stack, held: Hold
+def test_an_address_change_during_the_dispatch_is_too_late(
+    stack: StackClient, pause_requests: PauseRequests
 ) -> None:
-    held("carrier", "before_write")
-    order_id = _approved(stack)
-    _until_held(stack, "carrier")
+    pause_requests("carrier", "before_write")
+    order_id = stack.start_approved_order()
+    stack.wait_for_paused_request("carrier")
 
-    answer = stack.put(f"/orders/{order_id}/address", _ELSEWHERE)
-    stack.set_conditions("carrier")
+    answer = stack.put(f"/orders/{order_id}/address", OTHER_ADDRESS)
+    stack.configure_sandbox("carrier")
 
     assert answer.json()["type"] == "/problems/too-late-to-change-address"
-    stack.wait_for(order_id, "shipped")
-    [parcel] = stack.parcels(order_id)
+    stack.wait_for_status(order_id, "shipped")
+    [parcel] = stack.get_parcels(order_id)
     assert parcel["address"]["zip_code"] == "10001"
-    assert "address_changed" not in stack.timeline(order_id)
+    assert "address_changed" not in stack.get_event_types(order_id)
 
 
-async def test_an_approval_that_comes_while_the_deadline_is_recorded_is_too_late(
-    stack: Stack, temporal: Client
+async def test_an_approval_while_the_expiry_is_recorded_is_too_late(
+    stack: StackClient, temporal: Client
 ) -> None:
-    order = await _short_of_time(temporal)
-    stack.wait_for(str(order.order_id), "awaiting_approval")
-    async with _no_event_written(stack) as is_held:
-        await is_held()
+    order_id = await _start_order_that_expires_soon(temporal)
+    await asyncio.to_thread(stack.wait_for_status, order_id, "awaiting_approval")
+    async with _lock_events(stack) as wait_for_blocked_write:
+        await wait_for_blocked_write()
 
         approval = asyncio.create_task(
-            asyncio.to_thread(stack.post, f"/orders/{order.order_id}/approve", {"actor": "grace"})
+            asyncio.to_thread(stack.post, f"/orders/{order_id}/approve", {"actor": "grace"})
         )
     answer = await approval
 
@@ -171,102 +141,111 @@ async def test_an_approval_that_comes_while_the_deadline_is_recorded_is_too_late
         "/problems/not-awaiting-approval",
         "/problems/order-closed",
     }
-    await asyncio.to_thread(stack.wait_for, str(order.order_id), "expired")
-    assert stack.timeline(str(order.order_id))[-1] == "order_expired"
-    assert stack.charges(str(order.order_id)) == []
+    await asyncio.to_thread(stack.wait_for_status, order_id, "expired")
+    assert stack.get_event_types(order_id)[-1] == "order_expired"
+    assert stack.get_charges(order_id) == []
 
 
-async def test_an_approval_that_is_being_recorded_at_the_deadline_holds(
-    stack: Stack, temporal: Client
+async def test_an_approval_that_is_being_recorded_at_the_deadline_is_valid(
+    stack: StackClient, temporal: Client
 ) -> None:
-    order = await _short_of_time(temporal)
-    order_id = str(order.order_id)
-    deadline = stack.wait_for(order_id, "awaiting_approval")["live"]["deadline"]
-    async with _no_event_written(stack) as is_held:
+    order_id = await _start_order_that_expires_soon(temporal)
+    found = await asyncio.to_thread(stack.wait_for_status, order_id, "awaiting_approval")
+    deadline = datetime.fromisoformat(found["live"]["deadline"])
+    async with _lock_events(stack) as wait_for_blocked_write:
         stack.approve(order_id)
-        await is_held()
-        assert datetime.now(UTC) < datetime.fromisoformat(deadline)
-        while datetime.now(UTC) < datetime.fromisoformat(deadline):
+        await wait_for_blocked_write()
+        assert datetime.now(UTC) < deadline
+        while datetime.now(UTC) < deadline:
             await asyncio.sleep(0.1)
 
-    await asyncio.to_thread(stack.wait_for, order_id, "shipped")
-    assert "order_expired" not in stack.timeline(order_id)
+    await asyncio.to_thread(stack.wait_for_status, order_id, "shipped")
+    assert "order_expired" not in stack.get_event_types(order_id)
 
 
 @pytest.mark.parametrize(
     "line", ["response_dropped", "delayed_commit", "error_once", "rate_limited"]
 )
-def test_whatever_goes_wrong_on_the_way_one_parcel_is_handed_over(stack: Stack, line: str) -> None:
-    order_id = stack.place(address={"zip_code": "10001", "line1": line})
-    stack.approve(order_id)
+def test_a_carrier_fault_during_the_dispatch_makes_no_second_parcel(
+    stack: StackClient, line: str
+) -> None:
+    order_id = stack.start_approved_order(address={"zip_code": "10001", "line1": line})
 
-    stack.wait_for(order_id, "shipped")
+    stack.wait_for_status(order_id, "shipped")
 
-    assert len(stack.parcels(order_id)) == 1
+    assert len(stack.get_parcels(order_id)) == 1
 
 
-def test_an_address_that_the_carrier_refuses_is_corrected(stack: Stack) -> None:
-    order_id = stack.place(address={"zip_code": "10001", "line1": "rejected"})
-    stack.approve(order_id)
-    stack.wait_for(order_id, "awaiting_address")
+def test_an_address_that_the_carrier_rejects_can_be_corrected(stack: StackClient) -> None:
+    order_id = stack.start_approved_order(address={"zip_code": "10001", "line1": "rejected"})
+    stack.wait_for_status(order_id, "awaiting_address")
     listed = stack.get("/orders?waiting_for=address").json()["orders"]
 
-    answer = stack.put(f"/orders/{order_id}/address", _ELSEWHERE)
+    answer = stack.put(f"/orders/{order_id}/address", OTHER_ADDRESS)
 
     assert order_id in {one["order_id"] for one in listed}
     assert answer.status_code == 200
-    stack.wait_for(order_id, "shipped")
+    stack.wait_for_status(order_id, "shipped")
 
 
-async def test_many_identical_starts_and_approvals_are_one_of_each(stack: Stack) -> None:
-    order_id = "00000000-0000-4000-8000-000000000050"
-    url = f"{stack.facts['gateway']['url']}/orders/{order_id}"
+async def test_fifty_identical_starts_and_approvals_count_once(stack: StackClient) -> None:
+    order_id = str(uuid4())
+    url = f"{stack.connection_info['gateway']['url']}/orders/{order_id}"
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
         starts = await asyncio.gather(*(http.post(f"{url}/start", json=TEAPOTS) for _ in range(50)))
-        await asyncio.to_thread(stack.wait_for, order_id, "awaiting_approval")
+        await asyncio.to_thread(stack.wait_for_status, order_id, "awaiting_approval")
         approvals = await asyncio.gather(*(http.post(f"{url}/approve") for _ in range(50)))
 
     assert {answer.status_code for answer in starts} == {202}
     assert sum("idempotent-replayed" not in answer.headers for answer in starts) == 1
     assert sorted(answer.status_code for answer in approvals) == [200] + [409] * 49
-    stack.wait_for(order_id, "shipped")
-    timeline = stack.timeline(order_id)
-    assert timeline.count("order_received") == timeline.count("order_approved") == 1
+    stack.wait_for_status(order_id, "shipped")
+    event_types = stack.get_event_types(order_id)
+    assert event_types.count("order_received") == event_types.count("order_approved") == 1
 
 
-def _has_tried(stack: Stack, order_id: str) -> bool:
-    pending = (stack.status(order_id)["live"] or {}).get("pending_activities", [])
-    return any(one["name"] == "shipment_dispatched" and one["last_failure"] for one in pending)
-
-
-async def _short_of_time(temporal: Client) -> PlaceOrder:
-    """Place an order that nobody has long to approve."""
-    order_id = uuid4()
-    order = PlaceOrder(
-        order_id=order_id,
-        address=Address(zip_code="10001"),
-        fingerprint="none",
-        lines=(OrderLine(sku="TEAPOT-1", quantity=3, unit_price_minor=1999),),
-        payment_method="pm_card_visa",
-        payment_token=default_payment_token(order_id, 1),
-        approval_timeout=timedelta(seconds=4),
-        approval_reminder_before=timedelta(days=1),  # longer than that: none
+def _wait_for_failed_dispatch(stack: StackClient, order_id: str) -> None:
+    eventually(
+        lambda: stack.has_failing_activity(order_id, "shipment_dispatched"), "a dispatch has failed"
     )
-    await temporal.start_workflow(
-        OrderWorkflow.run, order, id=order_workflow_id(order_id), task_queue=ORDER_TASK_QUEUE
+
+
+def _get_net_amount(stack: StackClient, order_id: str) -> int:
+    """Return what was charged less what was refunded, at the provider, in cents."""
+    charges = stack.get_charges(order_id)
+    charged: int = sum(one["amount_minor"] for one in charges if one["status"] == "charged")
+    refunded: int = sum(one["amount_minor"] for one in stack.get_refunds(order_id))
+    return charged - refunded
+
+
+def _assert_cancelled_everywhere(stack: StackClient, order_id: str) -> None:
+    stack.wait_for_status(order_id, "cancelled")
+    eventually(
+        lambda: stack.get_event_types(order_id)[-1] == "order_cancelled",
+        "the cancellation is recorded",
     )
+    assert stack.get_parcels(order_id) == []
+    eventually(lambda: _get_net_amount(stack, order_id) == 0, "the provider keeps nothing")
+    [payment] = stack.get_payments(order_id)
+    refunded = TOTAL_MINOR if payment["state"] == "charged" else 0
+    assert payment["state"] in {"charged", "voided"}
+    assert payment["refunded_minor"] == refunded
+
+
+async def _start_order_that_expires_soon(temporal: Client) -> str:
+    order_id = await start_order_workflow(temporal, approval_timeout=timedelta(seconds=4))
     await temporal.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(order_id)).query(
         OrderWorkflow.status
     )
-    return order
+    return str(order_id)
 
 
 @asynccontextmanager
-async def _no_event_written(stack: Stack) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Hold every event of an order before it is written; yields how to wait for one."""
-    connection = await asyncpg.connect(stack.facts["postgres"]["dsn"])
+async def _lock_events(stack: StackClient) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Block every write of an event; yields how to wait for one that is blocked."""
+    connection = await asyncpg.connect(stack.connection_info["postgres"]["dsn"])
 
-    async def is_held() -> None:
+    async def wait_for_blocked_write() -> None:
         async with asyncio.timeout(20):
             while not await connection.fetchval(
                 "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -277,6 +256,6 @@ async def _no_event_written(stack: Stack) -> AsyncIterator[Callable[[], Awaitabl
     try:
         async with connection.transaction():
             await connection.execute("LOCK TABLE orders.events IN SHARE MODE")
-            yield is_held
+            yield wait_for_blocked_write
     finally:
         await connection.close()

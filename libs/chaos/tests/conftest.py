@@ -1,16 +1,16 @@
-"""What several tests of the development stack stand on."""
+"""Fixtures of the chaos tests."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
-from street import Street
+from proxy_harness import ProxyHarness
 
 
 @pytest.fixture
-async def street() -> AsyncIterator[Street]:
+async def harness() -> AsyncIterator[ProxyHarness]:
     async with AsyncExitStack() as stack:
-        street = Street(stack)
-        await street.link.open()
-        stack.push_async_callback(street.link.close)
-        yield street
+        harness = ProxyHarness(stack)
+        await harness.proxy.open()
+        stack.push_async_callback(harness.proxy.close)
+        yield harness

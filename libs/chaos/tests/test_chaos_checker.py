@@ -1,4 +1,4 @@
-"""Each thing that may be wrong with the books turns its invariant red, and no other."""
+"""Each inconsistency between the records violates its invariant."""
 
 import copy
 from collections.abc import Callable
@@ -8,15 +8,21 @@ from uuid import UUID
 
 import pytest
 
-from fuze_chaos.books import Account, Ask, Books, Workflow
-from fuze_chaos.checker import check
-from fuze_chaos.outcome import Verdict
+from fuze_chaos.checker.checker import check
+from fuze_chaos.checker.results import Verdict
+from fuze_chaos.snapshots.records import (
+    CARRIER,
+    OrderRecords,
+    RequestRecord,
+    Snapshot,
+    WorkflowRecord,
+)
 
 ORDER = "11111111-1111-4111-8111-111111111111"
 PAYMENT = UUID("22222222-2222-4222-8222-222222222222")
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
-EVENTS = [
+SHIPPED_EVENTS = [
     ("order_received", "received", "none"),
     ("order_validated", "awaiting_approval", "none"),
     ("order_approved", "approved", "pending"),
@@ -24,17 +30,17 @@ EVENTS = [
     ("shipping_started", "preparing", "charged"),
     ("order_shipped", "shipped", "charged"),
 ]
-UNDONE = [
-    *EVENTS[:4],
+COMPENSATED_EVENTS = [
+    *SHIPPED_EVENTS[:4],
     ("cancellation_started", "cancelling", "refunding"),
     ("payment_refunded", "cancelling", "refunded"),
     ("order_cancelled", "cancelled", "refunded"),
 ]
 
-Break = Callable[[Account], object]
+Mutate = Callable[[OrderRecords], object]
 
 
-def _events(told: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
+def _events(rows: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
     return [
         {
             "seq": seq,
@@ -43,11 +49,11 @@ def _events(told: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
             "payment_status": payment,
             "recorded_at": NOON + timedelta(seconds=seq),
         }
-        for seq, (kind, status, payment) in enumerate(told, start=1)
+        for seq, (kind, status, payment) in enumerate(rows, start=1)
     ]
 
 
-def _posting(*, captured: int = 0, refunded: int = 0) -> list[dict[str, Any]]:
+def _ledger_entries(*, captured: int = 0, refunded: int = 0) -> list[dict[str, Any]]:
     both = {"payment_id": PAYMENT, "recorded_at": NOON + timedelta(seconds=4)}
     return [
         both | {"account": "provider", "debit_minor": captured, "credit_minor": refunded},
@@ -55,9 +61,9 @@ def _posting(*, captured: int = 0, refunded: int = 0) -> list[dict[str, Any]]:
     ]
 
 
-def shipped() -> Account:
-    """An order that is as it should be, in all books."""
-    return Account(
+def shipped() -> OrderRecords:
+    """A shipped order, consistent in every system of record."""
+    return OrderRecords(
         ORDER,
         row={
             "status": "shipped",
@@ -67,221 +73,242 @@ def shipped() -> Account:
             "total_minor": 500,
             "tracking_number": "FZ1",
         },
-        events=_events(EVENTS),
+        events=_events(SHIPPED_EVENTS),
         payments=[
-            {"id": PAYMENT, "state": "charged", "amount_minor": 500, "refunded_minor": 0,
+            {"payment_id": PAYMENT, "state": "charged", "amount_minor": 500, "refunded_minor": 0,
              "payment_token": f"{ORDER}:1"}
         ],
-        ledger=_posting(captured=500),
+        ledger=_ledger_entries(captured=500),
         shipments=[{"state": "dispatched"}],
-        charges=[
+        provider_charges=[
             {"id": "ch_1", "payment_id": str(PAYMENT), "status": "charged", "amount_minor": 500}
         ],
         parcels=[{"id": "pcl_1", "created_at": (NOON + timedelta(seconds=5)).isoformat()}],
-        workflow=Workflow(
+        workflow=WorkflowRecord(
             "COMPLETED",
             {"status": "shipped", "payment_status": "charged", "tracking_number": "FZ1"},
         ),
-        asks=[Ask("place", 0, ORDER, misuse=False, status=202, body={"order_id": ORDER})],
+        requests=[request("place", ORDER, status=202, body={"order_id": ORDER})],
     )  # fmt: skip
 
 
-def cancelled() -> Account:
-    """An order that was cancelled after its charge, and given its money back."""
-    account = shipped()
-    account.events = _events(UNDONE)
-    account.parcels = []
-    account.shipments = []
-    account.given_back = [{"id": "re_1", "charge_id": "ch_1", "amount_minor": 500}]
-    account.refunds = [{"id": UUID(int=1), "state": "refunded"}]
-    account.payments[0]["refunded_minor"] = 500
-    account.ledger += _posting(refunded=500)
-    account.row = (account.row or {}) | {
+def cancelled() -> OrderRecords:
+    """An order that was cancelled after its charge, and refunded."""
+    order = shipped()
+    order.events = _events(COMPENSATED_EVENTS)
+    order.parcels = []
+    order.shipments = []
+    order.provider_refunds = [{"id": "re_1", "charge_id": "ch_1", "amount_minor": 500}]
+    order.refunds = [{"refund_id": UUID(int=1), "state": "refunded"}]
+    order.payments[0]["refunded_minor"] = 500
+    order.ledger += _ledger_entries(refunded=500)
+    order.row = (order.row or {}) | {
         "status": "cancelled", "payment_status": "refunded", "last_seq": 7, "tracking_number": None
     }  # fmt: skip
-    account.workflow = Workflow(
+    order.workflow = WorkflowRecord(
         "COMPLETED",
         {"status": "cancelled", "payment_status": "refunded", "tracking_number": None},
     )
-    account.asks.append(Ask("cancel", 1, None, misuse=False, status=200))
-    return account
+    order.requests.append(request("cancel", status=200))
+    return order
 
 
-def books(account: Account, **changes: Any) -> Books:  # noqa: ANN401 - of any kind
-    kept: dict[str, Any] = {"discrepancies": [], "open_workflows": [], "backends": []} | changes
-    return Books(accounts={account.order_id: account}, asks=account.asks, **kept)
+def request(
+    operation: str,
+    identity: str | None = None,
+    *,
+    is_key_reuse: bool = False,
+    **response: Any,  # noqa: ANN401 - of any type
+) -> RequestRecord:
+    return RequestRecord(operation, 0, identity, is_key_reuse, **response)
 
 
-def failed(found: Books, logged: list[str] | None = None) -> set[str]:
+def snapshot(order: OrderRecords, **changes: Any) -> Snapshot:  # noqa: ANN401 - of any kind
+    fields: dict[str, Any] = {
+        "discrepancies": [],
+        "open_workflows": [],
+        "connections": [],
+    } | changes
+    return Snapshot(orders={order.order_id: order}, requests=order.requests, **fields)
+
+
+def violated(found: Snapshot, logged_errors: list[str] | None = None) -> set[str]:
     return {
-        one.invariant for one in check(found, logged=logged or []) if one.verdict is Verdict.FAIL
+        one.invariant
+        for one in check(found, logged_errors=logged_errors or [])
+        if one.verdict is Verdict.FAIL
     }
 
 
-def _set(page: str, **values: Any) -> Break:  # noqa: ANN401 - of any kind
-    def change(account: Account) -> None:
-        kept = getattr(account, page)
-        (kept[0] if isinstance(kept, list) else kept).update(values)
+def _set(field: str, **values: Any) -> Mutate:  # noqa: ANN401 - of any kind
+    def change(order: OrderRecords) -> None:
+        records = getattr(order, field)
+        (records[0] if isinstance(records, list) else records).update(values)
 
     return change
 
 
-def _add(page: str, entry: Any) -> Break:  # noqa: ANN401 - of any kind
-    return lambda account: getattr(account, page).append(copy.deepcopy(entry))
+def _add(field: str, entry: Any) -> Mutate:  # noqa: ANN401 - of any kind
+    return lambda order: getattr(order, field).append(copy.deepcopy(entry))
 
 
-def _drop(page: str) -> Break:
-    return lambda account: getattr(account, page).clear()
+def _drop(field: str) -> Mutate:
+    return lambda order: getattr(order, field).clear()
 
 
-@pytest.mark.parametrize("account", [shipped, cancelled])
-def test_books_that_agree_pass(account: Callable[[], Account]) -> None:
-    assert {one.verdict for one in check(books(account()), logged=[])} == {Verdict.PASS}
+@pytest.mark.parametrize("order", [shipped, cancelled])
+def test_consistent_records_pass(order: Callable[[], OrderRecords]) -> None:
+    assert {one.verdict for one in check(snapshot(order()), logged_errors=[])} == {Verdict.PASS}
 
 
 SECOND_CHARGE = {
     "id": "ch_2", "payment_id": str(PAYMENT), "status": "charged", "amount_minor": 500
 }  # fmt: skip
 UNDER_REVIEW = {"status": "under_review"}
-REPEAT = Ask("place", 2, ORDER, misuse=False, status=202, body={"order_id": "another"})
-REFUSED = Ask("place", 2, ORDER, misuse=False, status=409, body={"type": "order-exists"})
-MISUSE = Ask("place", 2, ORDER, misuse=True, status=202, body={"order_id": ORDER})
+REPEAT = request("place", ORDER, status=202, body={"order_id": "another"})
+REJECTED_REPEAT = request("place", ORDER, status=409, body={"type": "order-exists"})
+KEY_REUSE = request("place", ORDER, is_key_reuse=True, status=202, body={"order_id": ORDER})
 
 
 @pytest.mark.parametrize(
-    ("what", "breaks", "caught_by"),
+    ("inconsistency", "mutate", "invariant"),
     [
-        ("charged twice", _add("charges", SECOND_CHARGE), "I1"),
-        ("a second charge under review", _add("charges", SECOND_CHARGE | UNDER_REVIEW), "I1"),
-        ("paid without a charge", _drop("charges"), "I1"),
-        ("a charge that we do not know", _set("charges", payment_id="other"), "I2"),
-        ("nothing in the ledger", _drop("ledger"), "I2"),
-        ("a ledger out of balance", _set("ledger", debit_minor=499), "I2"),
-        ("a refund that nobody recorded", _set("payments", refunded_minor=100), "I2"),
-        ("no workflow", lambda account: setattr(account, "workflow", None), "I3"),
-        ("no row", lambda account: setattr(account, "row", None), "I3"),
-        ("no end", lambda account: setattr(account, "workflow", Workflow("RUNNING")), "I3"),
-        ("handed over before the capture", _set("parcels", created_at=NOON.isoformat()), "I4"),
-        ("less was taken than it costs", _set("row", total_minor=501), "I4"),
-        ("more was taken than it costs", _set("row", total_minor=499), "I4"),
-        ("given back before the hand-over",
-         lambda account: account.ledger.extend(_posting(refunded=500)), "I4"),
+        ("two charges", _add("provider_charges", SECOND_CHARGE), "I1"),
+        ("a second charge under review",
+         _add("provider_charges", SECOND_CHARGE | UNDER_REVIEW), "I1"),
+        ("paid without a charge", _drop("provider_charges"), "I1"),
+        ("a charge without a payment", _set("provider_charges", payment_id="other"), "I2"),
+        ("a capture missing in the ledger", _drop("ledger"), "I2"),
+        ("an unbalanced ledger", _set("ledger", debit_minor=499), "I2"),
+        ("a refund missing in the ledger", _set("payments", refunded_minor=100), "I2"),
+        ("no workflow", lambda order: setattr(order, "workflow", None), "I3"),
+        ("no row", lambda order: setattr(order, "row", None), "I3"),
+        ("a workflow that is still running",
+         lambda order: setattr(order, "workflow", WorkflowRecord("RUNNING")), "I3"),
+        ("dispatched before the capture", _set("parcels", created_at=NOON.isoformat()), "I4"),
+        ("captured less than the total", _set("row", total_minor=501), "I4"),
+        ("captured more than the total", _set("row", total_minor=499), "I4"),
+        ("refunded before the dispatch",
+         lambda order: order.ledger.extend(_ledger_entries(refunded=500)), "I4"),
         ("two parcels", _add("parcels", {"id": "pcl_2", "created_at": NOON.isoformat()}), "I6"),
         ("no parcel", _drop("parcels"), "I6"),
         ("delivered without a parcel",
-         lambda account: (_drop("parcels")(account), _set("row", status="delivered")(account)),
+         lambda order: (_drop("parcels")(order), _set("row", status="delivered")(order)),
          "I6"),
-        ("a parcel of no order", lambda account: setattr(account, "row", None), "I4"),
-        ("a row without a workflow", lambda account: setattr(account, "workflow", None), "I8"),
-        ("an event is missing", lambda account: account.events.pop(2), "I7"),
-        ("the row is elsewhere", _set("row", status="preparing"), "I7"),
-        ("the row is behind", _set("row", last_seq=5), "I7"),
-        ("the view is not the result", _set("row", tracking_number="FZ2"), "I8"),
-        ("failed for no reason of ours",
-         lambda account: setattr(account, "workflow", Workflow("FAILED", failure="Bug")), "I8"),
-        ("another answer to the same key", _add("asks", REPEAT), "I9"),
-        ("a repeat that was refused", _add("asks", REFUSED), "I9"),
-        ("a misuse that was accepted", _add("asks", MISUSE), "I9"),
-        ("a claim that is open", _set("payments", state="unknown"), "I10"),
-        ("a hand-over that is open", _set("shipments", state="dispatching"), "I10"),
-        ("a server error", _add("asks", Ask("cancel", 1, None, misuse=False, status=500)), "I11"),
+        ("a parcel without an order", lambda order: setattr(order, "row", None), "I4"),
+        ("a row without a workflow", lambda order: setattr(order, "workflow", None), "I8"),
+        ("a missing event", lambda order: order.events.pop(2), "I7"),
+        ("another status in the row", _set("row", status="preparing"), "I7"),
+        ("a row behind its events", _set("row", last_seq=5), "I7"),
+        ("a view that differs from the result", _set("row", tracking_number="FZ2"), "I8"),
+        ("an unexpected workflow failure",
+         lambda order: setattr(order, "workflow", WorkflowRecord("FAILED", failure="Bug")), "I8"),
+        ("another response to the same key", _add("requests", REPEAT), "I9"),
+        ("a rejected repeat", _add("requests", REJECTED_REPEAT), "I9"),
+        ("an accepted key reuse", _add("requests", KEY_REUSE), "I9"),
+        ("an unresolved payment", _set("payments", state="unknown"), "I10"),
+        ("an unresolved shipment", _set("shipments", state="dispatching"), "I10"),
+        ("a server error", _add("requests", request("cancel", status=500)), "I11"),
         ("503 without Retry-After",
-         _add("asks", Ask("cancel", 1, None, misuse=False, status=503)), "I11"),
+         _add("requests", request("cancel", status=503)), "I11"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_shipped_order_is_noticed(
-    what: str, breaks: Break, caught_by: str
+def test_an_inconsistent_shipped_order_violates_an_invariant(
+    inconsistency: str, mutate: Mutate, invariant: str
 ) -> None:
-    account = shipped()
-    breaks(account)
+    order = shipped()
+    mutate(order)
 
-    assert caught_by in failed(books(account)), what
+    assert invariant in violated(snapshot(order)), inconsistency
 
 
 @pytest.mark.parametrize(
-    ("what", "breaks", "caught_by"),
+    ("inconsistency", "mutate", "invariant"),
     [
-        ("the provider gave nothing back", _drop("given_back"), "I5"),
-        ("the provider still holds a charge", _set("charges", status="under_review"), "I5"),
-        ("a refund is under way for ever", _set("refunds", state="submitted"), "I10"),
-        ("a shipment that nobody called off", _add("shipments", {"state": "prepared"}), "I10"),
-        ("the parcel was handed over all the same",
+        ("no refund at the provider", _drop("provider_refunds"), "I5"),
+        ("a charge under review", _set("provider_charges", status="under_review"), "I5"),
+        ("an unresolved refund", _set("refunds", state="submitted"), "I10"),
+        ("a shipment that was not cancelled", _add("shipments", {"state": "prepared"}), "I10"),
+        ("a parcel after the cancellation",
          _add("parcels", {"id": "pcl_1", "created_at": NOON.isoformat()}), "I6"),
-        ("the ledger has no refund", lambda account: account.ledger.__delitem__(slice(2, 4)), "I2"),
+        ("no refund in the ledger", lambda order: order.ledger.__delitem__(slice(2, 4)), "I2"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_cancelled_order_is_noticed(
-    what: str, breaks: Break, caught_by: str
+def test_an_inconsistent_cancelled_order_violates_an_invariant(
+    inconsistency: str, mutate: Mutate, invariant: str
 ) -> None:
-    account = cancelled()
-    breaks(account)
+    order = cancelled()
+    mutate(order)
 
-    assert caught_by in failed(books(account)), what
+    assert invariant in violated(snapshot(order)), inconsistency
 
 
 @pytest.mark.parametrize("decision", ["cancel", "reject"])
-def test_an_accepted_decision_that_came_to_nothing_is_noticed(decision: str) -> None:
-    account = shipped()
-    account.asks.append(Ask(decision, 1, None, misuse=False, status=200))
+def test_an_accepted_decision_without_effect_violates_i6(decision: str) -> None:
+    order = shipped()
+    order.requests.append(request(decision, status=200))
 
-    assert failed(books(account)) == {"I6"}
+    assert violated(snapshot(order)) == {"I6"}
 
 
 @pytest.mark.parametrize(
-    "left",
+    "leftover",
     [
         {"open_workflows": ["shipping/1"]},
         {"discrepancies": [{"kind": "duplicate_charge", "order_id": None, "reference": "ch_1",
                             "details": "{}"}]},
-        {"backends": [{"application_name": "fuze-order", "state": "idle", "since_seconds": 1.0,
+        {"connections": [{"application_name": "fuze-order", "state": "idle", "since_seconds": 1.0,
                        "query": "COMMIT"}] * 11},
-        {"backends": [{"application_name": "fuze-order", "state": "idle in transaction",
+        {"connections": [{"application_name": "fuze-order", "state": "idle in transaction",
                        "since_seconds": 60.0, "query": "SELECT 1"}]},
     ],
 )  # fmt: skip
-def test_what_is_left_behind_is_noticed(left: dict[str, Any]) -> None:
-    assert failed(books(shipped(), **left)) == {"I10"}
+def test_leftovers_of_a_run_violate_i10(leftover: dict[str, Any]) -> None:
+    assert violated(snapshot(shipped(), **leftover)) == {"I10"}
 
 
-def test_code_and_a_history_that_do_not_fit_are_noticed() -> None:
-    assert failed(books(shipped()), logged=["[TMPRL1100] Nondeterminism error"]) == {"I10"}
+def test_a_non_deterministic_workflow_violates_i10() -> None:
+    assert violated(snapshot(shipped()), logged_errors=["[TMPRL1100] Nondeterminism error"]) == {
+        "I10"
+    }
 
 
-def test_an_order_that_nobody_accepted_breaks_nothing_and_proves_nothing() -> None:
-    asks = [Ask("place", 0, ORDER, misuse=False), Ask("place", 1, ORDER, misuse=False, status=429)]
+def test_a_run_without_an_accepted_order_leaves_i3_unknown() -> None:
+    requests = [request("place", ORDER), request("place", ORDER, status=429)]
 
     verdicts = {
-        one.invariant: one.verdict for one in check(books(Account(ORDER, asks=asks)), logged=[])
+        one.invariant: one.verdict
+        for one in check(snapshot(OrderRecords(ORDER, requests=requests)), logged_errors=[])
     }
 
     assert verdicts.pop("I3") is Verdict.UNKNOWN
     assert set(verdicts.values()) == {Verdict.PASS}
 
 
-def test_an_order_that_ended_too_late_is_noticed_once() -> None:
-    (ends,) = (
+def test_a_late_order_violates_i3_once() -> None:
+    (completion,) = (
         one
-        for one in check(books(shipped()), logged=[], late=frozenset({ORDER}))
+        for one in check(snapshot(shipped()), logged_errors=[], late=frozenset({ORDER}))
         if one.verdict is Verdict.FAIL
     )
 
-    assert (ends.invariant, len(ends.violations)) == ("I3", 1)
+    assert (completion.invariant, len(completion.violations)) == ("I3", 1)
 
 
-def test_a_503_that_says_when_to_come_again_is_none_of_our_errors() -> None:
-    account = shipped()
-    account.asks.append(Ask("cancel", 1, None, misuse=False, status=503, retry_after="1"))
+def test_a_503_with_retry_after_is_no_violation() -> None:
+    order = shipped()
+    order.requests.append(request("cancel", status=503, retry_after="1"))
 
-    assert failed(books(account)) == set()
+    assert violated(snapshot(order)) == set()
 
 
-def test_a_book_that_cannot_be_read_leaves_unknown_what_takes_it_and_passes_the_rest() -> None:
-    account = shipped()
-    account.parcels = []
+def test_an_unreadable_system_leaves_its_invariants_unknown() -> None:
+    order = shipped()
+    order.parcels = []
 
     verdicts = {
         one.invariant: one.verdict
-        for one in check(books(account, unread={"the carrier": "gone"}), logged=[])
+        for one in check(snapshot(order, unreadable={CARRIER: "gone"}), logged_errors=[])
     }
 
     assert {name for name, verdict in verdicts.items() if verdict is Verdict.UNKNOWN} == {

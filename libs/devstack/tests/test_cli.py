@@ -65,7 +65,7 @@ def test_a_state_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: P
     assert "--state-dir" in done.output
 
 
-def test_the_state_folder_is_deleted_when_asked_for(tmp_path: Path) -> None:
+def test_the_state_folder_is_deleted_on_request(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
     Passwords.load_or_create(state)

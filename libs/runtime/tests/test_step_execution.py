@@ -35,29 +35,29 @@ class Database:
             await asyncio.Event().wait()
         if self.failures:
             self.failures -= 1
-            raise ConnectionError("away")
+            raise ConnectionError("unavailable")
         return f"wrote {what}"
 
 
 @workflow.defn
 class Writing:
-    """One step, and what it heard of trouble."""
+    """One step, and the errors that were reported to it."""
 
     def __init__(self) -> None:
-        self.trouble: list[str | None] = []
+        self.errors: list[str | None] = []
         self.on_cancel = False
 
     @workflow.run
     async def run(self) -> tuple[str, list[str | None], bool]:
         wrote = await run_to_completion(
             execute_local_then_remote(
-                Database.write, "it", summary="write it", on_error=self.trouble.append
+                Database.write, "it", summary="write it", on_error=self.errors.append
             ),
-            on_cancel=self._asked,
+            on_cancel=self._request_cancel,
         )
-        return wrote, self.trouble, self.on_cancel
+        return wrote, self.errors, self.on_cancel
 
-    def _asked(self) -> None:
+    def _request_cancel(self) -> None:
         self.on_cancel = True
 
 
@@ -89,27 +89,27 @@ async def desk(time_skipping: WorkflowEnvironment) -> AsyncIterator[Desk]:
 
 
 async def test_a_step_that_works_is_one_local_attempt(desk: Desk) -> None:
-    wrote, trouble, _ = await (await desk.start()).result()
+    wrote, errors, _ = await (await desk.start()).result()
 
-    assert (wrote, trouble, desk.database.attempts) == ("wrote it", [], [True])
+    assert (wrote, errors, desk.database.attempts) == ("wrote it", [], [True])
 
 
 async def test_a_hiccup_is_outlived_locally(desk: Desk) -> None:
     desk.database.failures = 3
 
-    _, trouble, _ = await (await desk.start()).result()
+    _, errors, _ = await (await desk.start()).result()
 
     assert desk.database.attempts == [True] * 4
-    assert trouble == []
+    assert errors == []
 
 
-async def test_an_outage_is_left_to_the_server_and_told_of(desk: Desk) -> None:
+async def test_an_outage_is_left_to_the_server_and_reported(desk: Desk) -> None:
     desk.database.failures = 10
 
-    _, trouble, _ = await (await desk.start()).result()
+    _, errors, _ = await (await desk.start()).result()
 
     assert desk.database.attempts == [True] * 4 + [False] * 7
-    assert trouble == ["ConnectionError: away", None]
+    assert errors == ["ConnectionError: unavailable", None]
 
 
 async def test_an_order_whose_database_hung_goes_on_in_another_worker(
@@ -143,6 +143,28 @@ async def test_a_cancelled_step_is_finished_first(desk: Desk) -> None:
     handle = await desk.start()
     await handle.cancel()
 
-    wrote, _, asked = await handle.result()
+    wrote, _, cancel_requested = await handle.result()
 
-    assert (wrote, asked) == ("wrote it", True)
+    assert (wrote, cancel_requested) == ("wrote it", True)
+
+
+async def test_a_cancellation_in_the_moment_the_step_ends_does_not_lose_its_result() -> None:
+    """A workflow task can deliver the step's completion and then the cancellation, together."""
+    step: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    cancellations: list[str] = []
+
+    async def run_step() -> str:
+        return await step
+
+    async def run() -> str:
+        return await run_to_completion(
+            run_step(), on_cancel=lambda: cancellations.append("requested")
+        )
+
+    running = asyncio.ensure_future(run())
+    await asyncio.sleep(0.01)
+    step.set_result("done")
+    running.cancel()
+
+    assert await running == "done"
+    assert cancellations == ["requested"]

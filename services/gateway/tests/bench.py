@@ -1,9 +1,8 @@
-"""How much the gateway costs beside a bare handler that runs the same one query.
+"""Benchmark: the gateway's reads against a baseline app with the same query.
 
-`make bench-gateway` prints requests per second of both, in one run, a short round of each in turn,
-and the median of the rounds' ratios: whatever else the machine does meets both alike. Both are one
-uvicorn process; the gateway authenticates, limits, logs and answers as in production. What loads
-them is a third process, on the other core.
+`make bench-gateway` prints requests per second of both and the median ratio. It alternates short
+rounds of each, so that other load on the machine affects both. Each is one uvicorn process; the
+gateway authenticates, rate-limits and logs as in production. A third process generates the load.
 """
 
 import argparse
@@ -28,17 +27,17 @@ from fuze_testing.postgres import migrated_postgres
 
 _ORDER = UUID("123e4567-e89b-12d3-a456-426614174000")
 _CONNECTIONS = 16
-_ENOUGH = 0.7
+_MIN_RATIO = 0.7
 
 
-class _Caller(asyncio.Protocol):
-    """One connection that asks again as soon as it is answered."""
+class _Connection(asyncio.Protocol):
+    """A connection that sends the next request when it has the response."""
 
     def __init__(self, request: bytes) -> None:
         self._request = request
         self._buffer = b""
-        self.answered = 0
-        self.wrong = 0
+        self.completed = 0
+        self.failed = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -53,8 +52,8 @@ class _Caller(asyncio.Protocol):
         length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
         if len(body) < length:
             return
-        self.answered += 1
-        self.wrong += not head.startswith(b"HTTP/1.1 200")
+        self.completed += 1
+        self.failed += not head.startswith(b"HTTP/1.1 200")
         self._buffer = body[length:]
         self.transport.write(self._request)
 
@@ -64,23 +63,23 @@ async def _requests_per_second(port: int, path: str, key: str, seconds: float) -
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
     )
     loop = asyncio.get_running_loop()
-    callers = [
-        (await loop.create_connection(lambda: _Caller(request), "127.0.0.1", port))[1]
+    connections = [
+        (await loop.create_connection(lambda: _Connection(request), "127.0.0.1", port))[1]
         for _ in range(_CONNECTIONS)
     ]
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     await asyncio.sleep(seconds)
-    took = time.perf_counter() - began
-    answered = sum(caller.answered for caller in callers)
-    if wrong := sum(caller.wrong for caller in callers):
-        raise SystemExit(f"{wrong} of {answered} answers were not 200")
-    for caller in callers:
-        caller.transport.abort()
-    return answered / took
+    elapsed = time.perf_counter() - started_at
+    completed = sum(one.completed for one in connections)
+    if failed := sum(one.failed for one in connections):
+        raise SystemExit(f"{failed} of {completed} responses were not 200")
+    for one in connections:
+        one.transport.abort()
+    return completed / elapsed
 
 
 @contextlib.contextmanager
-def _served(command: list[str], environment: dict[str, str], port: int) -> Iterator[None]:
+def _serve(command: list[str], environment: dict[str, str], port: int) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, *command],
         env=os.environ | environment,
@@ -125,7 +124,7 @@ async def _fill(postgres: EmbeddedPostgres) -> None:
 def _make_key(environment: dict[str, str]) -> str:
     made = subprocess.run(
         [
-            *(sys.executable, "-m", "fuze_gateway", "keys", "create"),
+            *(sys.executable, "-m", "fuze_gateway", "api-keys", "create"),
             *("--client", "bench", "--role", "viewer"),
         ],
         env=os.environ | environment,
@@ -144,7 +143,7 @@ def main() -> None:
     ports = Ports.free()
     with (
         tempfile.TemporaryDirectory(prefix="fuze-bench-") as folder,
-        migrated_postgres(_open_to_all(Path(folder))) as postgres,
+        migrated_postgres(_make_traversable(Path(folder))) as postgres,
     ):
         asyncio.run(_fill(postgres))
         environment = {
@@ -152,35 +151,38 @@ def main() -> None:
             "FUZE_AUTHENTICATION": "required",
             "FUZE_RATE_LIMIT": "1000000/second",
             "FUZE_PORT": str(ports.gateway),
-            "BARE_PORT": str(ports.sandbox),
+            "BASELINE_PORT": str(ports.sandbox),
         }
         key = _make_key(environment)
         with (
-            _served(["-m", "fuze_gateway"], environment, ports.gateway),
-            _served(["bare.py"], environment, ports.sandbox),
+            _serve(["-m", "fuze_gateway"], environment, ports.gateway),
+            _serve(["baseline_app.py"], environment, ports.sandbox),
         ):
             ratios = [_compare(path, ports, key, arguments) for path in ("", "/status")]
-    if min(ratios) < _ENOUGH:
-        raise SystemExit(f"below {_ENOUGH} of the bare handler")
+    if min(ratios) < _MIN_RATIO:
+        raise SystemExit(f"below {_MIN_RATIO} of the baseline")
 
 
 def _compare(path: str, ports: Ports, key: str, arguments: argparse.Namespace) -> float:
     url = f"/orders/{_ORDER}{path}"
     measured: dict[int, list[float]] = {ports.gateway: [], ports.sandbox: []}
-    for port in measured:  # caches and pools are warm in production, too
+    for port in measured:  # warm up caches and pools
         asyncio.run(_requests_per_second(port, url, key, 1))
     for _ in range(arguments.rounds):
         for port, found in measured.items():
             found.append(asyncio.run(_requests_per_second(port, url, key, arguments.seconds)))
-    ours, bare = (statistics.median(found) for found in measured.values())
+    gateway, baseline = (statistics.median(found) for found in measured.values())
     ratio = statistics.median(one / other for one, other in zip(*measured.values(), strict=True))
-    print(f"GET /orders/{{id}}{path:<8} gateway {ours:6.0f}/s   bare {bare:6.0f}/s", end="   ")
+    print(
+        f"GET /orders/{{id}}{path:<8} gateway {gateway:6.0f}/s   baseline {baseline:6.0f}/s",
+        end="   ",
+    )
     print(f"ratio {ratio:.2f}")
     return ratio
 
 
-def _open_to_all(folder: Path) -> Path:
-    folder.chmod(0o711)  # PostgreSQL's own user passes through
+def _make_traversable(folder: Path) -> Path:
+    folder.chmod(0o711)  # PostgreSQL runs as its own user
     return folder
 
 

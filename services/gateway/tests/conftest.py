@@ -1,4 +1,4 @@
-"""A real Temporal, a real PostgreSQL, and a stand-in for the order service between them."""
+"""The gateway on a real PostgreSQL and a real Temporal, with fake workflows behind it."""
 
 import asyncio
 import contextlib
@@ -7,30 +7,32 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
 import pytest
-from stand_in import OrderWorkflow, Serve, ShippingWorkflow, carrier_is_away, provider_is_away
+from fake_workflows import OrderWorkflow, ShippingWorkflow, carrier_outage, provider_outage
+from gateway_harness import MakeKey, Serve
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from fuze_contracts.order import (
-    ORDER_TASK_QUEUE,
-)
+from fuze_contracts.order import ORDER_TASK_QUEUE
 from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_gateway.api_keys.commands import ApiKeyCommands
 from fuze_gateway.app import create_app
+from fuze_gateway.auth.principals import Role, get_scopes
 from fuze_gateway.database import Database
 from fuze_gateway.settings import GatewaySettings
 
 
 @pytest.fixture(scope="session")
 def closed_port() -> Iterator[int]:
-    """A port that nobody listens on, and nobody can take meanwhile."""
+    """A port that refuses connections, reserved for the session."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
@@ -38,7 +40,7 @@ def closed_port() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def silent_port() -> Iterator[int]:
-    """A port on which whoever connects hears nothing."""
+    """A port that accepts connections and never responds."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
@@ -47,7 +49,7 @@ def silent_port() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 async def temporal() -> AsyncIterator[Client]:
-    """A Temporal server, with a worker for the order queue."""
+    """A Temporal server with a worker of the order queue."""
     binary = Path(sys.executable).with_name("temporal")
     async with await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(binary),
@@ -59,7 +61,7 @@ async def temporal() -> AsyncIterator[Client]:
             environment.client,
             task_queue=ORDER_TASK_QUEUE,
             workflows=[OrderWorkflow, ShippingWorkflow],
-            activities=[provider_is_away, carrier_is_away],
+            activities=[provider_outage, carrier_outage],
             workflow_runner=UnsandboxedWorkflowRunner(),
         )
         async with worker:
@@ -68,7 +70,7 @@ async def temporal() -> AsyncIterator[Client]:
 
 @pytest.fixture(scope="session")
 async def no_temporal(closed_port: int) -> Client:
-    """A client whose server is away."""
+    """A client whose server is unavailable."""
     return await Client.connect(
         f"127.0.0.1:{closed_port}", lazy=True, data_converter=pydantic_data_converter
     )
@@ -85,7 +87,7 @@ def settings(postgres: EmbeddedPostgres) -> GatewaySettings:
 
 @pytest.fixture(scope="session")
 async def database(settings: GatewaySettings) -> AsyncIterator[Database]:
-    """The gateway's own pool: the published views, read only."""
+    """The gateway's pool, as its own role."""
     database = Database(settings, "fuze-gateway-tests", settings.read_timeout)
     yield database
     await database.aclose()
@@ -93,8 +95,8 @@ async def database(settings: GatewaySettings) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 async def no_database(closed_port: int) -> AsyncIterator[Database]:
-    """A pool whose server is away."""
-    url = f"postgresql+asyncpg://nobody@127.0.0.1:{closed_port}/nothing"
+    """A pool whose server is unavailable."""
+    url = f"postgresql+asyncpg://gateway@127.0.0.1:{closed_port}/nothing"
     settings = GatewaySettings(database_url=url)
     database = Database(settings, "fuze-gateway-tests", settings.read_timeout)
     yield database
@@ -103,13 +105,13 @@ async def no_database(closed_port: int) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 def serve(settings: GatewaySettings, database: Database, temporal: Client) -> Serve:
-    """Serve the gateway over any mix of sources and settings."""
+    """Serve the gateway with any database, client and settings."""
 
     @contextlib.asynccontextmanager
     async def served(
-        *, given: Database = database, client: Client = temporal, **changes: object
+        *, pool: Database = database, client: Client = temporal, **changes: object
     ) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_app(settings.model_copy(update=changes), database=given, client=client)
+        app = create_app(settings.model_copy(update=changes), database=pool, client=client)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
             app.router.lifespan_context(app),
@@ -122,31 +124,57 @@ def serve(settings: GatewaySettings, database: Database, temporal: Client) -> Se
 
 @pytest.fixture(scope="session")
 async def gateway(serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
-    """The gateway with everything there."""
+    """The gateway with all upstreams available."""
     async with serve() as http:
         yield http
 
 
 @pytest.fixture(scope="session")
 async def without_database(serve: Serve, no_database: Database) -> AsyncIterator[httpx.AsyncClient]:
-    """The gateway while PostgreSQL is away."""
-    async with serve(given=no_database) as http:
+    """The gateway without PostgreSQL."""
+    async with serve(pool=no_database) as http:
         yield http
 
 
 @pytest.fixture(scope="session")
 async def without_temporal(serve: Serve, no_temporal: Client) -> AsyncIterator[httpx.AsyncClient]:
-    """The gateway while Temporal is away."""
+    """The gateway without Temporal."""
     async with serve(client=no_temporal) as http:
         yield http
 
 
 @pytest.fixture(scope="session")
-async def without_either(
+async def without_upstreams(
     serve: Serve, no_database: Database, no_temporal: Client
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """The gateway all alone."""
-    async with serve(given=no_database, client=no_temporal) as http:
+    """The gateway without PostgreSQL and Temporal."""
+    async with serve(pool=no_database, client=no_temporal) as http:
+        yield http
+
+
+@pytest.fixture(scope="session")
+def make_key(database: Database) -> MakeKey:
+    keys = ApiKeyCommands(database)
+
+    async def create(role: Role = Role.ADMIN, **changes: Any) -> str:  # noqa: ANN401 - the arguments of create
+        arguments = {
+            "client": f"client-{uuid4().hex[:8]}",
+            "lifetime": timedelta(days=1),
+            "created_by": "a test",
+        } | changes
+        text, _ = await keys.create(arguments.pop("client"), get_scopes([role]), **arguments)
+        return text
+
+    return create
+
+
+@pytest.fixture(scope="session")
+async def secured(serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+    """A gateway that requires authentication."""
+    cache = timedelta(milliseconds=1)
+    async with serve(
+        authentication="required", api_key_cache_ttl=cache, rate_limit="100000/second"
+    ) as http:
         yield http
 
 
@@ -157,7 +185,7 @@ def order_id() -> UUID:
 
 @pytest.fixture
 def record(postgres: EmbeddedPostgres) -> Callable[..., Awaitable[None]]:
-    """Write an order and its events as the order service would."""
+    """Insert an order and its events as the order service would."""
 
     async def recorded(
         order_id: UUID,
@@ -189,11 +217,11 @@ def record(postgres: EmbeddedPostgres) -> Callable[..., Awaitable[None]]:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]:
-    """Wait for what another process is about to do."""
+    """Wait for a condition in another process."""
 
-    async def held(condition: Callable[[], Awaitable[bool]]) -> None:
+    async def wait(condition: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(10):
             while not await condition():
                 await asyncio.sleep(0.05)
 
-    return held
+    return wait

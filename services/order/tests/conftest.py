@@ -1,11 +1,14 @@
+import sysconfig
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from shop import PaymentService, Shop, open_shop
+from order_harness import FakePaymentService, OrderHarness, run_workers
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from fuze_contracts.order import OrderLine, PlaceOrder
@@ -16,10 +19,10 @@ Order = Callable[..., PlaceOrder]
 
 
 @pytest.fixture
-def an_order() -> Order:
-    """A valid order of 59.97 USD, but for what is named."""
+def make_order() -> Order:
+    """Make a valid order of 59.97 USD, with the given fields changed."""
 
-    def made(**changes: Any) -> PlaceOrder:  # noqa: ANN401 - a message's fields
+    def build(**changes: Any) -> PlaceOrder:  # noqa: ANN401 - a message's fields
         order_id = uuid4()
         fields: dict[str, Any] = {
             "order_id": order_id,
@@ -32,15 +35,26 @@ def an_order() -> Order:
         }
         return PlaceOrder(**(fields | changes))
 
-    return made
+    return build
 
 
 @pytest.fixture
-async def shop(
+async def harness(
     time_skipping: WorkflowEnvironment, engine_of: Callable[[str], AsyncEngine]
-) -> AsyncIterator[Shop]:
+) -> AsyncIterator[OrderHarness]:
     engine = engine_of("order")
-    shop = Shop(time_skipping, engine, PaymentService())
-    shop.open_for_business()
-    async with open_shop(shop, OrderRepository(engine)):
-        yield shop
+    harness = OrderHarness(time_skipping, engine, FakePaymentService())
+    harness.respond_at_once()
+    async with run_workers(harness, OrderRepository(engine)):
+        yield harness
+
+
+@pytest.fixture(scope="session")
+async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
+    """A Temporal dev server, for what the time-skipping one cannot do: resets, worker changes."""
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(Path(sysconfig.get_path("scripts")) / "temporal"),
+        data_converter=pydantic_data_converter,
+        dev_server_log_level="error",
+    ) as environment:
+        yield environment

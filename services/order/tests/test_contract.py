@@ -1,4 +1,4 @@
-"""The workflow is all that its contract says, under the same names."""
+"""The workflow implements its contract, under the same names."""
 
 import inspect
 
@@ -8,11 +8,11 @@ from fuze_contracts import order as contract
 from fuze_order.workflows import OrderWorkflow
 
 
-def test_nothing_of_the_contract_is_left_abstract() -> None:
+def test_the_contract_is_implemented() -> None:
     assert not inspect.isabstract(OrderWorkflow)
 
 
-def test_callers_and_worker_say_the_same_names() -> None:
+def test_the_workflow_and_its_contract_use_the_same_names() -> None:
     promised = workflow._Definition.must_from_class(contract.OrderWorkflow)
     kept = workflow._Definition.must_from_class(OrderWorkflow)
 

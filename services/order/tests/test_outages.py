@@ -1,10 +1,10 @@
-"""What happens to an order's steps when the database or a workflow task is lost."""
+"""Steps of an order while the database is unavailable, or after a workflow task was lost."""
 
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from shop import PaymentService, Shop, open_shop, until
+from order_harness import FakePaymentService, OrderHarness, run_workers, until
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
@@ -17,7 +17,7 @@ from fuze_contracts.order import (
     PlaceOrder,
 )
 from fuze_contracts.shipping import Address
-from fuze_order.messages import Receipt, ReceiveOrder, Transition
+from fuze_order.messages import InsertResult, ReceiveOrder, Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 
@@ -25,17 +25,17 @@ Order = Callable[..., PlaceOrder]
 EngineOf = Callable[[str], AsyncEngine]
 
 
-class AwayAtFirst(OrderRepository):
-    """A database that refuses `failures` statements before it answers."""
+class FailingRepository(OrderRepository):
+    """Fails `failures` times before it stores an order."""
 
     def __init__(self, engine: AsyncEngine, failures: int) -> None:
         super().__init__(engine)
         self.failures = failures
 
-    async def receive(self, command: ReceiveOrder) -> Receipt:
+    async def receive(self, command: ReceiveOrder) -> InsertResult:
         if self.failures:
             self.failures -= 1
-            raise ConnectionError("the database is away")
+            raise ConnectionError("the database is unavailable")
         return await super().receive(command)
 
 
@@ -45,11 +45,11 @@ _PAYMENT_STATUS = {
 }
 
 
-class Forgetful(OrderRepository):
-    """Commits `first` before the event that is asked for under the same number.
+class ConflictingRepository(OrderRepository):
+    """Commits `first` before the requested event of the same number.
 
-    That is what a workflow task leaves that was lost after its local activity had committed: the
-    workflow decides again, by what it knows by then.
+    A workflow task that is lost after its local activity has committed leaves the same: the
+    workflow decides again, with what it knows by then.
     """
 
     def __init__(
@@ -73,48 +73,48 @@ class Forgetful(OrderRepository):
         return await super().record(transition)
 
 
-async def test_an_outage_longer_than_the_local_attempts_is_waited_out_by_the_server(
-    time_skipping: WorkflowEnvironment, engine_of: EngineOf, an_order: Order
+async def test_an_outage_longer_than_the_local_attempts_is_retried_by_the_server(
+    time_skipping: WorkflowEnvironment, engine_of: EngineOf, make_order: Order
 ) -> None:
     engine = engine_of("order")
-    order = an_order()
-    shop = Shop(time_skipping, engine, PaymentService())
-    async with open_shop(shop, AwayAtFirst(engine, 6)):
-        handle = await shop.place(order)
+    order = make_order()
+    harness = OrderHarness(time_skipping, engine, FakePaymentService())
+    async with run_workers(harness, FailingRepository(engine, 6)):
+        handle = await harness.place(order)
         await handle.signal(OrderWorkflow.cancel)
         result = await handle.result()
 
     assert result.status is OrderStatus.CANCELLED
-    assert await shop.timeline(order.order_id) == [
+    assert await harness.timeline(order.order_id) == [
         "order_received",
         "order_validated",
         "order_cancelled",
     ]
 
 
-async def test_a_provider_that_stays_away_does_not_make_the_orders_history_grow(
-    time_skipping: WorkflowEnvironment, engine_of: EngineOf, an_order: Order
+async def test_an_unavailable_provider_does_not_grow_the_history(
+    time_skipping: WorkflowEnvironment, engine_of: EngineOf, make_order: Order
 ) -> None:
     engine = engine_of("order")
-    shop = Shop(time_skipping, engine, PaymentService())
-    shop.open_for_business()
-    shop.payments.outcome = ApplicationError("the provider is away")
-    order = an_order(auto_approve_limit=10_000, step_failure_alert_after=timedelta(minutes=5))
-    async with open_shop(shop, OrderRepository(engine)):
-        handle = await shop.place(order)
-        await shop.payments.reached.wait()
-        await time_skipping.sleep(timedelta(minutes=10))
+    harness = OrderHarness(time_skipping, engine, FakePaymentService())
+    harness.respond_at_once()
+    harness.payments.outcome = ApplicationError("the provider is unavailable")
+    order = make_order(auto_approve_limit=10_000, step_failure_alert_after=timedelta(seconds=10))
+    async with run_workers(harness, OrderRepository(engine)):
+        handle = await harness.place(order)
+        await harness.payments.reached.wait()
+        await time_skipping.sleep(timedelta(seconds=20))
         await until(handle, lambda status: status.needs_attention)
-        before, tried = len((await handle.fetch_history()).events), len(shop.payments.asked)
-        await time_skipping.sleep(timedelta(hours=1))
+        before, tried = len((await handle.fetch_history()).events), len(harness.payments.charges)
+        await time_skipping.sleep(timedelta(minutes=6))
         after = len((await handle.fetch_history()).events)
-        shop.payments.outcome = None
+        harness.payments.outcome = None
 
         result = await handle.result()
 
     assert result.status is OrderStatus.SHIPPED
     assert after == before
-    assert len(shop.payments.asked) > tried + 60
+    assert len(harness.payments.charges) > tried + 8
 
 
 @pytest.mark.parametrize(
@@ -128,25 +128,25 @@ async def test_a_provider_that_stays_away_does_not_make_the_orders_history_grow(
 async def test_a_workflow_that_decides_again_follows_what_was_committed(  # noqa: PLR0913, PLR0917 - fixtures and parameters
     time_skipping: WorkflowEnvironment,
     engine_of: EngineOf,
-    an_order: Order,
+    make_order: Order,
     committed: EventType,
     status: OrderStatus,
     then: str,
     ends: OrderStatus,
 ) -> None:
     engine = engine_of("order")
-    order = an_order(approval_timeout=timedelta(days=1))
-    shop = Shop(time_skipping, engine, PaymentService())
-    async with open_shop(shop, Forgetful(engine, committed, status)):
-        handle = await shop.place(order)
+    order = make_order(approval_timeout=timedelta(days=1))
+    harness = OrderHarness(time_skipping, engine, FakePaymentService())
+    async with run_workers(harness, ConflictingRepository(engine, committed, status)):
+        handle = await harness.place(order)
         await handle.signal(then)
         result = await handle.result()
 
     assert result.status is ends
-    assert shop.payments.asked == []
-    timeline = await shop.timeline(order.order_id)
+    assert harness.payments.charges == []
+    timeline = await harness.timeline(order.order_id)
     assert timeline[2] == committed
-    assert (await shop.row_status(order.order_id)) == ends
+    assert (await harness.row_status(order.order_id)) == ends
 
 
 @pytest.mark.parametrize(
@@ -156,18 +156,18 @@ async def test_a_workflow_that_decides_again_follows_what_was_committed(  # noqa
         (EventType.NEEDS_ATTENTION, OrderStatus.APPROVED),
     ],
 )
-async def test_what_was_asked_for_is_undone_though_a_cancellation_is_overtaken(
+async def test_a_charge_is_voided_although_its_cancellation_conflicts(
     time_skipping: WorkflowEnvironment,
     engine_of: EngineOf,
-    an_order: Order,
+    make_order: Order,
     committed: EventType,
     status: OrderStatus,
 ) -> None:
     engine = engine_of("order")
-    order = an_order()
-    shop = Shop(time_skipping, engine, PaymentService())
-    async with open_shop(shop, Forgetful(engine, committed, status, seq=4)):
-        handle = await shop.charging(order)
+    order = make_order()
+    harness = OrderHarness(time_skipping, engine, FakePaymentService())
+    async with run_workers(harness, ConflictingRepository(engine, committed, status, seq=4)):
+        handle = await harness.charging(order)
         await handle.signal(OrderWorkflow.cancel)
         result = await handle.result()
 
@@ -175,8 +175,8 @@ async def test_what_was_asked_for_is_undone_though_a_cancellation_is_overtaken(
         OrderStatus.CANCELLED,
         PaymentStatus.REFUNDED,
     )
-    assert len(shop.payments.voided) == 1
-    assert (await shop.timeline(order.order_id))[3:] == [
+    assert len(harness.payments.voided) == 1
+    assert (await harness.timeline(order.order_id))[3:] == [
         committed,
         "cancellation_started",
         "payment_refunded",
@@ -184,16 +184,18 @@ async def test_what_was_asked_for_is_undone_though_a_cancellation_is_overtaken(
     ]
 
 
-async def test_a_paid_order_is_given_back_though_its_cancellation_is_overtaken(
-    time_skipping: WorkflowEnvironment, engine_of: EngineOf, an_order: Order
+async def test_a_paid_order_is_refunded_although_its_cancellation_conflicts(
+    time_skipping: WorkflowEnvironment, engine_of: EngineOf, make_order: Order
 ) -> None:
     engine = engine_of("order")
-    order = an_order()
-    shop = Shop(time_skipping, engine, PaymentService())
-    shop.payments.may_answer.set()
-    repository = Forgetful(engine, EventType.NEEDS_ATTENTION, OrderStatus.PREPARING, seq=6)
-    async with open_shop(shop, repository):
-        handle = await shop.preparing(order)
+    order = make_order()
+    harness = OrderHarness(time_skipping, engine, FakePaymentService())
+    harness.payments.may_answer.set()
+    repository = ConflictingRepository(
+        engine, EventType.NEEDS_ATTENTION, OrderStatus.PREPARING, seq=6
+    )
+    async with run_workers(harness, repository):
+        handle = await harness.preparing(order)
         await handle.signal(OrderWorkflow.cancel)
         result = await handle.result()
 
@@ -201,40 +203,44 @@ async def test_a_paid_order_is_given_back_though_its_cancellation_is_overtaken(
         OrderStatus.CANCELLED,
         PaymentStatus.REFUNDED,
     )
-    assert len(shop.payments.voided) == 1
-    assert order.order_id not in shop.depot.handed_over
-    assert (await shop.row_status(order.order_id)) == OrderStatus.CANCELLED
+    assert len(harness.payments.voided) == 1
+    assert order.order_id not in harness.shipping.dispatched
+    assert (await harness.row_status(order.order_id)) == OrderStatus.CANCELLED
 
 
-async def test_a_new_address_is_shipped_to_though_it_is_overtaken(
-    time_skipping: WorkflowEnvironment, engine_of: EngineOf, an_order: Order
+async def test_a_new_address_reaches_the_shipment_although_it_conflicts(
+    time_skipping: WorkflowEnvironment, engine_of: EngineOf, make_order: Order
 ) -> None:
     engine = engine_of("order")
-    order = an_order()
-    shop = Shop(time_skipping, engine, PaymentService())
-    repository = Forgetful(engine, EventType.NEEDS_ATTENTION, OrderStatus.PREPARING, seq=6)
-    async with open_shop(shop, repository):
-        shop.payments.may_answer.set()
-        handle = await shop.preparing(order)
+    order = make_order()
+    harness = OrderHarness(time_skipping, engine, FakePaymentService())
+    repository = ConflictingRepository(
+        engine, EventType.NEEDS_ATTENTION, OrderStatus.PREPARING, seq=6
+    )
+    async with run_workers(harness, repository):
+        harness.payments.may_answer.set()
+        handle = await harness.preparing(order)
         elsewhere = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
         await handle.execute_update(OrderWorkflow.change_order_address, elsewhere)
-        shop.depot.may_hand_over.set()
+        harness.shipping.may_dispatch.set()
         result = await handle.result()
 
     assert result.status is OrderStatus.SHIPPED
     assert "to-94105" in str(result.tracking_number)
-    assert (await shop.timeline(order.order_id))[5:7] == ["needs_attention", "address_changed"]
+    assert (await harness.timeline(order.order_id))[5:7] == ["needs_attention", "address_changed"]
 
 
-async def test_a_shipment_that_had_begun_is_called_off_though_its_cancellation_is_overtaken(
-    time_skipping: WorkflowEnvironment, engine_of: EngineOf, an_order: Order
+async def test_a_started_shipment_is_cancelled_although_the_cancellation_conflicts(
+    time_skipping: WorkflowEnvironment, engine_of: EngineOf, make_order: Order
 ) -> None:
     engine = engine_of("order")
-    order = an_order()
-    shop = Shop(time_skipping, engine, PaymentService())
-    repository = Forgetful(engine, EventType.SHIPPING_STARTED, OrderStatus.PREPARING, seq=4)
-    async with open_shop(shop, repository):
-        handle = await shop.charging(order)
+    order = make_order()
+    harness = OrderHarness(time_skipping, engine, FakePaymentService())
+    repository = ConflictingRepository(
+        engine, EventType.SHIPPING_STARTED, OrderStatus.PREPARING, seq=4
+    )
+    async with run_workers(harness, repository):
+        handle = await harness.charging(order)
         await handle.signal(OrderWorkflow.cancel)
         result = await handle.result()
 
@@ -242,4 +248,4 @@ async def test_a_shipment_that_had_begun_is_called_off_though_its_cancellation_i
         OrderStatus.CANCELLED,
         PaymentStatus.REFUNDED,
     )
-    assert order.order_id not in shop.depot.handed_over
+    assert order.order_id not in harness.shipping.dispatched

@@ -1,10 +1,10 @@
-"""What becomes of an order whose payment is declined."""
+"""Orders whose payment is declined."""
 
 from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
-from shop import Shop, until, waits_for
+from order_harness import OrderHarness, until, waits_for
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
@@ -32,12 +32,15 @@ Order = Callable[..., PlaceOrder]
         ),
     ],
 )
-async def test_a_declined_payment_ends_the_order_when_nobody_offers_another_method(
-    shop: Shop, an_order: Order, outcome: payment.ChargeOutcome | ApplicationError, reason: str
+async def test_a_declined_payment_ends_the_order_at_the_deadline(
+    harness: OrderHarness,
+    make_order: Order,
+    outcome: payment.ChargeOutcome | ApplicationError,
+    reason: str,
 ) -> None:
-    shop.payments.outcome = outcome
-    order = an_order()
-    handle = await shop.place(order)
+    harness.payments.outcome = outcome
+    order = make_order()
+    handle = await harness.place(order)
     await handle.signal(OrderWorkflow.approve)
 
     waiting = await until(handle, waits_for(WaitingFor.PAYMENT_METHOD))
@@ -47,35 +50,38 @@ async def test_a_declined_payment_ends_the_order_when_nobody_offers_another_meth
     assert reason in (waiting.reason or "")
     assert result.status is OrderStatus.PAYMENT_DECLINED
     assert result.payment_status is PaymentStatus.DECLINED
-    assert (await shop.timeline(order.order_id))[-2:] == ["payment_declined", "payment_abandoned"]
+    assert (await harness.timeline(order.order_id))[-2:] == [
+        "payment_declined",
+        "payment_abandoned",
+    ]
 
 
 async def test_another_payment_method_is_another_attempt_under_another_token(
-    shop: Shop, an_order: Order
+    harness: OrderHarness, make_order: Order
 ) -> None:
-    shop.payments.outcome = payment.Declined(payment_id=uuid4(), code="card_declined")
-    order = an_order()
-    handle = await shop.place(order)
+    harness.payments.outcome = payment.Declined(payment_id=uuid4(), code="card_declined")
+    order = make_order()
+    handle = await harness.place(order)
     await handle.signal(OrderWorkflow.approve)
     await until(handle, waits_for(WaitingFor.PAYMENT_METHOD))
-    shop.payments.outcome = None
+    harness.payments.outcome = None
 
     await handle.execute_update(
         OrderWorkflow.change_payment_method, ChangePaymentMethod(payment_method="pm_other")
     )
 
     assert (await handle.result()).status is OrderStatus.SHIPPED
-    asked = [(one.payment_token, one.payment_method) for one in shop.payments.asked]
-    assert asked == [
+    attempts = [(one.payment_token, one.payment_method) for one in harness.payments.charges]
+    assert attempts == [
         (f"{order.order_id}:1", "pm_card_visa"),
         (f"{order.order_id}:2", "pm_other"),
     ]
 
 
-async def test_a_payment_method_that_nobody_waits_for_is_refused(
-    shop: Shop, an_order: Order
+async def test_a_payment_method_that_is_not_awaited_is_rejected(
+    harness: OrderHarness, make_order: Order
 ) -> None:
-    handle = await shop.place(an_order())
+    handle = await harness.place(make_order())
     await until(handle, waits_for(WaitingFor.APPROVAL))
 
     with pytest.raises(WorkflowUpdateFailedError) as refused:
@@ -90,10 +96,10 @@ async def test_a_payment_method_that_nobody_waits_for_is_refused(
 
 
 async def test_an_order_that_waits_for_a_payment_method_can_be_cancelled(
-    shop: Shop, an_order: Order
+    harness: OrderHarness, make_order: Order
 ) -> None:
-    shop.payments.outcome = payment.Declined(payment_id=uuid4(), code="card_declined")
-    handle = await shop.place(an_order())
+    harness.payments.outcome = payment.Declined(payment_id=uuid4(), code="card_declined")
+    handle = await harness.place(make_order())
     await handle.signal(OrderWorkflow.approve)
     await until(handle, waits_for(WaitingFor.PAYMENT_METHOD))
     await handle.signal(OrderWorkflow.cancel)

@@ -19,7 +19,7 @@ from fuze_contracts.read_models import (
     PublishedOrderWithLines,
 )
 from fuze_contracts.shipping import Address
-from fuze_order.messages import Receipt, ReceiveOrder, Transition
+from fuze_order.messages import InsertResult, ReceiveOrder, Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.tables import events, order_lines, orders
 
@@ -64,11 +64,11 @@ async def _rows(engine: AsyncEngine, table: sa.Table, order: PlaceOrder) -> list
 
 
 async def test_a_received_order_is_written_with_its_lines_and_first_event(
-    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+    engine: AsyncEngine, repository: OrderRepository, make_order: Order
 ) -> None:
-    order = an_order()
+    order = make_order()
 
-    assert await repository.receive(_receive(order)) is Receipt.WRITTEN
+    assert await repository.create(_receive(order)) is InsertResult.STORED
 
     [row] = await _rows(engine, orders, order)
     assert (row["status"], row["total_minor"], row["last_seq"]) == ("received", 5997, 1)
@@ -77,22 +77,22 @@ async def test_a_received_order_is_written_with_its_lines_and_first_event(
 
 
 async def test_receiving_again_writes_nothing_twice(
-    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+    engine: AsyncEngine, repository: OrderRepository, make_order: Order
 ) -> None:
-    order = an_order()
-    await repository.receive(_receive(order))
+    order = make_order()
+    await repository.create(_receive(order))
 
-    assert await repository.receive(_receive(order)) is Receipt.WRITTEN
+    assert await repository.create(_receive(order)) is InsertResult.STORED
     assert len(await _rows(engine, events, order)) == 1
 
 
 async def test_another_workflow_cannot_take_an_order_id_that_is_used(
-    repository: OrderRepository, an_order: Order
+    repository: OrderRepository, make_order: Order
 ) -> None:
-    order = an_order()
-    await repository.receive(_receive(order))
+    order = make_order()
+    await repository.create(_receive(order))
 
-    assert await repository.receive(_receive(order, run_id="second")) is Receipt.ID_TAKEN
+    assert await repository.create(_receive(order, run_id="second")) is InsertResult.ID_TAKEN
 
 
 @pytest.mark.parametrize(
@@ -104,20 +104,20 @@ async def test_another_workflow_cannot_take_an_order_id_that_is_used(
         {"customer": "nul \0"},
     ],
 )
-async def test_what_postgresql_cannot_hold_is_refused_and_nothing_is_kept(
-    engine: AsyncEngine, repository: OrderRepository, an_order: Order, changes: dict[str, Any]
+async def test_values_that_postgresql_cannot_store_are_rejected(
+    engine: AsyncEngine, repository: OrderRepository, make_order: Order, changes: dict[str, Any]
 ) -> None:
-    order = an_order(**changes)
+    order = make_order(**changes)
 
-    assert await repository.receive(_receive(order)) is Receipt.REFUSED
+    assert await repository.create(_receive(order)) is InsertResult.INVALID_VALUES
     assert await _rows(engine, orders, order) == []
 
 
 async def test_a_transition_writes_the_event_and_moves_the_row(
-    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+    engine: AsyncEngine, repository: OrderRepository, make_order: Order
 ) -> None:
-    order = an_order()
-    await repository.receive(_receive(order))
+    order = make_order()
+    await repository.create(_receive(order))
 
     await repository.record(
         _validated(order, address=Address(zip_code="94105"), details={"note": "moved"})
@@ -130,10 +130,10 @@ async def test_a_transition_writes_the_event_and_moves_the_row(
 
 
 async def test_a_repeated_transition_changes_nothing(
-    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+    engine: AsyncEngine, repository: OrderRepository, make_order: Order
 ) -> None:
-    order = an_order()
-    await repository.receive(_receive(order))
+    order = make_order()
+    await repository.create(_receive(order))
     await repository.record(_validated(order))
 
     await repository.record(_validated(order, reason="said by the repeat"))
@@ -143,32 +143,40 @@ async def test_a_repeated_transition_changes_nothing(
     assert len(await _rows(engine, events, order)) == 2
 
 
-async def test_what_is_committed_under_a_number_is_what_everyone_hears(
-    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+async def test_a_taken_number_returns_the_latest_committed_transition(
+    engine: AsyncEngine, repository: OrderRepository, make_order: Order
 ) -> None:
-    order = an_order()
-    await repository.receive(_receive(order))
+    order = make_order()
+    await repository.create(_receive(order))
+    await repository.record(_validated(order))
     await repository.record(
-        _validated(order, address=Address(zip_code="94105"), reason="first", actor="first")
+        _validated(
+            order,
+            seq=3,
+            type=EventType.ADDRESS_CHANGED,
+            actor="ada",
+            reason="moved",
+            address=Address(zip_code="94105"),
+        )
     )
 
-    heard = await repository.record(
+    committed = await repository.record(
         _validated(order, type=EventType.ORDER_CANCELLED, status=OrderStatus.CANCELLED)
     )
 
-    assert (heard.type, heard.status) == (EventType.ORDER_VALIDATED, OrderStatus.AWAITING_APPROVAL)
-    assert (heard.actor, heard.reason) == ("first", "first")
-    assert heard.address is not None
-    assert heard.address.zip_code == "94105"
+    assert (committed.seq, committed.type) == (3, EventType.ADDRESS_CHANGED)
+    assert (committed.status, committed.actor) == (OrderStatus.AWAITING_APPROVAL, "ada")
+    assert (committed.reason, committed.address) == ("moved", Address(zip_code="94105"))
+    assert committed.payment_token == order.payment_token
     [row] = await _rows(engine, orders, order)
-    assert row["status"] == "awaiting_approval"
+    assert (row["status"], row["last_seq"]) == ("awaiting_approval", 3)
 
 
 async def test_a_text_that_postgresql_cannot_hold_does_not_stop_an_order(
-    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+    engine: AsyncEngine, repository: OrderRepository, make_order: Order
 ) -> None:
-    order = an_order()
-    await repository.receive(_receive(order))
+    order = make_order()
+    await repository.create(_receive(order))
 
     await repository.record(_validated(order, actor="a\0b", details={"why": ["c\0d"]}))
 
@@ -177,10 +185,10 @@ async def test_a_text_that_postgresql_cannot_hold_does_not_stop_an_order(
 
 
 async def test_a_transition_that_would_leave_a_gap_is_an_error_and_leaves_no_event(
-    engine: AsyncEngine, repository: OrderRepository, an_order: Order
+    engine: AsyncEngine, repository: OrderRepository, make_order: Order
 ) -> None:
-    order = an_order()
-    await repository.receive(_receive(order))
+    order = make_order()
+    await repository.create(_receive(order))
 
     with pytest.raises(LookupError):
         await repository.record(_validated(order, seq=3))
@@ -190,7 +198,7 @@ async def test_a_transition_that_would_leave_a_gap_is_an_error_and_leaves_no_eve
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE orders.events SET actor = 'nobody'",
+        "UPDATE orders.events SET actor = 'x'",
         "DELETE FROM orders.events",
         "DELETE FROM orders.orders",
         "TRUNCATE orders.events",
@@ -233,10 +241,10 @@ async def test_the_published_views_have_the_columns_of_their_contracts(engine_of
 
 
 async def test_an_order_that_is_published_reads_as_its_contract(
-    repository: OrderRepository, engine_of: EngineOf, an_order: Order
+    repository: OrderRepository, engine_of: EngineOf, make_order: Order
 ) -> None:
-    order = an_order(order_id=uuid4())
-    await repository.receive(_receive(order))
+    order = make_order(order_id=uuid4())
+    await repository.create(_receive(order))
 
     async with engine_of("gateway").connect() as connection:
         query = sa.select(sa.text("*")).select_from(sa.text(ORDERS_VIEW))

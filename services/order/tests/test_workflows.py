@@ -1,11 +1,11 @@
-"""An order's life on a clock that skips: the real activities on a real PostgreSQL."""
+"""Whole orders with time skipping: the real activities on a real PostgreSQL."""
 
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from shop import Shop, until, waits_for
+from order_harness import OrderHarness, until, waits_for
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
@@ -27,16 +27,18 @@ from fuze_order.workflows import OrderWorkflow
 Order = Callable[..., PlaceOrder]
 
 
-async def test_an_approved_order_is_charged_and_shipped(shop: Shop, an_order: Order) -> None:
-    order = an_order()
-    handle = await shop.place(order)
+async def test_an_approved_order_is_charged_and_shipped(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    handle = await harness.place(order)
     await handle.signal(OrderWorkflow.approve, ApproveOrder(actor="grace"))
 
     result = await handle.result()
 
     assert (result.status, result.payment_status) == (OrderStatus.SHIPPED, PaymentStatus.CHARGED)
     assert result.tracking_number == f"to-10001-{str(order.order_id)[:8]}"
-    assert await shop.timeline(order.order_id) == [
+    assert await harness.timeline(order.order_id) == [
         "order_received",
         "order_validated",
         "order_approved",
@@ -44,37 +46,41 @@ async def test_an_approved_order_is_charged_and_shipped(shop: Shop, an_order: Or
         "shipping_started",
         "order_shipped",
     ]
-    [asked] = shop.payments.asked
-    assert (asked.payment_token, str(asked.amount)) == (order.payment_token, "59.97 USD")
+    [charge] = harness.payments.charges
+    assert (charge.payment_token, str(charge.amount)) == (order.payment_token, "59.97 USD")
 
 
-async def test_an_order_that_breaks_a_rule_fails_at_once_and_its_row_says_why(
-    shop: Shop, an_order: Order
+async def test_an_invalid_order_fails_and_its_row_has_the_reason(
+    harness: OrderHarness, make_order: Order
 ) -> None:
-    order = an_order(address=Address(zip_code="?"))
-    handle = await shop.place(order)
+    order = make_order(address=Address(zip_code="?"))
+    handle = await harness.place(order)
 
     with pytest.raises(WorkflowFailureError) as failure:
         await handle.result()
 
     assert isinstance(failure.value.cause, ApplicationError)
     assert failure.value.cause.type == ORDER_REJECTED
-    assert await shop.timeline(order.order_id) == ["order_received", "order_rejected"]
-    assert shop.payments.asked == []
+    assert await harness.timeline(order.order_id) == ["order_received", "order_rejected"]
+    assert harness.payments.charges == []
 
 
-async def test_an_order_that_nobody_approves_expires(shop: Shop, an_order: Order) -> None:
-    order = an_order(approval_timeout=timedelta(days=7))
-    handle = await shop.place(order)
+async def test_an_order_that_is_not_approved_expires(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order(approval_timeout=timedelta(days=7))
+    handle = await harness.place(order)
 
     result = await handle.result()
 
     assert (result.status, result.payment_status) == (OrderStatus.EXPIRED, PaymentStatus.NONE)
-    assert (await shop.timeline(order.order_id))[-1] == "order_expired"
+    assert (await harness.timeline(order.order_id))[-1] == "order_expired"
 
 
-async def test_an_order_says_what_it_waits_for_and_until_when(shop: Shop, an_order: Order) -> None:
-    handle = await shop.place(an_order())
+async def test_a_query_returns_what_the_order_waits_for_and_its_deadline(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    handle = await harness.place(make_order())
 
     status = await until(handle, waits_for(WaitingFor.APPROVAL))
 
@@ -86,20 +92,24 @@ async def test_an_order_says_what_it_waits_for_and_until_when(shop: Shop, an_ord
     await handle.result()
 
 
-async def test_a_waiting_order_is_cancelled_with_its_reason(shop: Shop, an_order: Order) -> None:
-    order = an_order()
-    handle = await shop.place(order)
+async def test_a_waiting_order_is_cancelled_with_its_reason(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    handle = await harness.place(order)
     await handle.signal(OrderWorkflow.cancel, CancelOrder(actor="ada", reason="bought elsewhere"))
 
     result = await handle.result()
 
     assert (result.status, result.reason) == (OrderStatus.CANCELLED, "bought elsewhere")
-    assert shop.payments.asked == []
+    assert harness.payments.charges == []
 
 
-async def test_temporals_own_cancellation_takes_the_same_path(shop: Shop, an_order: Order) -> None:
-    order = an_order()
-    handle = await shop.place(order)
+async def test_temporals_own_cancellation_takes_the_same_path(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    handle = await harness.place(order)
     await until(handle, waits_for(WaitingFor.APPROVAL))
     await handle.cancel()
 
@@ -107,22 +117,24 @@ async def test_temporals_own_cancellation_takes_the_same_path(shop: Shop, an_ord
         await handle.result()
 
     assert isinstance(failure.value.cause, CancelledError)
-    assert (await shop.timeline(order.order_id))[-1] == "order_cancelled"
+    assert (await harness.timeline(order.order_id))[-1] == "order_cancelled"
 
 
-async def test_a_second_approval_changes_nothing(shop: Shop, an_order: Order) -> None:
-    order = an_order()
-    handle = await shop.place(order)
+async def test_a_second_approval_changes_nothing(harness: OrderHarness, make_order: Order) -> None:
+    order = make_order()
+    handle = await harness.place(order)
     for actor in ("grace", "alan"):
         await handle.signal(OrderWorkflow.approve, ApproveOrder(actor=actor))
     await handle.result()
 
-    assert (await shop.timeline(order.order_id)).count("order_approved") == 1
+    assert (await harness.timeline(order.order_id)).count("order_approved") == 1
 
 
-async def test_a_new_address_is_recorded_and_shipped_to(shop: Shop, an_order: Order) -> None:
-    order = an_order()
-    handle = await shop.place(order)
+async def test_a_new_address_is_recorded_and_shipped_to(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    handle = await harness.place(order)
     await until(handle, waits_for(WaitingFor.APPROVAL))
     await handle.signal(
         OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code="94105"))
@@ -134,16 +146,16 @@ async def test_a_new_address_is_recorded_and_shipped_to(shop: Shop, an_order: Or
 
     assert result.tracking_number is not None
     assert result.tracking_number.startswith("to-94105-")
-    assert "address_changed" in await shop.timeline(order.order_id)
+    assert "address_changed" in await harness.timeline(order.order_id)
 
 
 async def test_a_second_workflow_of_the_same_order_fails_and_leaves_the_first_alone(
-    shop: Shop, an_order: Order
+    harness: OrderHarness, make_order: Order
 ) -> None:
-    order = an_order()
-    first = await shop.place(order)
+    order = make_order()
+    first = await harness.place(order)
     await until(first, waits_for(WaitingFor.APPROVAL))
-    second = await shop.environment.client.start_workflow(
+    second = await harness.environment.client.start_workflow(
         OrderWorkflow.run, order, id=f"order/{uuid4()}", task_queue=ORDER_TASK_QUEUE
     )
 
@@ -152,16 +164,16 @@ async def test_a_second_workflow_of_the_same_order_fails_and_leaves_the_first_al
 
     assert isinstance(failure.value.cause, ApplicationError)
     assert failure.value.cause.type == ORDER_ID_TAKEN
-    assert await shop.timeline(order.order_id) == ["order_received", "order_validated"]
+    assert await harness.timeline(order.order_id) == ["order_received", "order_validated"]
     await first.signal(OrderWorkflow.cancel)
     await first.result()
 
 
 async def test_every_address_is_an_event_and_the_last_good_one_counts(
-    shop: Shop, an_order: Order
+    harness: OrderHarness, make_order: Order
 ) -> None:
-    order = an_order()
-    handle = await shop.place(order)
+    order = make_order()
+    handle = await harness.place(order)
     for zip_code in ("94105", "60601", "NOWHERE"):
         await handle.signal(
             OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code=zip_code))
@@ -170,19 +182,19 @@ async def test_every_address_is_an_event_and_the_last_good_one_counts(
 
     result = await handle.result()
 
-    timeline = await shop.timeline(order.order_id)
+    timeline = await harness.timeline(order.order_id)
     assert timeline.count("address_changed") == 2
     assert timeline.count("address_change_rejected") == 1
     assert (result.tracking_number or "").startswith("to-60601-")
 
 
 async def test_an_address_that_comes_while_the_charge_is_under_way_is_shipped_to(
-    shop: Shop, an_order: Order
+    harness: OrderHarness, make_order: Order
 ) -> None:
-    handle = await shop.charging(an_order())
+    handle = await harness.charging(make_order())
     await handle.signal(
         OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code="94105"))
     )
-    shop.payments.may_answer.set()
+    harness.payments.may_answer.set()
 
     assert ((await handle.result()).tracking_number or "").startswith("to-94105-")

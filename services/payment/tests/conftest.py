@@ -6,20 +6,20 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from fake_stripe import API_KEY, FakeStripe, run_localstripe
+from payment_harness import PaymentHarness
 from sqlalchemy.ext.asyncio import AsyncEngine
-from stripe_stand_in import KEY, Door, localstripe
-from stripe_till import StripeTill
-from till import Till
+from stripe_harness import StripeHarness
 
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres
-from fuze_payment.provider.stripe_client import connect
 from fuze_payment.settings import PaymentSettings
+from fuze_psp.stripe.client import connect
 
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A sandbox in a process of its own; its URL."""
+    """The URL of a sandbox in its own process."""
     port = str(Ports.free().sandbox)
     folder = tmp_path_factory.mktemp("sandbox")
     with (folder / "log").open("wb") as log:
@@ -47,50 +47,51 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-async def till(
+async def harness(
     sandbox: str, postgres: EmbeddedPostgres, engine_of: Callable[[str], AsyncEngine]
-) -> AsyncIterator[Till]:
+) -> AsyncIterator[PaymentHarness]:
     settings = PaymentSettings(
         database_url=postgres.url("payment"),
         psp_url=f"{sandbox}/psp",
-        psp_timeout=1,
-        payment_lease=1.5,
+        psp_timeout=timedelta(seconds=10),
+        payment_lease=timedelta(seconds=15),
         psp_settle_window=timedelta(seconds=2),
         psp_review_poll_interval=timedelta(seconds=1),
     )
-    async with httpx.AsyncClient(base_url=sandbox, trust_env=False) as http:
-        till = Till(engine_of("payment"), http, settings)
-        await till.conditions()
-        yield till
-        for client in till.clients:
-            await client.aclose()
+    async with (
+        httpx.AsyncClient(base_url=sandbox, trust_env=False) as http,
+        httpx.AsyncClient(base_url=f"{sandbox}/psp/", timeout=10, trust_env=False) as psp,
+    ):
+        harness = PaymentHarness(engine_of("payment"), http, settings, psp)
+        await harness.set_faults()
+        yield harness
 
 
 @pytest.fixture(scope="session")
-def stripe_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with localstripe(tmp_path_factory.mktemp("localstripe")) as url:
+def localstripe_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with run_localstripe(tmp_path_factory.mktemp("localstripe")) as url:
         yield url
 
 
 @pytest.fixture
-async def stripe_till(
-    stripe_url: str, postgres: EmbeddedPostgres, engine_of: Callable[[str], AsyncEngine]
-) -> AsyncIterator[StripeTill]:
-    door = Door(stripe_url)
-    url = await door.open()
+async def stripe(
+    localstripe_url: str, postgres: EmbeddedPostgres, engine_of: Callable[[str], AsyncEngine]
+) -> AsyncIterator[StripeHarness]:
+    fake = FakeStripe(localstripe_url)
+    url = await fake.start()
     settings = PaymentSettings(
         database_url=postgres.url("payment"),
         payment_provider="stripe",
-        stripe_api_key=KEY,
+        stripe_api_key=API_KEY,
         stripe_api_base=url,
-        psp_timeout=2,
-        payment_lease=3,
+        psp_timeout=timedelta(seconds=10),
+        payment_lease=timedelta(seconds=15),
         psp_settle_window=timedelta(seconds=2),
         psp_review_poll_interval=timedelta(seconds=1),
     )
     async with (
         httpx.AsyncClient(base_url=url, trust_env=False) as http,
-        connect(KEY, url, 2) as client,
+        connect(API_KEY, url, settings.psp_timeout) as client,
     ):
-        yield StripeTill(engine_of("payment"), http, settings, door=door, client=client)
-    await door.close()
+        yield StripeHarness(engine_of("payment"), http, settings, http, fake=fake, client=client)
+    await fake.stop()

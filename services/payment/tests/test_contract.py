@@ -1,4 +1,4 @@
-"""The workflow is all that its contract says, under the same names."""
+"""The workflow implements its contract under the same names."""
 
 import inspect
 
@@ -8,11 +8,11 @@ from fuze_contracts import payment as contract
 from fuze_payment.workflows import RefundWorkflow
 
 
-def test_nothing_of_the_contract_is_left_abstract() -> None:
+def test_the_workflow_implements_its_whole_contract() -> None:
     assert not inspect.isabstract(RefundWorkflow)
 
 
-def test_callers_and_worker_say_the_same_names() -> None:
+def test_the_workflow_has_the_names_of_its_contract() -> None:
     promised = workflow._Definition.must_from_class(contract.RefundWorkflow)
     kept = workflow._Definition.must_from_class(RefundWorkflow)
 

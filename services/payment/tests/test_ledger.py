@@ -1,32 +1,34 @@
-"""What PostgreSQL itself refuses."""
+"""What PostgreSQL itself enforces."""
 
 from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from payment_harness import PaymentHarness, build_charge
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
-from till import Till, a_charge
 
-EngineOf = Callable[[str], AsyncEngine]
+EngineFactory = Callable[[str], AsyncEngine]
 
 
-async def test_debits_are_credits(till: Till) -> None:
-    await till.service().payment_charged(a_charge())
+async def test_the_sum_of_debits_is_the_sum_of_credits(harness: PaymentHarness) -> None:
+    await harness.service().payment_charged(build_charge())
 
-    async with till.engine.connect() as connection:
+    async with harness.engine.connect() as connection:
         query = "SELECT sum(debit_minor), sum(credit_minor) FROM payments.balances"
         debits, credits_ = (await connection.execute(sa.text(query))).one()
     assert debits == credits_ > 0
 
 
-async def test_a_posting_that_does_not_balance_is_refused_at_commit(till: Till) -> None:
-    command = a_charge()
-    outcome = await till.service().payment_charged(command)
+async def test_an_unbalanced_journal_is_rejected_at_commit(
+    harness: PaymentHarness,
+) -> None:
+    command = build_charge()
+    outcome = await harness.service().payment_charged(command)
 
     with pytest.raises(IntegrityError, match="does not balance"):
-        async with till.engine.begin() as connection:
+        async with harness.engine.begin() as connection:
             await connection.execute(
                 sa.text(
                     "INSERT INTO payments.ledger_entries"
@@ -37,12 +39,12 @@ async def test_a_posting_that_does_not_balance_is_refused_at_commit(till: Till) 
             )
 
 
-async def test_more_than_was_taken_cannot_be_given_back(till: Till) -> None:
-    command = a_charge()
-    await till.service().payment_charged(command)
+async def test_the_database_rejects_refunds_above_the_charge(harness: PaymentHarness) -> None:
+    command = build_charge()
+    await harness.service().payment_charged(command)
 
     with pytest.raises(IntegrityError, match="payments_refunded_check"):
-        async with till.engine.begin() as connection:
+        async with harness.engine.begin() as connection:
             await connection.execute(
                 sa.text(
                     "UPDATE payments.payments SET refunded_minor = 5998 WHERE order_id = :order_id"
@@ -64,7 +66,7 @@ async def test_more_than_was_taken_cannot_be_given_back(till: Till) -> None:
         "SELECT * FROM shipping.shipments",
     ],
 )
-async def test_the_services_role_may_not(engine_of: EngineOf, statement: str) -> None:
+async def test_the_role_of_the_service_may_not(engine_of: EngineFactory, statement: str) -> None:
     async with engine_of("payment").connect() as connection:
         with pytest.raises(ProgrammingError, match="permission denied"):
             await connection.execute(sa.text(statement))

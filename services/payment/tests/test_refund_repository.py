@@ -1,4 +1,4 @@
-"""Refunds in PostgreSQL: never more than was taken, each written once."""
+"""Refunds in PostgreSQL: never more than was acquired, each written once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from payment_harness import build_charge
 from sqlalchemy.ext.asyncio import AsyncEngine
-from till import a_charge
 
-from fuze_payment.provider import Refused, Taken
+from fuze_payment.domain import Payment, Refund, RefundState
+from fuze_payment.payment_repository import PaymentRepository
 from fuze_payment.refund_repository import RefundRepository
-from fuze_payment.repository import PaymentRepository
-from fuze_payment.rules import Payment, Refund, RefundState
+from fuze_psp.provider import Rejected, Succeeded, UnderReview
 
 _LEASE = timedelta(seconds=30)
 
@@ -35,14 +35,14 @@ def refunds(engine: AsyncEngine) -> RefundRepository:
 async def payment(engine: AsyncEngine) -> Payment:
     """A charged payment of 59.97 USD."""
     repository = PaymentRepository(engine, _LEASE)
-    claimed = await repository.claim(a_charge())
+    claimed = await repository.claim(build_charge())
     assert claimed is not None
-    return await repository.settle(claimed, Taken(reference=f"ch_{uuid4()}"))
+    return await repository.settle(claimed, Succeeded(reference=f"ch_{uuid4()}"))
 
 
 @pytest.fixture
 def run(engine: AsyncEngine) -> Run:
-    """Run a statement behind everybody's back, and return its rows if it has any."""
+    """Run a statement directly, and return its rows if it has any."""
 
     async def ran(statement: str, **parameters: object) -> list[tuple[Any, ...]]:
         async with engine.begin() as connection:
@@ -58,26 +58,26 @@ async def claim(refunds: RefundRepository, payment: Payment, amount_minor: int =
     return refund
 
 
-async def take(refunds: RefundRepository, refund: Refund) -> Refund:
-    taken = await refunds.take(refund)
-    assert taken is not None
-    return taken
+async def acquire(refunds: RefundRepository, refund: Refund) -> Refund:
+    acquired = await refunds.acquire(refund)
+    assert acquired is not None
+    return acquired
 
 
-async def sent(refunds: RefundRepository, payment: Payment) -> Refund:
-    taken = await take(refunds, await claim(refunds, payment))
-    assert await refunds.mark_submitted(taken)
-    return taken
+async def submitted(refunds: RefundRepository, payment: Payment) -> Refund:
+    acquired = await acquire(refunds, await claim(refunds, payment))
+    assert await refunds.mark_submitted(acquired)
+    return acquired
 
 
-async def set_aside(run: Run, payment: Payment) -> int:
+async def reserved(run: Run, payment: Payment) -> int:
     [[minor]] = await run(
         "SELECT refunded_minor FROM payments.payments WHERE id = :id", id=payment.id
     )
     return int(minor)
 
 
-async def test_a_claim_is_a_row_with_everything_that_was_asked(
+async def test_a_claim_records_the_whole_command(
     refunds: RefundRepository, payment: Payment
 ) -> None:
     refund_id = uuid4()
@@ -94,7 +94,7 @@ async def test_a_claim_is_a_row_with_everything_that_was_asked(
     assert refund.lease_left == timedelta(0)
 
 
-async def test_a_second_claim_finds_the_first_and_sets_nothing_more_aside(
+async def test_a_second_claim_returns_the_first_and_reserves_nothing_more(
     refunds: RefundRepository, payment: Payment, run: Run
 ) -> None:
     first = await claim(refunds, payment)
@@ -102,28 +102,28 @@ async def test_a_second_claim_finds_the_first_and_sets_nothing_more_aside(
     again = await refunds.claim(payment, first.id, 2000, "another reason")
 
     assert again == first
-    assert await set_aside(run, payment) == 1000
+    assert await reserved(run, payment) == 1000
 
 
-async def test_all_of_it_can_be_given_back_and_not_a_cent_more(
+async def test_the_whole_charge_can_be_refunded_and_no_more(
     refunds: RefundRepository, payment: Payment, run: Run
 ) -> None:
     await claim(refunds, payment, 5997)
 
     assert await refunds.claim(payment, uuid4(), 1, "greed") is None
-    assert await set_aside(run, payment) == 5997
+    assert await reserved(run, payment) == 5997
 
 
-async def test_what_was_not_charged_is_not_given_back(
+async def test_a_payment_that_was_not_charged_cannot_be_refunded(
     refunds: RefundRepository, engine: AsyncEngine
 ) -> None:
-    declined = await PaymentRepository(engine, _LEASE).claim(a_charge())
+    declined = await PaymentRepository(engine, _LEASE).claim(build_charge())
     assert declined is not None
 
     assert await refunds.claim(declined, uuid4(), 1, "a test") is None
 
 
-async def test_claims_at_once_never_share_money(
+async def test_concurrent_claims_never_share_money(
     refunds: RefundRepository, payment: Payment
 ) -> None:
     claims = await asyncio.gather(
@@ -133,128 +133,130 @@ async def test_claims_at_once_never_share_money(
     assert sum(one is not None for one in claims) == 2
 
 
-async def test_a_claim_sets_nothing_aside_elsewhere(
+async def test_a_claim_reserves_nothing_of_another_payment(
     refunds: RefundRepository, payment: Payment, engine: AsyncEngine, run: Run
 ) -> None:
     repository = PaymentRepository(engine, _LEASE)
-    other = await repository.claim(a_charge())
+    other = await repository.claim(build_charge())
     assert other is not None
-    await repository.settle(other, Taken(reference=f"ch_{uuid4()}"))
+    await repository.settle(other, Succeeded(reference=f"ch_{uuid4()}"))
 
     await claim(refunds, payment)
 
-    assert await set_aside(run, other) == 0
+    assert await reserved(run, other) == 0
 
 
-async def test_a_refusal_is_a_row_that_sets_nothing_aside(
+async def test_a_rejection_is_recorded_and_reserves_nothing(
     refunds: RefundRepository, payment: Payment, run: Run
 ) -> None:
     refund_id = uuid4()
 
-    refund = await refunds.refuse(payment, refund_id, 9000, "greed")
+    refund = await refunds.reject(payment, refund_id, 9000, "greed")
 
     assert (refund.id, refund.payment_id) == (refund_id, payment.id)
     assert (refund.amount_minor, refund.reason) == (9000, "greed")
     assert (refund.state, refund.rejection_code) == (RefundState.REJECTED, "more_than_charged")
-    assert await set_aside(run, payment) == 0
+    assert await reserved(run, payment) == 0
 
 
-async def test_a_refusal_leaves_a_refund_that_is_there_alone(
+async def test_a_rejection_does_not_change_an_existing_refund(
     refunds: RefundRepository, payment: Payment
 ) -> None:
     refund = await claim(refunds, payment)
 
-    assert (await refunds.refuse(payment, refund.id, 1000, "late")).state is RefundState.CREATED
+    assert (await refunds.reject(payment, refund.id, 1000, "late")).state is RefundState.CREATED
 
 
 async def test_a_refund_is_found_by_its_id(refunds: RefundRepository, payment: Payment) -> None:
     refund = await claim(refunds, payment)
 
-    assert await refunds.find(refund.id) == refund
-    assert await refunds.find(uuid4()) is None
+    assert await refunds.get(refund.id) == refund
+    assert await refunds.get(uuid4()) is None
 
 
-async def test_a_lease_is_had_by_one_at_a_time(refunds: RefundRepository, payment: Payment) -> None:
+async def test_a_lease_has_one_holder_at_a_time(
+    refunds: RefundRepository, payment: Payment
+) -> None:
     refund = await claim(refunds, payment)
 
-    takers = await asyncio.gather(*(refunds.take(refund) for _ in range(4)))
+    attempts = await asyncio.gather(*(refunds.acquire(refund) for _ in range(4)))
 
-    [taken] = [one for one in takers if one]
-    assert (taken.id, taken.fencing_token) == (refund.id, 1)
-    assert timedelta(seconds=25) < taken.lease_left <= _LEASE
+    [acquired] = [one for one in attempts if one]
+    assert (acquired.id, acquired.fencing_token) == (refund.id, 1)
+    assert timedelta(seconds=25) < acquired.lease_left <= _LEASE
 
 
-async def test_one_who_lost_the_lease_may_not_send(
+async def test_a_holder_that_lost_the_lease_cannot_submit(
     refunds: RefundRepository, payment: Payment, run: Run
 ) -> None:
-    first = await take(refunds, await claim(refunds, payment))
+    first = await acquire(refunds, await claim(refunds, payment))
     await run(
         "UPDATE payments.refunds SET lease_expires_at = now() - interval '1 s' WHERE id = :id",
         id=first.id,
     )
-    second = await take(refunds, first)
+    second = await acquire(refunds, first)
 
     assert second.fencing_token == 2
     assert not await refunds.mark_submitted(first)
     assert await refunds.mark_submitted(second)
 
 
-async def test_a_lease_that_is_given_back_can_be_taken_at_once(
+async def test_a_released_lease_can_be_acquired_at_once(
     refunds: RefundRepository, payment: Payment
 ) -> None:
-    refund = await sent(refunds, payment)
+    refund = await submitted(refunds, payment)
 
-    await refunds.give_back(refund, RefundState.UNKNOWN)
+    await refunds.release_as_unknown(refund)
 
-    again = await take(refunds, refund)
+    again = await acquire(refunds, refund)
     assert again.state is RefundState.UNKNOWN
     assert again.key_age is not None
 
 
-async def test_a_lease_given_back_without_news_leaves_the_state(
+async def test_releasing_a_lease_keeps_the_state(
     refunds: RefundRepository, payment: Payment
 ) -> None:
-    refund = await sent(refunds, payment)
+    refund = await submitted(refunds, payment)
 
-    await refunds.give_back(refund)
+    await refunds.release(refund)
 
-    assert (await take(refunds, refund)).state is RefundState.SUBMITTED
+    assert (await acquire(refunds, refund)).state is RefundState.SUBMITTED
 
 
-async def test_a_first_request_that_surely_did_nothing_counts_as_never_sent(
+async def test_a_first_request_without_effect_counts_as_never_submitted(
     refunds: RefundRepository, payment: Payment
 ) -> None:
-    refund = await sent(refunds, payment)
+    refund = await submitted(refunds, payment)
 
-    await refunds.give_back_unsent(refund)
+    await refunds.release_not_attempted(refund)
 
-    again = await take(refunds, refund)
+    again = await acquire(refunds, refund)
     assert (again.state, again.key_age) == (RefundState.CREATED, None)
 
 
-async def test_a_later_request_that_did_nothing_does_not_undo_an_earlier_one(
+async def test_a_later_request_without_effect_does_not_discard_an_earlier_one(
     refunds: RefundRepository, payment: Payment
 ) -> None:
-    refund = await sent(refunds, payment)
-    await refunds.give_back(refund, RefundState.UNKNOWN)
-    second = await take(refunds, refund)
+    refund = await submitted(refunds, payment)
+    await refunds.release_as_unknown(refund)
+    second = await acquire(refunds, refund)
     assert await refunds.mark_submitted(second)
 
-    await refunds.give_back_unsent(second)
+    await refunds.release_not_attempted(second)
 
-    third = await take(refunds, second)
+    third = await acquire(refunds, second)
     assert third.state is RefundState.SUBMITTED
     assert third.key_age is not None
 
 
-async def test_a_refund_is_in_the_row_and_in_the_ledger_once(
+async def test_a_refund_is_recorded_once_in_the_row_and_the_ledger(
     refunds: RefundRepository, payment: Payment, run: Run
 ) -> None:
-    refund = await sent(refunds, payment)
+    refund = await submitted(refunds, payment)
     reference = f"re_{uuid4()}"
 
     settled, *_ = await asyncio.gather(
-        *(refunds.settle(refund, Taken(reference=reference)) for _ in range(4))
+        *(refunds.settle(refund, Succeeded(reference=reference)) for _ in range(4))
     )
 
     assert (settled.state, settled.provider_reference) == (RefundState.REFUNDED, reference)
@@ -269,51 +271,53 @@ async def test_a_refund_is_in_the_row_and_in_the_ledger_once(
         (payment.id, "provider", 0, 1000, "USD"),
         (payment.id, "sales", 1000, 0, "USD"),
     ]
-    assert await set_aside(run, payment) == 1000
+    assert await reserved(run, payment) == 1000
 
 
-async def test_a_refused_refund_gives_back_what_was_set_aside_once(
+async def test_a_rejected_refund_releases_its_reservation_once(
     refunds: RefundRepository, payment: Payment, run: Run
 ) -> None:
     await claim(refunds, payment, 500)
-    refund = await sent(refunds, payment)
+    refund = await submitted(refunds, payment)
 
-    settled = await refunds.settle(refund, Refused(code="no_balance"))
-    await refunds.settle(refund, Refused(code="no_balance"))
+    settled = await refunds.settle(refund, Rejected(code="no_balance"))
+    await refunds.settle(refund, Rejected(code="no_balance"))
 
     assert (settled.state, settled.rejection_code) == (RefundState.REJECTED, "no_balance")
     assert settled.provider_reference is None
-    assert await set_aside(run, payment) == 500
+    assert await reserved(run, payment) == 500
     posted = await run("SELECT 1 FROM payments.ledger_entries WHERE journal_id = :id", id=refund.id)
     assert posted == []
 
 
-async def test_a_settled_refund_stays_as_it_is(refunds: RefundRepository, payment: Payment) -> None:
-    refund = await sent(refunds, payment)
-    await refunds.settle(refund, Taken(reference=f"re_{uuid4()}"))
+async def test_a_settled_refund_does_not_change(
+    refunds: RefundRepository, payment: Payment
+) -> None:
+    refund = await submitted(refunds, payment)
+    await refunds.settle(refund, Succeeded(reference=f"re_{uuid4()}"))
 
-    again = await refunds.settle(refund, Refused(code="late"))
+    again = await refunds.settle(refund, Rejected(code="late"))
 
     assert again.state is RefundState.REFUNDED
-    assert await refunds.take(refund) is None
+    assert await refunds.acquire(refund) is None
     assert not await refunds.mark_submitted(refund)
 
 
 @pytest.mark.parametrize(
     "step",
     [
-        lambda refunds, refund: refunds.take(refund),
-        lambda refunds, refund: refunds.settle(refund, Refused(code="no")),
+        lambda refunds, refund: refunds.acquire(refund),
+        lambda refunds, refund: refunds.settle(refund, Rejected(code="no")),
     ],
     ids=["take", "settle"],
 )
-async def test_each_step_says_when_it_was(
+async def test_each_step_records_its_time(
     refunds: RefundRepository,
     payment: Payment,
     run: Run,
     step: Callable[[RefundRepository, Refund], Awaitable[object]],
 ) -> None:
-    refund = await sent(refunds, payment)
+    refund = await submitted(refunds, payment)
     await run(
         "UPDATE payments.refunds SET updated_at = 'epoch', lease_expires_at = 'epoch' "
         "WHERE id = :id",
@@ -328,15 +332,54 @@ async def test_each_step_says_when_it_was(
     assert year > 2000
 
 
-async def test_each_step_leaves_the_other_refunds_alone(
-    refunds: RefundRepository, payment: Payment
-) -> None:
-    other, refund = await sent(refunds, payment), await sent(refunds, payment)
+async def test_no_step_changes_another_refund(refunds: RefundRepository, payment: Payment) -> None:
+    other, refund = await submitted(refunds, payment), await submitted(refunds, payment)
 
-    await refunds.give_back(refund, RefundState.UNKNOWN)
-    await refunds.settle(await take(refunds, refund), Taken(reference=f"re_{uuid4()}"))
+    await refunds.release_as_unknown(refund)
+    await refunds.settle(await acquire(refunds, refund), Succeeded(reference=f"re_{uuid4()}"))
 
-    found = await refunds.find(other.id)
+    found = await refunds.get(other.id)
     assert found is not None
     assert (found.state, found.fencing_token) == (RefundState.SUBMITTED, 1)
     assert found.lease_left > timedelta(0)
+
+
+async def test_the_open_refunds_of_a_payment_are_listed_the_oldest_first(
+    refunds: RefundRepository, payment: Payment, engine: AsyncEngine
+) -> None:
+    repository = PaymentRepository(engine, _LEASE)
+    claimed = await repository.claim(build_charge())
+    assert claimed is not None
+    other = await repository.settle(claimed, Succeeded(reference=f"ch_{uuid4()}"))
+    first, settled, last = [await claim(refunds, payment) for _ in range(3)]
+    await refunds.settle(settled, Rejected(code="no_balance"))
+    await claim(refunds, other)
+
+    listed = await refunds.list_open(payment.id)
+
+    assert [one.id for one in listed] == [first.id, last.id]
+
+
+async def test_the_latest_successful_refund_of_a_payment_is_found(
+    refunds: RefundRepository, payment: Payment
+) -> None:
+    assert await refunds.latest_refund(payment.id) is None
+    first, second, _ = [await claim(refunds, payment) for _ in range(3)]
+    for refund in (second, first):
+        await refunds.settle(refund, Succeeded(reference=f"re_{uuid4()}"))
+
+    latest = await refunds.latest_refund(payment.id)
+
+    assert latest is not None
+    assert latest.id == second.id
+
+
+async def test_a_refund_under_review_can_be_acquired_at_once(
+    refunds: RefundRepository, payment: Payment
+) -> None:
+    refund = await submitted(refunds, payment)
+
+    await refunds.mark_under_review(refund, UnderReview(reference="re_pending"))
+
+    again = await acquire(refunds, refund)
+    assert (again.state, again.provider_reference) == (RefundState.UNKNOWN, None)

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from replaying import kinds_of_workflow, never_replayed, recorded_in, replay
+from replay_helpers import find_unreplayed_lines, get_workflow_types, read_histories, replay
 from temporalio.client import WorkflowHistory
 
 from fuze_payment import workflows
 from fuze_payment.workflows import PaymentWebhookWorkflow, ReconcileWorkflow, RefundWorkflow
 
-_HISTORIES = recorded_in(Path(__file__).parent / "histories/0.1")
+_HISTORIES = read_histories(Path(__file__).parent / "histories/0.1")
 _WORKFLOWS = (RefundWorkflow, ReconcileWorkflow, PaymentWebhookWorkflow)
 
 
@@ -19,11 +19,11 @@ async def test_a_recorded_workflow_replays(recorded: WorkflowHistory) -> None:
 
 
 def test_every_workflow_of_the_service_is_recorded() -> None:
-    assert kinds_of_workflow(_HISTORIES.values()) == {one.__name__ for one in _WORKFLOWS}
+    assert get_workflow_types(_HISTORIES.values()) == {one.__name__ for one in _WORKFLOWS}
 
 
 async def test_every_line_of_the_workflows_is_on_some_recorded_way() -> None:
-    """A new way through a workflow needs a history: `tests-e2e/ways_of_others.py`."""
-    never = await never_replayed(_WORKFLOWS, _HISTORIES.values(), [workflows], but=frozenset())
+    """A new way through a workflow needs a history: `tests-e2e/history_scenarios_services.py`."""
+    never = await find_unreplayed_lines(_WORKFLOWS, _HISTORIES.values(), [workflows])
 
     assert never == set()

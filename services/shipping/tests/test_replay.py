@@ -3,15 +3,21 @@
 from pathlib import Path
 
 import pytest
-from replaying import kinds_of_workflow, never_replayed, recorded_in, replay, results_in
+from replay_helpers import (
+    find_unreplayed_lines,
+    get_workflow_types,
+    iterate_results,
+    read_histories,
+    replay,
+)
 from temporalio.client import WorkflowHistory
 
 from fuze_shipping import workflows
 from fuze_shipping.workflows import CarrierWebhookWorkflow, ShippingWorkflow
 
-_HISTORIES = recorded_in(Path(__file__).parent / "histories/0.1")
+_HISTORIES = read_histories(Path(__file__).parent / "histories/0.1")
 _WORKFLOWS = (ShippingWorkflow, CarrierWebhookWorkflow)
-_WITHOUT_TRACE = frozenset({"status"})
+_WITHOUT_TRACE = ("status",)
 
 
 @pytest.mark.parametrize("recorded", _HISTORIES.values(), ids=_HISTORIES)
@@ -20,14 +26,14 @@ async def test_a_recorded_shipment_replays(recorded: WorkflowHistory) -> None:
 
 
 def test_every_workflow_of_the_service_is_recorded() -> None:
-    assert kinds_of_workflow(_HISTORIES.values()) == {"ShippingWorkflow", "CarrierWebhookWorkflow"}
+    assert get_workflow_types(_HISTORIES.values()) == {"ShippingWorkflow", "CarrierWebhookWorkflow"}
 
 
 def test_every_outcome_of_a_shipment_is_in_some_recorded_history() -> None:
     outcomes = {
         found["outcome"]
         for every in _HISTORIES.values()
-        for found in results_in(every)
+        for found in iterate_results(every)
         if "outcome" in found
     }
 
@@ -35,7 +41,9 @@ def test_every_outcome_of_a_shipment_is_in_some_recorded_history() -> None:
 
 
 async def test_every_line_of_a_shipments_life_is_on_some_recorded_way() -> None:
-    """A new way through a workflow needs a history: `tests-e2e/ways_of_others.py`."""
-    never = await never_replayed(_WORKFLOWS, _HISTORIES.values(), [workflows], but=_WITHOUT_TRACE)
+    """A new way through a workflow needs a history: `tests-e2e/history_scenarios_services.py`."""
+    never = await find_unreplayed_lines(
+        _WORKFLOWS, _HISTORIES.values(), [workflows], without=_WITHOUT_TRACE
+    )
 
     assert never == set()

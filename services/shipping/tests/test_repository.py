@@ -1,228 +1,270 @@
-"""Who was first at the shipment's row: the hand-over, a cancellation or a new address."""
+"""Which request wins at the shipment's row: the dispatch, a cancellation or a new address."""
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_contracts.shipping import Address, DeliveryStatus, ParcelItem, ShipOrder
-from fuze_shipping.carrier import Accepted, Refused
-from fuze_shipping.messages import PrepareShipment, Shipment, ShipmentState
+from fuze_shipping.carrier import Accepted, NotAttempted, Rejected
+from fuze_shipping.messages import ShipmentState
 from fuze_shipping.repository import ShipmentRepository
-from fuze_shipping.rules import shipment_id
+from fuze_shipping.tables import metadata, shipments
 
-ELSEWHERE = Address(zip_code="94105")
-
-
-@pytest.fixture
-def repository(engine_of: Callable[[str], AsyncEngine]) -> ShipmentRepository:
-    return ShipmentRepository(engine_of("shipping"))
+OTHER_ADDRESS = Address(zip_code="94105")
+NOT_ATTEMPTED = NotAttempted(reason="the carrier cannot be reached")
 
 
-async def prepare(
-    repository: ShipmentRepository, order_id: UUID | None = None, zip_code: str = "10001"
-) -> UUID:
-    order_id = order_id or uuid4()
-    await repository.prepare(
-        PrepareShipment(
-            shipment_id=shipment_id(order_id),
-            order=ShipOrder(
-                order_id=order_id,
-                address=Address(zip_code=zip_code),
-                items=(ParcelItem(sku="TEAPOT-1", quantity=3),),
-            ),
-            occurred_at=datetime.now(UTC),
-        )
+def order(zip_code: str = "10001") -> ShipOrder:
+    return ShipOrder(
+        order_id=uuid4(),
+        address=Address(zip_code=zip_code),
+        items=(ParcelItem(sku="TEAPOT-1", quantity=3),),
     )
-    return order_id
 
 
-async def begin(repository: ShipmentRepository, order_id: UUID) -> Shipment:
-    return await repository.begin_hand_over(shipment_id(order_id))
+async def prepare(repository: ShipmentRepository, zip_code: str = "10001") -> UUID:
+    """Prepare a shipment, and return its id."""
+    shipment_id = uuid4()
+    await repository.prepare(shipment_id, order(zip_code))
+    return shipment_id
 
 
 def accepted() -> Accepted:
     return Accepted(carrier="a-carrier", tracking_number=f"FZ{uuid4()}")
 
 
-async def call_off(repository: ShipmentRepository, order_id: UUID) -> ShipmentState:
-    return await repository.call_off(shipment_id(order_id), order_id)
+async def cancel(repository: ShipmentRepository, shipment_id: UUID) -> ShipmentState:
+    return await repository.cancel(shipment_id, uuid4())
 
 
-async def test_a_hand_over_begins_with_what_was_prepared(repository: ShipmentRepository) -> None:
-    order_id = await prepare(repository)
+async def test_a_dispatch_begins_with_what_was_prepared(repository: ShipmentRepository) -> None:
+    shipment_id, command = uuid4(), order()
+    await repository.prepare(shipment_id, command)
 
-    shipment = await begin(repository, order_id)
+    shipment = await repository.begin_dispatch(shipment_id)
 
     assert shipment.state is ShipmentState.DISPATCHING
-    assert (shipment.order_id, shipment.dispatch_attempt) == (order_id, 1)
-    assert shipment.address == Address(zip_code="10001")
-    assert shipment.items == (ParcelItem(sku="TEAPOT-1", quantity=3),)
-    assert not shipment.may_be_there
+    assert (shipment.order_id, shipment.dispatch_attempt) == (command.order_id, 1)
+    assert (shipment.address, shipment.items) == (command.address, command.items)
+    assert not shipment.may_have_been_submitted
 
 
-async def test_an_attempt_after_one_that_was_cut_off_knows_that_the_carrier_may_have_it(
+async def test_an_attempt_after_an_interrupted_one_may_have_been_submitted(
     repository: ShipmentRepository,
 ) -> None:
-    order_id = await prepare(repository)
-    await begin(repository, order_id)
+    shipment_id = await prepare(repository)
+    await repository.begin_dispatch(shipment_id)
 
-    again = await begin(repository, order_id)
+    second = await repository.begin_dispatch(shipment_id)
 
-    assert (again.dispatch_attempt, again.may_be_there) == (2, True)
+    assert (second.dispatch_attempt, second.may_have_been_submitted) == (2, True)
 
 
-async def test_once_a_hand_over_has_begun_nothing_is_changed(
+async def test_nothing_can_be_changed_once_a_dispatch_has_begun(
     repository: ShipmentRepository,
 ) -> None:
-    order_id = await prepare(repository)
-    await begin(repository, order_id)
+    shipment_id = await prepare(repository)
+    await repository.begin_dispatch(shipment_id)
 
-    assert await call_off(repository, order_id) is ShipmentState.DISPATCHING
-    assert not await repository.readdress(shipment_id(order_id), ELSEWHERE)
+    assert await cancel(repository, shipment_id) is ShipmentState.DISPATCHING
+    assert not await repository.change_address(shipment_id, OTHER_ADDRESS)
 
 
-async def test_a_carrier_that_surely_did_not_take_it_gives_it_back(
+async def test_a_dispatch_that_was_not_attempted_makes_the_shipment_prepared_again(
     repository: ShipmentRepository,
 ) -> None:
-    order_id = await prepare(repository)
-    await repository.end_hand_over(await begin(repository, order_id), None)
+    shipment_id = await prepare(repository)
+    first = await repository.begin_dispatch(shipment_id)
 
-    assert await repository.readdress(shipment_id(order_id), ELSEWHERE)
-    assert (await begin(repository, order_id)).address == ELSEWHERE
+    assert (await repository.finish_dispatch(first, NOT_ATTEMPTED)).state is ShipmentState.PREPARED
+
+    assert await repository.change_address(shipment_id, OTHER_ADDRESS)
+    assert (await repository.begin_dispatch(shipment_id)).address == OTHER_ADDRESS
 
 
-async def test_a_sure_no_after_an_unclear_answer_gives_nothing_back(
+async def test_an_unavailable_carrier_after_an_unknown_outcome_leaves_it_dispatching(
     repository: ShipmentRepository,
 ) -> None:
-    order_id = await prepare(repository)
-    await begin(repository, order_id)
-    second = await begin(repository, order_id)
+    shipment_id = await prepare(repository)
+    await repository.begin_dispatch(shipment_id)
+    second = await repository.begin_dispatch(shipment_id)
 
-    await repository.end_hand_over(second, None)
+    await repository.finish_dispatch(second, NOT_ATTEMPTED)
 
-    assert await call_off(repository, order_id) is ShipmentState.DISPATCHING
+    assert await cancel(repository, shipment_id) is ShipmentState.DISPATCHING
 
 
-async def test_a_sure_no_of_an_attempt_that_was_overtaken_gives_nothing_back(
-    repository: ShipmentRepository,
+@pytest.mark.parametrize("result", [NOT_ATTEMPTED, Rejected(code="address_not_serviceable")])
+async def test_a_superseded_attempt_does_not_end_the_newer_one(
+    repository: ShipmentRepository, result: NotAttempted | Rejected
 ) -> None:
-    order_id = await prepare(repository)
-    first = await begin(repository, order_id)
-    await begin(repository, order_id)
+    shipment_id = await prepare(repository)
+    first = await repository.begin_dispatch(shipment_id)
+    await repository.begin_dispatch(shipment_id)
 
-    await repository.end_hand_over(first, None)
+    assert (await repository.finish_dispatch(first, result)).state is ShipmentState.DISPATCHING
 
-    assert await call_off(repository, order_id) is ShipmentState.DISPATCHING
+    assert await cancel(repository, shipment_id) is ShipmentState.DISPATCHING
 
 
-async def test_what_the_carrier_has_stays_with_it(repository: ShipmentRepository) -> None:
-    order_id = await prepare(repository)
-    first, answer = await begin(repository, order_id), accepted()
-    await repository.end_hand_over(first, answer)
-    await repository.end_hand_over(first, None)
-    await repository.end_hand_over(first, accepted())
+async def test_an_acceptance_is_final(repository: ShipmentRepository) -> None:
+    shipment_id = await prepare(repository)
+    first, result = await repository.begin_dispatch(shipment_id), accepted()
+    await repository.finish_dispatch(first, result)
+    await repository.finish_dispatch(first, NOT_ATTEMPTED)
+    await repository.finish_dispatch(first, accepted())
 
-    found = await begin(repository, order_id)
+    found = await repository.begin_dispatch(shipment_id)
 
     assert found.state is ShipmentState.DISPATCHED
-    assert (found.carrier, found.tracking_number) == (answer.carrier, answer.tracking_number)
-    assert await call_off(repository, order_id) is ShipmentState.DISPATCHED
+    assert (found.carrier, found.tracking_number) == (result.carrier, result.tracking_number)
+    assert await cancel(repository, shipment_id) is ShipmentState.DISPATCHED
 
 
-async def test_the_truth_is_taken_from_an_attempt_that_was_overtaken(
+async def test_an_acceptance_that_a_superseded_attempt_learns_of_is_recorded(
     repository: ShipmentRepository,
 ) -> None:
-    order_id = await prepare(repository)
-    first = await begin(repository, order_id)
-    await begin(repository, order_id)
+    shipment_id = await prepare(repository)
+    first = await repository.begin_dispatch(shipment_id)
+    await repository.begin_dispatch(shipment_id)
 
-    await repository.end_hand_over(first, accepted())
+    await repository.finish_dispatch(first, accepted())
 
-    assert (await begin(repository, order_id)).state is ShipmentState.DISPATCHED
-
-
-async def test_what_was_called_off_is_not_handed_over(repository: ShipmentRepository) -> None:
-    order_id = await prepare(repository)
-
-    assert await call_off(repository, order_id) is ShipmentState.CANCELLED
-    assert (await begin(repository, order_id)).state is ShipmentState.CANCELLED
+    assert (await repository.get(shipment_id)).state is ShipmentState.DISPATCHED
 
 
-async def test_what_was_called_off_before_anyone_prepared_it_is_not_handed_over(
+async def test_a_cancelled_shipment_is_not_dispatched(repository: ShipmentRepository) -> None:
+    shipment_id = await prepare(repository)
+
+    assert await cancel(repository, shipment_id) is ShipmentState.CANCELLED
+    assert (await repository.begin_dispatch(shipment_id)).state is ShipmentState.CANCELLED
+
+
+async def test_a_shipment_that_is_cancelled_before_it_is_prepared_is_not_dispatched(
     repository: ShipmentRepository,
 ) -> None:
-    order_id = uuid4()
+    shipment_id, command = uuid4(), order()
 
-    assert await call_off(repository, order_id) is ShipmentState.CANCELLED
-    await prepare(repository, order_id)
+    state = await repository.cancel(shipment_id, command.order_id)
+    await repository.prepare(shipment_id, command)
 
-    assert (await begin(repository, order_id)).state is ShipmentState.CANCELLED
+    assert state is ShipmentState.CANCELLED
+    assert (await repository.begin_dispatch(shipment_id)).state is ShipmentState.CANCELLED
 
 
-async def test_a_refused_address_is_corrected_by_preparing_again(
+async def test_preparing_again_corrects_a_rejected_address(repository: ShipmentRepository) -> None:
+    shipment_id = await prepare(repository)
+    first = await repository.begin_dispatch(shipment_id)
+    await repository.finish_dispatch(first, Rejected(code="address_not_serviceable"))
+    rejected = await repository.begin_dispatch(shipment_id)
+
+    await repository.prepare(shipment_id, order(zip_code="94105"))
+
+    assert rejected.state is ShipmentState.REJECTED
+    assert rejected.rejection_code == "address_not_serviceable"
+    assert (await repository.begin_dispatch(shipment_id)).address == OTHER_ADDRESS
+
+
+async def test_a_shipment_with_a_rejected_address_can_be_cancelled(
     repository: ShipmentRepository,
 ) -> None:
-    order_id = await prepare(repository)
-    await repository.end_hand_over(await begin(repository, order_id), Refused(code="too_far"))
-    refused = await begin(repository, order_id)
+    shipment_id = await prepare(repository)
+    first = await repository.begin_dispatch(shipment_id)
+    await repository.finish_dispatch(first, Rejected(code="address_not_serviceable"))
 
-    await prepare(repository, order_id, zip_code="94105")
-
-    assert (refused.state, refused.rejection_code) == (ShipmentState.REJECTED, "too_far")
-    assert (await begin(repository, order_id)).address == ELSEWHERE
+    assert await cancel(repository, shipment_id) is ShipmentState.CANCELLED
 
 
-async def test_preparing_again_does_not_undo_a_new_address(repository: ShipmentRepository) -> None:
-    order_id = await prepare(repository)
-    await repository.readdress(shipment_id(order_id), ELSEWHERE)
+async def test_preparing_again_keeps_a_changed_address(repository: ShipmentRepository) -> None:
+    shipment_id, command = uuid4(), order()
+    await repository.prepare(shipment_id, command)
+    await repository.change_address(shipment_id, OTHER_ADDRESS)
 
-    await prepare(repository, order_id)
+    await repository.prepare(shipment_id, command)
 
-    assert (await begin(repository, order_id)).address == ELSEWHERE
+    assert (await repository.begin_dispatch(shipment_id)).address == OTHER_ADDRESS
 
 
-async def test_a_shipment_that_is_not_prepared_yet_is_asked_for_again(
+async def test_an_address_change_before_the_shipment_is_prepared_is_an_error_to_retry(
     repository: ShipmentRepository,
 ) -> None:
     with pytest.raises(LookupError):
-        await repository.readdress(uuid4(), ELSEWHERE)
+        await repository.change_address(uuid4(), OTHER_ADDRESS)
 
 
-async def test_a_cancellation_and_a_hand_over_at_once_have_one_winner(
+async def test_a_concurrent_cancellation_and_dispatch_have_one_winner(
     repository: ShipmentRepository,
 ) -> None:
     for _ in range(20):
-        order_id = await prepare(repository)
+        shipment_id = await prepare(repository)
 
         shipment, state = await asyncio.gather(
-            begin(repository, order_id), call_off(repository, order_id)
+            repository.begin_dispatch(shipment_id), cancel(repository, shipment_id)
         )
 
         assert shipment.state is state
 
 
-async def test_how_far_a_parcel_has_come_only_goes_forward(repository: ShipmentRepository) -> None:
-    order_id = await prepare(repository)
-    shipment = await begin(repository, order_id)
-    await repository.end_hand_over(shipment, accepted())
+async def test_the_delivery_status_never_goes_back(repository: ShipmentRepository) -> None:
+    shipment = await repository.begin_dispatch(await prepare(repository))
+    await repository.finish_dispatch(shipment, accepted())
 
-    heard = [
-        await repository.track(shipment, state)
-        for state in (DeliveryStatus.DELIVERED, DeliveryStatus.IN_TRANSIT, DeliveryStatus.DELIVERED)
+    recorded = [
+        await repository.record_delivery_status(shipment.id, status)
+        for status in (
+            DeliveryStatus.DELIVERED,
+            DeliveryStatus.IN_TRANSIT,
+            DeliveryStatus.DELIVERED,
+        )
     ]
 
-    assert heard == [DeliveryStatus.DELIVERED] * 3
+    assert recorded == [DeliveryStatus.DELIVERED] * 3
     assert (await repository.get(shipment.id)).delivery_status is DeliveryStatus.DELIVERED
 
 
-async def test_news_of_a_parcel_that_is_not_handed_over_here_is_asked_for_again(
+async def test_a_delivery_status_before_the_dispatch_is_recorded_is_an_error_to_retry(
     repository: ShipmentRepository,
 ) -> None:
-    shipment = await begin(repository, await prepare(repository))
+    shipment = await repository.begin_dispatch(await prepare(repository))
 
-    with pytest.raises(LookupError):
-        await repository.track(shipment, DeliveryStatus.DELIVERED)
+    with pytest.raises(LookupError, match="dispatching, not dispatched"):
+        await repository.record_delivery_status(shipment.id, DeliveryStatus.DELIVERED)
+
+
+async def test_the_migrated_table_has_the_constraints_that_the_code_declares(
+    engine_of: Callable[[str], AsyncEngine],
+) -> None:
+    """Alembic does not compare CHECK constraints."""
+    query = sa.text(
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE conrelid = 'shipping.shipments'::regclass"
+    )
+    async with engine_of("shipping_migrator").connect() as connection:  # rolled back
+        migrated = set(await connection.execute(query))
+        await connection.execute(sa.schema.DropTable(shipments))
+        await connection.run_sync(metadata.create_all)
+        declared = set(await connection.execute(query))
+
+    assert declared == migrated
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM shipping.shipments",
+        "CREATE TABLE shipping.more (id int)",
+        "SELECT * FROM orders.orders",
+        "SELECT * FROM payments.payments",
+    ],
+)
+async def test_the_services_role_is_denied(
+    engine_of: Callable[[str], AsyncEngine], statement: str
+) -> None:
+    async with engine_of("shipping").connect() as connection:
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            await connection.execute(sa.text(statement))

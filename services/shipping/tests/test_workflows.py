@@ -1,55 +1,79 @@
-"""A shipment on a clock that skips: real SQL, and the sandbox carrier with its real books."""
+"""ShippingWorkflow on a time-skipping server, over real SQL and the sandbox carrier."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
-import sqlalchemy as sa
-from sqlalchemy.exc import ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import workflow
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import (
+    Interceptor,
+    SignalExternalWorkflowInput,
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
+)
 
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
     Address,
     AddressRejected,
+    CarrierWebhookWorkflow,
     ParcelItem,
+    RefreshShipment,
     ShipmentCancelled,
     ShipOrder,
     Shipped,
     ShippingOutcome,
     ShippingStep,
 )
-from fuze_contracts.workflow_ids import shipping_workflow_id
-from fuze_sandbox.app import create_app
-from fuze_sandbox.books import Books
-from fuze_shipping.activities import ShippingActivities
-from fuze_shipping.carrier.sandbox import SandboxCarrier
-from fuze_shipping.dispatching import Dispatching
+from fuze_contracts.workflow_ids import carrier_webhook_workflow_id, shipping_workflow_id
+from fuze_sandbox.store import SandboxStore
+from fuze_shipping import workflows
+from fuze_shipping.activities import ShippingActivities, derive_shipment_id
+from fuze_shipping.dispatch_service import DispatchService
+from fuze_shipping.messages import ShipmentState
 from fuze_shipping.repository import ShipmentRepository
-from fuze_shipping.tables import shipments
 from fuze_shipping.workflows import ShippingWorkflow
 
-_MOST_EVENTS = 200
-
 Handle = WorkflowHandle[ShippingWorkflow, ShippingOutcome]
-EngineOf = Callable[[str], AsyncEngine]
 
 
 @dataclass
-class Depot:
-    """The shipping service at work."""
+class Harness:
+    """A shipping worker, and the carrier's records."""
 
     environment: WorkflowEnvironment
-    engine: AsyncEngine
-    books: Books
+    store: SandboxStore
+    activities: ShippingActivities
+    repository: ShipmentRepository
+
+    @asynccontextmanager
+    async def worker(self, *interceptors: Interceptor) -> AsyncIterator[None]:
+        async with Worker(
+            self.environment.client,
+            task_queue=SHIPPING_TASK_QUEUE,
+            workflows=[ShippingWorkflow, workflows.CarrierWebhookWorkflow],
+            activities=[
+                self.activities.shipment_prepared,
+                self.activities.shipment_dispatched,
+                self.activities.shipment_cancelled,
+                self.activities.shipment_address_changed,
+                self.activities.delivery_status_refreshed,
+            ],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+            interceptors=interceptors,
+        ):
+            yield
 
     async def ship(
         self,
@@ -70,150 +94,198 @@ class Depot:
             task_queue=SHIPPING_TASK_QUEUE,
         )
 
-    async def until_asked(self, handle: Handle) -> None:
-        """Wait until the carrier was asked in vain."""
-        async with asyncio.timeout(20):
-            while True:
-                description = await handle.describe()
-                if any(one.attempt > 1 for one in description.raw_description.pending_activities):
-                    return
-                await asyncio.sleep(0.02)
+    def set_available(self, *, available: bool) -> None:
+        self.store.set_available("carrier", available=available)
 
-    async def state(self, order_id: UUID) -> str:
-        query = sa.select(shipments.c.state).where(shipments.c.order_id == order_id)
-        async with self.engine.connect() as connection:
-            return str((await connection.execute(query)).scalar_one())
+    def parcels(self, order_id: UUID) -> list[dict[str, Any]]:
+        return self.store.find("parcels", order_id=str(order_id))
+
+    async def state(self, order_id: UUID) -> ShipmentState:
+        return (await self.repository.get(derive_shipment_id(order_id))).state
 
 
 @pytest.fixture
-async def depot(
-    time_skipping: WorkflowEnvironment, engine_of: EngineOf, tmp_path: Path
-) -> AsyncIterator[Depot]:
-    books, engine = Books(tmp_path), engine_of("shipping")
-    transport = httpx.ASGITransport(create_app(books))
-    async with httpx.AsyncClient(transport=transport, base_url="http://c/carrier/") as client:
-        repository = ShipmentRepository(engine)
-        dispatching = Dispatching(repository, SandboxCarrier(client, timeout=5))
-        activities = ShippingActivities(repository, dispatching)
-        async with Worker(
-            time_skipping.client,
-            task_queue=SHIPPING_TASK_QUEUE,
-            workflows=[ShippingWorkflow],
-            activities=[
-                activities.shipment_prepared,
-                activities.shipment_dispatched,
-                activities.shipment_cancelled,
-                activities.shipment_address_changed,
-            ],
-            workflow_runner=UnsandboxedWorkflowRunner(),
-        ):
-            yield Depot(time_skipping, engine, books)
-    books.close()
+def harness(
+    time_skipping: WorkflowEnvironment,
+    store: SandboxStore,
+    repository: ShipmentRepository,
+    dispatch_service: DispatchService,
+) -> Harness:
+    activities = ShippingActivities(repository, dispatch_service)
+    return Harness(time_skipping, store, activities, repository)
 
 
-async def test_a_parcel_is_prepared_and_handed_over(depot: Depot) -> None:
-    order_id = uuid4()
-
-    shipped = await (await depot.ship(order_id)).result()
-
-    [parcel] = depot.books.read("parcels", order_id=str(order_id))
-    assert isinstance(shipped, Shipped)
-    assert parcel["tracking_number"] == shipped.tracking_number
-    assert parcel["contents"] == [{"sku": "TEAPOT-1", "quantity": 3}]
-    assert await depot.state(order_id) == "dispatched"
+@pytest.fixture
+async def shipping(harness: Harness) -> AsyncIterator[Harness]:
+    async with harness.worker():
+        yield harness
 
 
-async def test_a_carrier_that_is_down_delays_the_parcel_and_no_more(depot: Depot) -> None:
-    order_id = uuid4()
-    depot.books.set_available("carrier", available=False)
-    handle = await depot.ship(order_id)
+async def wait_until_retrying(handle: Handle) -> None:
+    """Wait until the first attempt to dispatch has failed."""
     async with asyncio.timeout(20):
-        while (await handle.query(ShippingWorkflow.status)).step is not ShippingStep.DISPATCHING:
+        while True:
+            pending = (await handle.describe()).raw_description.pending_activities
+            if any(activity.attempt > 1 for activity in pending):
+                return
             await asyncio.sleep(0.02)
-    assert await depot.state(order_id) == "prepared"
-    depot.books.set_available("carrier", available=True)
+
+
+async def wait_until_recorded(handle: Handle, event_type: EventType.ValueType) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            events = (await handle.fetch_history()).events
+            if any(event.event_type == event_type for event in events):
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_a_shipment_is_prepared_and_dispatched(shipping: Harness) -> None:
+    order_id = uuid4()
+
+    handle = await shipping.ship(order_id)
+    shipped = await handle.result()
+
+    [parcel] = shipping.parcels(order_id)
+    assert isinstance(shipped, Shipped)
+    assert shipped.tracking_number == parcel["tracking_number"]
+    assert parcel["contents"] == [{"sku": "TEAPOT-1", "quantity": 3}]
+    assert await shipping.state(order_id) is ShipmentState.DISPATCHED
+    assert (await handle.query(ShippingWorkflow.status)).step is ShippingStep.SHIPPED
+
+
+async def test_an_outage_of_the_carrier_delays_the_dispatch(shipping: Harness) -> None:
+    order_id = uuid4()
+    shipping.set_available(available=False)
+    handle = await shipping.ship(order_id)
+    await wait_until_retrying(handle)
+    assert (await handle.query(ShippingWorkflow.status)).step is ShippingStep.DISPATCHING
+    assert await shipping.state(order_id) is ShipmentState.PREPARED
+    shipping.set_available(available=True)
 
     await handle.result()
 
-    assert len(depot.books.read("parcels", order_id=str(order_id))) == 1
-    assert await depot.state(order_id) == "dispatched"
+    assert len(shipping.parcels(order_id)) == 1
+    assert await shipping.state(order_id) is ShipmentState.DISPATCHED
 
 
-async def test_a_shipment_that_is_cancelled_while_the_carrier_is_away_is_called_off(
-    depot: Depot,
+async def test_a_workflow_that_is_cancelled_in_an_outage_cancels_the_shipment(
+    shipping: Harness,
 ) -> None:
     order_id = uuid4()
-    depot.books.set_available("carrier", available=False)
-    handle = await depot.ship(order_id)
-    await depot.until_asked(handle)
+    shipping.set_available(available=False)
+    handle = await shipping.ship(order_id)
+    await wait_until_retrying(handle)
     await handle.cancel()
 
     assert isinstance(await handle.result(), ShipmentCancelled)
-    depot.books.set_available("carrier", available=True)
-    assert await depot.state(order_id) == "cancelled"
-    assert depot.books.read("parcels", order_id=str(order_id)) == []
+    shipping.set_available(available=True)
+    assert await shipping.state(order_id) is ShipmentState.CANCELLED
+    assert shipping.parcels(order_id) == []
+    assert (await handle.query(ShippingWorkflow.status)).step is ShippingStep.CANCELLED
 
 
-async def test_an_address_that_the_carrier_refuses_is_an_outcome(depot: Depot) -> None:
+class _DelayedSignals(Interceptor):
+    """Delays each signal to another workflow by an hour."""
+
+    def workflow_interceptor_class(
+        self, _: WorkflowInterceptorClassInput
+    ) -> type[WorkflowInboundInterceptor]:
+        return _DelayedSignalsInbound
+
+
+class _DelayedSignalsInbound(WorkflowInboundInterceptor):
+    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+        super().init(_DelayedSignalsOutbound(outbound))
+
+
+class _DelayedSignalsOutbound(WorkflowOutboundInterceptor):
+    async def signal_external_workflow(self, input: SignalExternalWorkflowInput) -> None:  # noqa: A002 - the SDK's name
+        await workflow.sleep(timedelta(hours=1))
+        await super().signal_external_workflow(input)
+
+
+async def test_a_cancellation_while_a_failure_is_reported_cancels_the_shipment(
+    harness: Harness,
+) -> None:
+    order_id = uuid4()
+    harness.set_available(available=False)
+    async with harness.worker(_DelayedSignals()):
+        handle = await harness.ship(order_id, step_failure_alert_after=timedelta(minutes=2))
+        await wait_until_retrying(handle)
+        await harness.environment.sleep(timedelta(minutes=3))
+        await wait_until_recorded(handle, EventType.EVENT_TYPE_TIMER_STARTED)
+
+        await handle.cancel()
+
+        assert isinstance(await handle.result(), ShipmentCancelled)
+    assert await harness.state(order_id) is ShipmentState.CANCELLED
+
+
+async def test_a_rejected_address_is_an_outcome_and_can_be_corrected(shipping: Harness) -> None:
     order_id = uuid4()
 
-    outcome = await (await depot.ship(order_id, line1="rejected")).result()
-    corrected = await (await depot.ship(order_id)).result()
+    rejected = await (await shipping.ship(order_id, line1="rejected")).result()
+    corrected = await (await shipping.ship(order_id)).result()
 
-    assert isinstance(outcome, AddressRejected)
-    assert outcome.code == "not_delivered_there"
+    assert isinstance(rejected, AddressRejected)
+    assert rejected.code == "address_not_serviceable"
+    assert rejected.address == Address(zip_code="10001", line1="rejected")
     assert isinstance(corrected, Shipped)
 
 
-async def test_an_outage_of_a_day_does_not_make_the_history_grow(depot: Depot) -> None:
-    depot.books.set_available("carrier", available=False)
-    handle = await depot.ship(uuid4(), step_failure_alert_after=timedelta(minutes=10))
-    await depot.until_asked(handle)
-    await depot.environment.sleep(timedelta(minutes=9))
+async def test_retries_in_a_long_outage_do_not_make_the_history_grow(shipping: Harness) -> None:
+    shipping.set_available(available=False)
+    handle = await shipping.ship(uuid4(), step_failure_alert_after=timedelta(minutes=2))
+    await wait_until_retrying(handle)
+    await shipping.environment.sleep(timedelta(minutes=5))
+    await wait_until_recorded(
+        handle, EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED
+    )
+    await wait_until_retrying(handle)
     before = len((await handle.fetch_history()).events)
-    for _ in range(24):
-        await depot.environment.sleep(timedelta(hours=1))
-    depot.books.set_available("carrier", available=True)
 
-    await handle.result()
+    await shipping.environment.sleep(timedelta(minutes=20))  # about forty attempts
 
-    # It was given up once after its patience, tried to tell the order, and asked without a limit.
-    after = len((await handle.fetch_history()).events)
-    assert after <= before + 24
-    assert after < _MOST_EVENTS
+    assert len((await handle.fetch_history()).events) == before
+    shipping.set_available(available=True)
+    assert isinstance(await handle.result(), Shipped)
 
 
-async def test_a_hand_over_is_tried_at_once_when_somebody_asks_for_it(depot: Depot) -> None:
-    depot.books.set_available("carrier", available=False)
-    handle = await depot.ship(uuid4())
-    await depot.until_asked(handle)
-    depot.books.set_available("carrier", available=True)
+async def test_a_retry_signal_dispatches_now(shipping: Harness) -> None:
+    shipping.set_available(available=False)
+    handle = await shipping.ship(uuid4())
+    await wait_until_retrying(handle)
+    shipping.set_available(available=True)
 
     await handle.signal(ShippingWorkflow.retry)
 
     assert isinstance(await handle.result(), Shipped)
 
 
-async def test_the_same_shipment_again_hands_over_nothing_new(depot: Depot) -> None:
+async def test_shipping_an_order_again_dispatches_nothing_new(shipping: Harness) -> None:
     order_id = uuid4()
-    first = await (await depot.ship(order_id)).result()
+    first = await (await shipping.ship(order_id)).result()
 
-    second = await (await depot.ship(order_id)).result()
+    second = await (await shipping.ship(order_id)).result()
 
     assert second == first
-    assert len(depot.books.read("parcels", order_id=str(order_id))) == 1
+    assert len(shipping.parcels(order_id)) == 1
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "DELETE FROM shipping.shipments",
-        "CREATE TABLE shipping.more (id int)",
-        "SELECT * FROM orders.orders",
-        "SELECT * FROM payments.payments",
-    ],
-)
-async def test_the_services_role_may_not(engine_of: EngineOf, statement: str) -> None:
-    async with engine_of("shipping").connect() as connection:
-        with pytest.raises(ProgrammingError, match="permission denied"):
-            await connection.execute(sa.text(statement))
+async def test_a_carrier_webhook_refreshes_the_delivery_status_of_a_closed_order(
+    shipping: Harness,
+) -> None:
+    order_id = uuid4()
+    await (await shipping.ship(order_id)).result()
+    [parcel] = shipping.parcels(order_id)
+    shipping.store.update(parcel["id"], status="delivered")
+
+    status = await shipping.environment.client.execute_workflow(
+        CarrierWebhookWorkflow.run,
+        RefreshShipment(shipment_id=derive_shipment_id(order_id)),
+        id=carrier_webhook_workflow_id("evt_1"),
+        task_queue=SHIPPING_TASK_QUEUE,
+    )
+
+    assert status == "delivered"

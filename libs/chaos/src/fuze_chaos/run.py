@@ -1,4 +1,4 @@
-"""One run: a stack of its own, orders and faults at once, quiet, and then the books."""
+"""One run: a stack of its own, workload and faults together, quiescence, then the check."""
 
 import asyncio
 import time
@@ -12,21 +12,28 @@ from pathlib import Path
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from fuze_chaos import books, journal, stuck
-from fuze_chaos.caller import Caller, Tally
-from fuze_chaos.defects import Defect
-from fuze_chaos.driver import Driver
-from fuze_chaos.faults import FaultError, Faults, Scene
-from fuze_chaos.journal import Journal
-from fuze_chaos.load import Load
-from fuze_chaos.outcome import Report, Strike, Struck
-from fuze_chaos.plan import LINKS, Lane, draw, first_round, named
-from fuze_chaos.reconciling import reconcile
-from fuze_chaos.street import Street
-from fuze_chaos.telling import Course, tell
+from fuze_chaos.checker import diagnostics, quiescence
+from fuze_chaos.defects.defect import Defect
+from fuze_chaos.faults.catalog import (
+    PROXIED_CONNECTIONS,
+    InjectedFault,
+    Lane,
+    ScheduledFault,
+    format_kinds,
+)
+from fuze_chaos.faults.injector import Environment, FaultError, FaultInjector
+from fuze_chaos.faults.schedule import build_schedule, first_round_length
+from fuze_chaos.proxy.pool import ProxyPool
+from fuze_chaos.report.builder import RunFacts, build_report
+from fuze_chaos.report.report import Report
+from fuze_chaos.snapshots.collector import collect
+from fuze_chaos.workload.client import ResponseCounts, WorkloadClient
+from fuze_chaos.workload.delivery_simulator import DeliverySimulator
+from fuze_chaos.workload.request_log import RequestLog
+from fuze_chaos.workload.workload import Workload
 from fuze_devstack import http_client
 from fuze_devstack.ports import Ports
-from fuze_devstack.stack import ProgressCallback, Stack
+from fuze_devstack.stack import Stack
 from fuze_devstack.state import StackFile
 from fuze_devstack.topology import StackOptions
 
@@ -45,228 +52,248 @@ SETTINGS = {
     "FUZE_RECONCILE_INTERVAL": "20",
     "FUZE_SHUTDOWN_TIMEOUT": "15",
 }
-"""Deadlines in seconds instead of days, so that every way an order can end fits into a run."""
+"""Deadlines of seconds instead of days, so that orders reach every final status within a run."""
 
-FOLLOWING = {"FUZE_DELIVERY_TRACKING_PERIOD": "10"}
+DELIVERY_TRACKING_SETTINGS = {"FUZE_DELIVERY_TRACKING_PERIOD": "10"}
 
-LARGEST_ACTIVITY_TIMEOUT_SECONDS = 30
-ENDS_WITHIN_SECONDS = LARGEST_ACTIVITY_TIMEOUT_SECONDS + 30
-"""After the last fault the last order is at its end within this."""
+MAX_ACTIVITY_TIMEOUT_SECONDS = 30
+COMPLETION_TIMEOUT_SECONDS = MAX_ACTIVITY_TIMEOUT_SECONDS + 30
+"""How long after the last fault every order has to be complete."""
 
-_FASTEST = 3.0
-_RESTART_TAKES = 3.0
-_QUIET_SECONDS = 2.0
-_DOES_NOT_FIT = ("TMPRL1100", "Nondeterminism", "nondeterminism", "NON_DETERMINISTIC")
+_MAX_RATE = 3.0
+_ASSUMED_RESTART_SECONDS = 3.0
+_NONDETERMINISM_SIGNS = ("TMPRL1100", "Nondeterminism", "nondeterminism", "NON_DETERMINISTIC")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What a run is asked for.
+class RunConfig:
+    """What a run does.
 
-    `rate` is orders a second; without one, what the faults leave. With `follow` orders follow their
-    parcels, of which some arrive and some come back.
+    `rate` is in orders per second; without one, the orders are spread over the first round of
+    faults. With `track_delivery`, orders track their parcels until delivery or return.
     """
 
     seed: int
     orders: int
     kinds: frozenset[str]
     rate: float | None = None
-    follow: bool = False
+    track_delivery: bool = False
     defect: Defect | None = None
 
     @property
-    def span(self) -> float:
-        """Return how long the first round of faults takes, in seconds, as far as can be told."""
-        return max(
-            (
-                sum(strike.lasts + 1 + _RESTART_TAKES for strike in _first(self, lane))
-                for lane in Lane
-            ),
-            default=0.0,
-        )
-
-    @property
-    def pace(self) -> float:
-        """Return how many orders a second are placed, so that no fault comes after the last one."""
+    def order_rate(self) -> float:
+        """Return the orders per second, low enough that the workload outlasts the first round."""
         if self.rate is not None:
             return self.rate
-        return min(_FASTEST, self.orders / self.span) if self.span else _FASTEST
+        estimate = max(self._estimate_first_round(lane) for lane in Lane)
+        return min(_MAX_RATE, self.orders / estimate) if estimate else _MAX_RATE
+
+    def _estimate_first_round(self, lane: Lane) -> float:
+        faults = _first_round(self, lane)
+        return sum(fault.duration + 1 + _ASSUMED_RESTART_SECONDS for fault in faults)
 
 
-def _first(wanted: Wanted, lane: Lane) -> Iterator[Strike]:
-    return islice(draw(wanted.seed, lane, wanted.kinds), first_round(wanted.kinds, lane))
+def _first_round(config: RunConfig, lane: Lane) -> Iterator[ScheduledFault]:
+    schedule = build_schedule(config.seed, lane, config.kinds)
+    return islice(schedule, first_round_length(config.kinds, lane))
 
 
 @dataclass
-class Watch:
-    """What a run is doing now, for whoever watches."""
+class RunProgress:
+    """The progress of a run, for a display in another thread."""
 
-    tally: Tally = field(default_factory=Tally)
-    played: int = 0
-    struck: list[Struck] = field(default_factory=list)
-    now: dict[Lane, str] = field(default_factory=dict)
+    responses: ResponseCounts = field(default_factory=ResponseCounts)
+    finished_orders: int = 0
+    faults: list[InjectedFault] = field(default_factory=list)
+    active_faults: dict[Lane, str] = field(default_factory=dict)
     phase: str = "starting the stack"
+
+    def count_finished_order(self) -> None:
+        """Count one order all of whose actions are done."""
+        self.finished_orders += 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RunningStack:
+    """A started stack, and everything that a run needs of it."""
+
+    environment: Environment
+    workload: Workload
+    temporal: Client
+    request_log: Path
 
 
 class Run:
-    """Orders and faults over a stack in `folder`, which is the run's alone."""
+    """A run of workload and faults against a stack in `folder`, which belongs to the run alone."""
 
-    def __init__(
-        self, wanted: Wanted, folder: Path, watch: Watch, on_progress: ProgressCallback
-    ) -> None:
-        self._wanted = wanted
+    def __init__(self, config: RunConfig, folder: Path, progress: RunProgress) -> None:
+        self._config = config
         self._folder = folder
-        self._watch = watch
-        self._on_progress = on_progress
-        self._began = 0.0
+        self._progress = progress
+        self._started = 0.0
 
     async def __call__(self) -> Report:
-        """Return what the checker says, with the report's material; the stack is gone then."""
+        """Run everything, stop the stack, and return the report."""
+        config, progress = self._config, self._progress
         started_at = datetime.now(UTC)
-        async with self._scene() as (scene, load, temporal, client_log):
-            faults = Faults(scene)
-            self._began = time.time()
-            self._watch.phase = "orders and faults"
-            stop = asyncio.Event()
-            async with asyncio.TaskGroup() as group:
-                lanes = [group.create_task(self._strike(faults, lane, stop)) for lane in Lane]
-                if self._wanted.follow:
-                    driver = Driver(scene.sandbox, self._wanted.seed)
-                    group.create_task(driver.drive(stop))
-                await load.play(
-                    self._wanted.seed, self._wanted.orders, self._wanted.pace, self._count
-                )
-                load_lasted = self._now()
-                stop.set()
-                await asyncio.gather(*lanes)
-            self._watch.phase = "mending what is broken"
-            await faults.heal()
-            last_fault = self._now()
-            self._watch.phase = "waiting for the last orders"
-            late = await self._see_them_end(scene, temporal, client_log)
-            dumped = await self._dump(late, scene, temporal)
-            self._watch.phase = "comparing the books"
-            await reconcile(scene.dsn, temporal)
-            await asyncio.sleep(_QUIET_SECONDS)
-            found = await books.read(
-                dsn=scene.dsn, sandbox=scene.sandbox, temporal=temporal, client_log=client_log
+        async with self._start_stack() as stack:
+            environment = stack.environment
+            injector = FaultInjector(environment)
+            self._started = time.time()
+            progress.phase = "workload and faults"
+            workload_ended = await self._run_workload_and_faults(stack, injector)
+            progress.phase = "reverting faults"
+            await injector.revert_all()
+            last_fault_ended = self._elapsed()
+            progress.phase = "waiting for the last orders"
+            late = await quiescence.wait_for_orders(
+                dsn=environment.dsn,
+                temporal=stack.temporal,
+                request_log=stack.request_log,
+                seconds=COMPLETION_TIMEOUT_SECONDS,
             )
-            course = Course(
-                seed=self._wanted.seed,
-                orders=self._wanted.orders,
-                defect=self._wanted.defect,
-                follow=self._wanted.follow,
-                faults=named(self._wanted.kinds),
-                rate=self._wanted.rate,
+            diagnostic_files = await self._dump_diagnostics(late, stack)
+            progress.phase = "checking the invariants"
+            await quiescence.reconcile(environment.dsn, stack.temporal)
+            snapshot = await collect(
+                dsn=environment.dsn,
+                sandbox=environment.sandbox,
+                temporal=stack.temporal,
+                request_log=stack.request_log,
+            )
+            facts = RunFacts(
+                seed=config.seed,
+                orders=config.orders,
+                defect=config.defect,
+                track_delivery=config.track_delivery,
+                fault_kinds=format_kinds(config.kinds),
+                rate=config.rate,
                 started_at=started_at,
-                began=self._began,
-                load_lasted=load_lasted,
-                last_fault=last_fault,
-                struck=self._watch.struck,
-                answers=dict(self._watch.tally.answers),
-                dumped=dumped,
+                started=self._started,
+                workload_ended=workload_ended,
+                last_fault_ended=last_fault_ended,
+                faults=progress.faults,
+                responses=dict(progress.responses.by_kind),
+                diagnostics=diagnostic_files,
                 late=late,
-                logged=self._lines_that_do_not_fit(),
+                logged_errors=self._find_nondeterminism(),
             )
-            return await tell(found, course, temporal)
-
-    def _now(self) -> float:
-        return round(time.time() - self._began, 3)
-
-    def _count(self) -> None:
-        self._watch.played += 1
+            return await build_report(snapshot, facts, stack.temporal)
 
     @asynccontextmanager
-    async def _scene(self) -> AsyncIterator[tuple[Scene, Load, Client, Path]]:
+    async def _start_stack(self) -> AsyncIterator[_RunningStack]:
+        config = self._config
         ports = Ports.free()
-        async with AsyncExitStack() as stack_of:
-            servers = {name: getattr(ports, name.partition("->")[2]) for name in LINKS}
-            street = await stack_of.enter_async_context(Street(servers))
+        async with AsyncExitStack() as resources:
+            servers = {
+                name: getattr(ports, name.partition("->")[2]) for name in PROXIED_CONNECTIONS
+            }
+            proxies = await resources.enter_async_context(ProxyPool(servers))
             options = StackOptions(
-                settings=SETTINGS | (FOLLOWING if self._wanted.follow else {}),
-                routes=street.ports,
-                overrides=self._wanted.defect.overrides if self._wanted.defect else {},
+                settings=SETTINGS | (DELIVERY_TRACKING_SETTINGS if config.track_delivery else {}),
+                routes=proxies.ports,
+                overrides=config.defect.overrides if config.defect else {},
             )
-            stack = Stack(self._folder, ports, on_progress=self._on_progress, options=options)
-            stack_of.push_async_callback(stack.stop)
+            stack = Stack(self._folder, ports, on_progress=lambda *_: None, options=options)
+            resources.push_async_callback(stack.stop)
             await stack.start()
-            facts = StackFile(self._folder).read()
+            addresses = StackFile(self._folder).read()
             temporal = await Client.connect(
-                facts["temporal"]["address"], data_converter=pydantic_data_converter, lazy=True
+                addresses["temporal"]["address"], data_converter=pydantic_data_converter, lazy=True
             )
-            gateway = f"http://127.0.0.1:{street.ports['client->gateway']}"
-            http = await stack_of.enter_async_context(
+            gateway = f"http://127.0.0.1:{proxies.ports['client->gateway']}"
+            http = await resources.enter_async_context(
                 http_client.create_client(gateway, timeout=10, connections=200)
             )
-            client_log = self._folder / "client.jsonl"
-            client_journal = Journal(client_log)
-            stack_of.push_async_callback(client_journal.close)
-            load = Load(
-                Caller(http, client_journal, self._watch.tally),
-                sandbox=facts["sandbox"]["url"],
+            request_log = self._folder / "client.jsonl"
+            log = RequestLog(request_log)
+            resources.push_async_callback(log.close)
+            sandbox = addresses["sandbox"]["url"]
+            workload = Workload(
+                WorkloadClient(http, log, self._progress.responses),
+                sandbox=sandbox,
                 temporal=temporal,
             )
-            scene = Scene(
+            environment = Environment(
                 stack=stack,
                 folder=self._folder,
-                street=street,
-                sandbox=facts["sandbox"]["url"],
-                dsn=facts["postgres"]["dsn"],
-                storm=lambda number: load.storm(self._wanted.seed, number),
+                proxies=proxies,
+                sandbox=sandbox,
+                dsn=addresses["postgres"]["dsn"],
+                duplicate_burst=lambda number: workload.duplicate_burst(config.seed, number),
             )
-            yield scene, load, temporal, client_log
+            yield _RunningStack(
+                environment=environment,
+                workload=workload,
+                temporal=temporal,
+                request_log=request_log,
+            )
 
-    async def _strike(self, faults: Faults, lane: Lane, stop: asyncio.Event) -> None:
-        """Carry out the lane's strikes, one after another, until the load is over.
+    async def _run_workload_and_faults(
+        self, stack: _RunningStack, injector: FaultInjector
+    ) -> float:
+        """Return when the workload had ended."""
+        config, stop = self._config, asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            for lane in Lane:
+                group.create_task(self._inject_faults(injector, lane, stop))
+            if config.track_delivery:
+                simulator = DeliverySimulator(stack.environment.sandbox, config.seed)
+                group.create_task(simulator.run(stop))
+            await stack.workload.run(
+                config.seed,
+                config.orders,
+                config.order_rate,
+                self._progress.count_finished_order,
+            )
+            workload_ended = self._elapsed()
+            stop.set()
+        return workload_ended
 
-        The first round is carried out even then: every wanted fault has been there.
-        """
-        strikes = draw(self._wanted.seed, lane, self._wanted.kinds)
-        must = first_round(self._wanted.kinds, lane)
-        for count, strike in enumerate(strikes, start=1):
+    async def _inject_faults(
+        self, injector: FaultInjector, lane: Lane, stop: asyncio.Event
+    ) -> None:
+        """Inject the faults of a lane until the workload has ended, at least the first round."""
+        schedule = build_schedule(self._config.seed, lane, self._config.kinds)
+        first_round = first_round_length(self._config.kinds, lane)
+        for count, fault in enumerate(schedule, start=1):
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), max(0.0, strike.at - self._now()))
-            if stop.is_set() and count > must:
+                await asyncio.wait_for(stop.wait(), max(0.0, fault.at - self._elapsed()))
+            if stop.is_set() and count > first_round:
                 break
-            self._watch.now[lane] = f"{strike.kind} {strike.target}"
-            self._watch.struck.append(await self._carry_out(faults, strike))
-            self._watch.now[lane] = ""
+            self._progress.active_faults[lane] = f"{fault.kind} {fault.target}"
+            self._progress.faults.append(await self._inject(injector, fault))
+            self._progress.active_faults[lane] = ""
 
-    async def _carry_out(self, faults: Faults, strike: Strike) -> Struck:
-        began = self._now()
-        note = failed = None
+    async def _inject(self, injector: FaultInjector, fault: ScheduledFault) -> InjectedFault:
+        started = self._elapsed()
+        note = failure = None
         try:
-            note = await faults.carry_out(strike)
+            note = await injector.inject(fault)
         except FaultError as error:
-            failed = str(error)
-        return Struck(strike=strike, began=began, ended=self._now(), note=note, failed=failed)
+            failure = str(error)
+        return InjectedFault(
+            scheduled=fault, started=started, ended=self._elapsed(), note=note, error=failure
+        )
 
-    @staticmethod
-    async def _see_them_end(scene: Scene, temporal: Client, client_log: Path) -> frozenset[str]:
-        """Wait until nothing is under way any more; return the orders that do not end in time."""
-        deadline = time.monotonic() + ENDS_WITHIN_SECONDS
-        promised = await asyncio.to_thread(journal.promised_orders, client_log)
-        while True:
-            left = await stuck.unfinished(scene.dsn, promised)
-            under_way = await stuck.open_workflows(temporal)
-            if not left and not under_way:
-                return frozenset()
-            if time.monotonic() > deadline:
-                return frozenset(left).union(stuck.orders_of(under_way))
-            await asyncio.sleep(0.5)
-
-    async def _dump(self, late: frozenset[str], scene: Scene, temporal: Client) -> tuple[str, ...]:
-        """Write down why orders do not end, while it can be seen."""
+    async def _dump_diagnostics(
+        self, late: frozenset[str], stack: _RunningStack
+    ) -> tuple[str, ...]:
         if not late:
             return ()
-        folder = self._folder / "stuck"
+        folder = self._folder / "diagnostics"
         await asyncio.to_thread(folder.mkdir, exist_ok=True)
-        return await stuck.dump(folder, late, dsn=scene.dsn, temporal=temporal)
+        return await diagnostics.dump(
+            folder, late, dsn=stack.environment.dsn, temporal=stack.temporal
+        )
 
-    def _lines_that_do_not_fit(self) -> list[str]:
+    def _find_nondeterminism(self) -> list[str]:
         return [
             line
             for log in sorted((self._folder / "logs").glob("*.log"))
             for line in log.read_text(errors="replace").splitlines()
-            if any(sign in line for sign in _DOES_NOT_FIT)
+            if any(sign in line for sign in _NONDETERMINISM_SIGNS)
         ]
+
+    def _elapsed(self) -> float:
+        return round(time.time() - self._started, 3)

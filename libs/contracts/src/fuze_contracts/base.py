@@ -1,13 +1,13 @@
-"""The base of every message that crosses between processes."""
+"""The base class of every message that crosses a process boundary."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Message(BaseModel):
-    """An immutable message on the wire.
+    """An immutable message, serialised as JSON.
 
-    Different versions of the services run at the same time, so a message ignores fields it does
-    not know, and a field is only ever added with a default. `tests/golden` holds the promise.
+    Several versions of a service run during a deployment: unknown fields are ignored, and a field
+    may only be added, with a default. `tests/golden` holds what released versions wrote.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

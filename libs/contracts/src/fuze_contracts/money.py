@@ -1,4 +1,4 @@
-"""Money: an integer of minor units and an ISO 4217 code. Floats never."""
+"""Money: an integer number of minor units and an ISO 4217 currency code, never a float."""
 
 from pydantic import Field
 
@@ -23,7 +23,7 @@ CURRENCY_EXPONENTS: dict[str, int] = {
     **dict.fromkeys(_NO_DECIMALS.split(), 0),
     **dict.fromkeys(_THREE_DECIMALS.split(), 3),
 }
-"""ISO 4217 circulating currencies and how many decimals their minor unit stands for."""
+"""The circulating currencies of ISO 4217 and the number of decimals of their minor unit."""
 
 
 class Money(Message):
@@ -36,7 +36,7 @@ class Money(Message):
     currency: str = Field(pattern=r"^[A-Z]{3}$")
 
     def __str__(self) -> str:
-        """Read as a person writes it: `19.99 USD`."""
+        """Format the amount in major units: `19.99 USD`."""
         exponent = CURRENCY_EXPONENTS.get(self.currency, 0)
         if exponent == 0:
             return f"{self.amount_minor} {self.currency}"

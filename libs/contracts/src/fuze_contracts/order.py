@@ -1,4 +1,4 @@
-"""The order service, as others see it."""
+"""The contract of the order service."""
 
 from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
@@ -14,41 +14,41 @@ from fuze_contracts.shipping import Address, DeliveryStatusChanged
 ORDER_TASK_QUEUE = "order"
 
 ORDER_REJECTED = "OrderRejected"
-"""Final: the order breaks a rule. The rejection is committed before this is raised."""
+"""Final: the order is not valid. The rejection is committed before this is raised."""
 
 ORDER_ID_TAKEN = "OrderIdTaken"
-"""Final: PostgreSQL already holds an order of this id that another workflow wrote."""
+"""Final: another workflow has stored an order of this id."""
 
 NOT_AWAITING_PAYMENT_METHOD = "NotAwaitingPaymentMethod"
-"""Why an update is refused: the order does not wait for a payment method."""
+"""An update is rejected: the order does not wait for a payment method."""
 
 NOT_AWAITING_APPROVAL = "NotAwaitingApproval"
-"""Why an update is refused: the order waits for no approval, or no longer."""
+"""An update is rejected: the order does not wait for approval, or no longer."""
 
 ALREADY_APPROVED = "AlreadyApproved"
-"""Why an update is refused: somebody has approved the order before."""
+"""An update is rejected: the order is approved already."""
 
 ALREADY_CANCELLED = "AlreadyCancelled"
-"""Why an update is refused: somebody has cancelled the order before."""
+"""An update is rejected: the order is cancelled already."""
 
 TOO_LATE_TO_CANCEL = "TooLateToCancel"
-"""Why an update is refused: the parcel is being handed to the carrier, or the order has ended."""
+"""An update is rejected: the shipment is being dispatched, or the order has ended."""
 
 TOO_LATE_TO_CHANGE_ADDRESS = "TooLateToChangeAddress"
-"""Why an update is refused: the parcel is being handed to the carrier, or the order has ended."""
+"""An update is rejected: the shipment is being dispatched, or the order has ended."""
 
 ADDRESS_INVALID = "AddressInvalid"
-"""Why an update is refused: the address breaks a rule, which the event names."""
+"""An update is rejected: the address is not valid; the event lists the violations."""
 
 ADDRESS_CHANGE_LIMIT = "AddressChangeLimitReached"
-"""Why an update is refused: an order changes its address so many times and no more."""
+"""An update is rejected: the order has changed its address the maximum number of times."""
 
 NOTHING_TO_RETRY = "NothingToRetry"
-"""Why an update is refused: no step of the order needs attention."""
+"""An update is rejected: no step of the order needs attention."""
 
 
 class OrderStatus(StrEnum):
-    """Where an order stands. Every value from `SHIPPED` on is where an order can end."""
+    """The status of an order. Every value from `SHIPPED` on is terminal."""
 
     RECEIVED = "received"
     AWAITING_APPROVAL = "awaiting_approval"
@@ -68,7 +68,7 @@ class OrderStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the order goes nowhere from here."""
+        """Whether an order can end in this status."""
         return self in TERMINAL_STATUSES
 
 
@@ -86,19 +86,19 @@ TERMINAL_STATUSES = frozenset(
 
 
 class PaymentStatus(StrEnum):
-    """What has become of the order's money."""
+    """The status of an order's payment."""
 
     NONE = "none"
     PENDING = "pending"
     CHARGED = "charged"
     DECLINED = "declined"
     REFUNDING = "refunding"
-    """Whatever was taken is being given back; it may turn out that nothing was."""
+    """The charge is being voided or refunded; it may turn out that nothing was captured."""
     REFUNDED = "refunded"
 
 
 class EventType(StrEnum):
-    """What can happen to an order, in the words of its timeline."""
+    """The events of an order's timeline."""
 
     ORDER_RECEIVED = "order_received"
     ORDER_VALIDATED = "order_validated"
@@ -126,7 +126,7 @@ class EventType(StrEnum):
 
 
 class OrderLine(Message):
-    """So many of one article, each at `unit_price_minor` minor units of the order's currency."""
+    """A quantity of one article; `unit_price_minor` is in minor units of the order's currency."""
 
     sku: str
     quantity: int
@@ -134,16 +134,16 @@ class OrderLine(Message):
 
 
 class PlaceOrder(Message):
-    """Everything an order is, as its workflow receives it.
+    """An order, as its workflow receives it.
 
     `fingerprint` is a digest of the caller's request: a repeated start with the same one is the
-    same order. The times travel here, so that a replay never depends on a process's settings: how
-    long the order waits for approval, how long before that runs out somebody is reminded, how long
-    it waits for another payment method or address once one was refused, and after how long a step
-    that keeps failing needs attention. `auto_approve_limit` is the total, in minor units, that
-    needs nobody's approval. The order follows its parcel for `delivery_tracking_period`, or ends
-    when it
-    is shipped. `placed_by` is whom the gateway knows as its caller.
+    same order. The timeouts are part of the message, so that a replay never depends on a process's
+    settings: `approval_timeout`; `approval_reminder_before` its end; `payment_method_timeout` after
+    a decline; `address_timeout` after the carrier rejected an address; `step_failure_alert_after`,
+    when a step that keeps failing needs attention. An order with a total up to
+    `auto_approve_limit`, in minor units, is approved automatically. The order tracks its delivery
+    for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the
+    gateway's authenticated principal.
     """
 
     order_id: UUID
@@ -165,64 +165,64 @@ class PlaceOrder(Message):
 
     @property
     def total_minor(self) -> int:
-        """The sum of the lines in minor units; zero without lines. Of a bad order it may be any."""
+        """The sum of the lines in minor units; zero without lines. Unbounded before validation."""
         return sum(line.quantity * line.unit_price_minor for line in self.lines)
 
     @property
     def total(self) -> Money:
-        """The sum of the lines; a valid order's always fits."""
+        """The sum of the lines; it is within the limits of money once the order is valid."""
         return Money(amount_minor=self.total_minor, currency=self.currency)
 
 
 class ApproveOrder(Message):
-    """Someone lets the order proceed."""
+    """Approve an order."""
 
     actor: str = "unknown"
 
 
 class RejectOrder(Message):
-    """Someone who was asked for approval says no."""
+    """Reject an order that awaits approval."""
 
     actor: str = "unknown"
     reason: str | None = None
 
 
 class CancelOrder(Message):
-    """Someone wants the order stopped."""
+    """Cancel an order."""
 
     actor: str = "unknown"
     reason: str | None = None
 
 
 class ChangeAddress(Message):
-    """Someone wants the parcel sent elsewhere."""
+    """Change the address of an order."""
 
     address: Address
     actor: str = "unknown"
 
 
 class ChangePaymentMethod(Message):
-    """Someone offers another way to pay, after one was declined."""
+    """Offer another payment method after a decline."""
 
     payment_method: str
     actor: str = "unknown"
 
 
 class RetryOrder(Message):
-    """Someone wants the step that needs attention tried now."""
+    """Retry the step that needs attention now."""
 
     actor: str = "unknown"
 
 
 class StepFailure(Message):
-    """A step keeps failing; `last_error` is why it did the last time."""
+    """A step keeps failing; `last_error` is the error of its last attempt."""
 
     step: str
     last_error: str | None = None
 
 
 class OrderResult(Message):
-    """How an order ended. `reason` is set when it did not ship."""
+    """The result of an order's workflow. `reason` is set when the order did not ship."""
 
     order_id: UUID
     status: OrderStatus
@@ -232,7 +232,7 @@ class OrderResult(Message):
 
 
 class WaitingFor(StrEnum):
-    """Whom a running order waits for."""
+    """What a running order waits for."""
 
     DATABASE = "database"
     APPROVAL = "approval"
@@ -245,11 +245,10 @@ class WaitingFor(StrEnum):
 
 
 class OrderSnapshot(Message):
-    """The answer of a running OrderWorkflow.
+    """The state of a running order, as its workflow answers a query or an update.
 
-    `last_seq` is the number of the last committed event, so that a reader who also has the row
-    knows which of the two is newer. `last_error` says why the order waits for the database, while
-    it does. Times are UTC.
+    `last_seq` is the number of the last committed event: compared with the row's, it shows which of
+    the two is newer. `last_error` is set while the order waits for the database. Times are UTC.
     """
 
     order_id: UUID
@@ -267,78 +266,78 @@ class OrderSnapshot(Message):
 
 @workflow.defn
 class OrderWorkflow(ABC):
-    """One order, from received to its end.
+    """The lifecycle of one order.
 
-    A rejected order fails the workflow with `ORDER_REJECTED`; every other end is a result.
+    A rejected order fails the workflow with `ORDER_REJECTED`; every other end returns a result.
     """
 
     @workflow.run
     @abstractmethod
     async def run(self, command: PlaceOrder) -> OrderResult:
-        """Return when the order has ended."""
+        """Return the result when the order has ended."""
 
     @workflow.signal
     @abstractmethod
     async def approve(self, approval: ApproveOrder = ApproveOrder()) -> None:
-        """Let a waiting order proceed; without effect once it does, or has ended."""
+        """Approve an order that awaits approval; without effect otherwise."""
 
     @workflow.signal
     @abstractmethod
     async def cancel(self, request: CancelOrder = CancelOrder()) -> None:
-        """Stop the order; without effect once its parcel is being handed to the carrier."""
+        """Cancel the order; without effect once its shipment is being dispatched."""
 
     @workflow.signal
     @abstractmethod
     async def change_address(self, request: ChangeAddress) -> None:
-        """Send the parcel elsewhere; without effect once it is being handed to the carrier."""
+        """Change the address; without effect once the shipment is being dispatched."""
 
     @workflow.signal
     @abstractmethod
-    async def report_step_failure(self, trouble: StepFailure) -> None:
-        """Hear from the shipment that a step of it keeps failing."""
+    async def report_step_failure(self, failure: StepFailure) -> None:
+        """Report that a step of the shipment keeps failing."""
 
     @workflow.signal
     @abstractmethod
-    async def report_delivery_status(self, parcel: DeliveryStatusChanged) -> None:
-        """Hear from the shipping service how far the parcel has come."""
+    async def report_delivery_status(self, report: DeliveryStatusChanged) -> None:
+        """Report the delivery status of the order's parcel."""
 
     @workflow.update
     @abstractmethod
     async def approve_order(self, approval: ApproveOrder) -> OrderSnapshot:
-        """Let a waiting order proceed; else `ALREADY_APPROVED` or `NOT_AWAITING_APPROVAL`."""
+        """Approve the order; errors: `ALREADY_APPROVED`, `NOT_AWAITING_APPROVAL`."""
 
     @workflow.update
     @abstractmethod
     async def reject_order(self, request: RejectOrder) -> OrderSnapshot:
-        """End a waiting order; else `NOT_AWAITING_APPROVAL`."""
+        """Reject an order that awaits approval; error: `NOT_AWAITING_APPROVAL`."""
 
     @workflow.update
     @abstractmethod
     async def cancel_order(self, request: CancelOrder) -> OrderSnapshot:
-        """Stop the order and give its money back; else `ALREADY_CANCELLED`, `TOO_LATE_TO_CANCEL`.
+        """Cancel the order; errors: `ALREADY_CANCELLED`, `TOO_LATE_TO_CANCEL`.
 
-        The answer comes with the decision; what is to be undone then may take longer.
+        Returns once the cancellation is committed; the void or refund may take longer.
         """
 
     @workflow.update
     @abstractmethod
     async def change_order_address(self, request: ChangeAddress) -> OrderSnapshot:
-        """Send the parcel elsewhere.
+        """Change the address.
 
-        Else `ADDRESS_INVALID`, `TOO_LATE_TO_CHANGE_ADDRESS` or `ADDRESS_CHANGE_LIMIT`.
+        Errors: `ADDRESS_INVALID`, `TOO_LATE_TO_CHANGE_ADDRESS`, `ADDRESS_CHANGE_LIMIT`.
         """
 
     @workflow.update
     @abstractmethod
     async def change_payment_method(self, request: ChangePaymentMethod) -> OrderSnapshot:
-        """Pay otherwise after a decline; else `NOT_AWAITING_PAYMENT_METHOD`."""
+        """Offer another payment method; error: `NOT_AWAITING_PAYMENT_METHOD`."""
 
     @workflow.update
     @abstractmethod
     async def retry_step(self, request: RetryOrder) -> OrderSnapshot:
-        """Try the step that needs attention now; else `NOTHING_TO_RETRY`."""
+        """Retry the step that needs attention now; error: `NOTHING_TO_RETRY`."""
 
     @workflow.query
     @abstractmethod
     def status(self) -> OrderSnapshot:
-        """Say where the order stands now."""
+        """Return the state of the order."""

@@ -1,4 +1,4 @@
-"""The payment service, as others see it."""
+"""The payment service's contract: its activities, its workflows and their messages."""
 
 from abc import ABC, abstractmethod
 from typing import Annotated, Literal, Protocol
@@ -13,31 +13,31 @@ from fuze_contracts.money import Money
 PAYMENT_TASK_QUEUE = "payment"
 
 PAYMENT_TOKEN_CONFLICT = "PaymentTokenConflict"  # noqa: S105 - an error type, not a secret
-"""Final: the token was used before for another order, amount, currency or payment method."""
+"""Non-retryable: the token, or the order, was already used for another charge."""
 
 
 PAYMENT_OUTCOME_UNKNOWN = "PaymentOutcomeUnknown"
-"""To be retried: the provider did not say, or could not be asked."""
+"""Retryable: the provider gave no definite result, or was unavailable."""
 
 PAYMENT_IN_FLIGHT = "PaymentInFlight"
-"""To be retried: another attempt is asking right now."""
+"""Retryable: another attempt is in flight."""
 
 PAYMENT_UNDER_REVIEW = "PaymentUnderReview"
-"""To be retried: the provider reviews the payment before it decides."""
+"""Retryable: the provider reviews the payment before it decides."""
 
 
 def default_payment_token(order_id: UUID, attempt: int) -> str:
-    """Name one attempt to charge an order.
+    """Return the token of one attempt to charge an order.
 
-    It comes from the logical action alone, so a reset workflow names the same attempt again.
+    It depends on nothing else, so a workflow that was reset uses the same token again.
     """
     return f"{order_id}:{attempt}"
 
 
 class ChargePayment(Message):
-    """Charge `amount` once for `payment_token`, however often this is asked.
+    """Charge `amount` once for `payment_token`, however often the command is repeated.
 
-    `payment_method` is the provider's name for it, and is needed unless the amount is zero.
+    `payment_method` is the provider's id of it; it is required unless the amount is zero.
     """
 
     order_id: UUID
@@ -47,7 +47,7 @@ class ChargePayment(Message):
 
 
 class Charged(Message):
-    """The money was taken. `provider_reference` is None when there was nothing to take."""
+    """The amount was charged. `provider_reference` is None for an amount of zero."""
 
     outcome: Literal["charged"] = "charged"
     payment_id: UUID
@@ -55,9 +55,9 @@ class Charged(Message):
 
 
 class Declined(Message):
-    """Refused, finally, for this token. `code` is the provider's reason.
+    """The charge was declined, which is final for this token. `code` is the provider's reason.
 
-    `payment_id` is None where nothing could be asked under this token.
+    `payment_id` is None where there is no payment under this token.
     """
 
     outcome: Literal["declined"] = "declined"
@@ -66,7 +66,7 @@ class Declined(Message):
 
 
 class RefundPayment(Message):
-    """Give back `amount` of a payment, once for `refund_id`, however often this is asked."""
+    """Refund `amount` of a payment once for `refund_id`, however often the command is repeated."""
 
     order_id: UUID
     payment_token: str
@@ -76,7 +76,7 @@ class RefundPayment(Message):
 
 
 class Refunded(Message):
-    """The money was given back. `provider_reference` is None when there was nothing to give."""
+    """The amount was refunded. `provider_reference` is None for an amount of zero."""
 
     outcome: Literal["refunded"] = "refunded"
     refund_id: UUID
@@ -85,7 +85,10 @@ class Refunded(Message):
 
 
 class RefundRejected(Message):
-    """Not given back, finally: `not_charged`, `more_than_charged`, or the provider's reason."""
+    """The refund was rejected, which is final for its id.
+
+    `code` is `not_charged`, `more_than_charged`, `amount_invalid`, or the provider's reason.
+    """
 
     outcome: Literal["rejected"] = "rejected"
     refund_id: UUID
@@ -93,14 +96,14 @@ class RefundRejected(Message):
 
 
 class VoidPayment(Message):
-    """Let go of a charge: whatever has become of it, even nothing yet, no money is kept."""
+    """Void a charge in any state, even one that was never requested: no money is kept."""
 
     charge: ChargePayment
     reason: str
 
 
 class Voided(Message):
-    """No money was taken under this token, and none will be kept."""
+    """No money was charged under this token; a late capture is refunded."""
 
     outcome: Literal["voided"] = "voided"
 
@@ -111,49 +114,52 @@ ChargeOutcome = Annotated[Charged | Declined, Field(discriminator="outcome")]
 
 
 class PaymentActivities(Protocol):
-    """What the payment task queue runs.
+    """The activities on the payment task queue.
 
-    Errors: `PAYMENT_TOKEN_CONFLICT` is final. Anything else means that the outcome is not known
-    yet: ask again with the same token.
+    Errors: `PAYMENT_TOKEN_CONFLICT` is non-retryable. After any other error the outcome is not
+    known yet: repeat the same command.
     """
 
     @activity.defn
     async def payment_charged(self, command: ChargePayment) -> ChargeOutcome:
-        """Return the one outcome of this token, charging the provider if nobody has yet."""
+        """Return the one outcome of this token, charging it if no attempt has yet."""
         ...
 
     @activity.defn
     async def payment_refunded(self, command: RefundPayment) -> RefundOutcome:
-        """Return the one outcome of this refund, asking the provider if nobody has yet."""
+        """Return the one outcome of this refund, executing it if no attempt has yet."""
         ...
 
     @activity.defn
     async def payment_voided(self, command: VoidPayment) -> VoidOutcome:
-        """Make sure that nothing is kept under this token: never charged, or refunded in full."""
+        """Make sure that no money is kept under this token: never charged, or refunded in full."""
         ...
 
 
 @workflow.defn
 class RefundWorkflow(ABC):
-    """Give money of a shipped order back, however long the provider is away."""
+    """Refund part of a shipped order's payment, however long the provider is unavailable."""
 
     @workflow.run
     @abstractmethod
     async def run(self, command: RefundPayment) -> RefundOutcome:
-        """Return what became of the refund."""
+        """Return the outcome of the refund."""
 
 
 class RefreshPayment(Message):
-    """The provider hints that something has become of a payment: see for yourself."""
+    """Look up a payment at the provider, because its webhook says that something changed."""
 
     payment_id: UUID
 
 
 @workflow.defn
 class PaymentWebhookWorkflow(ABC):
-    """Follow one event of the provider up: not what it says is believed, only that it came."""
+    """Process one webhook event of the provider.
+
+    The content of the event is not trusted: the payment is looked up at the provider.
+    """
 
     @workflow.run
     @abstractmethod
     async def run(self, command: RefreshPayment) -> str:
-        """Return the state that the payment is in after the provider was asked."""
+        """Return the payment's state after the lookup, or `not_found`."""

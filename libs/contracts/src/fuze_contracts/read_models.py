@@ -1,7 +1,8 @@
-"""The views that services publish for reading, column by column.
+"""Read models: the PostgreSQL views that services publish, column by column.
 
-A view is a contract like any message: its columns are the fields of the model, a column is only
-ever added, and a test on either side holds it.
+A view is a contract like a message: its columns are the fields of the model, and a column may only
+be added. The publishing service's tests and the gateway's tests both compare them. Money is in
+minor units, times are in UTC.
 """
 
 from datetime import datetime
@@ -12,23 +13,27 @@ from fuze_contracts.base import Message
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
 
 ORDERS_VIEW = "orders.published_orders"
-"""One row an order: `PublishedOrder`."""
+"""One `PublishedOrder` per order."""
 
 EVENTS_VIEW = "orders.published_events"
-"""One row an event, keyed by `(order_id, seq)`: `PublishedEvent`."""
+"""One `PublishedEvent` per event, keyed by `(order_id, seq)`."""
 
 PAYMENTS_VIEW = "payments.published_payments"
-"""One row an attempt to charge: `PublishedPayment`."""
+"""One `PublishedPayment` per charge attempt."""
 
 REFUNDS_VIEW = "payments.published_refunds"
-"""One row a refund: `PublishedRefund`."""
+"""One `PublishedRefund` per refund."""
 
 DISCREPANCIES_VIEW = "payments.published_discrepancies"
-"""One row a difference to the provider's books that nobody has resolved: `Discrepancy`."""
+"""One `Discrepancy` per unresolved difference from the provider's records."""
 
 
 class OrderProgressView(Message):
-    """How far an order has come: the part of its row that says so."""
+    """The part of an order's row that changes as the order progresses.
+
+    `last_seq` is the number of its last event. `tracking_deadline` is None where the delivery of a
+    shipped order is not tracked.
+    """
 
     order_id: UUID
     status: OrderStatus
@@ -37,14 +42,18 @@ class OrderProgressView(Message):
     tracking_deadline: datetime | None = None
 
     def is_closed(self, now: datetime) -> bool:
-        """Whether nothing can become of the order any more, so that its row says it all."""
+        """Return whether nothing can happen to the order any more, so that its row is final."""
         if self.status is OrderStatus.SHIPPED:
             return self.tracking_deadline is None or self.tracking_deadline < now
         return self.status.is_terminal and self.payment_status is not PaymentStatus.REFUNDING
 
 
 class PublishedOrder(OrderProgressView):
-    """An order as PostgreSQL holds it. Money in minor units, times in UTC."""
+    """An order as PostgreSQL holds it.
+
+    `currency` is an ISO 4217 code, `address` a `fuze_contracts.shipping.Address`, `fingerprint` a
+    hash of the request that placed the order.
+    """
 
     reason: str | None
     customer: str | None
@@ -60,13 +69,20 @@ class PublishedOrder(OrderProgressView):
 
 
 class PublishedOrderWithLines(PublishedOrder):
-    """The same with its lines: `sku`, `quantity`, `unit_price_minor` of each, as ordered."""
+    """An order with its lines, in the order of the request.
+
+    Each line has `sku`, `quantity` and `unit_price_minor`.
+    """
 
     lines: list[dict[str, Any]]
 
 
 class PublishedEvent(Message):
-    """One thing that happened to an order: what, when, who, and the status it led to."""
+    """One event of an order, and the status that it led to.
+
+    `seq` counts an order's events from 1 without a gap. `actor` is who caused the event,
+    `details` depend on its type.
+    """
 
     order_id: UUID
     seq: int
@@ -80,7 +96,10 @@ class PublishedEvent(Message):
 
 
 class PublishedPayment(Message):
-    """One attempt to charge. `refunded_minor` is given back, or about to be."""
+    """One attempt to charge an order.
+
+    `refunded_minor` includes refunds that are not executed yet. `decline_code` is the provider's.
+    """
 
     payment_id: UUID
     order_id: UUID
@@ -97,7 +116,7 @@ class PublishedPayment(Message):
 
 
 class PublishedRefund(Message):
-    """One refund, whatever has become of it."""
+    """One refund, in any state. `rejection_code` is the provider's."""
 
     refund_id: UUID
     payment_id: UUID
@@ -113,9 +132,9 @@ class PublishedRefund(Message):
 
 
 class Discrepancy(Message):
-    """What the provider's books and ours do not agree on, for a person to look at.
+    """A difference between the provider's records and ours that needs an operator.
 
-    `reference` is the provider's, or our payment's id where the provider has none.
+    `reference` is the provider's reference, or our payment's id where the provider has none.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""The shipping service, as others see it."""
+"""The shipping service's contract: activities, workflows, messages and error types."""
 
 from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
@@ -13,9 +13,15 @@ from fuze_contracts.base import Message
 
 SHIPPING_TASK_QUEUE = "shipping"
 
+CARRIER_UNAVAILABLE = "CarrierUnavailable"
+"""Error type, retried: the carrier cannot be reached or refuses requests; this one did nothing."""
+
+CARRIER_OUTCOME_UNKNOWN = "CarrierOutcomeUnknown"
+"""Error type, retried: it is not known whether the carrier has the parcel."""
+
 
 class Address(Message):
-    """Where a parcel goes. `country` is an ISO 3166 alpha-2 code."""
+    """A delivery address. `country` is an ISO 3166-1 alpha-2 code."""
 
     zip_code: str
     country: str = "US"
@@ -27,16 +33,17 @@ class Address(Message):
 
 
 class ParcelItem(Message):
-    """How many of one article are in the parcel."""
+    """One article in a parcel. `quantity` is the number of units."""
 
     sku: str
     quantity: int
 
 
 class ShipOrder(Message):
-    """Ask for one order's parcel to be prepared and handed to the carrier.
+    """Input of ShippingWorkflow: prepare an order's shipment and dispatch it to the carrier.
 
-    The order hears of a hand-over that keeps failing for longer than `step_failure_alert_after`.
+    A dispatch that keeps failing for `step_failure_alert_after` is reported to the order, by the
+    signal `report_step_failure`, and retried without a limit.
     """
 
     order_id: UUID
@@ -46,7 +53,7 @@ class ShipOrder(Message):
 
 
 class Shipped(Message):
-    """The carrier has the parcel."""
+    """Outcome: the carrier has the parcel."""
 
     outcome: Literal["shipped"] = "shipped"
     shipment_id: UUID
@@ -55,7 +62,7 @@ class Shipped(Message):
 
 
 class AddressRejected(Message):
-    """The carrier does not deliver to `address`; `code` is its reason."""
+    """Outcome: the carrier does not deliver to `address`; `code` is the carrier's reason."""
 
     outcome: Literal["address_rejected"] = "address_rejected"
     code: str
@@ -63,38 +70,38 @@ class AddressRejected(Message):
 
 
 class ShipmentCancelled(Message):
-    """The package is released; the carrier has no parcel and will not get one."""
+    """Outcome: the package is released, and will never be dispatched."""
 
     outcome: Literal["cancelled"] = "cancelled"
 
 
 class AlreadyDispatched(Message):
-    """The carrier has the parcel, or is being asked to take it: nothing can be changed."""
+    """Outcome: too late; the carrier has the parcel, or a request to the carrier is open."""
 
     outcome: Literal["already_dispatched"] = "already_dispatched"
 
 
 class AddressChanged(Message):
-    """The parcel will go to the new address."""
+    """Outcome: the shipment has the new address."""
 
     outcome: Literal["address_changed"] = "address_changed"
 
 
 class CancelShipment(Message):
-    """Ask that an order's parcel is not handed over, whether it was prepared already or not."""
+    """Input of `shipment_cancelled`. The shipment need not be prepared yet."""
 
     order_id: UUID
 
 
 class ChangeShipmentAddress(Message):
-    """Ask that an order's parcel goes to another address."""
+    """Input of `shipment_address_changed`."""
 
     order_id: UUID
     address: Address
 
 
 class DeliveryStatus(StrEnum):
-    """How far a parcel has come, in the order in which that happens."""
+    """How far a parcel has come. The members are in the order in which they occur."""
 
     ACCEPTED = "accepted"
     IN_TRANSIT = "in_transit"
@@ -103,21 +110,23 @@ class DeliveryStatus(StrEnum):
 
 
 class RefreshShipment(Message):
-    """The carrier hints that something has become of a parcel: see for yourself."""
+    """Input of CarrierWebhookWorkflow: a carrier's event is about this shipment.
+
+    The event's own content is not trusted; the carrier is queried.
+    """
 
     shipment_id: UUID
 
 
 class DeliveryStatusChanged(Message):
-    """How far an order's parcel has come."""
+    """The delivery status of an order's parcel, as the carrier reported it."""
 
     order_id: UUID
     status: DeliveryStatus
 
 
-# Not by `outcome`: a Shipped that an older version wrote has none.
 ShippingOutcome = Annotated[
-    Shipped | AddressRejected | ShipmentCancelled, Field(union_mode="left_to_right")
+    Shipped | AddressRejected | ShipmentCancelled, Field(discriminator="outcome")
 ]
 CancelShipmentOutcome = Annotated[
     ShipmentCancelled | AlreadyDispatched, Field(discriminator="outcome")
@@ -128,23 +137,29 @@ ChangeShipmentAddressOutcome = Annotated[
 
 
 class ShipmentActivities(Protocol):
-    """What others may ask of a shipment. The hand-over and these exclude each other."""
+    """Activities that other services may call on a shipment, on `SHIPPING_TASK_QUEUE`.
+
+    The shipment's row serialises them with the dispatch: exactly one wins.
+    """
 
     @activity.defn
     async def shipment_cancelled(self, command: CancelShipment) -> CancelShipmentOutcome:
-        """Release the package, unless it is being handed to the carrier."""
+        """Cancel the shipment, unless it is being dispatched or was."""
         ...
 
     @activity.defn
     async def shipment_address_changed(
         self, command: ChangeShipmentAddress
     ) -> ChangeShipmentAddressOutcome:
-        """Change where the parcel goes, unless it is being handed to the carrier."""
+        """Change the shipment's address, unless it is being dispatched, was, or is cancelled.
+
+        Fails, and is retried, until the shipment is prepared.
+        """
         ...
 
 
 class ShippingStep(StrEnum):
-    """Where a shipment stands."""
+    """The current step of a ShippingWorkflow; the last three are final."""
 
     PREPARING = "preparing"
     DISPATCHING = "dispatching"
@@ -154,7 +169,7 @@ class ShippingStep(StrEnum):
 
 
 class ShipmentSnapshot(Message):
-    """The live answer of a ShippingWorkflow; `since` is when it entered the step (UTC)."""
+    """The result of ShippingWorkflow's `status` query; `step_since` is in UTC."""
 
     order_id: UUID
     step: ShippingStep
@@ -163,32 +178,36 @@ class ShipmentSnapshot(Message):
 
 @workflow.defn
 class ShippingWorkflow(ABC):
-    """Prepare an order's package and hand it to the carrier, however long the carrier is away.
+    """Prepare an order's shipment and dispatch it to the carrier, however long the carrier is down.
 
-    Cancelling it calls the shipment off, unless the parcel is being handed over.
+    Cancelling the workflow cancels the shipment, unless it is too late: then the workflow goes on
+    and returns the outcome of the dispatch.
     """
 
     @workflow.run
     @abstractmethod
     async def run(self, command: ShipOrder) -> ShippingOutcome:
-        """Return once the carrier has the parcel or refuses it, or the shipment is called off."""
+        """Return once the shipment is dispatched, rejected or cancelled."""
 
     @workflow.signal
     @abstractmethod
     async def retry(self) -> None:
-        """Try the hand-over now, without waiting for its next attempt."""
+        """Retry the dispatch now, without waiting for the next scheduled attempt."""
 
     @workflow.query
     @abstractmethod
     def status(self) -> ShipmentSnapshot:
-        """Say where the shipment stands now."""
+        """Return the shipment's current step."""
 
 
 @workflow.defn
 class CarrierWebhookWorkflow(ABC):
-    """Follow one event of the carrier up: not what it says is believed, only that it came."""
+    """Process one event of the carrier: refresh the delivery status and signal it to the order."""
 
     @workflow.run
     @abstractmethod
     async def run(self, command: RefreshShipment) -> str:
-        """Return the state that the parcel is in after the carrier was asked."""
+        """Return the delivery status that the carrier reports now.
+
+        Fails if the carrier or the shipment cannot be found within 30 minutes.
+        """

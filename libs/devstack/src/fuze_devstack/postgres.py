@@ -155,7 +155,7 @@ class EmbeddedPostgres:
         return done.stdout
 
     def _address(self, database: str) -> list[str]:
-        """Return a client's options; without a user it asks for our own name, which may not be."""
+        """Return the options of a client; without a user it would use our own name."""
         return ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database]
 
     def _initialise(self) -> None:

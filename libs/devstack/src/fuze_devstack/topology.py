@@ -64,7 +64,7 @@ class StackDefinition:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TEMPORAL_", "PG"))}
         # Each workflow imports its modules again in its sandbox: without bytecode it compiles them.
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)
-        # Temporal asks who its user is, and a user without an entry in /etc/passwd has only these.
+        # Temporal looks its user up, and a user without an entry in /etc/passwd has only these.
         self._environment = {
             "USER": "fuze",
             "HOME": str(self._folder),
@@ -114,7 +114,7 @@ class StackDefinition:
         return Job(
             name="API key",
             command=[
-                *(sys.executable, "-m", "fuze_gateway", "keys", "create", "--development"),
+                *(sys.executable, "-m", "fuze_gateway", "api-keys", "create", "--development"),
                 *("--replace", "--client", "local", "--role", "admin"),
             ],
             environment=self._environment | {"FUZE_DATABASE_URL": self._database.url("gateway")},

@@ -1,4 +1,4 @@
-"""How a workflow runs a step inside the service that owns it.
+"""How a workflow executes the steps of its own service.
 
 Imported by workflow code: nothing here may touch a clock, a socket or a library that does.
 """
@@ -20,9 +20,9 @@ Result = TypeVar("Result")
 _LOCAL_ATTEMPTS = RetryPolicy(
     initial_interval=timedelta(milliseconds=50), backoff_coefficient=4, maximum_attempts=4
 )
-# schedule_to_close_timeout does not bound a local activity's retries; maximum_attempts does. All of
-# them take less than a workflow task may, so that a database that hangs holds no task for longer,
-# and the worker has time for other orders.
+# schedule_to_close_timeout does not limit a local activity's retries; maximum_attempts does. All of
+# them together stay below the workflow task timeout, so that a database that hangs does not occupy
+# the worker's workflow tasks for longer.
 _LOCAL_ATTEMPT_TIMEOUT = timedelta(seconds=1.5)
 _REMOTE_ATTEMPTS = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)
@@ -37,14 +37,15 @@ async def execute_local_then_remote(
     summary: str,
     on_error: Callable[[str | None], None] = lambda _: None,
 ) -> Result:
-    """Run a short step of our own service: at once, or as soon as the service can again.
+    """Execute a short step: as a local activity, then, while that fails, as a remote one.
 
-    A local activity costs a fifth of a remote one, but its retries hold the workflow's worker. So
-    a few quick local attempts come first, and then a remote activity that the server retries for
-    as long as it takes, without growing the history. `on_error` hears why, and None once over.
+    A local activity costs a fifth of a remote one, but its retries occupy the workflow's worker. So
+    a few quick local attempts come first, then a remote activity that the server retries without
+    limit, and without growing the history. `on_error` is called with the error when the local
+    attempts have failed, and with None once the remote activity is over.
 
     Raises:
-        ApplicationError: the step failed for good (non-retryable).
+        ApplicationError: the step failed with a non-retryable error.
 
     """
     try:
@@ -56,8 +57,8 @@ async def execute_local_then_remote(
             summary=summary,
         )
     except (ApplicationError, ActivityError, ActivityTimeoutError) as error:
-        # A local activity raises its ApplicationError bare, and its time-out in an ActivityError
-        # where it happens, but bare, too, where it is replayed from the history.
+        # A local activity raises its ApplicationError unwrapped. Its timeout comes wrapped in an
+        # ActivityError when it happens, but unwrapped when it is replayed from the history.
         failure = error.cause if isinstance(error, ActivityError) else error
         if isinstance(failure, ApplicationError) and failure.non_retryable:
             raise failure from error
@@ -80,28 +81,28 @@ async def execute_local_then_remote(
 
 
 async def run_to_completion(step: Awaitable[Result], *, on_cancel: Callable[[], None]) -> Result:
-    """Finish a step even when the workflow is cancelled meanwhile; `on_cancel` hears of it.
+    """Return a step's outcome even when the workflow is cancelled meanwhile.
 
-    A step that is cut in the middle may or may not have committed. Finished, its outcome is
-    known, and the workflow decides about the cancellation where it can.
+    `on_cancel` is called for each cancellation. A step that was interrupted may or may not have
+    committed; completed, its outcome is known, and the workflow can decide about the cancellation.
     """
     task = asyncio.ensure_future(step)
     while True:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if task.done():
+            if task.cancelled():
                 raise
             on_cancel()
 
 
 def is_schedule_to_close_timeout(error: ActivityError) -> bool:
-    """Whether a remote activity was given up because its schedule_to_close_timeout was over."""
+    """Whether a remote activity failed because its schedule_to_close_timeout elapsed."""
     return error.retry_state is RetryState.TIMEOUT
 
 
 def last_attempt_error(error: ActivityError) -> str | None:
-    """Return why the last attempt of a remote activity failed, where the server knew."""
+    """Return the error of a remote activity's last attempt, where the server recorded it."""
     cause = error.cause
     if isinstance(cause, ActivityTimeoutError):
         cause = cause.cause

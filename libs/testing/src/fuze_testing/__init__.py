@@ -1,1 +1,1 @@
-"""Real servers for tests: PostgreSQL with every schema, Temporal with skipped time."""
+"""Real servers for tests: a migrated PostgreSQL, Temporal with the real or a skipping clock."""

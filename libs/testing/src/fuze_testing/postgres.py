@@ -1,4 +1,4 @@
-"""A PostgreSQL for tests: every role, every migration, nothing in it, gone afterwards."""
+"""A PostgreSQL server for tests, with every role and every migration."""
 
 import signal
 import subprocess
@@ -17,14 +17,18 @@ from fuze_runtime import migrations
 from fuze_runtime.settings import MigrationSettings
 
 SHARED = "FUZE_TEST_POSTGRES"
-"""Names the variable with which several test runs share one: `folder:port`."""
+"""The variable that names a running server for several test runs to share, as `folder:port`."""
 
 
 @contextmanager
 def migrated_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
-    """Start one in `folder`, on a free port, for the length of a block.
+    """Start a server in `folder`, on a free port, and stop it at the end of the block.
 
-    It does not sync to disk: what it holds is worth nothing after a power cut.
+    It does not wait for the disk, so its data does not survive a power cut.
+
+    Raises:
+        StackError: the server does not start; the message is its log.
+
     """
     server = EmbeddedPostgres(folder, Ports.free().postgres)
     try:

@@ -1,4 +1,4 @@
-"""The gateway's command line: serve, migrate, make API keys. `python -m fuze_gateway --help`."""
+"""The gateway's command line: serve, migrate, manage API keys. `python -m fuze_gateway --help`."""
 
 import argparse
 import asyncio
@@ -13,7 +13,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from fuze_contracts.workflow_ids import workflow_log_fields
-from fuze_gateway import describing, key_commands
+from fuze_gateway import openapi_export
+from fuze_gateway.api_keys import cli as api_keys_cli
 from fuze_gateway.app import create_app
 from fuze_gateway.settings import GatewaySettings
 from fuze_runtime import cli, telemetry
@@ -21,30 +22,32 @@ from fuze_runtime.settings import ProcessSettings
 
 
 class _Server(uvicorn.Server):
-    """Ends the event streams before it drains: they would go on for as long as their orders."""
+    """Ends the event streams before the graceful shutdown, which would wait for their orders."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more requests, hang up on who listens, and let the rest finish."""
-        self._app.state.sources.feed.hang_up()
+        """Stop accepting requests, end the event streams, and wait for the other requests."""
+        self._app.state.services.broadcaster.close_all()
         await super().shutdown(sockets)
 
 
 def main() -> None:
-    """Do what the command line says; without a command, serve."""
+    """Run the command; without one, serve."""
     parser = argparse.ArgumentParser(
         prog="python -m fuze_gateway",
-        description="The gateway, set by FUZE_* and TEMPORAL_* variables.",
+        description="The gateway. Configured by FUZE_* and TEMPORAL_* variables.",
     )
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("serve", help="serve until SIGTERM (the default)")
     cli.add_schema_commands(commands)
-    key_commands.add(commands)
-    describe = commands.add_parser("describe", help="write the API's description and its problems")
-    describe.add_argument("folder", type=Path)
+    api_keys_cli.add_commands(commands)
+    export = commands.add_parser(
+        "export-openapi", help="write openapi.json and problems.md into a directory"
+    )
+    export.add_argument("directory", type=Path)
     arguments = parser.parse_args()
 
     telemetry.configure(
@@ -57,10 +60,10 @@ def main() -> None:
         if cli.handle_schema_command(arguments, "fuze_gateway"):
             return
         match arguments.command:
-            case "keys":
-                asyncio.run(key_commands.run(arguments))
-            case "describe":
-                describing.write(arguments.folder)
+            case "api-keys":
+                asyncio.run(api_keys_cli.run(arguments))
+            case "export-openapi":
+                openapi_export.write_documents(arguments.directory)
             case _:
                 _serve(cli.load_settings(GatewaySettings))
     finally:
@@ -68,13 +71,13 @@ def main() -> None:
 
 
 def _serve(settings: GatewaySettings) -> None:
-    """Serve until SIGTERM or SIGINT, then let running requests finish."""
-    # uvicorn drains on these and then raises them again for us, when there is nothing left to do.
+    """Serve until SIGTERM or SIGINT, then wait for running requests."""
+    # After its graceful shutdown uvicorn raises the signal again, which would kill the process.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    _take_all_files()
+    _raise_file_limit()
     app = create_app(settings)
-    gc.freeze()  # what was made until now stays: looking through it costs every request a little
+    gc.freeze()  # exclude the application itself from garbage collection
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -87,10 +90,10 @@ def _serve(settings: GatewaySettings) -> None:
     _Server(config, app).run()
 
 
-def _take_all_files() -> None:
-    """Let as many callers be connected as the system allows; each is a file."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+def _raise_file_limit() -> None:
+    """Raise the limit of open files, and so of connections, to the maximum."""
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
 
 
 if __name__ == "__main__":

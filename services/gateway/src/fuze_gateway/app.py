@@ -13,59 +13,66 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Receive, Scope, Send
 from temporalio.client import Client
 
-from fuze_gateway import problem_handlers
-from fuze_gateway.access import PROBES, AccessLog
+from fuze_gateway import health
+from fuze_gateway.api_keys import endpoints as api_keys
+from fuze_gateway.app_services import build_services
+from fuze_gateway.auth.authentication import AuthenticationMiddleware
+from fuze_gateway.auth.authorization import SECURITY_SCHEMES
 from fuze_gateway.database import Database
-from fuze_gateway.deadlines import RequestDeadline
-from fuze_gateway.dependencies import sources_of
-from fuze_gateway.documented import describe_problems
-from fuze_gateway.headers import StandardHeaders
-from fuze_gateway.identity.authentication import Authentication
-from fuze_gateway.identity.authorization import SECURITY_SCHEMES
-from fuze_gateway.limits import BodyLimits
-from fuze_gateway.routes import (
-    api_keys,
-    bulk,
-    carrier_webhooks,
-    decisions,
-    health,
-    lists,
-    payments,
-    placing,
-    reading,
-    registry,
-    signals,
-    stream,
-    webhooks,
-)
+from fuze_gateway.middleware.access_log import PROBE_PATHS, AccessLogMiddleware
+from fuze_gateway.middleware.body_limits import BodyLimitsMiddleware
+from fuze_gateway.middleware.rate_limit import RateLimitMiddleware
+from fuze_gateway.middleware.request_timeout import RequestTimeoutMiddleware
+from fuze_gateway.middleware.security_headers import SecurityHeadersMiddleware
+from fuze_gateway.orders.endpoints import commands, create, detail, stream
+from fuze_gateway.orders.endpoints import list as order_list
+from fuze_gateway.payments import endpoints as payments
+from fuze_gateway.problems import endpoints as problems
+from fuze_gateway.problems import handlers
+from fuze_gateway.problems.openapi import add_problem_components
 from fuze_gateway.settings import GatewaySettings
+from fuze_gateway.webhooks import endpoints as webhooks
 from fuze_runtime import temporal
 from fuze_runtime.telemetry import is_tracing_enabled
 
 VERSION = version("fuze-gateway")
 
-_ROUTERS = (
-    reading.router,  # first what is asked for most
-    lists.router,
-    bulk.router,
-    placing.router,
+_ROUTERS = (  # in the order of matching: the most frequent requests first
+    detail.router,
+    order_list.router,
+    create.router,
     stream.router,
-    decisions.router,
-    signals.router,
+    commands.router,
     payments.router,
     api_keys.router,
     webhooks.router,
-    carrier_webhooks.router,
     health.router,
-    registry.router,
+    problems.router,
 )
 
-_SMALLEST_ZIPPED_BYTES = 1024
+_MIN_GZIP_BYTES = 1024
 _DESCRIPTION = """
-Every error is a problem of RFC 9457; decide by its `type`. Money is in minor units (cents, yen).
-Whatever changes something can be repeated: by the order's id, or by `Idempotency-Key`. While
-PostgreSQL or Temporal is away the answer is 503 with `Retry-After`, and nothing is lost.
+Every error response is a problem (RFC 9457); branch on its `type`. Amounts are in minor units
+(cents, yen). Every write is safe to repeat, by the order id or by `Idempotency-Key`. While
+PostgreSQL or Temporal is unavailable, the response is 503 with `Retry-After`, and nothing is lost.
 """
+_TAGS = [
+    {"name": "orders", "description": "Place orders and read them."},
+    {
+        "name": "commands",
+        "description": "Change an order and wait for the outcome (200, or a problem).",
+    },
+    {
+        "name": "signals",
+        "description": "Signals are asynchronous (202). To wait for the outcome, use the commands.",
+    },
+    {"name": "bulk", "description": "The same command to many orders."},
+    {"name": "payments", "description": "Charges, refunds and discrepancies."},
+    {"name": "API keys", "description": "Create, list and revoke API keys."},
+    {"name": "webhooks", "description": "Signed events of the payment providers and the carrier."},
+    {"name": "health", "description": "Probes for the platform."},
+    {"name": "problems", "description": "The registry of problem types."},
+]
 
 
 def create_app(
@@ -74,70 +81,75 @@ def create_app(
     database: Database | None = None,
     client: Client | None = None,
 ) -> FastAPI:
-    """Build the application; what it is not given, it makes when it starts.
+    """Build the application. A database or client that is not given is created at startup.
 
-    It starts while PostgreSQL and Temporal are away: both are connected to when first needed. A
-    given database or client stays the caller's to close.
+    It starts without PostgreSQL and Temporal: both are connected on first use. The caller closes
+    the database and the client that it passes.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            read = database or Database(settings, "fuze-gateway", settings.read_timeout)
+            pool = database or Database(settings, "fuze-gateway", settings.read_timeout)
             if database is None:
-                stack.push_async_callback(read.aclose)
+                stack.push_async_callback(pool.aclose)
             http = await stack.enter_async_context(
                 httpx.AsyncClient(timeout=settings.read_timeout.total_seconds())
             )
-            app.state.sources = sources_of(
-                settings, read, client or await temporal.connect(lazy=True), http
+            app.state.services = build_services(
+                settings, pool, client or await temporal.connect(lazy=True), http
             )
-            stack.push_async_callback(app.state.sources.feed.aclose)
+            stack.push_async_callback(app.state.services.broadcaster.aclose)
             yield
 
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
-        redirect_slashes=False,  # a redirect leads to whatever the caller calls this host
-        # Rather than included: FastAPI matches a request with a router, then with its routes.
+        redirect_slashes=False,  # the redirect would go to the Host header of the caller
+        # Not include_router: FastAPI would match each request against the router, then its routes.
         routes=[route for router in _ROUTERS for route in router.routes],
         title="Fuze",
-        summary="Place orders, follow them, decide about them.",
+        summary="Place orders, track them, change them.",
         description=_DESCRIPTION.strip(),
         version=VERSION,
+        openapi_tags=_TAGS,
         lifespan=lifespan,
-        # FastAPI opens a span for each request by itself; spans of its own steps say nothing more.
-        telemetry={"operation_spans": False, "exclude": _without_spans()},
+        # One span per request; the spans of FastAPI's internal steps add nothing.
+        telemetry={"operation_spans": False, "exclude": _exclude_from_tracing()},
     )
-    problem_handlers.install(app)
+    handlers.install(app)
 
     @app.get("/", include_in_schema=False)
     async def root() -> dict[str, str]:
         return {"name": "fuze", "version": VERSION, "docs": "/docs"}
 
-    _describe(app)
+    _extend_openapi(app)
     _add_middleware(app, settings)
     return app
 
 
-def _describe(app: FastAPI) -> None:
-    """Let the description have each problem once, however many operations can meet it."""
-    describe = app.openapi
+def _extend_openapi(app: FastAPI) -> None:
+    """Add the components that the operations refer to: problem examples and security schemes."""
+    build_openapi = app.openapi
 
-    def described() -> dict[str, Any]:
+    def extended() -> dict[str, Any]:
         if app.openapi_schema is None:
-            describe_problems(describe())
-            describe()["components"]["securitySchemes"] = SECURITY_SCHEMES
-        return describe()
+            add_problem_components(build_openapi())
+            build_openapi()["components"]["securitySchemes"] = SECURITY_SCHEMES
+        return build_openapi()
 
-    app.openapi = described  # type: ignore[method-assign] # FastAPI's documented way
+    app.openapi = extended  # type: ignore[method-assign] # FastAPI's documented way
 
 
 def _add_middleware(app: FastAPI, settings: GatewaySettings) -> None:
-    """Put the layers around the routes, the innermost first. All of them are plain ASGI."""
-    app.add_middleware(BodyLimits, max_bytes=settings.max_body_bytes, timeout=settings.body_timeout)
-    app.add_middleware(Authentication)
-    app.add_middleware(RequestDeadline, limit=settings.request_timeout)
-    app.add_middleware(_GZip, minimum_size=_SMALLEST_ZIPPED_BYTES)
+    """Add the middleware, innermost first. All of it is plain ASGI."""
+    app.add_middleware(
+        BodyLimitsMiddleware, max_bytes=settings.max_body_bytes, timeout=settings.body_timeout
+    )
+    if settings.authentication == "required":
+        app.add_middleware(RateLimitMiddleware, settings=settings)
+    app.add_middleware(AuthenticationMiddleware)
+    app.add_middleware(RequestTimeoutMiddleware, timeout=settings.request_timeout)
+    app.add_middleware(_GZipMiddleware, minimum_size=_MIN_GZIP_BYTES)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -153,15 +165,15 @@ def _add_middleware(app: FastAPI, settings: GatewaySettings) -> None:
             ],
             max_age=600,
         )
-    app.add_middleware(AccessLog)
-    app.add_middleware(StandardHeaders, https_only=settings.environment == "production")
+    app.add_middleware(AccessLogMiddleware)
+    app.add_middleware(SecurityHeadersMiddleware, https_only=settings.environment == "production")
 
 
-class _GZip(GZipMiddleware):
-    """Steps aside where the caller does not ask for it."""
+class _GZipMiddleware(GZipMiddleware):
+    """Adds no overhead for callers that do not accept gzip."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Compress the answer, if the caller can read that."""
+        """Compress the response if the caller accepts gzip."""
         headers = scope.get("headers", ())
         if any(name == b"accept-encoding" and b"gzip" in value for name, value in headers):
             await super().__call__(scope, receive, send)
@@ -169,21 +181,21 @@ class _GZip(GZipMiddleware):
             await self.app(scope, receive, send)
 
 
-def _without_spans() -> Callable[[Scope], bool]:
-    """Return whether a span of a request would say nothing, or nobody would hear of it."""
-    nobody_hears = not is_tracing_enabled()
+def _exclude_from_tracing() -> Callable[[Scope], bool]:
+    """Return the predicate of requests without a span: probes, and reads if nothing is exported."""
+    is_exported = is_tracing_enabled()
 
-    def is_without(scope: Scope) -> bool:
-        return (nobody_hears and scope["method"] == "GET") or scope["path"] in PROBES
+    def is_excluded(scope: Scope) -> bool:
+        return (not is_exported and scope["method"] == "GET") or scope["path"] in PROBE_PATHS
 
-    return is_without
+    return is_excluded
 
 
 def __getattr__(name: str) -> FastAPI:
-    """Build `app` when it is asked for: `uvicorn fuze_gateway.app:app` reads the environment then.
+    """Build `app` on access, so that `uvicorn fuze_gateway.app:app` reads the environment then.
 
     Raises:
-        AttributeError: another name was asked for.
+        AttributeError: another name was accessed.
 
     """
     if name == "app":

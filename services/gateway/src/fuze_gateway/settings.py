@@ -1,4 +1,4 @@
-"""What the gateway reads from its environment."""
+"""The gateway's settings, from environment variables."""
 
 from datetime import timedelta
 from typing import Annotated, Literal, Self
@@ -6,14 +6,15 @@ from typing import Annotated, Literal, Self
 from limits import parse_many
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from fuze_psp.registry import WebhookSettings
 from fuze_runtime.settings import DatabaseSettings, Duration, ProcessSettings
 
 _DEVELOPMENT_KEY = "for-development-only"
-_SHORTEST_KEY = 32
+_MIN_KEY_LENGTH = 32
 
 
-def _rate_limit(text: str) -> str:
-    """Refuse what is no limit when the process starts, rather than when somebody calls.
+def _validate_rate_limit(text: str) -> str:
+    """Reject an invalid rate limit at startup, not at the first request.
 
     Raises:
         ValueError: not of the form `100/second;1000/minute`.
@@ -23,111 +24,104 @@ def _rate_limit(text: str) -> str:
     return text
 
 
-class GatewaySettings(ProcessSettings, DatabaseSettings):
-    """How the gateway listens, whom it lets in, and how long it waits for others."""
+class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
+    """Address, authentication, limits, timeouts, and the defaults of new orders."""
 
     authentication: Literal["none", "required"] = Field(
-        "none", description="Whether callers must show an API key or a token."
+        "none", description="Whether callers need an API key or an access token."
     )
     cursor_signing_key: SecretStr = Field(
         SecretStr(_DEVELOPMENT_KEY),
-        description="Signs cursors; the same for every gateway of a deployment.",
+        description="Signs list cursors; the same for all gateways of a deployment.",
     )
     api_key_cache_ttl: Duration = Field(
-        timedelta(seconds=10), description="After how long a revoked key is noticed."
+        timedelta(seconds=10), description="How long API keys are cached, which delays revocations."
     )
     oidc_issuer: str | None = Field(
-        None, description="The identity provider, as its tokens name it; none without."
+        None, description="The `iss` of accepted tokens; without it only API keys work."
     )
-    oidc_audience: str | None = Field(None, description="Whom its tokens must be meant for.")
+    oidc_audience: str | None = Field(None, description="The `aud` of accepted tokens.")
     oidc_jwks_url: str | None = Field(
-        None, description="Where its keys are; found through the issuer without it."
+        None, description="The URL of the issuer's keys; discovered without it."
     )
     oidc_algorithms: list[Literal["RS256", "PS256", "ES256", "EdDSA"]] = Field(
-        ["RS256", "ES256"], description="What its tokens may be signed with, and nothing else."
+        ["RS256", "ES256"], description="The accepted signature algorithms."
     )
     oidc_name_claim: str = "sub"
     oidc_roles_claim: str = "roles"
-    rate_limit: Annotated[str, AfterValidator(_rate_limit)] = Field(
-        "100/second", description="How often one caller may call: `100/second;2000/minute`."
+    rate_limit: Annotated[str, AfterValidator(_validate_rate_limit)] = Field(
+        "100/second", description="Requests per caller, e.g. `100/second;2000/minute`."
     )
     rate_limit_storage: str = Field(
         "memory://", description="`redis://host:6379` counts for all gateways together."
     )
-    cors_origins: list[str] = Field([], description="Browsers' pages that may call.")
+    cors_origins: list[str] = Field(
+        [], description="Origins whose pages may call the API from a browser."
+    )
     request_timeout: Duration = Field(
-        timedelta(seconds=30), description="What a request may take until its answer begins."
+        timedelta(seconds=30), description="Time until the response of a write begins."
     )
-    bulk_timeout: Duration = Field(
-        timedelta(seconds=20), description="What a request about many orders may take."
-    )
+    bulk_timeout: Duration = Field(timedelta(seconds=20), description="Time for a bulk request.")
     stream_poll_interval: Duration = Field(
-        timedelta(seconds=0.5), description="How often PostgreSQL is asked for streamed events."
+        timedelta(seconds=0.5), description="Interval at which streams poll PostgreSQL."
     )
     stream_lifetime: Duration = Field(
         timedelta(hours=1),
-        description="After how long a stream ends, and its reader shows its credentials anew.",
+        description="Time after which a stream ends and the client must authenticate again.",
     )
-    max_streams: int = Field(2000, ge=0, description="Event streams open at a time.")
+    max_streams: int = Field(2000, ge=0, description="Maximum number of open event streams.")
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     approval_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
-        timedelta(days=7), description="How long a new order waits for its approval."
+        timedelta(days=7), description="How long a new order waits for approval."
     )
     payment_method_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
-        timedelta(days=3), description="How long an order waits for another one after a decline."
+        timedelta(days=3),
+        description="How long an order waits for another payment method after a decline.",
     )
     approval_reminder_before: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
-        timedelta(days=1), description="How long before that runs out the timeline says so."
+        timedelta(days=1), description="How long before the approval timeout a reminder is sent."
     )
     address_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
-        timedelta(days=7), description="How long an order waits for an address after a refused one."
+        timedelta(days=7),
+        description="How long an order waits for an address after the carrier rejected one.",
     )
     step_failure_alert_after: Annotated[
         Duration, Field(gt=timedelta(0), le=timedelta(days=3650))
-    ] = Field(
-        timedelta(hours=1), description="After how long a step that keeps failing needs attention."
-    )
+    ] = Field(timedelta(hours=1), description="How long a step fails before it needs attention.")
     auto_approve_limits: dict[str, int] = Field(
-        {}, description='Totals that need no approval, in minor units: {"USD": 5000}.'
+        {}, description='Totals up to which orders are approved automatically: {"USD": 5000}.'
     )
     delivery_tracking_period: Duration | None = Field(
         None,
-        description="How long an order follows its parcel after the hand-over; "
-        "without it an order ends when it is shipped.",
+        description="How long a delivery is tracked; without it an order ends when it ships.",
     )
     carrier_webhook_secret: SecretStr | None = Field(
-        None, description="Shared with the carrier; without it its webhooks are not taken."
-    )
-    psp_webhook_secret: SecretStr | None = Field(
-        None, description="Shared with the sandbox; without it its webhooks are not taken."
-    )
-    stripe_webhook_secret: SecretStr | None = Field(
-        None, description="Of Stripe's webhook endpoint; without it its webhooks are not taken."
+        None, description="Verifies webhooks of the carrier; without it they are rejected."
     )
     read_timeout: Duration = Field(
-        timedelta(seconds=2), description="What one call to Temporal or PostgreSQL may take."
+        timedelta(seconds=2), description="Timeout of one call to Temporal or PostgreSQL."
     )
     max_body_bytes: int = Field(65_536, ge=1)
     body_timeout: Duration = Field(
-        timedelta(seconds=10), description="How long a caller may take to send a body."
+        timedelta(seconds=10), description="Time for a request body to arrive."
     )
     shutdown_timeout: Duration = Field(
-        timedelta(seconds=10), description="How long running requests get after SIGTERM."
+        timedelta(seconds=10), description="Time for running requests after SIGTERM."
     )
 
     @model_validator(mode="after")
-    def _fit_for_production(self) -> Self:
+    def _validate_production(self) -> Self:
         if self.authentication == "required" and self.oidc_issuer and not self.oidc_audience:
-            raise ValueError("FUZE_OIDC_ISSUER takes FUZE_OIDC_AUDIENCE: whom tokens are meant for")
+            raise ValueError("FUZE_OIDC_ISSUER requires FUZE_OIDC_AUDIENCE")
         if self.environment != "production":
             return self
         if self.authentication == "none":
             raise ValueError("in production FUZE_AUTHENTICATION must be `required`")
         key = self.cursor_signing_key.get_secret_value()
-        if key == _DEVELOPMENT_KEY or len(key) < _SHORTEST_KEY:
+        if key == _DEVELOPMENT_KEY or len(key) < _MIN_KEY_LENGTH:
             raise ValueError(
                 "in production FUZE_CURSOR_SIGNING_KEY must be a secret of at least"
-                f" {_SHORTEST_KEY} characters, such as `openssl rand -hex 32` prints"
+                f" {_MIN_KEY_LENGTH} characters, such as `openssl rand -hex 32` prints"
             )
         return self

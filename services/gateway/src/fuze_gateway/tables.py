@@ -1,4 +1,4 @@
-"""The gateway's own tables, in PostgreSQL's schema `gateway`."""
+"""The gateway's own tables, in the schema `gateway`."""
 
 from sqlalchemy import (
     ARRAY,
@@ -42,4 +42,4 @@ api_keys = Table(
     CheckConstraint("cardinality(scopes) > 0", name="scopes"),
     Index(None, "client", "created_at"),
 )
-"""Who may call, and for what. The secret itself is only ever with the caller."""
+"""API keys: the digest of the secret, which only the caller has."""

@@ -1,1 +1,1 @@
-"""The order service: an order's life, from received to its end."""
+"""The order service: the lifecycle of an order."""

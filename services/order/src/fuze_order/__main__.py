@@ -1,4 +1,4 @@
-"""The order service's process: the only place where its parts are wired."""
+"""The order service's process: the only place where its parts are assembled."""
 
 from fuze_contracts.order import ORDER_TASK_QUEUE
 from fuze_contracts.workflow_ids import workflow_log_fields
@@ -30,7 +30,7 @@ async def run_worker() -> None:
                 passthrough_modules=[
                     "fuze_order.activities",
                     "fuze_order.messages",
-                    "fuze_order.rules",
+                    "fuze_order.validation",
                 ],
             ),
         )

@@ -13,17 +13,17 @@ from fuze_contracts.order import (
     PaymentStatus,
 )
 from fuze_contracts.shipping import Address
-from fuze_order import rules
-from fuze_order.messages import Receipt, ReceiveOrder, Transition, ValidateOrder
+from fuze_order import validation
+from fuze_order.messages import InsertResult, ReceiveOrder, Transition, ValidateOrder
 
 if TYPE_CHECKING:  # the workflow imports this module, and must not reach a database driver
     from fuze_order.repository import OrderRepository
 
 
 class OrderActivities:
-    """What OrderWorkflow has done in PostgreSQL.
+    """The steps of OrderWorkflow in PostgreSQL.
 
-    Each may be called again with the same argument: what is written is written once.
+    Each is idempotent: repeated with the same argument, it stores nothing twice.
     """
 
     def __init__(self, repository: "OrderRepository") -> None:
@@ -31,71 +31,63 @@ class OrderActivities:
 
     @activity.defn
     async def order_received(self, command: ReceiveOrder) -> None:
-        """Write the order and its first event.
+        """Store the order and its first event.
 
         Raises:
             ApplicationError: `ORDER_ID_TAKEN`, final: an older order has this id; or
-                `ORDER_REJECTED`, final: PostgreSQL cannot hold such values.
+                `ORDER_REJECTED`, final: PostgreSQL cannot store its values.
 
         """
         order_id = command.order.order_id
-        match await self._repository.receive(command):
-            case Receipt.WRITTEN:
+        match await self._repository.create(command):
+            case InsertResult.STORED:
                 return
-            case Receipt.ID_TAKEN:
+            case InsertResult.ID_TAKEN:
                 raise ApplicationError(
-                    f"order {order_id} exists already", type=ORDER_ID_TAKEN, non_retryable=True
+                    f"order id {order_id} is taken; place the order under a new id",
+                    type=ORDER_ID_TAKEN,
+                    non_retryable=True,
                 )
-            case Receipt.REFUSED:
+            case InsertResult.INVALID_VALUES:
                 raise ApplicationError(
-                    f"order {order_id} has values that cannot be stored",
+                    f"order {order_id} has values that cannot be stored, such as a NUL",
                     type=ORDER_REJECTED,
                     non_retryable=True,
                 )
 
     @activity.defn
-    async def validate_order(self, command: ValidateOrder) -> None:
-        """Check the order, and write what came of it.
+    async def validate_order(self, command: ValidateOrder) -> Transition:
+        """Validate the order, record the outcome, and return what is committed.
 
-        Raises:
-            ApplicationError: `ORDER_REJECTED`, final, with the violations as details. The
-                rejection is committed first, so that the row says it whatever happens next.
-
+        That is `order_validated`, or `order_rejected` with the violations in its details; of an
+        order whose workflow was reset, it is the latest transition.
         """
-        found = rules.violations(command.order)
-        reason = "; ".join(violation.message for violation in found)
-        committed = await self._repository.record(
+        violations = validation.find_violations(command.order)
+        return await self._repository.record(
             Transition(
                 order_id=command.order.order_id,
                 seq=command.seq,
-                type=EventType.ORDER_REJECTED if found else EventType.ORDER_VALIDATED,
-                status=OrderStatus.REJECTED if found else OrderStatus.AWAITING_APPROVAL,
+                type=EventType.ORDER_REJECTED if violations else EventType.ORDER_VALIDATED,
+                status=OrderStatus.REJECTED if violations else OrderStatus.AWAITING_APPROVAL,
                 payment_status=PaymentStatus.NONE,
                 actor="order-service",
                 occurred_at=command.occurred_at,
-                reason=reason or None,
-                details={"violations": [violation.model_dump() for violation in found]}
-                if found
+                reason="; ".join(violation.message for violation in violations) or None,
+                details={"violations": [violation.model_dump() for violation in violations]}
+                if violations
                 else {},
             )
         )
-        if committed.type is EventType.ORDER_REJECTED:
-            raise ApplicationError(
-                committed.reason or "rejected",
-                committed.details.get("violations"),
-                type=ORDER_REJECTED,
-                non_retryable=True,
-            )
 
     @activity.defn
     async def address_validated(self, address: Address) -> bool:
-        """Say whether the address keeps the rules."""
-        return rules.is_valid(address)
+        """Say whether the address keeps the validation."""
+        return validation.is_valid(address)
 
     @activity.defn
     async def transition_recorded(self, transition: Transition) -> Transition:
-        """Write one event and the row it leads to, and return what is committed under its number.
+        """Record one event with the row that it leads to, and return what is committed.
 
-        An address that breaks the rules is not taken over; the event then says so.
+        In place of an invalid address the event `address_change_rejected` is recorded.
         """
-        return await self._repository.record(rules.with_valid_address(transition))
+        return await self._repository.record(validation.reject_invalid_address(transition))

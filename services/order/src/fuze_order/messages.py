@@ -1,7 +1,7 @@
-"""What OrderWorkflow says to the activities of its own service.
+"""The messages between OrderWorkflow and the activities of its own service.
 
-They never leave the service, but they lie in workflow histories, so they are kept as any message
-is: a field is only ever added, with a default.
+They never leave the service, but workflow histories contain them, so the rule for contracts holds:
+a field is only ever added, with a default.
 """
 
 from datetime import datetime
@@ -16,22 +16,22 @@ from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrd
 from fuze_contracts.shipping import Address
 
 
-class Receipt(Enum):
-    """What became of an order that was to be written."""
+class InsertResult(Enum):
+    """The outcome of inserting an order."""
 
-    WRITTEN = auto()
-    """It is there, from this call or an earlier one."""
+    STORED = auto()
+    """The order is stored, by this call or an earlier one."""
     ID_TAKEN = auto()
-    """Another workflow wrote an order of this id."""
-    REFUSED = auto()
-    """PostgreSQL cannot hold its values: it did not come through the gateway's checks."""
+    """Another workflow stored an order of this id."""
+    INVALID_VALUES = auto()
+    """PostgreSQL cannot store its values: the order did not pass through the gateway."""
 
 
 class ReceiveOrder(Message):
-    """Write a new order and its first event.
+    """Store a new order and its first event.
 
-    `run_id` is the first run of the order's workflow: it tells a retry from another order of the
-    same id, and stays the same when the workflow is reset.
+    `run_id` is the first run of the order's workflow: it distinguishes a retry from another order
+    of the same id, and stays the same when the workflow is reset.
     """
 
     order: PlaceOrder
@@ -40,7 +40,7 @@ class ReceiveOrder(Message):
 
 
 class ValidateOrder(Message):
-    """Check a received order against the rules; `seq` is the number of the event that says so."""
+    """Validate a received order; `seq` is the number of the event that records the outcome."""
 
     order: PlaceOrder
     seq: int
@@ -48,12 +48,12 @@ class ValidateOrder(Message):
 
 
 class Transition(Message):
-    """One event, and what the order's row is after it.
+    """One event, and the order's row after it.
 
-    `seq` counts an order's events 1, 2, 3, …; the workflow gives it, so that a retry writes
-    nothing twice. `needs_attention` says whether somebody should look at the order. `reason` is why
-    the order is where it is; of the fields after it, one that is None leaves its column as it was.
-    Text is stored without NUL, which PostgreSQL cannot hold: a signal that carries one must not
+    `seq` counts an order's events 1, 2, 3, …; the workflow assigns it, so that a retry stores
+    nothing twice. `needs_attention` says whether an operator should look at the order. `reason` is
+    the reason of the status; of the fields after it, one that is None leaves its column unchanged.
+    Text is stored without NUL, which PostgreSQL cannot store: a signal that contains one must not
     stop an order.
     """
 
@@ -73,9 +73,25 @@ class Transition(Message):
     needs_attention: bool = False
     details: dict[str, JsonValue] = Field(default_factory=dict)
 
+    def fulfils(self, requested: "Transition") -> bool:
+        """Whether this committed transition is the one that was requested.
+
+        A rejected address is the answer to the requested one. Otherwise a retry commits the same
+        event; another one comes from a lost workflow task, or from the run before a reset.
+        """
+        if self.seq != requested.seq:
+            return False
+        if requested.type is EventType.ADDRESS_CHANGED:
+            is_rejected = self.type is EventType.ADDRESS_CHANGE_REJECTED
+            return is_rejected or (
+                self.type is requested.type and self.address == requested.address
+            )
+        is_same_method = requested.payment_method in {None, self.payment_method}
+        return self.type is requested.type and is_same_method
+
     @model_validator(mode="before")
     @classmethod
-    def _without_nul(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a caller passes
+    def _without_nul(cls, data: Any) -> Any:  # noqa: ANN401 - unvalidated input
         return _replace_nul(data)
 
 

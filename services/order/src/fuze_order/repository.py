@@ -1,16 +1,18 @@
 """All SQL of the order service. Each method is one transaction."""
 
+from uuid import UUID
+
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
-from fuze_order.messages import Receipt, ReceiveOrder, Transition
+from fuze_order.messages import InsertResult, ReceiveOrder, Transition
 from fuze_order.tables import events, order_lines, orders
 
 _DATA_EXCEPTION_OR_CONSTRAINT = {"22", "23"}
-"""SQLSTATE classes. The driver has its own errors for some of them, the state is always there."""
+"""SQLSTATE classes. The driver has its own exceptions for some of them; all have the state."""
 
 
 class OrderRepository:
@@ -19,23 +21,24 @@ class OrderRepository:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def receive(self, command: ReceiveOrder) -> Receipt:
-        """Insert the order, its lines and event 1, unless they are there already."""
+    async def create(self, command: ReceiveOrder) -> InsertResult:
+        """Insert the order, its lines and event 1, unless they are stored already."""
         try:
             async with self._engine.begin() as connection:
                 if await self._insert_order(connection, command):
-                    return Receipt.WRITTEN
-                return await self._receipt_of_existing(connection, command)
+                    return InsertResult.STORED
+                return await self._compare_run_id(connection, command)
         except DBAPIError as error:
-            if _is_about_the_values(error):
-                return Receipt.REFUSED
+            if _is_data_error(error):
+                return InsertResult.INVALID_VALUES
             raise
 
     async def record(self, transition: Transition) -> Transition:
-        """Write the event and bring the row to it, and return what is committed under its number.
+        """Insert the event, update the row, and return what is committed.
 
-        That is not always what was asked for: an attempt whose outcome the workflow never heard of
-        may have committed another event under the same number. What is committed counts.
+        That is the given transition, unless its number is taken: then the order's latest transition
+        is returned. An attempt whose result the workflow never received, or the run before a reset,
+        has committed it, and the workflow continues from there.
 
         Raises:
             LookupError: the order's row is missing, or is not at the event before this one.
@@ -58,7 +61,7 @@ class OrderRepository:
                 .returning(events.c.seq)
             )
             if inserted.first() is None:
-                return await self._committed(connection, transition)
+                return await self._latest(connection, transition.order_id)
             updated = await connection.execute(
                 sa.update(orders)
                 .where(orders.c.id == transition.order_id, orders.c.last_seq == transition.seq - 1)
@@ -72,12 +75,12 @@ class OrderRepository:
             )
             if updated.rowcount != 1:
                 raise LookupError(
-                    f"order {transition.order_id} is not at event {transition.seq - 1}"
+                    f"order {transition.order_id} is not at event {transition.seq - 1}; retry"
                 )
         return transition
 
     @staticmethod
-    async def _committed(connection: AsyncConnection, asked: Transition) -> Transition:
+    async def _latest(connection: AsyncConnection, order_id: UUID) -> Transition:
         query = (
             sa.select(
                 events,
@@ -89,8 +92,8 @@ class OrderRepository:
                 orders.c.needs_attention,
                 orders.c.tracking_deadline,
             )
-            .join(orders, orders.c.id == events.c.order_id)
-            .where(events.c.order_id == asked.order_id, events.c.seq == asked.seq)
+            .join(orders, (orders.c.id == events.c.order_id) & (orders.c.last_seq == events.c.seq))
+            .where(orders.c.id == order_id)
         )
         row = (await connection.execute(query)).mappings().one()
         return Transition.model_validate(row)
@@ -145,14 +148,14 @@ class OrderRepository:
         return True
 
     @staticmethod
-    async def _receipt_of_existing(connection: AsyncConnection, command: ReceiveOrder) -> Receipt:
+    async def _compare_run_id(connection: AsyncConnection, command: ReceiveOrder) -> InsertResult:
         query = sa.select(orders.c.run_id).where(orders.c.id == command.order.order_id)
         run_id = (await connection.execute(query)).scalar_one()
-        return Receipt.WRITTEN if run_id == command.run_id else Receipt.ID_TAKEN
+        return InsertResult.STORED if run_id == command.run_id else InsertResult.ID_TAKEN
 
 
-def _is_about_the_values(error: DBAPIError) -> bool:
-    """Whether another attempt with the same values must fail in the same way."""
+def _is_data_error(error: DBAPIError) -> bool:
+    """Whether every attempt with the same values must fail."""
     state: str = getattr(error.orig, "sqlstate", None) or ""
     return state[:2] in _DATA_EXCEPTION_OR_CONSTRAINT
 

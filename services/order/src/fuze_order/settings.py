@@ -4,4 +4,4 @@ from fuze_runtime.settings import WorkerSettings
 
 
 class OrderSettings(WorkerSettings):
-    """What the order worker needs; nothing of its own yet."""
+    """The settings of a worker; the order service has none of its own."""

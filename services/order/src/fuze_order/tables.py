@@ -32,7 +32,9 @@ metadata = MetaData(
 )
 
 
-def _one_of(column: str, values: type[OrderStatus | PaymentStatus | EventType]) -> CheckConstraint:
+def _check_enum(
+    column: str, values: type[OrderStatus | PaymentStatus | EventType]
+) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
@@ -59,8 +61,8 @@ orders = Table(
     Column("approval_deadline", DateTime(timezone=True), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
-    _one_of("status", OrderStatus),
-    _one_of("payment_status", PaymentStatus),
+    _check_enum("status", OrderStatus),
+    _check_enum("payment_status", PaymentStatus),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     CheckConstraint("total_minor >= 0", name="total"),
     CheckConstraint("last_seq >= 1", name="last_seq"),
@@ -69,7 +71,7 @@ orders = Table(
         "status <> 'shipped' OR (payment_status = 'charged' AND tracking_number IS NOT NULL)",
         name="shipped",
     ),
-    # What the gateway's lists are read from, newest first, a page after another.
+    # For the gateway's lists: newest first, page by page.
     Index(None, "created_at", "id"),
     Index(None, "status", "created_at", "id"),
     Index(None, "customer", "created_at", "id"),
@@ -93,7 +95,7 @@ order_lines = Table(
     Column("unit_price_minor", BigInteger, nullable=False),
     CheckConstraint("position >= 1", name="position"),
 )
-"""As ordered, valid or not: a rejected order is kept with what it asked for."""
+"""The lines as ordered: those of a rejected order are stored, too."""
 
 events = Table(
     "events",
@@ -108,9 +110,9 @@ events = Table(
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("seq >= 1", name="seq"),
-    _one_of("type", EventType),
-    _one_of("status", OrderStatus),
-    _one_of("payment_status", PaymentStatus),
+    _check_enum("type", EventType),
+    _check_enum("status", OrderStatus),
+    _check_enum("payment_status", PaymentStatus),
     CheckConstraint("jsonb_typeof(details) = 'object'", name="details"),
 )
-"""What happened, never changed afterwards: the service's role may only INSERT and SELECT."""
+"""An order's timeline, append-only: the service's role may only INSERT and SELECT."""

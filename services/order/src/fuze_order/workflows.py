@@ -1,368 +1,313 @@
-"""An order's life, from top to bottom."""
+"""The lifecycle of an order, from top to bottom."""
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from fuze_contracts import order, payment, shipping
+from fuze_contracts import order as contract
+from fuze_contracts import payment
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder, WaitingFor
-from fuze_contracts.workflow_ids import shipping_workflow_id
-from fuze_order import calls
-from fuze_order.asked import Asked
-from fuze_order.following import follow
-from fuze_order.inbox import OrderInbox
-from fuze_order.persistence import persist
-from fuze_order.progress import THE_ORDER_SERVICE, OvertakenError
+from fuze_contracts.shipping import DeliveryStatusChanged
+from fuze_order import service_calls
+from fuze_order.fulfillment import Fulfillment
+from fuze_order.message_handlers import MessageHandlers, PendingRequest
+from fuze_order.state import OrderState
+from fuze_order.step_runner import ConflictingCommitError, StepRunner
+from fuze_order.transitions import ExternalEffect, external_effects
 
 
 @workflow.defn
-class OrderWorkflow(OrderInbox):
-    """One order: received, validated, approved, paid, shipped.
+class OrderWorkflow(contract.OrderWorkflow):
+    """One order: receive, validate, await approval, collect payment, ship, track the delivery.
 
-    It ends elsewhere as rejected, expired, payment_declined or cancelled. Until its parcel is
-    handed to the carrier it can be cancelled, by update, by signal or by Temporal's own
-    cancellation: then whatever was taken is given back. `OrderInbox` has what it is told.
+    Other ends are rejected, expired, payment_declined and cancelled. Until its shipment is
+    dispatched an order can be cancelled, by update, by signal or by Temporal's own cancellation.
+    Each step ends with a commit, and the next one follows from the committed status. Nothing else
+    decides what comes next, or what has to be compensated.
     """
 
     @workflow.init
     def __init__(self, command: PlaceOrder) -> None:
-        super().__init__(command)
         self._order = command
-        self._pays_with = command.payment_method
-        self._payment_token = command.payment_token
-        self._charge_attempts = 1
-        self._has_asked_for_payment = False
-        self._refused_address: shipping.Address | None = None
-        self._shipment: asyncio.Future[shipping.ShippingOutcome] | None = None
-        self._has_followed = False
-        self._has_ended = False
+        self._state = OrderState(command)
+        self._messages = MessageHandlers(self._state)
+        self._steps = StepRunner(command, self._state, self._messages)
+        self._fulfillment = Fulfillment(command, self._state, self._messages, self._steps)
 
     @workflow.run
-    async def run(self, command: PlaceOrder) -> order.OrderResult:
-        """Return when the order has ended; a rejected one fails here, its row says why."""
-        del command  # held since __init__
+    async def run(self, command: PlaceOrder) -> contract.OrderResult:
+        """Return when the order has ended; a rejected one fails with `ORDER_REJECTED`."""
+        del command  # stored by __init__
         try:
-            await self._progress.receive()
-            await self._progress.validate()
+            await self._steps.receive()
+            await self._steps.validate()
         except ApplicationError:
-            await self._hang_up()
+            await self._messages.finish()
             raise
-        while not self._has_ended:
-            with suppress(OvertakenError):
-                await self._live_on()
-        return await self._end()
+        while not self._is_finished():
+            self._messages.reject_outdated()
+            with suppress(ConflictingCommitError):
+                await self._advance()
+        return await self._finish()
 
-    async def _live_on(self) -> None:
-        """Do what comes next where the order stands."""
-        match self._progress.status:
+    async def _advance(self) -> None:  # noqa: C901 - one case for each status
+        """Take the next step from the committed status; requests to change the order come first."""
+        match self._state.status:
+            # Check completion first: a replay may order concurrent requests differently.
+            case OrderStatus.PREPARING if self._fulfillment.is_shipment_done():
+                await self._fulfillment.record_outcome()
+            case _ if self._messages.cancellation:
+                await self._cancel(self._messages.cancellation)
+            case _ if self._messages.addresses:
+                await self._change_address(self._messages.addresses[0])
             case OrderStatus.AWAITING_APPROVAL:
-                await self._wait_for_approval()
+                await self._await_approval()
             case OrderStatus.APPROVED:
-                await self._charge()
+                await self._collect_payment()
             case OrderStatus.AWAITING_PAYMENT_METHOD:
-                await self._wait_for_payment_method()
-            case OrderStatus.PAID | OrderStatus.PREPARING:
-                await self._ship()
+                await self._await_payment_method()
+            case OrderStatus.PAID:
+                await self._fulfillment.start()
+            case OrderStatus.PREPARING:
+                await self._fulfillment.ship()
             case OrderStatus.AWAITING_ADDRESS:
-                # One that came when the carrier had refused already is another address, too.
-                if self._has_another_address() or await self._wait_for_address():
-                    await self._ship()
-            case OrderStatus.SHIPPED if (
-                self._order.delivery_tracking_period and not self._has_followed
-            ):
-                await follow(
-                    self._progress, self._order.delivery_tracking_period, lambda: self._parcel
-                )
-                self._has_followed = True
-            case _ if self._progress.payment_status is PaymentStatus.REFUNDING:
-                await self._undo()
-            case OrderStatus.CANCELLING:
-                await self._finish_cancelling()
-            case _:
-                self._has_ended = True
+                await self._fulfillment.await_address()
+            case OrderStatus.SHIPPED:
+                await self._fulfillment.track_delivery()
+            case OrderStatus.CANCELLING | OrderStatus.RETURNED:
+                await self._compensate()
 
-    async def _wait_for_approval(self) -> None:
-        """Wait until someone decides, or nobody does in time. A cancellation beats an approval."""
-        self._approve_small_order(self._order)
-        deadline = self._progress.received_at + self._order.approval_timeout
+    def _is_finished(self) -> bool:
+        match self._state.status:
+            case OrderStatus.SHIPPED if deadline := self._state.tracking_deadline:
+                return workflow.now() >= deadline and not self._messages.delivery_status
+            case OrderStatus.RETURNED:
+                return self._state.payment_status is not PaymentStatus.REFUNDING
+            case status:
+                return status.is_terminal
+
+    async def _finish(self) -> contract.OrderResult:
+        workflow.set_current_details(f"ended: {self._state.status}")
+        await self._messages.finish()
+        if self._messages.is_workflow_cancelled and self._state.status is OrderStatus.CANCELLED:
+            raise asyncio.CancelledError
+        return self._state.result()
+
+    async def _await_approval(self) -> None:
+        """Wait for a decision, send one reminder, and expire at the deadline."""
+        messages, state = self._messages, self._state
+        messages.auto_approve(self._order)
+        deadline = state.received_at + self._order.approval_timeout
         remind_at = deadline - self._order.approval_reminder_before
-        wake_at = remind_at if remind_at > self._progress.received_at else None
-        while self._progress.status is OrderStatus.AWAITING_APPROVAL:
-            in_time = await self._progress.wait_until(
-                lambda: self._approval or self._rejection or self._cancellation or self._addresses,
-                WaitingFor.APPROVAL,
-                deadline,
-                wake_at=wake_at,
-            )
-            if self._cancellation:
-                await self._cancel()
-            elif self._rejection:
-                await self._decide(self._rejection, EventType.ORDER_REJECTED, "not approved")
-            elif self._addresses:
-                await self._change_address()
-            elif self._approval:
-                await self._decide(self._approval, EventType.ORDER_APPROVED)
-            elif not in_time and wake_at:
-                wake_at = None
-                await self._progress.record(EventType.APPROVAL_REMINDER_SENT)
-            elif not in_time:
-                await self._progress.record(
-                    EventType.ORDER_EXPIRED, reason="nobody approved the order in time"
-                )
-
-    async def _charge(self) -> None:
-        """Take the money, unless the order is cancelled before the outcome is known."""
-        if self._cancellation:
-            await (self._start_cancelling() if self._has_asked_for_payment else self._cancel())
-            return
-        self._has_asked_for_payment = True
-        self._progress.wait_for(WaitingFor.PAYMENT, f"charging {self._order.total}")
-        outcome = await persist(
-            self._progress,
-            lambda patience: calls.ask_for_payment(self._attempt(), patience),
-            name="charge",
-            patience=self._order.step_failure_alert_after,
-            unless=self._is_cancelled,
-            has_news=self._has_new_address,
-            hear=self._change_address,
+        is_reminder_due = not state.is_reminder_sent and remind_at > state.received_at
+        in_time = await self._steps.wait_until(
+            lambda: messages.approval or messages.rejection or messages.has_change(),
+            WaitingFor.APPROVAL,
+            deadline,
+            remind_at=remind_at if is_reminder_due else None,
         )
-        self._progress.go_on()
+        if messages.has_change():
+            return
+        if messages.rejection:
+            await self._steps.record_decision(
+                messages.rejection, EventType.ORDER_REJECTED, default_reason="not approved"
+            )
+        elif messages.approval:
+            actor = messages.approval.request.actor
+            await self._steps.record(EventType.ORDER_APPROVED, actor=actor)
+            messages.approval.accept()
+        elif not in_time and is_reminder_due:
+            await self._steps.record(EventType.APPROVAL_REMINDER_SENT)
+        elif not in_time:
+            await self._steps.record(EventType.ORDER_EXPIRED, reason="not approved in time")
+
+    async def _collect_payment(self) -> None:
+        """Charge the order, unless it is cancelled before the outcome is known."""
+        charge = service_calls.build_charge(self._order, self._state)
+        self._state.set_waiting_for(WaitingFor.PAYMENT, f"charging {charge.amount}")
+        outcome = await self._steps.retry_until_done(
+            lambda time_limit: service_calls.charge_payment(charge, time_limit),
+            name="charge",
+            cancel_if=lambda: self._messages.cancellation,
+            has_pending=lambda: self._messages.addresses,
+            handle_pending=lambda: self._change_address(self._messages.addresses[0]),
+        )
+        self._state.clear_waiting_for()
         match outcome:
-            case None:
-                await self._start_cancelling()
             case payment.Charged():
-                await self._progress.record(
+                await self._steps.record(
                     EventType.PAYMENT_CHARGED,
                     actor="payment-service",
-                    details=outcome.model_dump(mode="json") | {"amount": str(self._order.total)},
+                    details=outcome.model_dump(mode="json") | {"amount": str(charge.amount)},
                 )
             case payment.Declined():
-                await self._progress.record(
+                await self._steps.record(
                     EventType.PAYMENT_DECLINED,
                     actor="payment-service",
                     reason=f"the payment was declined: {outcome.code}",
-                    details={"code": outcome.code, "payment_token": self._payment_token},
+                    details={"code": outcome.code, "payment_token": charge.payment_token},
                 )
+            case None:
+                return  # the cancellation is the next step
 
-    async def _wait_for_payment_method(self) -> None:
-        """After a decline, wait until someone offers another method, or nobody does in time."""
-        deadline = workflow.now() + self._order.payment_method_timeout
-        while self._progress.status is OrderStatus.AWAITING_PAYMENT_METHOD:
-            in_time = await self._progress.wait_until(
-                lambda: self._payment_method or self._cancellation or self._addresses,
-                WaitingFor.PAYMENT_METHOD,
-                deadline,
-            )
-            if self._cancellation:
-                await self._cancel()
-            elif self._addresses:
-                await self._change_address()
-            elif self._payment_method:
-                await self._change_payment_method(self._payment_method)
-            elif not in_time:
-                await self._progress.record(
-                    EventType.PAYMENT_ABANDONED,
-                    reason="the payment was declined, and nobody offered another method in time",
-                )
-
-    async def _change_payment_method(self, asked: Asked[order.ChangePaymentMethod]) -> None:
-        self._charge_attempts += 1
-        committed = await self._progress.record(
-            EventType.PAYMENT_METHOD_CHANGED,
-            actor=asked.request.actor,
-            payment_method=asked.request.payment_method,
-            payment_token=payment.default_payment_token(
-                self._order.order_id, self._charge_attempts
-            ),
+    async def _await_payment_method(self) -> None:
+        """After a decline, wait for another payment method; abandon the order at the deadline."""
+        messages = self._messages
+        in_time = await self._steps.wait_until(
+            lambda: messages.payment_method or messages.has_change(),
+            WaitingFor.PAYMENT_METHOD,
+            self._state.status_since + self._order.payment_method_timeout,
         )
-        self._pays_with = committed.payment_method
-        self._payment_token = committed.payment_token or self._payment_token
-        self._has_asked_for_payment = False
-        self._payment_method = None
-        asked.accept()
-
-    async def _ship(self) -> None:
-        """Have the parcel handed over; until then it can be sent elsewhere or be called off."""
-        shipment = await self._begin_shipping()
-        if shipment is None:
+        if messages.has_change():
             return
-        self._progress.wait_for(WaitingFor.SHIPPING, "the shipping service has the order")
-        while await self._is_disturbed_before(shipment):
-            if self._is_cancelled():
-                if await self._call_off():
-                    return
-            elif self._has_new_address():
-                await self._readdress()
-            elif trouble := self._take_trouble():
-                await self._progress.call_for_attention(trouble)
-            elif self._progress.retry_asked:
-                await self._progress.retry()
-                await calls.ask_to_retry_shipping(self._order.order_id)
-        self._progress.go_on()
-        await self._close_shipment(shipment.result())
-
-    async def _is_disturbed_before(
-        self, shipment: asyncio.Future[shipping.ShippingOutcome]
-    ) -> bool:
-        """Wait until the shipment is over, or something comes before that; False once it is over.
-
-        What is over goes first: news that came together with it may come after it in a replay.
-        """
-        await self._progress.wait(lambda: shipment.done() or self._is_disturbed())
-        return not shipment.done()
-
-    async def _begin_shipping(self) -> asyncio.Future[shipping.ShippingOutcome] | None:
-        """Return the shipment that is under way, begun if need be; None if the order is stopped.
-
-        One that is over although the order waits for an address is none: an attempt that this
-        workflow never heard of has committed how it ended.
-        """
-        waits = self._progress.status is OrderStatus.AWAITING_ADDRESS
-        if self._shipment and not (waits and self._shipment.done()):
-            return self._shipment
-        while self._has_new_address():
-            await self._change_address()
-        if self._cancellation:
-            await self._start_cancelling()
-            return None
-        self._shipment = await self._start_shipping()
-        return self._shipment
-
-    async def _start_shipping(self) -> asyncio.Future[shipping.ShippingOutcome]:
-        if self._progress.status is not OrderStatus.PREPARING:
-            await self._progress.record(
-                EventType.SHIPPING_STARTED,
-                details={"workflow_id": shipping_workflow_id(self._order.order_id)},
+        if pending := messages.payment_method:
+            await self._steps.record(
+                EventType.PAYMENT_METHOD_CHANGED,
+                actor=pending.request.actor,
+                payment_method=pending.request.payment_method,
+                payment_token=self._state.next_payment_token(),
             )
-        self._take_trouble()  # of an earlier shipment
-        return asyncio.ensure_future(calls.ask_for_shipping(self._order, self._address))
-
-    async def _close_shipment(self, outcome: shipping.ShippingOutcome) -> None:
-        match outcome:
-            case shipping.Shipped():
-                self._is_handed_over = True
-                await self._progress.record(
-                    EventType.ORDER_SHIPPED,
-                    actor="shipping-service",
-                    tracking_number=outcome.tracking_number,
-                    tracking_deadline=self._tracking_deadline(),
-                    details=outcome.model_dump(mode="json"),
-                )
-            case shipping.AddressRejected():
-                await self._progress.record(
-                    EventType.CARRIER_REJECTED_ADDRESS,
-                    actor="shipping-service",
-                    reason=f"the carrier refuses the address: {outcome.code}",
-                    details={"code": outcome.code},
-                )
-                self._refused_address = outcome.address
-                self._shipment = None
-            case shipping.ShipmentCancelled():
-                self._cancel_ourselves("shipping-service", "the shipment was cancelled")
-                await self._start_cancelling()
-
-    async def _wait_for_address(self) -> bool:
-        """After the carrier refused one, wait for another, or give up and give the money back.
-
-        True where there is another.
-        """
-        deadline = workflow.now() + self._order.address_timeout
-        corrected = False
-        while self._progress.status is OrderStatus.AWAITING_ADDRESS and not corrected:
-            in_time = await self._progress.wait_until(
-                lambda: self._addresses or self._cancellation, WaitingFor.ADDRESS, deadline
+            pending.accept()
+        elif not in_time:
+            await self._steps.record(
+                EventType.PAYMENT_ABANDONED,
+                reason="the payment was declined, and no other method was offered in time",
             )
-            if not in_time:
-                self._cancel_ourselves(
-                    THE_ORDER_SERVICE,
-                    "the carrier refuses the address, and nobody corrected it in time",
-                )
-            if self._cancellation:
-                await self._call_off()
-            else:
-                corrected = await self._change_address()
-        return corrected
 
-    def _has_another_address(self) -> bool:
-        """Whether the address changed before the order heard that the carrier refuses it."""
-        return self._refused_address not in {None, self._address}
-
-    async def _readdress(self) -> None:
-        """Send a parcel that is being prepared elsewhere: the shipping service decides."""
-        asked = self._addresses[0]
-        address = asked.request.address
-        if await self._progress.is_valid(address):
-            answer = await self._progress.finish(
-                calls.ask_to_readdress(self._order.order_id, address)
-            )
-            if isinstance(answer, shipping.AlreadyDispatched):
-                self._addresses.remove(asked)
-                asked.refuse(order.TOO_LATE_TO_CHANGE_ADDRESS, "the parcel is being handed over")
-                return
-        await self._change_address()
-
-    async def _cancel(self) -> None:
-        """End an order of which nothing is left to undo."""
-        asked = self._cancellation or Asked(order.CancelOrder(actor=THE_ORDER_SERVICE))
-        await self._decide(asked, EventType.ORDER_CANCELLED, self._progress.reason or "cancelled")
-
-    async def _call_off(self) -> bool:
-        """Cancel while the parcel is being prepared: the shipping service decides."""
-        answer = await self._progress.finish(calls.ask_to_call_off(self._order.order_id))
-        if isinstance(answer, shipping.AlreadyDispatched) and self._cancellation:
-            # Not for good: the carrier may turn out not to have taken it.
-            self._cancellation.refuse(order.TOO_LATE_TO_CANCEL, "the parcel is being handed over")
-            self._cancellation = None
-            return False
-        await self._start_cancelling()
-        return True
-
-    async def _start_cancelling(self) -> None:
-        """Commit that the order is stopped; from here on it only remains to undo."""
-        if self._cancellation:
-            await self._decide(self._cancellation, EventType.CANCELLATION_STARTED, "cancelled")
-
-    async def _undo(self) -> None:
-        """Give back whatever was taken."""
-        if self._shipment:
-            self._shipment.cancel()
-        self._progress.wait_for(WaitingFor.REFUND, f"giving {self._order.total} back")
-        outcome = await persist(
-            self._progress,
-            lambda patience: calls.ask_to_keep_nothing(self._attempt(), patience),
-            name="refund",
-            patience=self._order.step_failure_alert_after,
+    async def _change_address(self, pending: PendingRequest[contract.ChangeAddress]) -> None:
+        """Change the address; where a shipment may exist, the shipping service decides the race."""
+        address = pending.request.address
+        if (
+            ExternalEffect.SHIPMENT in external_effects(self._state.status)
+            and await self._steps.validate_address(address)
+            and not await self._fulfillment.change_address(address)
+        ):
+            self._messages.addresses.remove(pending)
+            pending.reject(contract.TOO_LATE_TO_CHANGE_ADDRESS, "the shipment is being dispatched")
+            return
+        committed = await self._steps.record(
+            EventType.ADDRESS_CHANGED, actor=pending.request.actor, address=address
         )
-        self._progress.go_on()
+        self._messages.addresses.remove(pending)
+        if committed.type is EventType.ADDRESS_CHANGED:
+            pending.accept()
+        else:
+            pending.reject(
+                contract.ADDRESS_INVALID, "the address is not valid; the event lists the violations"
+            )
+
+    async def _cancel(self, pending: PendingRequest[contract.CancelOrder]) -> None:
+        """Stop the order; where a shipment may exist, the shipping service decides the race."""
+        effects = external_effects(self._state.status)
+        if ExternalEffect.SHIPMENT in effects and not await self._fulfillment.cancel():
+            self._messages.reject_cancellation()
+            return
+        is_charged = ExternalEffect.CHARGE in effects
+        event = EventType.CANCELLATION_STARTED if is_charged else EventType.ORDER_CANCELLED
+        await self._steps.record_decision(pending, event, default_reason="cancelled")
+
+    async def _compensate(self) -> None:
+        """Void the payment, retried until it succeeds; then complete the cancellation."""
+        if self._state.payment_status is PaymentStatus.REFUNDING:
+            await self._void_payment()
+        else:
+            await self._fulfillment.wait_for_end()
+            await self._steps.record(EventType.ORDER_CANCELLED, reason=self._state.reason)
+
+    async def _void_payment(self) -> None:
+        """Void the charge; money that was captured is refunded."""
+        self._fulfillment.stop()
+        charge = service_calls.build_charge(self._order, self._state)
+        is_returned = self._state.status is OrderStatus.RETURNED
+        reason = "the parcel was returned" if is_returned else "the order is cancelled"
+        self._state.set_waiting_for(WaitingFor.REFUND, f"voiding {charge.amount}")
+        outcome = await self._steps.retry_until_done(
+            lambda time_limit: service_calls.void_payment(charge, time_limit, reason=reason),
+            name="refund",
+        )
+        self._state.clear_waiting_for()
         match outcome:
             case payment.Refunded():
-                await self._progress.record(
+                await self._steps.record(
                     EventType.PAYMENT_REFUNDED,
                     actor="payment-service",
                     details=outcome.model_dump(mode="json") | {"amount": str(outcome.amount)},
                 )
             case _:
-                await self._progress.record(EventType.PAYMENT_VOIDED, actor="payment-service")
+                await self._steps.record(EventType.PAYMENT_VOIDED, actor="payment-service")
 
-    async def _finish_cancelling(self) -> None:
-        """See the shipment to its end, and only then be cancelled."""
-        if shipment := self._shipment:
-            with suppress(asyncio.CancelledError):
-                await shipment
-        await self._cancel()
+    @workflow.signal
+    async def approve(self, approval: contract.ApproveOrder = contract.ApproveOrder()) -> None:
+        self._messages.approve(approval)
 
-    async def _end(self) -> order.OrderResult:
-        await self._hang_up()
-        if self._cancelled_by_temporal and self._progress.status is OrderStatus.CANCELLED:
-            raise asyncio.CancelledError
-        return self._progress.result()
+    @workflow.signal
+    async def cancel(self, request: contract.CancelOrder = contract.CancelOrder()) -> None:
+        self._messages.cancel(request)
 
-    def _tracking_deadline(self) -> datetime | None:
-        how_long = self._order.delivery_tracking_period
-        return workflow.now() + how_long if how_long else None
+    @workflow.signal
+    async def change_address(self, request: contract.ChangeAddress) -> None:
+        self._messages.change_address(request)
 
-    def _attempt(self) -> payment.ChargePayment:
-        return calls.charge_of(self._order, self._payment_token, self._pays_with)
+    @workflow.signal
+    async def report_step_failure(self, failure: contract.StepFailure) -> None:
+        self._messages.report_step_failure(failure)
+
+    @workflow.signal
+    async def report_delivery_status(self, report: DeliveryStatusChanged) -> None:
+        self._messages.report_delivery_status(report)
+
+    @workflow.update
+    async def approve_order(self, approval: contract.ApproveOrder) -> contract.OrderSnapshot:  # type: ignore[override]
+        return await self._messages.approve_order(approval)
+
+    @approve_order.validator
+    def _validate_approve_order(self, approval: contract.ApproveOrder) -> None:
+        self._messages.validate_approve_order(approval)
+
+    @workflow.update
+    async def reject_order(self, request: contract.RejectOrder) -> contract.OrderSnapshot:  # type: ignore[override]
+        return await self._messages.reject_order(request)
+
+    @reject_order.validator
+    def _validate_reject_order(self, request: contract.RejectOrder) -> None:
+        self._messages.validate_reject_order(request)
+
+    @workflow.update
+    async def cancel_order(self, request: contract.CancelOrder) -> contract.OrderSnapshot:  # type: ignore[override]
+        return await self._messages.cancel_order(request)
+
+    @cancel_order.validator
+    def _validate_cancel_order(self, request: contract.CancelOrder) -> None:
+        self._messages.validate_cancel_order(request)
+
+    @workflow.update
+    async def change_order_address(self, request: contract.ChangeAddress) -> contract.OrderSnapshot:  # type: ignore[override]
+        return await self._messages.change_order_address(request)
+
+    @change_order_address.validator
+    def _validate_change_order_address(self, request: contract.ChangeAddress) -> None:
+        self._messages.validate_change_order_address(request)
+
+    @workflow.update
+    async def change_payment_method(  # type: ignore[override]
+        self, request: contract.ChangePaymentMethod
+    ) -> contract.OrderSnapshot:
+        return await self._messages.change_payment_method(request)
+
+    @change_payment_method.validator
+    def _validate_change_payment_method(self, request: contract.ChangePaymentMethod) -> None:
+        self._messages.validate_change_payment_method(request)
+
+    @workflow.update
+    async def retry_step(self, request: contract.RetryOrder) -> contract.OrderSnapshot:  # type: ignore[override]
+        return await self._messages.retry_step(request)
+
+    @retry_step.validator
+    def _validate_retry_step(self, request: contract.RetryOrder) -> None:
+        self._messages.validate_retry_step(request)
+
+    @workflow.query
+    def status(self) -> contract.OrderSnapshot:
+        return self._state.snapshot()

@@ -1,33 +1,28 @@
-"""The payment service's process: the only place where its parts are wired."""
+"""The payment service's process: the only place where its parts are put together."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import timedelta
-
-import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 
 from fuze_contracts.payment import PAYMENT_TASK_QUEUE
 from fuze_contracts.workflow_ids import workflow_log_fields
-from fuze_payment import schedule
 from fuze_payment.activities import (
-    Payments,
+    PaymentActivitiesImpl,
     PaymentWebhookActivities,
     ReconciliationActivities,
 )
-from fuze_payment.charging import Charging
-from fuze_payment.provider import PaymentProvider
-from fuze_payment.provider.sandbox import SandboxProvider
-from fuze_payment.provider.stripe import StripeProvider
-from fuze_payment.provider.stripe_client import connect
+from fuze_payment.charge_service import Charges, ChargeService
+from fuze_payment.payment_repository import PaymentRepository
+from fuze_payment.provider_operations import ProviderOperations
 from fuze_payment.reconciliation import Reconciliation
 from fuze_payment.reconciliation_repository import ReconciliationRepository
 from fuze_payment.refund_repository import RefundRepository
-from fuze_payment.refunding import Refunding
-from fuze_payment.repository import PaymentRepository
+from fuze_payment.refund_service import Refunds, RefundService
+from fuze_payment.schedule import ensure_schedule
 from fuze_payment.settings import PaymentSettings
+from fuze_payment.void_service import VoidService
 from fuze_payment.workflows import PaymentWebhookWorkflow, ReconcileWorkflow, RefundWorkflow
+from fuze_psp.provider import PaymentProvider
+from fuze_psp.registry import open_provider
 from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
 
@@ -37,15 +32,15 @@ async def run_worker() -> None:
     settings = cli.load_settings(PaymentSettings)
     engine = create_engine(settings, "fuze-payment")
     try:
-        async with provider_of(settings) as provider:
-            payments, reconciliation, events = wire(settings, engine, provider)
+        async with open_provider(settings, request_timeout=settings.psp_timeout) as provider:
+            payments, webhooks, reconciliation = build_activities(settings, engine, provider)
 
-            async def make_schedule(temporal: Client) -> None:
-                await schedule.make(
+            async def on_start(temporal: Client) -> None:
+                await ensure_schedule(
                     temporal,
-                    every=settings.reconcile_interval,
+                    interval=settings.reconcile_interval,
                     look_back=settings.reconcile_look_back,
-                    at_rest_for=settings.psp_settle_window,
+                    idle_for=settings.psp_settle_window,
                 )
 
             await worker.run(
@@ -57,52 +52,42 @@ async def run_worker() -> None:
                         payments.payment_charged,
                         payments.payment_refunded,
                         payments.payment_voided,
-                        reconciliation.reconcile,
-                        events.payment_refreshed,
+                        webhooks.payment_refreshed,
+                        reconciliation.payments_reconciled,
                     ],
                     passthrough_modules=[
                         "fuze_payment.activities",
+                        "fuze_payment.domain",
                         "fuze_payment.messages",
-                        "fuze_payment.rules",
                     ],
-                    on_start=make_schedule,
+                    on_start=on_start,
                 ),
             )
     finally:
         await engine.dispose()
 
 
-@asynccontextmanager
-async def provider_of(settings: PaymentSettings) -> AsyncIterator[PaymentProvider]:
-    """Hold the provider that the settings name."""
-    timeout = settings.psp_timeout
-    if settings.payment_provider == "stripe" and settings.stripe_api_key:
-        key, base = settings.stripe_api_key.get_secret_value(), settings.stripe_api_base
-        async with connect(key, str(base) if base else None, timeout) as stripe:
-            yield StripeProvider(stripe, timeout, settings.psp_settle_window)
-    else:
-        url = f"{str(settings.psp_url).rstrip('/')}/"
-        async with httpx.AsyncClient(base_url=url, timeout=timeout) as client:
-            yield SandboxProvider(client, timeout)
-
-
-def wire(
+def build_activities(
     settings: PaymentSettings, engine: AsyncEngine, provider: PaymentProvider
-) -> tuple[Payments, ReconciliationActivities, PaymentWebhookActivities]:
-    """Put the activities together over a pool and a provider."""
-    lease = timedelta(seconds=settings.payment_lease)
-    repository = PaymentRepository(engine, lease)
-    charging = Charging(
-        repository, provider, settings.promise, review_interval=settings.psp_review_poll_interval
-    )
-    refunding = Refunding(repository, RefundRepository(engine, lease), provider, settings.promise)
+) -> tuple[PaymentActivitiesImpl, PaymentWebhookActivities, ReconciliationActivities]:
+    """Put the activities together over a connection pool and a provider."""
+    guarantees, poll_interval = settings.guarantees, settings.psp_review_poll_interval
+    payments = PaymentRepository(engine, settings.payment_lease)
+    charges = Charges(payments, provider, guarantees)
+    charge_operations = ProviderOperations(charges, guarantees, poll_interval)
+    refunds = Refunds(RefundRepository(engine, settings.payment_lease), provider)
+    refund_operations = ProviderOperations(refunds, guarantees, poll_interval)
+
+    charge_service = ChargeService(charges, charge_operations)
+    refund_service = RefundService(payments, refunds, refund_operations)
+    void_service = VoidService(charges, charge_operations, refund_service, provider, guarantees)
     reconciliation = Reconciliation(
-        ReconciliationRepository(engine), repository, refunding, provider
+        ReconciliationRepository(engine), payments, refund_service, provider
     )
     return (
-        Payments(charging, refunding),
+        PaymentActivitiesImpl(charge_service, refund_service, void_service),
+        PaymentWebhookActivities(charge_service, refund_service),
         ReconciliationActivities(reconciliation),
-        PaymentWebhookActivities(charging, refunding),
     )
 
 

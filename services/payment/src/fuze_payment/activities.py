@@ -1,4 +1,7 @@
-"""The payment service's activities."""
+"""The payment service's activities, each named after the fact that it establishes.
+
+Every one is safe to interrupt anywhere and to repeat.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -16,80 +19,84 @@ from fuze_contracts.payment import (
     VoidOutcome,
     VoidPayment,
 )
-from fuze_payment.messages import Reconcile, Reconciled
-from fuze_payment.rules import Payment, PaymentState
+from fuze_payment.domain import LATE_CAPTURE, Payment, PaymentState
+from fuze_payment.messages import ReconcilePayments, ReconciliationResult
 from fuze_runtime.heartbeats import heartbeats
 
 if TYPE_CHECKING:  # workflows import this module, and must not reach HTTP or a database driver
-    from fuze_payment.charging import Charging
+    from fuze_payment.charge_service import ChargeService
     from fuze_payment.reconciliation import Reconciliation
-    from fuze_payment.refunding import Refunding
+    from fuze_payment.refund_service import RefundService
+    from fuze_payment.void_service import VoidService
 
 
-class ReconciliationActivities:
-    """What ReconcileWorkflow has done."""
+class PaymentActivitiesImpl(PaymentActivities):
+    """The activities that other services call."""
 
-    def __init__(self, reconciliation: "Reconciliation") -> None:
-        self._reconciliation = reconciliation
-
-    @activity.defn
-    async def reconcile(self, command: Reconcile) -> Reconciled:
-        """Compare the provider's books with ours; safe to repeat."""
-        async with heartbeats():
-            found = await self._reconciliation.reconcile(command)
-        activity.logger.info("books compared", extra={"outcome": found.model_dump()})
-        return found
-
-
-class PaymentWebhookActivities:
-    """What PaymentWebhookWorkflow has done."""
-
-    def __init__(self, charging: "Charging", refunding: "Refunding") -> None:
-        self._charging = charging
-        self._refunding = refunding
-
-    @activity.defn
-    async def payment_refreshed(self, command: RefreshPayment) -> str:
-        """Ask the provider about a payment that it reviews; return the state that it is in then."""
-        payment = await self._charging.refresh(command.payment_id)
-        if payment is None:
-            return "unknown here"
-        if payment.void_requested:
-            await self._refunding.give_back_all(payment, "let go of before it was taken")
-        activity.logger.info("the provider's hint is followed", extra={"outcome": payment.state})
-        return payment.state
-
-
-class Payments(PaymentActivities):
-    """What the payment task queue runs; each may be cut anywhere and repeated."""
-
-    def __init__(self, charging: "Charging", refunding: "Refunding") -> None:
-        self._charging = charging
-        self._refunding = refunding
+    def __init__(
+        self, charges: "ChargeService", refunds: "RefundService", voids: "VoidService"
+    ) -> None:
+        self._charges = charges
+        self._refunds = refunds
+        self._voids = voids
 
     @activity.defn
     async def payment_charged(self, command: ChargePayment) -> ChargeOutcome:
-        """Return the one outcome of this token, charging the provider if nobody has yet."""
-        payment = await self._charging.charge(command)
+        """Return the one outcome of this token, charging it if no attempt has yet."""
+        payment = await self._charges.charge(command)
         if payment.void_requested:
-            await self._refunding.give_back_all(payment, "let go of before it was taken")
+            await self._refunds.refund_remaining(payment, LATE_CAPTURE)
         outcome = _outcome(payment)
         activity.logger.info("payment settled", extra={"outcome": outcome.outcome})
         return outcome
 
     @activity.defn
     async def payment_refunded(self, command: RefundPayment) -> RefundOutcome:
-        """Return the one outcome of this refund, asking the provider if nobody has yet."""
-        outcome = await self._refunding.refund(command)
+        """Return the one outcome of this refund, executing it if no attempt has yet."""
+        outcome = await self._refunds.refund(command)
         activity.logger.info("refund settled", extra={"outcome": outcome.outcome})
         return outcome
 
     @activity.defn
     async def payment_voided(self, command: VoidPayment) -> VoidOutcome:
-        """Make sure that nothing is kept under this token: never charged, or refunded in full."""
-        outcome = await self._refunding.void(command)
-        activity.logger.info("payment let go of", extra={"outcome": outcome.outcome})
+        """Make sure that no money is kept under this token: never charged, or refunded in full."""
+        outcome = await self._voids.void(command)
+        activity.logger.info("payment voided", extra={"outcome": outcome.outcome})
         return outcome
+
+
+class PaymentWebhookActivities:
+    """The activities of PaymentWebhookWorkflow."""
+
+    def __init__(self, charges: "ChargeService", refunds: "RefundService") -> None:
+        self._charges = charges
+        self._refunds = refunds
+
+    @activity.defn
+    async def payment_refreshed(self, command: RefreshPayment) -> str:
+        """Look up a payment that is under review; return its state, or `not_found`."""
+        payment = await self._charges.refresh(command.payment_id)
+        if payment is None:
+            return "not_found"
+        if payment.void_requested:
+            await self._refunds.refund_remaining(payment, LATE_CAPTURE)
+        activity.logger.info("payment refreshed", extra={"outcome": payment.state})
+        return payment.state
+
+
+class ReconciliationActivities:
+    """The activities of ReconcileWorkflow."""
+
+    def __init__(self, reconciliation: "Reconciliation") -> None:
+        self._reconciliation = reconciliation
+
+    @activity.defn
+    async def payments_reconciled(self, command: ReconcilePayments) -> ReconciliationResult:
+        """Compare the provider's records with ours, and repair what they decide."""
+        async with heartbeats():
+            result = await self._reconciliation.reconcile(command)
+        activity.logger.info("payments reconciled", extra={"outcome": result.model_dump()})
+        return result
 
 
 def _outcome(payment: Payment) -> ChargeOutcome:

@@ -1,6 +1,7 @@
 """The ledger: double entry, append-only.
 
-A capture debits `provider`, what the provider owes us, and credits `sales`; a refund the reverse.
+A capture debits `provider` (what the provider owes us) and credits `sales`.
+A refund does the reverse.
 """
 
 from uuid import UUID
@@ -13,20 +14,20 @@ from fuze_payment.tables import ledger_entries
 
 
 async def post_capture(connection: AsyncConnection, payment: UUID, amount: Money) -> None:
-    """Write that the provider took the money, in the caller's transaction."""
+    """Record that the provider charged the amount, in the caller's transaction."""
     await _post(connection, payment, payment, amount, debit="provider", credit="sales")
 
 
 async def post_refund(
     connection: AsyncConnection, payment: UUID, refund: UUID, amount: Money
 ) -> None:
-    """Write that the provider gave money back, in the caller's transaction."""
+    """Record that the provider refunded the amount, in the caller's transaction."""
     await _post(connection, refund, payment, amount, debit="sales", credit="provider")
 
 
-async def _post(  # noqa: PLR0913 - a posting has two sides
+async def _post(  # noqa: PLR0913 - a journal entry has two sides
     connection: AsyncConnection,
-    posting: UUID,
+    journal: UUID,
     payment: UUID,
     amount: Money,
     *,
@@ -35,7 +36,7 @@ async def _post(  # noqa: PLR0913 - a posting has two sides
 ) -> None:
     if amount.amount_minor == 0:
         return
-    both = {"journal_id": posting, "payment_id": payment, "currency": amount.currency}
+    both = {"journal_id": journal, "payment_id": payment, "currency": amount.currency}
     await connection.execute(
         insert(ledger_entries),
         [

@@ -1,24 +1,24 @@
-"""What the payment service's workflows say to its own activities."""
+"""The messages between the payment service's workflows and its own activities."""
 
 from datetime import datetime, timedelta
 
 from fuze_contracts.base import Message
 
 
-class Reconcile(Message):
-    """Compare the provider's books with ours, from `since` (UTC) on.
+class ReconcilePayments(Message):
+    """Compare the provider's records with ours, from `since` (UTC) on.
 
-    What is younger than `at_rest_for` is left alone: whoever asked for it is still at it.
+    What changed less than `idle_for` ago is skipped: an attempt may still be in flight.
     """
 
     since: datetime
-    at_rest_for: timedelta
+    idle_for: timedelta
 
 
-class Reconciled(Message):
-    """What a comparison found: how much was compared, what was mended, what a person must see."""
+class ReconciliationResult(Message):
+    """How many records were compared and repaired, and how many discrepancies are left."""
 
     charges: int
     refunds: int
-    mended: int
+    repaired: int
     discrepancies: int

@@ -1,87 +1,87 @@
-"""The provider's books and ours, compared both ways."""
+"""Reconciliation: the provider's records and ours are compared in both directions."""
 
 from datetime import timedelta
 
 import structlog
 from temporalio.exceptions import ApplicationError
 
-from fuze_contracts.payment import PAYMENT_OUTCOME_UNKNOWN
-from fuze_payment.comparing import compare, is_to_be_mended
-from fuze_payment.messages import Reconcile, Reconciled
-from fuze_payment.provider import PaymentProvider, ProviderBooks, Taken
+from fuze_payment.domain import LATE_CAPTURE, Payment
+from fuze_payment.messages import ReconcilePayments, ReconciliationResult
+from fuze_payment.payment_repository import PaymentRepository
+from fuze_payment.provider_operations import outcome_unknown
 from fuze_payment.reconciliation_repository import ReconciliationRepository
-from fuze_payment.refunding import Refunding
-from fuze_payment.repository import PaymentRepository
-from fuze_payment.rules import Payment
+from fuze_payment.reconciliation_rules import compare, is_auto_repairable
+from fuze_payment.refund_service import RefundService
+from fuze_psp.provider import PaymentProvider, ProviderRecords, Succeeded
 
 _log = structlog.get_logger(__name__)
 
 _MARGIN = timedelta(hours=1)
-"""A row may be a little older than what the provider wrote for it."""
+"""A row may be a little older than the provider's record of it."""
 
 
 class Reconciliation:
-    """Mends what the provider's word settles, and lists the rest for a person."""
+    """Repairs what the provider's records decide, and lists the rest for an operator."""
 
     def __init__(
         self,
         repository: ReconciliationRepository,
         payments: PaymentRepository,
-        refunding: Refunding,
+        refunds: RefundService,
         provider: PaymentProvider,
     ) -> None:
         self._repository = repository
         self._payments = payments
-        self._refunding = refunding
+        self._refunds = refunds
         self._provider = provider
 
-    async def reconcile(self, command: Reconcile) -> Reconciled:
-        """Compare, mend, list; safe to repeat.
+    async def reconcile(self, command: ReconcilePayments) -> ReconciliationResult:
+        """Compare, repair, and record the discrepancies; safe to repeat.
 
         Raises:
-            ApplicationError: `PAYMENT_OUTCOME_UNKNOWN`, to be retried: the provider's books could
+            ApplicationError: `PAYMENT_OUTCOME_UNKNOWN`, to be retried: the provider's records could
                 not be read.
 
         """
-        theirs = await self._provider.books_since(command.since)
-        if not isinstance(theirs, ProviderBooks):
-            raise ApplicationError(
-                "the provider's books cannot be read", type=PAYMENT_OUTCOME_UNKNOWN
-            )
-        mended = await self._mend(theirs, command)
-        ours = await self._repository.books_since(command.since - _MARGIN, command.at_rest_for)
-        findings = compare(theirs, ours, command.since)
-        await self._repository.keep(findings, command.since)
-        return Reconciled(
+        theirs = await self._provider.list_since(command.since)
+        if not isinstance(theirs, ProviderRecords):
+            raise outcome_unknown("the provider's records cannot be read")
+        repaired = await self._repair(theirs, command)
+        ours = await self._repository.list_since(command.since - _MARGIN, command.idle_for)
+        discrepancies = compare(theirs, ours, command.since)
+        await self._repository.save(discrepancies, command.since)
+        return ReconciliationResult(
             charges=len(theirs.charges),
             refunds=len(theirs.refunds),
-            mended=mended,
-            discrepancies=len(findings),
+            repaired=repaired,
+            discrepancies=len(discrepancies),
         )
 
-    async def _mend(self, theirs: ProviderBooks, command: Reconcile) -> int:
-        """Settle what the provider has taken and we do not know of; give back what we let go of."""
-        ours = await self._repository.books_since(command.since - _MARGIN, command.at_rest_for)
-        mended = 0
+    async def _repair(self, theirs: ProviderRecords, command: ReconcilePayments) -> int:
+        """Settle captures that are missing here, and refund those of voided payments."""
+        ours = await self._repository.list_since(command.since - _MARGIN, command.idle_for)
+        repaired = 0
         for charge in theirs.charges:
-            payment = ours.payment(charge.payment_id)
-            if payment is None or not charge.taken:
+            payment = ours.find_idle_payment(charge.payment_id)
+            if payment is None or not charge.succeeded:
                 continue
-            if not is_to_be_mended(payment, ours.given_back_minor(payment)):
+            if not is_auto_repairable(payment, ours.refunded_minor(payment)):
                 continue
-            settled = await self._payments.settle(payment, Taken(reference=charge.reference))
-            mended += not settled.void_requested or await self._is_given_back(settled)
-        return mended
+            settled = await self._payments.settle(payment, Succeeded(reference=charge.reference))
+            repaired += not settled.void_requested or await self._refund_late_capture(settled)
+        return repaired
 
-    async def _is_given_back(self, payment: Payment) -> bool:
-        """Give back what is kept of a payment that was let go of; False where that failed.
+    async def _refund_late_capture(self, payment: Payment) -> bool:
+        """Refund what is kept of a voided payment; False where that failed.
 
-        Then it is listed, and tried again the next time: one refund that fails must not keep the
-        others from being made.
+        It is then listed, and tried again at the next reconciliation: one refund that fails must
+        not prevent the others.
         """
         try:
-            await self._refunding.give_back_all(payment, "let go of before it was taken")
+            await self._refunds.refund_remaining(payment, LATE_CAPTURE)
         except ApplicationError as error:
-            _log.warning("not given back yet", payment_id=str(payment.id), error=error.message)
+            _log.warning(
+                "late capture not refunded yet", payment_id=str(payment.id), error=error.message
+            )
             return False
         return True

@@ -1,44 +1,50 @@
 """All SQL about refunds. Each method is one transaction."""
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fuze_payment import lease, ledger
-from fuze_payment.provider import Refused, Taken
-from fuze_payment.rules import Payment, PaymentState, Refund, RefundState
+from fuze_payment import ledger
+from fuze_payment.domain import Payment, PaymentState, Refund, RefundState
+from fuze_payment.operation_repository import OperationRepository, lease_columns
 from fuze_payment.tables import payments, refunds
+from fuze_psp.provider import Rejected, Succeeded, UnderReview
 
-_SETTLED = [state.value for state in RefundState if state.is_settled]
+
+def select_refunds() -> sa.Select[Any]:
+    """Return the query of `Refund` rows."""
+    return sa.select(
+        refunds,
+        *lease_columns(refunds),
+        payments.c.currency,
+        payments.c.provider_reference.label("charge_reference"),
+    ).join(payments, payments.c.id == refunds.c.payment_id)
 
 
-class RefundRepository:
-    """Refunds in PostgreSQL. `lease_for` is longer than any request to the provider."""
+class RefundRepository(OperationRepository[Refund]):
+    """Refunds in PostgreSQL."""
 
-    def __init__(self, engine: AsyncEngine, lease_for: timedelta) -> None:
-        self._engine = engine
-        self._lease_for = lease_for
+    table = refunds
+    settled = [state.value for state in RefundState if state.is_settled]  # noqa: RUF012 - a ClassVar
 
     async def claim(
         self, payment: Payment, refund_id: UUID, amount_minor: int, reason: str
     ) -> Refund | None:
-        """Return the refund's row, inserting it if nobody has yet.
+        """Return the refund's row, inserting it if it does not exist.
 
-        None where the payment has not that much left to give back. The amount is set aside in the
-        payment's row together with the insert, so that two refunds can never share it.
+        None where less than the amount is left to refund. The amount is reserved in the payment's
+        row in the same transaction, so that two refunds never share it.
         """
         async with self._engine.begin() as connection:
-            # The payment's row first: everyone locks in the same order.
+            # Lock the payment's row first: every transaction locks in the same order.
             await connection.execute(
                 sa.select(payments.c.id).where(payments.c.id == payment.id).with_for_update()
             )
-            if known := await _find(connection, refund_id):
-                return known
-            set_aside = await connection.execute(
+            if existing := await self._find(connection, refunds.c.id == refund_id):
+                return existing
+            reserved = await connection.execute(
                 sa.update(payments)
                 .where(
                     payments.c.id == payment.id,
@@ -47,7 +53,7 @@ class RefundRepository:
                 )
                 .values(refunded_minor=payments.c.refunded_minor + amount_minor)
             )
-            if set_aside.rowcount != 1:
+            if reserved.rowcount != 1:
                 return None
             await connection.execute(
                 insert(refunds).values(
@@ -58,14 +64,14 @@ class RefundRepository:
                     state=RefundState.CREATED,
                 )
             )
-            return await _get(connection, refund_id)
+            return await self._read(connection, refund_id)
 
-    async def refuse(
+    async def reject(
         self, payment: Payment, refund_id: UUID, amount_minor: int, reason: str
     ) -> Refund:
-        """Write that there was not that much left to give back, so that whoever asked can see it.
+        """Record that less than the amount was left to refund, so that the caller can see it.
 
-        Returns the refund's row; one that is there already stays as it is.
+        Returns the refund's row; an existing one is not changed.
         """
         async with self._engine.begin() as connection:
             await connection.execute(
@@ -80,105 +86,59 @@ class RefundRepository:
                 )
                 .on_conflict_do_nothing()
             )
-            return await _get(connection, refund_id)
+            return await self._read(connection, refund_id)
 
-    async def find(self, refund_id: UUID) -> Refund | None:
-        """Return the refund's row."""
-        async with self._engine.connect() as connection:
-            return await _find(connection, refund_id)
+    async def list_open(self, payment_id: UUID) -> list[Refund]:
+        """Return the payment's refunds whose outcome is not known, the oldest first."""
+        return await self._list(payment_id, refunds.c.state.not_in(self.settled))
 
-    async def open_of(self, payment_id: UUID) -> list[Refund]:
-        """Return the payment's refunds whose outcome is not known, oldest first."""
-        return await self._of(payment_id, refunds.c.state.not_in(_SETTLED))
+    async def latest_refund(self, payment_id: UUID) -> Refund | None:
+        """Return the payment's latest refund that succeeded."""
+        refunded = await self._list(payment_id, refunds.c.state == RefundState.REFUNDED)
+        return refunded[-1] if refunded else None
 
-    async def last_made(self, payment_id: UUID) -> Refund | None:
-        """Return the payment's latest refund that was made."""
-        made = await self._of(payment_id, refunds.c.state == RefundState.REFUNDED)
-        return made[-1] if made else None
+    async def mark_under_review(self, operation: Refund, result: UnderReview) -> None:
+        """Record that the outcome is not known yet, and end the lease."""
+        del result  # the reference of a refund is recorded when it has succeeded
+        await self.release_as_unknown(operation)
 
-    async def _of(self, payment_id: UUID, which: sa.ColumnElement[bool]) -> list[Refund]:
+    async def settle(self, operation: Refund, result: Succeeded | Rejected) -> Refund:
+        """Record a definite result once: the refund in the ledger, or its reservation released.
+
+        It is accepted from any holder, with a lease or without. Returns the row as it is then.
+        """
+        async with self._engine.begin() as connection:
+            if isinstance(result, Succeeded):
+                if await self._update_open(
+                    connection,
+                    operation,
+                    state=RefundState.REFUNDED,
+                    provider_reference=result.reference,
+                ):
+                    await ledger.post_refund(
+                        connection, operation.payment_id, operation.id, operation.amount
+                    )
+            elif await self._update_open(
+                connection, operation, state=RefundState.REJECTED, rejection_code=result.code
+            ):
+                await connection.execute(
+                    sa.update(payments)
+                    .where(payments.c.id == operation.payment_id)
+                    .values(refunded_minor=payments.c.refunded_minor - operation.amount_minor)
+                )
+            return await self._read(connection, operation.id)
+
+    async def _list(self, payment_id: UUID, condition: sa.ColumnElement[bool]) -> list[Refund]:
         query = (
-            _all()
-            .where(refunds.c.payment_id == payment_id, which)
+            self._select()
+            .where(refunds.c.payment_id == payment_id, condition)
             .order_by(refunds.c.created_at, refunds.c.id)
         )
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(query)).mappings()
-            return [Refund.model_validate(dict(row)) for row in rows]
+            return [self._parse(row) for row in (await connection.execute(query)).mappings()]
 
-    async def take(self, refund: Refund) -> Refund | None:
-        """Take the lease; None if somebody else has it, or the refund is settled."""
-        async with self._engine.begin() as connection:
-            if not await lease.take(connection, refunds, refund.id, _SETTLED, self._lease_for):
-                return None
-            return await _get(connection, refund.id)
+    def _select(self) -> sa.Select[Any]:
+        return select_refunds()
 
-    async def mark_submitted(self, refund: Refund) -> bool:
-        """Write that the provider is about to be asked; False for one who lost the lease."""
-        async with self._engine.begin() as connection:
-            return await lease.mark_submitted(
-                connection, refunds, refund.id, _SETTLED, refund.fencing_token
-            )
-
-    async def give_back(self, refund: Refund, state: RefundState | None = None) -> None:
-        """End the lease early, with what is known."""
-        known = {} if state is None else {"state": state.value}
-        async with self._engine.begin() as connection:
-            await lease.give_back(connection, refunds, refund.id, refund.fencing_token, **known)
-
-    async def give_back_unsent(self, refund: Refund) -> None:
-        """End the lease early: our request did nothing; an earlier one may have."""
-        known = lease.NOT_SUBMITTED if refund.key_age is None else {}
-        async with self._engine.begin() as connection:
-            await lease.give_back(connection, refunds, refund.id, refund.fencing_token, **known)
-
-    async def settle(self, refund: Refund, answer: Taken | Refused) -> Refund:
-        """Write the provider's definite answer, once.
-
-        A refund goes into the ledger; one that is refused gives the amount that was set aside back.
-        """
-        refused = isinstance(answer, Refused)
-        async with self._engine.begin() as connection:
-            settled = await connection.execute(
-                sa.update(refunds)
-                .where(refunds.c.id == refund.id, refunds.c.state.not_in(_SETTLED))
-                .values(
-                    state=RefundState.REJECTED if refused else RefundState.REFUNDED,
-                    provider_reference=None if refused else answer.reference,
-                    rejection_code=answer.code if isinstance(answer, Refused) else None,
-                    lease_expires_at=sa.func.clock_timestamp(),
-                    updated_at=sa.func.clock_timestamp(),
-                )
-            )
-            if settled.rowcount == 1 and refused:
-                await connection.execute(
-                    sa.update(payments)
-                    .where(payments.c.id == refund.payment_id)
-                    .values(refunded_minor=payments.c.refunded_minor - refund.amount_minor)
-                )
-            elif settled.rowcount == 1:
-                await ledger.post_refund(connection, refund.payment_id, refund.id, refund.amount)
-            return await _get(connection, refund.id)
-
-
-async def _find(connection: AsyncConnection, refund_id: UUID) -> Refund | None:
-    row = (await connection.execute(_one(refund_id))).mappings().one_or_none()
-    return Refund.model_validate(dict(row)) if row else None
-
-
-async def _get(connection: AsyncConnection, refund_id: UUID) -> Refund:
-    row = (await connection.execute(_one(refund_id))).mappings().one()
-    return Refund.model_validate(dict(row))
-
-
-def _one(refund_id: UUID) -> sa.Select[Any]:
-    return _all().where(refunds.c.id == refund_id)
-
-
-def _all() -> sa.Select[Any]:
-    return sa.select(
-        refunds,
-        *lease.errand_columns(refunds),
-        payments.c.currency,
-        payments.c.provider_reference.label("charge_reference"),
-    ).join(payments, payments.c.id == refunds.c.payment_id)
+    def _parse(self, row: sa.RowMapping) -> Refund:
+        return Refund.model_validate(dict(row))

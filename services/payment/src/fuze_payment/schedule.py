@@ -1,4 +1,4 @@
-"""The schedule on which the books are compared, made once, whoever starts first."""
+"""The schedule of the reconciliation, created by whichever worker starts first."""
 
 from datetime import timedelta
 
@@ -21,26 +21,26 @@ from fuze_payment.workflows import ReconcileWorkflow
 RECONCILIATION_SCHEDULE = "reconcile-payments"
 
 
-async def make(
-    client: Client, *, every: timedelta, look_back: timedelta, at_rest_for: timedelta
+async def ensure_schedule(
+    client: Client, *, interval: timedelta, look_back: timedelta, idle_for: timedelta
 ) -> None:
-    """Make the schedule, or bring the one that is there to these times."""
+    """Create the schedule, or update the existing one to these times."""
     schedule = Schedule(
         action=ScheduleActionStartWorkflow(
             ReconcileWorkflow.run,
-            args=[look_back, at_rest_for],
+            args=[look_back, idle_for],
             id=RECONCILIATION_SCHEDULE,
             task_queue=PAYMENT_TASK_QUEUE,
-            static_summary="the provider's books and ours",
+            static_summary="compare the provider's records with ours",
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=interval)]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
     )
     try:
         await client.create_schedule(RECONCILIATION_SCHEDULE, schedule)
     except ScheduleAlreadyRunningError:
 
-        def updated(_: ScheduleUpdateInput) -> ScheduleUpdate:
+        def update(_: ScheduleUpdateInput) -> ScheduleUpdate:
             return ScheduleUpdate(schedule=schedule)
 
-        await client.get_schedule_handle(RECONCILIATION_SCHEDULE).update(updated)
+        await client.get_schedule_handle(RECONCILIATION_SCHEDULE).update(update)

@@ -32,8 +32,8 @@ metadata = MetaData(
 )
 
 
-def _lease() -> list[Column[object]]:
-    """Return what an errand to the provider needs, so that one attempt at a time runs it."""
+def _operation_columns() -> list[Column[object]]:
+    """Return the columns of a provider operation: its lease and when requests were sent."""
     return [
         Column("fencing_token", Integer, nullable=False, server_default=text("0")),
         Column(
@@ -60,7 +60,7 @@ payments = Table(
     Column("decline_code", Text),
     Column("refunded_minor", BigInteger, nullable=False, server_default=text("0")),
     Column("void_requested", Boolean, nullable=False, server_default=text("false")),
-    *_lease(),
+    *_operation_columns(),
     CheckConstraint(
         "state IN ('created', 'submitted', 'unknown', 'under_review', "
         "'charged', 'declined', 'voided')",
@@ -87,11 +87,10 @@ payments = Table(
     ),
     Index(None, "order_id"),
 )
-"""One row a payment token. `id` is the idempotency key that the provider gets.
+"""One row for each payment token. `id` is the provider's idempotency key.
 
-`refunded_minor` counts what is given back or about to be. Of a payment that was `void_requested`
-nothing is
-kept: should the provider take it all the same, it is given back.
+`refunded_minor` is the sum of all refunds that succeeded or are open. With `void_requested` nothing
+is kept: a late capture is refunded.
 """
 
 refunds = Table(
@@ -104,7 +103,7 @@ refunds = Table(
     Column("state", Text, nullable=False),
     Column("provider_reference", Text, unique=True),
     Column("rejection_code", Text),
-    *_lease(),
+    *_operation_columns(),
     CheckConstraint(
         "state IN ('created', 'submitted', 'unknown', 'refunded', 'rejected')", name="state"
     ),
@@ -114,7 +113,7 @@ refunds = Table(
         "(state = 'refunded') = (provider_reference IS NOT NULL)", name="provider_reference"
     ),
 )
-"""One row a refund. `id` is the idempotency key that the provider gets."""
+"""One row for each refund. `id` is the provider's idempotency key."""
 
 ledger_entries = Table(
     "ledger_entries",
@@ -134,8 +133,8 @@ ledger_entries = Table(
     ),
     UniqueConstraint("journal_id", "account"),
 )
-"""Double entry, append-only. `journal_id` is the payment's id for a capture, the refund's for a
-refund, so that neither is ever posted twice. A deferred trigger refuses one that does not balance.
+"""Double entry, append-only. `journal_id` is the payment's id for a capture and the refund's id for
+a refund, so that neither is posted twice. A deferred trigger rejects an unbalanced journal.
 """
 
 discrepancies = Table(
@@ -151,4 +150,4 @@ discrepancies = Table(
     Column("resolved_at", DateTime(timezone=True)),
     CheckConstraint("jsonb_typeof(details) = 'object'", name="details"),
 )
-"""What the provider's books and ours do not agree on; resolved once it is not found again."""
+"""Differences between the provider's records and ours; resolved when no longer found."""

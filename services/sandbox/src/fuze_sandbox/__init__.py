@@ -1,1 +1,1 @@
-"""An outside payment service provider and an outside carrier, in one process of their own."""
+"""A payment provider and a carrier for development, in one process, with faults on demand."""

@@ -7,29 +7,29 @@ from typing import Literal
 import uvicorn
 
 from fuze_sandbox.app import create_app
-from fuze_sandbox.books import Books
-from fuze_sandbox.webhooks import WebhookTarget
+from fuze_sandbox.store import SandboxStore
+from fuze_sandbox.webhooks import WebhookEndpoint
 
 
 def main() -> None:
-    """Serve until SIGTERM, as `FUZE_SANDBOX_…` and the webhooks' secrets say."""
-    books = Books(Path(os.environ.get("FUZE_SANDBOX_DIR", ".fuze/sandbox")))
+    """Serve until SIGTERM, configured by `FUZE_SANDBOX_…` and the webhooks' secrets."""
+    store = SandboxStore(Path(os.environ.get("FUZE_SANDBOX_DIR", ".fuze/sandbox")))
     try:
         uvicorn.run(
-            create_app(books, _target("PSP"), _target("CARRIER")),
+            create_app(store, _webhook_endpoint("PSP"), _webhook_endpoint("CARRIER")),
             host=os.environ.get("FUZE_SANDBOX_HOST", "127.0.0.1"),
             port=int(os.environ.get("FUZE_SANDBOX_PORT", "8090")),
             access_log=False,
         )
     finally:
-        books.close()
+        store.close()
 
 
-def _target(part: Literal["PSP", "CARRIER"]) -> WebhookTarget | None:
+def _webhook_endpoint(part: Literal["PSP", "CARRIER"]) -> WebhookEndpoint | None:
     url = os.environ.get(f"FUZE_SANDBOX_{part}_WEBHOOK_URL")
     secret = os.environ.get(f"FUZE_{part}_WEBHOOK_SECRET")
     header = "PSP-Signature" if part == "PSP" else "Carrier-Signature"
-    return WebhookTarget(url, secret, header) if url and secret else None
+    return WebhookEndpoint(url, secret, header) if url and secret else None
 
 
 if __name__ == "__main__":

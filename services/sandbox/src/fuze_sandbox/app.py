@@ -1,42 +1,42 @@
-"""The HTTP faces of the sandbox: `/psp`, `/carrier` and `/control`."""
+"""The sandbox's HTTP API: the parts `/psp` and `/carrier`, and their `/control`."""
 
 from fastapi import FastAPI
 
 from fuze_sandbox import carrier, psp
-from fuze_sandbox.books import Books
-from fuze_sandbox.conditions import Conditions, Part, State, Weather
-from fuze_sandbox.webhooks import WebhookTarget
+from fuze_sandbox.fault_profile import FaultInjector, FaultProfile, Part, PartStatus
+from fuze_sandbox.store import SandboxStore
+from fuze_sandbox.webhooks import WebhookEndpoint
 
 
 def create_app(
-    books: Books,
-    psp_target: WebhookTarget | None = None,
-    carrier_target: WebhookTarget | None = None,
+    store: SandboxStore,
+    psp_webhook: WebhookEndpoint | None = None,
+    carrier_webhook: WebhookEndpoint | None = None,
 ) -> FastAPI:
-    """Return the sandbox over these books; webhooks go to the targets."""
-    weathers: dict[Part, Weather] = {
-        "psp": Weather("psp", books),
-        "carrier": Weather("carrier", books),
+    """Return the sandbox over these records; without an endpoint a part sends no webhooks."""
+    injectors: dict[Part, FaultInjector] = {
+        "psp": FaultInjector("psp", store),
+        "carrier": FaultInjector("carrier", store),
     }
     app = FastAPI(title="Fuze sandbox")
-    app.include_router(psp.routes(books, weathers["psp"], psp_target))
-    app.include_router(carrier.routes(books, weathers["carrier"], carrier_target))
+    app.include_router(psp.create_router(store, injectors["psp"], psp_webhook))
+    app.include_router(carrier.create_router(store, injectors["carrier"], carrier_webhook))
 
     @app.get("/readyz")
     def readyz() -> dict[str, str]:
         return {"status": "ready"}
 
     @app.get("/control")
-    def control() -> dict[str, bool]:
-        return {part: books.available(part) for part in weathers}
+    def availability() -> dict[str, bool]:
+        return {part: store.is_available(part) for part in injectors}
 
     @app.get("/control/{part}")
-    def state(part: Part) -> State:
-        return weathers[part].state
+    def status(part: Part) -> PartStatus:
+        return injectors[part].status
 
     @app.put("/control/{part}")
-    def set_conditions(part: Part, conditions: Conditions) -> Conditions:
-        weathers[part].change(conditions)
-        return conditions
+    def set_fault_profile(part: Part, profile: FaultProfile) -> FaultProfile:
+        injectors[part].set_profile(profile)
+        return profile
 
     return app

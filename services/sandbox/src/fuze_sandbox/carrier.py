@@ -1,36 +1,25 @@
-"""The carrier: takes parcels under idempotency keys, and the ways in which that goes wrong.
+"""The sandbox carrier: accepts parcels under idempotency keys, with faults on demand.
 
-The first line of an address works like a provider's test card: `refused` (not delivered there),
-`response_dropped` (taken, no answer), `delayed_commit` (no answer, taken seconds later),
-`error_once` (a 500
-first), `rate_limited` (a 429 first), `down` (a 503 each time), `slow`. Any other is taken.
+The first line of an address works like a payment provider's test card: `rejected` (no delivery to
+the address), `response_dropped` (accepted, the response is lost), `delayed_commit` (the response is
+lost, accepted seconds later), `error_once` (first a 500), `error` (always a 500), `rate_limited`
+(first a 429), `down` (always a 503), `slow`. Any other parcel is accepted.
 """
 
-import threading
-import time
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
-from fuze_sandbox.answers import IdempotencyKey, no_answer
-from fuze_sandbox.books import Books, Entry, KeyReusedError, Written
-from fuze_sandbox.conditions import Fault, Weather
-from fuze_sandbox.webhooks import WebhookTarget
-
-_MAGIC_FAULTS: dict[str, Fault] = {
-    "response_dropped": "response_dropped",
-    "delayed_commit": "delayed_commit",
-    "error_once": "error_once",
-    "rate_limited": "rate_limited",
-    "slow": "slow",
-}
-_SLOW_SECONDS = 3.0
+from fuze_sandbox.fault_profile import FaultInjector
+from fuze_sandbox.idempotency import IdempotencyKey, IdempotentWriter
+from fuze_sandbox.store import Record, SandboxStore
+from fuze_sandbox.webhooks import WebhookEndpoint
 
 
 class ParcelRequest(BaseModel):
-    """What the carrier is asked to take."""
+    """A parcel to be delivered. `shipment_id` and `order_id` are the caller's references."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -40,109 +29,82 @@ class ParcelRequest(BaseModel):
     contents: list[dict[str, Any]] = []
 
 
-class Report(BaseModel):
+class DeliveryReport(BaseModel):
     """How far a parcel has come."""
 
     status: Literal["in_transit", "delivered", "returned"]
 
 
-class Depot:
-    """The carrier over its books."""
+class CarrierSandbox:
+    """The carrier, over its records."""
 
-    def __init__(self, books: Books, weather: Weather, target: WebhookTarget | None) -> None:
-        self._books = books
-        self._target = target
-        self._weather = weather
-        self._seen: set[str] = set()
+    def __init__(
+        self, store: SandboxStore, injector: FaultInjector, webhook: WebhookEndpoint | None
+    ) -> None:
+        self._store = store
+        self._injector = injector
+        self._webhook = webhook
+        self._parcels = IdempotentWriter("parcels", store, injector)
 
-    def accept(self, request: ParcelRequest, key: str, response: Response) -> Response | Entry:
-        """Take the parcel once for `key`, unless something goes wrong."""
-        self._weather.pass_gate("before_write")
-        answer = self._take(request, key, response)
-        self._weather.pass_gate("after_write")
-        return answer
+    def accept(self, request: ParcelRequest, key: str, response: Response) -> Response | Record:
+        """Accept the parcel once per key, unless its address or a fault prevents it."""
+        self._injector.wait_at("before_write")
+        result = self._accept(request, key, response)
+        self._injector.wait_at("after_write")
+        return result
 
-    def _take(self, request: ParcelRequest, key: str, response: Response) -> Response | Entry:
-        line = request.address.get("line1") or ""
-        if line == "rejected":
-            return JSONResponse({"code": "not_delivered_there"}, 422)
-        if line == "down":
-            raise HTTPException(503, "no vehicle today", headers={"Retry-After": "1"})
-        first_time = key not in self._seen
-        self._seen.add(key)
-        match _MAGIC_FAULTS.get(line) or self._weather.fault():
-            case "error":
-                raise HTTPException(500, "something broke")
-            case "error_once" if first_time:
-                raise HTTPException(500, "something broke")
-            case "rate_limited" if first_time:
-                raise HTTPException(429, "too many requests", headers={"Retry-After": "1"})
-            case "delayed_commit" if first_time:
-                timer = threading.Timer(
-                    self._weather.conditions.late_by_seconds, self._write, [request, key]
-                )
-                timer.daemon = True
-                timer.start()
-                return no_answer()
-            case "response_dropped" if first_time:
-                self._write(request, key)
-                return no_answer()
-            case "slow":
-                time.sleep(_SLOW_SECONDS)
-            case _:
-                pass
-        written = self._write(request, key)
-        if written.replayed:
-            response.headers["Idempotent-Replayed"] = "true"
-        response.status_code = 201
-        return written.entry
-
-    def report(self, parcel_id: str, report: Report) -> Entry:
-        """Say how far a parcel has come, as a driver would."""
-        changed = self._books.change(parcel_id, status=report.status)
-        if changed is None:
+    def report(self, parcel_id: str, report: DeliveryReport) -> Record:
+        """Record a delivery status, as a driver would, and send the webhook."""
+        parcel = self._store.update(parcel_id, status=report.status)
+        if parcel is None:
             raise HTTPException(404, "there is no such parcel")
-        if self._target:
-            self._target.send(f"parcel.{report.status}", shipment_id=changed["shipment_id"])
-        return changed
+        if self._webhook:
+            self._webhook.send(f"parcel.{report.status}", shipment_id=parcel["shipment_id"])
+        return parcel
 
-    def _write(self, request: ParcelRequest, key: str) -> Written:
-        asked = request.model_dump()
-        promise = {
+    def _accept(self, request: ParcelRequest, key: str, response: Response) -> Response | Record:
+        line1 = request.address.get("line1") or ""
+        if line1 == "rejected":
+            return JSONResponse({"code": "address_not_serviceable"}, 422)
+        if line1 == "down":
+            raise HTTPException(503, "the carrier is unavailable", headers={"Retry-After": "1"})
+        fields = {
             "status": "accepted",
             "carrier": "sandbox-express",
             "tracking_number": f"FZ{key.replace('-', '')[:12].upper()}",
-            **asked,
+            **request.model_dump(),
         }
-        try:
-            return self._books.write("parcels", "pcl", key, asked, promise)
-        except KeyReusedError:
-            raise HTTPException(409, "the key came before with another request") from None
+        fault = self._injector.choose_fault(line1)
+        return self._parcels.create(key, request.model_dump(), fields, fault, response)
 
 
-def routes(books: Books, weather: Weather, target: WebhookTarget | None) -> APIRouter:
-    """Return the carrier's HTTP face."""
-    depot = Depot(books, weather, target)
+def create_router(
+    store: SandboxStore, injector: FaultInjector, webhook: WebhookEndpoint | None
+) -> APIRouter:
+    """Return the carrier's HTTP API."""
+    carrier = CarrierSandbox(store, injector, webhook)
     router = APIRouter(prefix="/carrier")
-    open_for_business = [Depends(weather.check)]
+    fails_in_outage = [Depends(injector.require_available)]
 
-    @router.post("/parcels", dependencies=open_for_business, response_model=None)
-    def accept(request: ParcelRequest, key: IdempotencyKey, response: Response) -> Response | Entry:
-        return depot.accept(request, key, response)
+    @router.post("/parcels", status_code=201, dependencies=fails_in_outage, response_model=None)
+    def accept(
+        request: ParcelRequest, key: IdempotencyKey, response: Response
+    ) -> Response | Record:
+        return carrier.accept(request, key, response)
 
     @router.post("/parcels/{parcel_id}/report")
-    def report(parcel_id: str, report: Report) -> Entry:
-        return depot.report(parcel_id, report)
+    def report(parcel_id: str, report: DeliveryReport) -> Record:
+        return carrier.report(parcel_id, report)
 
-    @router.get("/parcels/search", dependencies=open_for_business)
-    def search(shipment_id: str) -> dict[str, list[Entry]]:
-        return {"parcels": books.read("parcels", shipment_id=shipment_id)}
+    @router.get("/parcels/search", dependencies=fails_in_outage)
+    def search(shipment_id: str) -> dict[str, list[Record]]:
+        return {"parcels": store.find("parcels", shipment_id=shipment_id)}
 
-    # The books themselves can be read during an outage: they are the outside truth.
+    # Listing works during an outage: tests compare these records with the services' own.
     @router.get("/parcels")
     def parcels(
         order_id: str | None = None, shipment_id: str | None = None
-    ) -> dict[str, list[Entry]]:
-        return {"parcels": books.read("parcels", order_id=order_id, shipment_id=shipment_id)}
+    ) -> dict[str, list[Record]]:
+        return {"parcels": store.find("parcels", order_id=order_id, shipment_id=shipment_id)}
 
     return router

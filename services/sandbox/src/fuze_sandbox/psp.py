@@ -1,42 +1,31 @@
-"""The payment service provider: charges and refunds under idempotency keys, and how both go wrong.
+"""The sandbox payment provider: charges and refunds under idempotency keys, with faults on demand.
 
-Payment methods work like a provider's test cards, with or without `pm_` before them:
-`declined`, `insufficient_funds`, `fraud`, `under_review` (decided later), `response_dropped`
-(taken, no answer),
-`delayed_commit` (no answer, taken seconds later), `error_once` (a 500 first), `rate_limited` (a 429
-first), `slow`. Any other is charged.
+Payment methods work like a provider's test cards, with or without the prefix `pm_`: `declined`,
+`insufficient_funds`, `fraud`, `under_review` (decided later), `response_dropped` (charged, the
+response is lost), `delayed_commit` (the response is lost, charged seconds later), `error_once`
+(first a 500), `error` (always a 500), `rate_limited` (first a 429), `slow`. Any other is charged.
 """
 
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from fuze_sandbox.answers import IdempotencyKey, no_answer
-from fuze_sandbox.books import Books, Entry, KeyReusedError
-from fuze_sandbox.conditions import Fault, Weather
-from fuze_sandbox.webhooks import WebhookTarget
+from fuze_sandbox.fault_profile import FaultInjector
+from fuze_sandbox.idempotency import IdempotencyKey, IdempotentWriter
+from fuze_sandbox.store import Record, SandboxStore
+from fuze_sandbox.webhooks import WebhookEndpoint
 
-_DECLINES = {
+_DECLINE_CODES = {
     "declined": "card_declined",
     "insufficient_funds": "insufficient_funds",
     "fraud": "fraud",
 }
-_MAGIC_FAULTS: dict[str, Fault] = {
-    "response_dropped": "response_dropped",
-    "delayed_commit": "delayed_commit",
-    "error_once": "error_once",
-    "rate_limited": "rate_limited",
-    "slow": "slow",
-}
-_SLOW_SECONDS = 3.0
 
 
 class ChargeRequest(BaseModel):
-    """What the provider is asked to take. `payment_id` is the caller's name for it."""
+    """A charge, in minor units of `currency`. `payment_id` and `order_id` are the caller's."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -49,7 +38,7 @@ class ChargeRequest(BaseModel):
 
 
 class RefundRequest(BaseModel):
-    """What the provider is asked to give back of a charge."""
+    """A refund of a part of a charge, in minor units. `refund_id` is the caller's reference."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -58,186 +47,131 @@ class RefundRequest(BaseModel):
     refund_id: str
 
 
-class Decision(BaseModel):
-    """How a held charge is decided."""
+class ReviewDecision(BaseModel):
+    """The outcome of a review."""
 
-    status: str = Field(pattern="^(charged|declined)$")
-
-
-@dataclass(frozen=True)
-class _Errand:
-    """What is asked, what is promised for it, and where that is written."""
-
-    book: str
-    prefix: str
-    key: str
-    asked: Entry
-    promise: Entry
+    status: Literal["charged", "declined"]
 
 
-class Psp:
-    """The provider over its books."""
+class PspSandbox:
+    """The payment provider, over its records."""
 
-    def __init__(self, books: Books, weather: Weather, target: WebhookTarget | None) -> None:
-        self._books = books
-        self._target = target
-        self._weather = weather
-        self._lock = threading.Lock()
-        self._in_flight: set[str] = set()
-        self._seen: set[str] = set()
+    def __init__(
+        self, store: SandboxStore, injector: FaultInjector, webhook: WebhookEndpoint | None
+    ) -> None:
+        self._store = store
+        self._injector = injector
+        self._webhook = webhook
+        self._charges = IdempotentWriter("charges", store, injector)
+        self._refunds = IdempotentWriter("refunds", store, injector)
+        self._refund_lock = threading.Lock()
 
-    def charge(self, request: ChargeRequest, key: str, response: Response) -> Response | Entry:
-        """Take the money once for `key`, unless something goes wrong."""
+    def charge(self, request: ChargeRequest, key: str, response: Response) -> Response | Record:
+        """Charge once per key, unless the payment method or a fault prevents it."""
         method = request.payment_method.removeprefix("pm_")
-        code = _DECLINES.get(method)
-        status = "declined" if code else "under_review" if method == "under_review" else "charged"
-        asked = request.model_dump()
-        promise = {"status": status, "decline_code": code, **asked}
-        fault = _MAGIC_FAULTS.get(method) or self._weather.fault()
-        self._weather.pass_gate("before_write")
-        answer = self._carry_out(_Errand("charges", "ch", key, asked, promise), fault, response)
-        self._weather.pass_gate("after_write")
-        return answer
+        decline_code = _DECLINE_CODES.get(method)
+        status = "under_review" if method == "under_review" else "charged"
+        fields = {
+            "status": "declined" if decline_code else status,
+            "decline_code": decline_code,
+            **request.model_dump(),
+        }
+        fault = self._injector.choose_fault(method)
+        self._injector.wait_at("before_write")
+        result = self._charges.create(key, request.model_dump(), fields, fault, response)
+        self._injector.wait_at("after_write")
+        return result
 
-    def refund(self, request: RefundRequest, key: str, response: Response) -> Response | Entry:
-        """Give money back once for `key`."""
-        asked = request.model_dump()
-        charge = self._books.entry(request.charge_id)
+    def refund(self, request: RefundRequest, key: str, response: Response) -> Response | Record:
+        """Refund once per key, up to the charged amount."""
+        charge = self._store.get(request.charge_id)
         if charge is None or charge["status"] != "charged":
             raise HTTPException(404, "there is no such charge")
-        with self._lock:
-            known = self._remembered("refunds", key, asked)
-            given = sum(
-                one["amount_minor"]
-                for one in self._books.read("refunds", charge_id=request.charge_id)
-            )
-            if known is None and given + request.amount_minor > charge["amount_minor"]:
-                raise HTTPException(422, "more than was taken")
-            promise = {"status": "refunded", "order_id": charge["order_id"], **asked}
-            fault = self._weather.fault()
-            job = _Errand("refunds", "re", key, asked, promise)
-            return self._carry_out(job, fault, response, late=False)
+        with self._refund_lock:
+            is_known = self._refunds.find(key, request.model_dump()) is not None
+            refunds = self._store.find("refunds", charge_id=request.charge_id)
+            refunded = sum(refund["amount_minor"] for refund in refunds)
+            if not is_known and refunded + request.amount_minor > charge["amount_minor"]:
+                raise HTTPException(422, "the refund exceeds the charge")
+            fields = {
+                "status": "refunded",
+                "order_id": charge["order_id"],
+                **request.model_dump(),
+            }
+            fault = self._injector.choose_fault()
+            if fault == "delayed_commit":  # it would be written without this lock
+                fault = None
+            return self._refunds.create(key, request.model_dump(), fields, fault, response)
 
-    def void(self, charge_id: str) -> Entry:
-        """Let go of a held charge."""
-        charge = self._books.entry(charge_id)
+    def void(self, charge_id: str) -> Record:
+        """Void a charge that is under review."""
+        charge = self._store.get(charge_id)
         if charge is None:
             raise HTTPException(404, "there is no such charge")
         if charge["status"] == "under_review":
-            charge = self._books.change(charge_id, status="voided")
+            charge = self._store.update(charge_id, status="voided")
         if charge is None or charge["status"] != "voided":
-            raise HTTPException(409, "the charge is not held")
+            raise HTTPException(409, "the charge is not under review")
         return charge
 
-    def decide(self, charge_id: str, decision: Decision) -> Entry:
-        """Decide a held charge, as a reviewer would."""
-        charge = self._books.entry(charge_id)
+    def decide(self, charge_id: str, decision: ReviewDecision) -> Record:
+        """Decide a charge that is under review, as a reviewer would, and send the webhook."""
+        charge = self._store.get(charge_id)
         if charge is None or charge["status"] != "under_review":
-            raise HTTPException(409, "the charge is not held")
+            raise HTTPException(409, "the charge is not under review")
         code = "review_failed" if decision.status == "declined" else None
-        changed = self._books.change(charge_id, status=decision.status, decline_code=code)
-        if self._target:
-            self._target.send(f"charge.{decision.status}", payment_id=charge["payment_id"])
-        return changed or charge
-
-    def _remembered(self, book: str, key: str, asked: Entry) -> Entry | None:
-        if not self._weather.conditions.honour_keys:
-            return None
-        try:
-            return self._books.remembered(book, key, asked)
-        except KeyReusedError:
-            raise HTTPException(409, "the key came before with another request") from None
-
-    def _carry_out(
-        self, job: _Errand, fault: Fault | None, response: Response, *, late: bool = True
-    ) -> Response | Entry:
-        key = job.key
-        if known := self._remembered(job.book, key, job.asked):
-            response.headers["Idempotent-Replayed"] = "true"
-            return known
-        first_time = key not in self._seen
-        self._seen.add(key)
-        honoured = self._weather.conditions.honour_keys
-        written_under = key if honoured else f"{key}/{time.time_ns()}"
-
-        def write() -> Entry:
-            return self._books.write(
-                job.book, job.prefix, written_under, job.asked, job.promise
-            ).entry
-
-        match fault:
-            case "error":
-                raise HTTPException(500, "something broke")
-            case "error_once" if first_time:
-                raise HTTPException(500, "something broke")
-            case "rate_limited" if first_time:
-                raise HTTPException(429, "too many requests", headers={"Retry-After": "1"})
-            case "delayed_commit" if late and (first_time or not honoured):
-                self._write_late(key, write, honoured=honoured)
-                return no_answer()
-            case "response_dropped" if first_time or not honoured:
-                write()
-                return no_answer()
-            case "slow":
-                time.sleep(_SLOW_SECONDS)
-            case _:
-                pass
-        if honoured and key in self._in_flight:
-            raise HTTPException(409, "a request with this key is in flight", {"Retry-After": "1"})
-        return write()
-
-    def _write_late(self, key: str, write: Callable[[], Entry], *, honoured: bool) -> None:
-        def land() -> None:
-            write()
-            self._in_flight.discard(key)
-
-        if honoured:
-            self._in_flight.add(key)
-        timer = threading.Timer(self._weather.conditions.late_by_seconds, land)
-        timer.daemon = True
-        timer.start()
+        decided = self._store.update(charge_id, status=decision.status, decline_code=code)
+        if self._webhook:
+            self._webhook.send(f"charge.{decision.status}", payment_id=charge["payment_id"])
+        return decided or charge
 
 
-def routes(books: Books, weather: Weather, target: WebhookTarget | None) -> APIRouter:
-    """Return the provider's HTTP face."""
-    psp = Psp(books, weather, target)
+def create_router(
+    store: SandboxStore, injector: FaultInjector, webhook: WebhookEndpoint | None
+) -> APIRouter:
+    """Return the provider's HTTP API."""
+    psp = PspSandbox(store, injector, webhook)
     router = APIRouter(prefix="/psp")
-    open_for_business = [Depends(weather.check)]
+    fails_in_outage = [Depends(injector.require_available)]
 
-    @router.post("/charges", dependencies=open_for_business, response_model=None)
-    def charge(request: ChargeRequest, key: IdempotencyKey, response: Response) -> Response | Entry:
+    @router.post("/charges", dependencies=fails_in_outage, response_model=None)
+    def charge(
+        request: ChargeRequest, key: IdempotencyKey, response: Response
+    ) -> Response | Record:
         return psp.charge(request, key, response)
 
-    @router.post("/refunds", dependencies=open_for_business, response_model=None)
-    def refund(request: RefundRequest, key: IdempotencyKey, response: Response) -> Response | Entry:
+    @router.post("/refunds", dependencies=fails_in_outage, response_model=None)
+    def refund(
+        request: RefundRequest, key: IdempotencyKey, response: Response
+    ) -> Response | Record:
         return psp.refund(request, key, response)
 
-    @router.post("/charges/{charge_id}/void", dependencies=open_for_business)
-    def void(charge_id: str) -> Entry:
+    @router.post("/charges/{charge_id}/void", dependencies=fails_in_outage)
+    def void(charge_id: str) -> Record:
         return psp.void(charge_id)
 
     @router.post("/charges/{charge_id}/decide")
-    def decide(charge_id: str, decision: Decision) -> Entry:
+    def decide(charge_id: str, decision: ReviewDecision) -> Record:
         return psp.decide(charge_id, decision)
 
-    @router.get("/charges/search", dependencies=open_for_business)
+    @router.get("/charges/search", dependencies=fails_in_outage)
     def search_charges(
         payment_id: str | None = None, created_after: str = ""
-    ) -> dict[str, list[Entry]]:
+    ) -> dict[str, list[Record]]:
         return charges(None, payment_id, created_after)
 
-    @router.get("/refunds/search", dependencies=open_for_business)
+    @router.get("/refunds/search", dependencies=fails_in_outage)
     def search_refunds(
         refund_id: str | None = None, created_after: str = ""
-    ) -> dict[str, list[Entry]]:
+    ) -> dict[str, list[Record]]:
         return refunds(None, refund_id, created_after)
 
-    # The books themselves can be read during an outage: they are the outside truth.
+    # Listing works during an outage: tests compare these records with the services' own.
     @router.get("/charges")
     def charges(
         order_id: str | None = None, payment_id: str | None = None, created_after: str = ""
-    ) -> dict[str, list[Entry]]:
-        found = books.read(
+    ) -> dict[str, list[Record]]:
+        found = store.find(
             "charges", created_after=created_after, order_id=order_id, payment_id=payment_id
         )
         return {"charges": found}
@@ -245,8 +179,8 @@ def routes(books: Books, weather: Weather, target: WebhookTarget | None) -> APIR
     @router.get("/refunds")
     def refunds(
         order_id: str | None = None, refund_id: str | None = None, created_after: str = ""
-    ) -> dict[str, list[Entry]]:
-        found = books.read(
+    ) -> dict[str, list[Record]]:
+        found = store.find(
             "refunds", created_after=created_after, order_id=order_id, refund_id=refund_id
         )
         return {"refunds": found}

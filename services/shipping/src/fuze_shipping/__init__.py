@@ -1,1 +1,1 @@
-"""The shipping service: a parcel prepared and handed to the carrier."""
+"""The shipping service: prepares an order's shipment and dispatches it to the carrier."""

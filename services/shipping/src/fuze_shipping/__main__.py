@@ -1,7 +1,6 @@
-"""The shipping service's process: the only place where its parts are wired."""
+"""The shipping worker's process, where the service's parts are put together."""
 
 import httpx
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_contracts.shipping import SHIPPING_TASK_QUEUE
 from fuze_contracts.workflow_ids import workflow_log_fields
@@ -9,20 +8,23 @@ from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
 from fuze_shipping.activities import ShippingActivities
 from fuze_shipping.carrier.sandbox import SandboxCarrier
-from fuze_shipping.dispatching import Dispatching
+from fuze_shipping.dispatch_service import DispatchService
 from fuze_shipping.repository import ShipmentRepository
 from fuze_shipping.settings import ShippingSettings
 from fuze_shipping.workflows import CarrierWebhookWorkflow, ShippingWorkflow
 
 
 async def run_worker() -> None:
-    """Serve the shipping queue until SIGTERM."""
+    """Run the shipping worker until SIGTERM."""
     settings = cli.load_settings(ShippingSettings)
     engine = create_engine(settings, "fuze-shipping")
     url = f"{str(settings.carrier_url).rstrip('/')}/"
+    timeout = settings.carrier_timeout.total_seconds()
     try:
-        async with httpx.AsyncClient(base_url=url, timeout=settings.carrier_timeout) as client:
-            activities = wire(settings, engine, client)
+        async with httpx.AsyncClient(base_url=url, timeout=timeout) as client:
+            repository = ShipmentRepository(engine)
+            dispatch_service = DispatchService(repository, SandboxCarrier(client, timeout))
+            activities = ShippingActivities(repository, dispatch_service)
             await worker.run(
                 settings,
                 worker.WorkerSpec(
@@ -35,24 +37,11 @@ async def run_worker() -> None:
                         activities.shipment_address_changed,
                         activities.delivery_status_refreshed,
                     ],
-                    passthrough_modules=[
-                        "fuze_shipping.activities",
-                        "fuze_shipping.messages",
-                        "fuze_shipping.rules",
-                    ],
+                    passthrough_modules=["fuze_shipping.activities", "fuze_shipping.messages"],
                 ),
             )
     finally:
         await engine.dispose()
-
-
-def wire(
-    settings: ShippingSettings, engine: AsyncEngine, client: httpx.AsyncClient
-) -> ShippingActivities:
-    """Put the activities together over a pool and a client."""
-    repository = ShipmentRepository(engine)
-    carrier = SandboxCarrier(client, settings.carrier_timeout)
-    return ShippingActivities(repository, Dispatching(repository, carrier))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""The shipping service's activities."""
+"""The shipping service's activities. Each may be repeated with the same argument."""
 
 from typing import TYPE_CHECKING
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from fuze_contracts.shipping import (
+    CARRIER_OUTCOME_UNKNOWN,
     AddressChanged,
     AddressRejected,
     AlreadyDispatched,
@@ -16,68 +19,89 @@ from fuze_contracts.shipping import (
     RefreshShipment,
     ShipmentActivities,
     ShipmentCancelled,
+    ShipOrder,
     Shipped,
     ShippingOutcome,
 )
-from fuze_shipping.messages import DispatchShipment, PrepareShipment, Shipment, ShipmentState
-from fuze_shipping.rules import shipment_id
+from fuze_shipping.messages import DispatchShipment, Shipment, ShipmentState
 
-if TYPE_CHECKING:  # the workflow imports this module, and must not reach HTTP or a database driver
-    from fuze_shipping.dispatching import Dispatching
+if TYPE_CHECKING:  # workflows import this module and must not load HTTP or a database driver
+    from fuze_shipping.dispatch_service import DispatchService
     from fuze_shipping.repository import ShipmentRepository
+
+_NAMESPACE = uuid5(NAMESPACE_URL, "fuze/shipments")
+
+
+def derive_shipment_id(order_id: UUID) -> UUID:
+    """Return the id of an order's one shipment: the idempotency key of requests to the carrier."""
+    return uuid5(_NAMESPACE, str(order_id))
 
 
 class ShippingActivities(ShipmentActivities):
-    """What ShippingWorkflow has done, and what others may ask of a shipment.
+    """The steps of ShippingWorkflow, and what the order service requests of a shipment."""
 
-    Each may be called again with the same argument.
-    """
-
-    def __init__(self, repository: "ShipmentRepository", dispatching: "Dispatching") -> None:
+    def __init__(
+        self, repository: "ShipmentRepository", dispatch_service: "DispatchService"
+    ) -> None:
         self._repository = repository
-        self._dispatching = dispatching
+        self._dispatch_service = dispatch_service
 
     @activity.defn
-    async def shipment_prepared(self, command: PrepareShipment) -> None:
-        """Write the shipment."""
-        await self._repository.prepare(command)
+    async def shipment_prepared(self, command: ShipOrder) -> None:
+        """Record the shipment; one with a rejected address gets the new address."""
+        await self._repository.prepare(derive_shipment_id(command.order_id), command)
 
     @activity.defn
     async def shipment_dispatched(self, command: DispatchShipment) -> ShippingOutcome:
-        """Hand the parcel to the carrier, and write what it answers.
+        """Dispatch the shipment to the carrier, once, and record the outcome.
 
         Raises:
-            ApplicationError: to be retried; the carrier is away, or did not say.
+            LookupError: the shipment is not prepared; retry.
+            ApplicationError: `CARRIER_UNAVAILABLE` or `CARRIER_OUTCOME_UNKNOWN`; retry.
 
         """
-        shipment = await self._dispatching.hand_over(command.shipment_id)
-        activity.logger.info("shipment settled", extra={"outcome": shipment.state})
-        return _outcome(shipment)
+        shipment_id = derive_shipment_id(command.order_id)
+        shipment = await self._dispatch_service.dispatch(shipment_id)
+        activity.logger.info("dispatch finished", extra={"outcome": shipment.state})
+        return _to_outcome(shipment)
 
     @activity.defn
     async def delivery_status_refreshed(self, command: RefreshShipment) -> DeliveryStatusChanged:
-        """Ask the carrier how far a parcel has come, and write it."""
-        tracked = await self._dispatching.track(command.shipment_id)
-        activity.logger.info("parcel tracked", extra={"outcome": tracked.status})
-        return tracked
+        """Fetch a parcel's delivery status from the carrier, and record it.
+
+        Raises:
+            LookupError: the shipment is not recorded as dispatched; retry.
+            ApplicationError: `CARRIER_UNAVAILABLE` or `CARRIER_OUTCOME_UNKNOWN`; retry.
+
+        """
+        changed = await self._dispatch_service.refresh_delivery_status(command.shipment_id)
+        activity.logger.info("delivery status refreshed", extra={"outcome": changed.status})
+        return changed
 
     @activity.defn
     async def shipment_cancelled(self, command: CancelShipment) -> CancelShipmentOutcome:
-        """Release the package, unless it is being handed to the carrier."""
-        state = await self._repository.call_off(shipment_id(command.order_id), command.order_id)
-        activity.logger.info("asked to call the shipment off", extra={"outcome": state})
+        """Cancel the shipment, unless it is being dispatched or was."""
+        shipment_id = derive_shipment_id(command.order_id)
+        state = await self._repository.cancel(shipment_id, command.order_id)
+        activity.logger.info("cancellation decided", extra={"outcome": state})
         return ShipmentCancelled() if state is ShipmentState.CANCELLED else AlreadyDispatched()
 
     @activity.defn
     async def shipment_address_changed(
         self, command: ChangeShipmentAddress
     ) -> ChangeShipmentAddressOutcome:
-        """Change where the parcel goes, unless it is being handed to the carrier."""
-        changed = await self._repository.readdress(shipment_id(command.order_id), command.address)
+        """Change the shipment's address, unless it is being dispatched, was, or is cancelled.
+
+        Raises:
+            LookupError: the shipment is not prepared yet; retry.
+
+        """
+        shipment_id = derive_shipment_id(command.order_id)
+        changed = await self._repository.change_address(shipment_id, command.address)
         return AddressChanged() if changed else AlreadyDispatched()
 
 
-def _outcome(shipment: Shipment) -> ShippingOutcome:
+def _to_outcome(shipment: Shipment) -> ShippingOutcome:
     match shipment.state:
         case ShipmentState.CANCELLED:
             return ShipmentCancelled()
@@ -85,9 +109,13 @@ def _outcome(shipment: Shipment) -> ShippingOutcome:
             return AddressRejected(
                 code=shipment.rejection_code or "rejected", address=shipment.address
             )
-        case _:
+        case ShipmentState.DISPATCHED:
             return Shipped(
                 shipment_id=shipment.id,
                 carrier=shipment.carrier or "",
                 tracking_number=shipment.tracking_number or "",
+            )
+        case _:
+            raise ApplicationError(
+                "a newer attempt is dispatching the shipment", type=CARRIER_OUTCOME_UNKNOWN
             )

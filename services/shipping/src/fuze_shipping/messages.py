@@ -1,47 +1,39 @@
-"""What ShippingWorkflow says to the activities of its own service."""
+"""Messages between ShippingWorkflow and the service's own activities, and the shipment itself."""
 
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from fuze_contracts.base import Message
-from fuze_contracts.shipping import Address, DeliveryStatus, ParcelItem, ShipOrder
-
-
-class PrepareShipment(Message):
-    """Write the shipment of an order, once."""
-
-    shipment_id: UUID
-    order: ShipOrder
-    occurred_at: datetime
+from fuze_contracts.shipping import Address, DeliveryStatus, ParcelItem
 
 
 class DispatchShipment(Message):
-    """Hand the prepared package to the carrier, once; where it goes, the shipment's row says."""
+    """Dispatch the prepared shipment of an order, once, to the address in its row."""
 
-    shipment_id: UUID
-    order: ShipOrder
+    order_id: UUID
 
 
 class ShipmentState(StrEnum):
-    """Where a shipment stands. The service's row decides every race about it."""
+    """The state of a shipment. The committed row decides every race."""
 
     PREPARED = "prepared"
-    """The carrier does not have it: it may be called off or sent elsewhere."""
+    """The carrier does not have it: it can be cancelled, and its address changed."""
     DISPATCHING = "dispatching"
-    """The carrier is being asked, or was and did not say: nothing can be changed."""
+    """A request to the carrier is open, or its outcome is unknown: nothing can be changed."""
     DISPATCHED = "dispatched"
+    """The carrier has the parcel."""
     REJECTED = "rejected"
-    """The carrier refuses the address."""
+    """The carrier rejected the address: it can be corrected, or the shipment cancelled."""
     CANCELLED = "cancelled"
+    """The package is released and is never dispatched."""
 
 
 class Shipment(Message):
     """A shipment as PostgreSQL holds it.
 
-    `dispatch_attempt` counts the hand-overs that were begun. `may_be_there` says that an earlier
-    one may
-    have reached the carrier. One that was called off before it was prepared has no address.
+    `dispatch_attempt` counts the dispatches that were begun. `may_have_been_submitted` is true
+    where an earlier attempt may have reached the carrier. A shipment that was cancelled before it
+    was prepared has neither address nor items.
     """
 
     id: UUID
@@ -54,4 +46,4 @@ class Shipment(Message):
     tracking_number: str | None = None
     rejection_code: str | None = None
     delivery_status: DeliveryStatus | None = None
-    may_be_there: bool = False
+    may_have_been_submitted: bool = False

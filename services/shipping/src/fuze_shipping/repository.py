@@ -1,43 +1,42 @@
 """All SQL of the shipping service. Each method is one transaction."""
 
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fuze_contracts.shipping import Address, DeliveryStatus
-from fuze_shipping.carrier import Accepted, Refused
-from fuze_shipping.messages import PrepareShipment, Shipment, ShipmentState
+from fuze_contracts.shipping import Address, DeliveryStatus, ShipOrder
+from fuze_shipping.carrier import Accepted, NotAttempted, Rejected
+from fuze_shipping.messages import Shipment, ShipmentState
 from fuze_shipping.tables import shipments
 
 _CHANGEABLE = [ShipmentState.PREPARED, ShipmentState.REJECTED]
-_OPEN = [ShipmentState.PREPARED, ShipmentState.DISPATCHING]
+_UNDISPATCHED = [ShipmentState.PREPARED, ShipmentState.DISPATCHING]
 
 
 class ShipmentRepository:
-    """Shipments in PostgreSQL."""
+    """Shipments in PostgreSQL. Each row decides the races about its shipment (ADR 9)."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def prepare(self, command: PrepareShipment) -> None:
-        """Insert the shipment; one whose address was refused gets the new address.
+    async def prepare(self, shipment_id: UUID, command: ShipOrder) -> None:
+        """Insert the shipment; one with a rejected address gets the new address.
 
-        One that is being handed over, or was called off, stays as it is.
+        A shipment that is being dispatched, was dispatched or was cancelled is left unchanged.
         """
-        order = command.order
-        address = order.address.model_dump(mode="json")
+        address = command.address.model_dump(mode="json")
         async with self._engine.begin() as connection:
             await connection.execute(
                 insert(shipments)
                 .values(
-                    id=command.shipment_id,
-                    order_id=order.order_id,
+                    id=shipment_id,
+                    order_id=command.order_id,
                     state=ShipmentState.PREPARED,
                     address=address,
-                    items=[item.model_dump(mode="json") for item in order.items],
-                    prepared_at=command.occurred_at,
+                    items=[item.model_dump(mode="json") for item in command.items],
                 )
                 .on_conflict_do_update(
                     constraint="shipments_pkey",
@@ -50,137 +49,141 @@ class ShipmentRepository:
                 )
             )
 
-    async def begin_hand_over(self, shipment_id: UUID) -> Shipment:
-        """Write that the carrier is about to be asked: from here on nothing can be changed.
+    async def begin_dispatch(self, shipment_id: UUID) -> Shipment:
+        """Commit `dispatching` before the carrier is called: nothing can be changed from then on.
 
-        Returns the shipment as it is then; one that has its outcome already is left alone.
+        Return the shipment after that. One that is dispatched, rejected or cancelled is returned
+        unchanged.
+
+        Raises:
+            LookupError: there is no such shipment; retry.
+
         """
         async with self._engine.begin() as connection:
-            before = await self._locked(connection, shipment_id)
-            if before.state not in _OPEN:
+            before = await _lock(connection, shipment_id)
+            if before.state not in _UNDISPATCHED:
                 return before
-            await connection.execute(
-                sa.update(shipments)
-                .where(shipments.c.id == shipment_id)
-                .values(
-                    state=ShipmentState.DISPATCHING,
-                    dispatch_attempt=shipments.c.dispatch_attempt + 1,
-                )
+            after = await _update(
+                connection,
+                shipment_id,
+                state=ShipmentState.DISPATCHING,
+                dispatch_attempt=before.dispatch_attempt + 1,
             )
-        return before.model_copy(
-            update={
-                "state": ShipmentState.DISPATCHING,
-                "dispatch_attempt": before.dispatch_attempt + 1,
-                "may_be_there": before.state is ShipmentState.DISPATCHING,
-            }
-        )
+        was_open = before.state is ShipmentState.DISPATCHING
+        return after.model_copy(update={"may_have_been_submitted": was_open})
 
-    async def end_hand_over(self, shipment: Shipment, answer: Accepted | Refused | None) -> None:
-        """Write the carrier's answer; None where it surely never got the parcel.
+    async def finish_dispatch(
+        self, shipment: Shipment, result: Accepted | Rejected | NotAttempted
+    ) -> Shipment:
+        """Record what came of the attempt that `begin_dispatch` returned; return the shipment.
 
-        The truth is taken from whoever brings it. That nothing happened is only true of the latest
-        attempt, and only where no earlier one may have reached the carrier.
+        Acceptance is a fact, whichever attempt learns of it. A rejection is recorded only for the
+        latest attempt. `NotAttempted` makes the shipment `prepared` again only for the latest
+        attempt, and only where no earlier one may have been submitted.
         """
-        row = shipments.c.id == shipment.id
-        being_handed_over = shipments.c.state == ShipmentState.DISPATCHING
-        latest = shipments.c.dispatch_attempt == shipment.dispatch_attempt
-        match answer:
-            case Accepted():
-                where = row & shipments.c.state.in_(_OPEN)
-                values = {
-                    "state": ShipmentState.DISPATCHED,
-                    "carrier": answer.carrier,
-                    "tracking_number": answer.tracking_number,
-                    "dispatched_at": sa.func.now(),
-                }
-            case Refused():
-                where = row & being_handed_over & latest
-                values = {"state": ShipmentState.REJECTED, "rejection_code": answer.code}
-            case _ if shipment.may_be_there:
-                return
-            case _:
-                where = row & being_handed_over & latest
-                values = {"state": ShipmentState.PREPARED}
         async with self._engine.begin() as connection:
-            await connection.execute(sa.update(shipments).where(where).values(**values))
+            before = await _lock(connection, shipment.id)
+            is_latest = (
+                before.state is ShipmentState.DISPATCHING
+                and before.dispatch_attempt == shipment.dispatch_attempt
+            )
+            match result:
+                case Accepted() if before.state in _UNDISPATCHED:
+                    return await _update(
+                        connection,
+                        shipment.id,
+                        state=ShipmentState.DISPATCHED,
+                        carrier=result.carrier,
+                        tracking_number=result.tracking_number,
+                        dispatched_at=sa.func.now(),
+                    )
+                case Rejected() if is_latest:
+                    return await _update(
+                        connection,
+                        shipment.id,
+                        state=ShipmentState.REJECTED,
+                        rejection_code=result.code,
+                    )
+                case NotAttempted() if is_latest and not shipment.may_have_been_submitted:
+                    return await _update(connection, shipment.id, state=ShipmentState.PREPARED)
+                case _:
+                    return before
 
-    async def call_off(self, shipment_id: UUID, order_id: UUID) -> ShipmentState:
-        """Release the package, unless it is being handed over; return the state it is in then.
+    async def cancel(self, shipment_id: UUID, order_id: UUID) -> ShipmentState:
+        """Cancel the shipment, unless it is being dispatched or was; return its state after that.
 
-        A shipment that nobody has prepared gets its row here, so that nobody hands it over.
+        A shipment that is not prepared yet gets a cancelled row, so that it is never dispatched.
         """
         async with self._engine.begin() as connection:
             await connection.execute(
                 insert(shipments)
-                .values(
-                    id=shipment_id,
-                    order_id=order_id,
-                    state=ShipmentState.CANCELLED,
-                    prepared_at=sa.func.now(),
-                )
+                .values(id=shipment_id, order_id=order_id, state=ShipmentState.CANCELLED)
                 .on_conflict_do_update(
                     constraint="shipments_pkey",
                     set_={"state": ShipmentState.CANCELLED, "rejection_code": None},
                     where=shipments.c.state.in_(_CHANGEABLE),
                 )
             )
-            query = sa.select(shipments.c.state).where(shipments.c.id == shipment_id)
-            return ShipmentState((await connection.execute(query)).scalar_one())
+            return (await _lock(connection, shipment_id)).state
 
-    async def readdress(self, shipment_id: UUID, address: Address) -> bool:
-        """Change where it goes, unless it is being handed over; say whether it was not.
+    async def change_address(self, shipment_id: UUID, address: Address) -> bool:
+        """Change the address, unless it is too late; return whether it was changed.
 
         Raises:
-            LookupError: it is not prepared yet; ask again.
+            LookupError: the shipment is not prepared yet; retry.
 
         """
         async with self._engine.begin() as connection:
-            before = await self._locked(connection, shipment_id)
+            before = await _lock(connection, shipment_id)
             if before.state not in _CHANGEABLE:
                 return False
-            await connection.execute(
-                sa.update(shipments)
-                .where(shipments.c.id == shipment_id)
-                .values(address=address.model_dump(mode="json"))
-            )
+            await _update(connection, shipment_id, address=address.model_dump(mode="json"))
         return True
 
     async def get(self, shipment_id: UUID) -> Shipment:
         """Return the shipment.
 
         Raises:
-            LookupError: there is none.
+            LookupError: there is no such shipment.
 
         """
         async with self._engine.begin() as connection:
-            return await self._locked(connection, shipment_id)
+            return await _lock(connection, shipment_id)
 
-    async def track(self, shipment: Shipment, state: DeliveryStatus) -> DeliveryStatus:
-        """Write how far the parcel has come, and return how far it is known to have.
+    async def record_delivery_status(
+        self, shipment_id: UUID, status: DeliveryStatus
+    ) -> DeliveryStatus:
+        """Record how far the parcel has come; return the furthest status recorded so far.
 
-        Events come in any order: what is written only ever goes forward.
+        The carrier's events arrive in any order: the recorded status never goes back.
 
         Raises:
-            LookupError: it is not known here yet that the carrier has it; ask again.
+            LookupError: the shipment is not recorded as dispatched; retry.
 
         """
         async with self._engine.begin() as connection:
-            before = await self._locked(connection, shipment.id)
+            before = await _lock(connection, shipment_id)
             if before.state is not ShipmentState.DISPATCHED:
-                raise LookupError(f"shipment {shipment.id} is not dispatched")
-            known = before.delivery_status or DeliveryStatus.ACCEPTED
-            further = max(known, state, key=list(DeliveryStatus).index)
-            await connection.execute(
-                sa.update(shipments)
-                .where(shipments.c.id == shipment.id)
-                .values(delivery_status=further)
-            )
-            return further
+                raise LookupError(f"shipment {shipment_id} is {before.state}, not dispatched")
+            recorded = before.delivery_status or DeliveryStatus.ACCEPTED
+            furthest = max(recorded, status, key=list(DeliveryStatus).index)
+            await _update(connection, shipment_id, delivery_status=furthest)
+            return furthest
 
-    @staticmethod
-    async def _locked(connection: AsyncConnection, shipment_id: UUID) -> Shipment:
-        query = sa.select(shipments).where(shipments.c.id == shipment_id).with_for_update()
-        row = (await connection.execute(query)).mappings().one_or_none()
-        if row is None:
-            raise LookupError(f"there is no shipment {shipment_id}")
-        return Shipment.model_validate(dict(row))
+
+async def _lock(connection: AsyncConnection, shipment_id: UUID) -> Shipment:
+    query = sa.select(shipments).where(shipments.c.id == shipment_id).with_for_update()
+    row = (await connection.execute(query)).mappings().one_or_none()
+    if row is None:
+        raise LookupError(f"there is no shipment {shipment_id}")
+    return Shipment.model_validate(dict(row))
+
+
+async def _update(
+    connection: AsyncConnection,
+    shipment_id: UUID,
+    **values: Any,  # noqa: ANN401 - column values
+) -> Shipment:
+    query = sa.update(shipments).where(shipments.c.id == shipment_id).values(**values)
+    row = (await connection.execute(query.returning(*shipments.c))).mappings().one()
+    return Shipment.model_validate(dict(row))

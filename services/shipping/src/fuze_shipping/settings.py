@@ -1,14 +1,18 @@
 """Settings of the shipping service."""
 
+from datetime import timedelta
+
 from pydantic import Field, HttpUrl
 
-from fuze_runtime.settings import WorkerSettings
+from fuze_runtime.settings import Duration, WorkerSettings
 
 
 class ShippingSettings(WorkerSettings):
-    """What the shipping worker needs."""
+    """Settings of the shipping worker."""
 
-    carrier_url: HttpUrl = Field(description="Where the carrier answers.")
-    carrier_timeout: float = Field(
-        10.0, gt=0, lt=30, description="Seconds for one request; below the activity's own limit."
+    carrier_url: HttpUrl = Field(description="Base URL of the carrier's API.")
+    carrier_timeout: Duration = Field(
+        timedelta(seconds=10),
+        lt=timedelta(seconds=30),
+        description="Timeout of one request to the carrier; below the activity's own timeout.",
     )

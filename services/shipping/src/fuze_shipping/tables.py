@@ -9,6 +9,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -16,7 +17,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from fuze_contracts.shipping import DeliveryStatus
 from fuze_shipping.messages import ShipmentState
 
-_PARCEL_STATES = ", ".join(f"'{state}'" for state in DeliveryStatus)
+_DELIVERY_STATUSES = ", ".join(f"'{status}'" for status in DeliveryStatus)
 _STATES = ", ".join(f"'{state}'" for state in ShipmentState)
 
 metadata = MetaData(
@@ -39,30 +40,30 @@ shipments = Table(
     Column("items", JSONB),
     Column("carrier", Text),
     Column("tracking_number", Text, unique=True),
-    Column("prepared_at", DateTime(timezone=True), nullable=False),
-    Column("dispatched_at", DateTime(timezone=True)),
     Column("rejection_code", Text),
     Column("delivery_status", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("dispatched_at", DateTime(timezone=True)),
     CheckConstraint(f"state IN ({_STATES})", name="state"),
-    CheckConstraint("(state = 'rejected') = (rejection_code IS NOT NULL)", name="rejected"),
-    CheckConstraint(
-        "delivery_status IS NULL OR (state = 'dispatched' "
-        f"AND delivery_status IN ({_PARCEL_STATES}))",
-        name="delivery_status",
-    ),
     CheckConstraint(
         "state = 'cancelled' OR (address IS NOT NULL AND items IS NOT NULL)", name="prepared"
     ),
     CheckConstraint("jsonb_typeof(address -> 'zip_code') = 'string'", name="address"),
     CheckConstraint("jsonb_typeof(items) = 'array'", name="items"),
+    CheckConstraint("(state = 'rejected') = (rejection_code IS NOT NULL)", name="rejected"),
     CheckConstraint(
         "(state = 'dispatched') = (tracking_number IS NOT NULL) "
         "AND (carrier IS NULL) = (tracking_number IS NULL) "
         "AND (dispatched_at IS NULL) = (tracking_number IS NULL)",
         name="dispatched",
     ),
+    CheckConstraint(
+        "delivery_status IS NULL OR (state = 'dispatched' "
+        f"AND delivery_status IN ({_DELIVERY_STATUSES}))",
+        name="delivery_status",
+    ),
 )
-"""One row an order. `id` is the idempotency key that the carrier gets.
+"""One row per order. `id` is the idempotency key of the requests to the carrier.
 
-One that was called off before anyone prepared it has no address and no items.
+A shipment that was cancelled before it was prepared has neither address nor items.
 """

@@ -1,8 +1,10 @@
-"""A shipment's life, from top to bottom."""
+"""The life of a shipment, from top to bottom."""
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 from datetime import timedelta
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -11,14 +13,11 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from fuze_contracts import shipping as contract
 from fuze_contracts.order import OrderWorkflow, StepFailure
 from fuze_contracts.shipping import (
-    AddressRejected,
-    AlreadyDispatched,
     CancelShipment,
     RefreshShipment,
     ShipmentCancelled,
     ShipmentSnapshot,
     ShipOrder,
-    Shipped,
     ShippingOutcome,
     ShippingStep,
 )
@@ -30,170 +29,166 @@ from fuze_runtime.step_execution import (
     run_to_completion,
 )
 from fuze_shipping.activities import ShippingActivities
-from fuze_shipping.messages import DispatchShipment, PrepareShipment
-from fuze_shipping.rules import shipment_id
+from fuze_shipping.messages import DispatchShipment
 
-_ATTEMPT_TIMEOUT = timedelta(seconds=30)
-_EVENT_TIMEOUT = timedelta(minutes=30)
-# Without a limit: a carrier that is down for a day delays the parcel by a day, no more.
-_RETRIES = RetryPolicy(
+_CARRIER_ATTEMPT_TIMEOUT = timedelta(seconds=30)
+# No maximum_attempts: an outage of the carrier for a day delays the parcel by a day, no more.
+_CARRIER_RETRIES = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
 )
+# Bounded: a webhook may be about a parcel that is not ours.
+_WEBHOOK_TIMEOUT = timedelta(minutes=30)
+
+Dispatch = asyncio.Task[ShippingOutcome]
+Result = TypeVar("Result")
 
 
 @workflow.defn
 class ShippingWorkflow(contract.ShippingWorkflow):
-    """Prepare an order's package and hand it to the carrier, however long the carrier is away.
+    """Prepare an order's shipment and dispatch it to the carrier, however long the carrier is down.
 
-    Cancelling it calls the shipment off, unless the parcel is being handed over: the shipment's
-    row decides.
+    A cancellation of the workflow cancels the shipment, unless its row says that it is too late
+    (ADR 9).
     """
 
     @workflow.init
     def __init__(self, command: ShipOrder) -> None:
-        self._order = command
-        self._shipment_id = shipment_id(command.order_id)
+        self._command = command
         self._step = ShippingStep.PREPARING
         self._step_since = workflow.now()
-        self._asked_to_cancel = False
-        self._asked_to_retry = False
+        self._cancel_requested = False
+        self._retry_requested = False
 
     @workflow.run
     async def run(self, command: ShipOrder) -> ShippingOutcome:
-        """Return once the carrier has the parcel or refuses it, or the shipment is called off."""
-        del command  # held since __init__, where the handlers need it
-        await run_to_completion(self._prepare(), on_cancel=self._cancel)
-        outcome = await self._dispatch()
-        match outcome:
-            case Shipped():
-                self._enter(ShippingStep.SHIPPED)
-            case AddressRejected():
-                self._enter(ShippingStep.ADDRESS_REJECTED)
-            case ShipmentCancelled():
-                self._enter(ShippingStep.CANCELLED)
-        workflow.logger.info(outcome.outcome, extra={"step": self._step})
+        """Return once the shipment is dispatched, rejected or cancelled."""
+        await self._finish(
+            execute_local_then_remote(
+                ShippingActivities.shipment_prepared, command, summary="prepare the shipment"
+            )
+        )
+        self._enter(ShippingStep.DISPATCHING)
+        outcome = await self._dispatch_or_cancel()
+        self._enter(ShippingStep(outcome.outcome))
+        workflow.logger.info("shipment finished", extra={"outcome": outcome.outcome})
         return outcome
 
-    async def _prepare(self) -> None:
-        await execute_local_then_remote(
-            ShippingActivities.shipment_prepared,
-            PrepareShipment(
-                shipment_id=self._shipment_id, order=self._order, occurred_at=workflow.now()
-            ),
-            summary="package prepared",
-        )
-
-    async def _dispatch(self) -> ShippingOutcome:
-        """Hand over, for as long as it takes; the order hears of it when it takes too long."""
-        self._enter(ShippingStep.DISPATCHING)
-        attempt = self._hand_over(self._order.step_failure_alert_after)
+    async def _dispatch_or_cancel(self) -> ShippingOutcome:
+        """Retry the dispatch until it succeeds or the shipment is cancelled."""
+        dispatch = self._start_dispatch(alert_after=self._command.step_failure_alert_after)
         while True:
-            await self._wait(attempt)
-            if attempt.done():
+            await self._wait_for_completion_or_request(dispatch)
+            # Completion first: a replay may deliver a request together with it.
+            if dispatch.done():
                 try:
-                    return attempt.result()
+                    return dispatch.result()
                 except ActivityError as error:
                     if not is_schedule_to_close_timeout(error):
                         raise
-                    await self._report_trouble(last_attempt_error(error))
-                    attempt = self._hand_over(None)
-            elif self._asked_to_cancel:
-                self._asked_to_cancel = False
-                if await run_to_completion(self._call_off(), on_cancel=self._cancel):
-                    await _drop(attempt)
+                    await self._finish(self._report_step_failure(last_attempt_error(error)))
+                    dispatch = self._start_dispatch(alert_after=None)
+            elif self._cancel_requested:
+                self._cancel_requested = False
+                if await self._finish(self._cancel_shipment()):
+                    await self._finish(_abandon(dispatch))
                     return ShipmentCancelled()
             else:
-                self._asked_to_retry = False
-                await _drop(attempt)
-                attempt = self._hand_over(self._order.step_failure_alert_after)
+                self._retry_requested = False
+                await self._finish(_abandon(dispatch))
+                dispatch = self._start_dispatch(alert_after=self._command.step_failure_alert_after)
 
-    def _hand_over(self, patience: timedelta | None) -> asyncio.Task[ShippingOutcome]:
+    def _start_dispatch(self, *, alert_after: timedelta | None) -> Dispatch:
+        """Start the activity; it is retried until `alert_after`, or without a limit for None."""
         return asyncio.ensure_future(
             workflow.execute_activity_method(
                 ShippingActivities.shipment_dispatched,
-                DispatchShipment(shipment_id=self._shipment_id, order=self._order),
-                start_to_close_timeout=_ATTEMPT_TIMEOUT,
-                schedule_to_close_timeout=patience,
-                retry_policy=_RETRIES,
-                summary="hand the parcel to the carrier",
+                DispatchShipment(order_id=self._command.order_id),
+                start_to_close_timeout=_CARRIER_ATTEMPT_TIMEOUT,
+                schedule_to_close_timeout=alert_after,
+                retry_policy=_CARRIER_RETRIES,
+                summary="dispatch the shipment to the carrier",
             )
         )
 
-    async def _call_off(self) -> bool:
-        answer = await execute_local_then_remote(
+    async def _cancel_shipment(self) -> bool:
+        outcome = await execute_local_then_remote(
             ShippingActivities.shipment_cancelled,
-            CancelShipment(order_id=self._order.order_id),
-            summary="call the shipment off",
+            CancelShipment(order_id=self._command.order_id),
+            summary="cancel the shipment",
         )
-        return not isinstance(answer, AlreadyDispatched)
+        return isinstance(outcome, ShipmentCancelled)
 
-    async def _report_trouble(self, last_error: str | None) -> None:
+    async def _report_step_failure(self, last_error: str | None) -> None:
+        workflow.logger.warning("dispatch keeps failing", extra={"error": last_error})
         order = workflow.get_external_workflow_handle_for(
-            OrderWorkflow.run, order_workflow_id(self._order.order_id)
+            OrderWorkflow.run, order_workflow_id(self._command.order_id)
         )
-        trouble = StepFailure(step="hand-over", last_error=last_error)
-        workflow.logger.warning("the hand-over keeps failing", extra={"error": last_error})
+        failure = StepFailure(step="dispatch", last_error=last_error)
         try:
-            await order.signal(OrderWorkflow.report_step_failure, trouble)
-        except ApplicationError as unheard:
-            workflow.logger.warning("no order hears of it", exc_info=unheard)
+            await order.signal(OrderWorkflow.report_step_failure, failure)
+        except ApplicationError as error:
+            workflow.logger.warning(
+                "order workflow not found; failure report dropped", exc_info=error
+            )
 
-    async def _wait(self, attempt: asyncio.Task[ShippingOutcome]) -> None:
-        """Wait for the attempt, or for someone to disturb it."""
+    async def _wait_for_completion_or_request(self, dispatch: Dispatch) -> None:
         try:
             await workflow.wait_condition(
-                lambda: attempt.done() or self._asked_to_cancel or self._asked_to_retry
+                lambda: dispatch.done() or self._cancel_requested or self._retry_requested
             )
         except asyncio.CancelledError:
-            self._cancel()
+            self._request_cancellation()
 
-    @workflow.signal
-    async def retry(self) -> None:
-        """Try the hand-over now, without waiting for its next attempt."""
-        self._asked_to_retry = True
+    async def _finish(self, step: Awaitable[Result]) -> Result:
+        """Run a step to its end; a cancellation that comes meanwhile is handled after it."""
+        return await run_to_completion(step, on_cancel=self._request_cancellation)
 
-    @workflow.query
-    def status(self) -> ShipmentSnapshot:
-        """Say where the shipment stands now."""
-        return ShipmentSnapshot(
-            order_id=self._order.order_id, step=self._step, step_since=self._step_since
-        )
+    def _request_cancellation(self) -> None:
+        self._cancel_requested = True
 
     def _enter(self, step: ShippingStep) -> None:
         self._step, self._step_since = step, workflow.now()
         workflow.set_current_details(str(step))
 
-    def _cancel(self) -> None:
-        self._asked_to_cancel = True
+    @workflow.signal
+    async def retry(self) -> None:
+        """Retry the dispatch now, without waiting for the next scheduled attempt."""
+        self._retry_requested = True
+
+    @workflow.query
+    def status(self) -> ShipmentSnapshot:
+        """Return the shipment's current step."""
+        return ShipmentSnapshot(
+            order_id=self._command.order_id, step=self._step, step_since=self._step_since
+        )
 
 
 @workflow.defn
 class CarrierWebhookWorkflow(contract.CarrierWebhookWorkflow):
-    """Follow one event of the carrier up, and tell the order that waits for it."""
+    """Process one event of the carrier: refresh the delivery status and signal it to the order."""
 
     @workflow.run
     async def run(self, command: RefreshShipment) -> str:
-        """Return the state that the parcel is in after the carrier was asked."""
-        tracked = await workflow.execute_activity_method(
+        """Return the delivery status that the carrier reports now."""
+        changed = await workflow.execute_activity_method(
             ShippingActivities.delivery_status_refreshed,
             command,
-            start_to_close_timeout=_ATTEMPT_TIMEOUT,
-            # Not without end: an event may be about a parcel that is not ours.
-            schedule_to_close_timeout=_EVENT_TIMEOUT,
-            retry_policy=_RETRIES,
-            summary="ask how far the parcel has come",
+            start_to_close_timeout=_CARRIER_ATTEMPT_TIMEOUT,
+            schedule_to_close_timeout=_WEBHOOK_TIMEOUT,
+            retry_policy=_CARRIER_RETRIES,
+            summary="fetch the delivery status from the carrier",
         )
         order = workflow.get_external_workflow_handle_for(
-            OrderWorkflow.run, order_workflow_id(tracked.order_id)
+            OrderWorkflow.run, order_workflow_id(changed.order_id)
         )
         try:
-            await order.signal(OrderWorkflow.report_delivery_status, tracked)
+            await order.signal(OrderWorkflow.report_delivery_status, changed)
         except ApplicationError:
-            workflow.logger.info("the order does not follow its parcel")
-        return tracked.status
+            workflow.logger.info("order workflow closed; delivery status not signalled")
+        return changed.status
 
 
-async def _drop(attempt: asyncio.Task[ShippingOutcome]) -> None:
-    attempt.cancel()
+async def _abandon(dispatch: Dispatch) -> None:
+    dispatch.cancel()
     with suppress(ActivityError, asyncio.CancelledError):
-        await attempt
+        await dispatch

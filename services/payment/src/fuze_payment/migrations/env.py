@@ -1,4 +1,4 @@
-"""Where Alembic enters; the connection and the transaction are the caller's."""
+"""Alembic's entry point; the connection and the transaction are the caller's."""
 
 from alembic import context
 

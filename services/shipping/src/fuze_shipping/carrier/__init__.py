@@ -1,4 +1,4 @@
-"""Carriers: what we ask of one, and what it may answer."""
+"""The carrier as the service sees it: its requests, and every outcome that one can have."""
 
 from typing import Protocol
 
@@ -8,57 +8,49 @@ from fuze_shipping.messages import Shipment
 
 
 class Accepted(Message):
-    """The carrier has the parcel."""
+    """The carrier has the parcel; `status` is how far it has come."""
 
     carrier: str
     tracking_number: str
+    status: DeliveryStatus = DeliveryStatus.ACCEPTED
 
 
-class Refused(Message):
-    """The carrier does not deliver there; `code` is its reason."""
+class Rejected(Message):
+    """The carrier does not deliver to the address; `code` is its reason."""
 
     code: str
 
 
-class NotTaken(Message):
-    """The carrier surely does not have it from this request: it is away, or turned us down."""
+class NotAttempted(Message):
+    """The request had no effect: the carrier was unreachable, unavailable or rate-limited us."""
 
-    why: str
+    reason: str
 
 
 class NotFound(Message):
-    """The carrier knows nothing of the shipment, now."""
+    """The carrier has no parcel for the shipment at this moment."""
 
 
-class Unclear(Message):
-    """Nobody can say whether the carrier has it."""
+class Indeterminate(Message):
+    """The outcome is unknown: the carrier may or may not have the parcel."""
 
-    why: str
-
-
-class Tracked(Message):
-    """How far the carrier says that the parcel has come."""
-
-    state: DeliveryStatus
+    reason: str
 
 
-HandOverAnswer = Accepted | Refused | NotTaken | Unclear
+SubmitResult = Accepted | Rejected | NotAttempted | Indeterminate
+FindResult = Accepted | NotFound | NotAttempted | Indeterminate
 
 
 class Carrier(Protocol):
-    """Someone who takes parcels, each once for its shipment's id.
+    """Accepts each shipment at most once, with its id as the idempotency key.
 
-    No method raises for what a carrier or a network does: its answer says it.
+    No method raises for what a carrier or a network does: every outcome is a value.
     """
 
-    async def accept(self, shipment: Shipment) -> HandOverAnswer:
-        """Hand over, with the shipment's id as the idempotency key."""
+    async def submit(self, shipment: Shipment) -> SubmitResult:
+        """Submit the shipment, with its id as the idempotency key."""
         ...
 
-    async def find(self, shipment: Shipment) -> Accepted | NotFound | NotTaken | Unclear:
+    async def find(self, shipment: Shipment) -> FindResult:
         """Look the shipment up by its id."""
-        ...
-
-    async def track(self, shipment: Shipment) -> Tracked | NotFound | NotTaken | Unclear:
-        """Ask how far the parcel has come."""
         ...

@@ -8,48 +8,39 @@ import httpx
 from pydantic import ValidationError
 
 from fuze_contracts.base import Message
-from fuze_contracts.shipping import DeliveryStatus
 from fuze_shipping.carrier import (
     Accepted,
     Carrier,
-    HandOverAnswer,
+    FindResult,
+    Indeterminate,
+    NotAttempted,
     NotFound,
-    NotTaken,
-    Refused,
-    Tracked,
-    Unclear,
+    Rejected,
+    SubmitResult,
 )
 from fuze_shipping.messages import Shipment
 
-_TURNED_AWAY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
-"""Statuses with which nothing was done."""
-
-
-class _Refusal(Message):
-    code: str
-
-
-class _Parcel(Accepted):
-    status: DeliveryStatus
+_NO_EFFECT = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+"""Statuses with which the carrier promises that it did nothing."""
 
 
 class _Parcels(Message):
-    parcels: tuple[_Parcel, ...]
+    parcels: tuple[Accepted, ...]
 
 
 class SandboxCarrier(Carrier):
-    """Speaks to the sandbox carrier through `client`, whose base URL ends in `/carrier/`.
+    """Calls the sandbox carrier through `client`, whose base URL ends in `/carrier/`.
 
-    `timeout` is for a whole request, in seconds.
+    `timeout` bounds a whole request, in seconds.
     """
 
     def __init__(self, client: httpx.AsyncClient, timeout: float) -> None:
         self._client = client
         self._timeout = timeout
 
-    async def accept(self, shipment: Shipment) -> HandOverAnswer:
-        """Hand over, with the shipment's id as the idempotency key."""
-        response = await self._ask(
+    async def submit(self, shipment: Shipment) -> SubmitResult:
+        """Submit the shipment, with its id as the idempotency key."""
+        response = await self._send(
             "POST",
             "parcels",
             headers={"Idempotency-Key": str(shipment.id)},
@@ -64,48 +55,43 @@ class SandboxCarrier(Carrier):
             return response
         try:
             if response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
-                return Refused(code=_Refusal.model_validate_json(response.content).code)
+                return Rejected.model_validate_json(response.content)
             return Accepted.model_validate_json(response.content)
         except ValidationError:
-            return Unclear(why="the carrier's answer cannot be read")
+            return _unreadable(response)
 
-    async def find(self, shipment: Shipment) -> Accepted | NotFound | NotTaken | Unclear:
+    async def find(self, shipment: Shipment) -> FindResult:
         """Look the shipment up by its id."""
-        found = await self._parcel(shipment)
-        if not isinstance(found, _Parcel):
-            return found
-        return Accepted(carrier=found.carrier, tracking_number=found.tracking_number)
-
-    async def track(self, shipment: Shipment) -> Tracked | NotFound | NotTaken | Unclear:
-        """Ask how far the parcel has come."""
-        found = await self._parcel(shipment)
-        return Tracked(state=found.status) if isinstance(found, _Parcel) else found
-
-    async def _parcel(self, shipment: Shipment) -> _Parcel | NotFound | NotTaken | Unclear:
-        response = await self._ask("GET", "parcels/search", params={"shipment_id": shipment.id})
+        response = await self._send("GET", "parcels/search", params={"shipment_id": shipment.id})
         if not isinstance(response, httpx.Response):
             return response
         try:
             parcels = _Parcels.model_validate_json(response.content).parcels
         except ValidationError:
-            return Unclear(why="the carrier's answer cannot be read")
+            return _unreadable(response)
         return parcels[0] if parcels else NotFound()
 
-    async def _ask(
+    async def _send(
         self,
         method: str,
         path: str,
-        **parts: Any,  # noqa: ANN401 - what httpx takes
-    ) -> httpx.Response | NotTaken | Unclear:
+        **arguments: Any,  # noqa: ANN401 - passed to httpx
+    ) -> httpx.Response | NotAttempted | Indeterminate:
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._client.request(method, path, **parts)
+                response = await self._client.request(method, path, **arguments)
         except (httpx.ConnectError, httpx.ConnectTimeout):
-            return NotTaken(why="the carrier cannot be reached")
+            return NotAttempted(reason="the carrier cannot be reached")
         except (httpx.HTTPError, TimeoutError) as error:
-            return Unclear(why=repr(error))
-        if response.status_code in _TURNED_AWAY:
-            return NotTaken(why=f"the carrier answered {response.status_code}")
+            return Indeterminate(reason=repr(error))
+        if response.status_code in _NO_EFFECT:
+            return NotAttempted(reason=f"the carrier responded with {response.status_code}")
         if response.is_success or response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
             return response
-        return Unclear(why=f"the carrier answered {response.status_code}")
+        return Indeterminate(reason=f"the carrier responded with {response.status_code}")
+
+
+def _unreadable(response: httpx.Response) -> Indeterminate:
+    return Indeterminate(
+        reason=f"the carrier's response cannot be read (status {response.status_code})"
+    )

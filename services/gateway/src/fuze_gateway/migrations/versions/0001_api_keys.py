@@ -1,4 +1,4 @@
-"""Keys of the API, kept as digests."""
+"""API keys, stored as digests."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Shipments: one an order."""
+"""Create the shipments table."""
 
 from alembic import op
 
@@ -13,21 +13,34 @@ def upgrade() -> None:
         CREATE TABLE shipping.shipments (
             id uuid CONSTRAINT shipments_pkey PRIMARY KEY,
             order_id uuid NOT NULL CONSTRAINT shipments_order_id_key UNIQUE,
-            state text NOT NULL
-                CONSTRAINT shipments_state_check CHECK (state IN ('prepared', 'dispatched')),
-            address jsonb NOT NULL
-                CONSTRAINT shipments_address_check
+            state text NOT NULL CONSTRAINT shipments_state_check CHECK (
+                state IN ('prepared', 'dispatching', 'dispatched', 'rejected', 'cancelled')
+            ),
+            dispatch_attempt integer NOT NULL DEFAULT 0,
+            address jsonb CONSTRAINT shipments_address_check
                 CHECK (jsonb_typeof(address -> 'zip_code') = 'string'),
-            items jsonb NOT NULL
-                CONSTRAINT shipments_items_check CHECK (jsonb_typeof(items) = 'array'),
+            items jsonb CONSTRAINT shipments_items_check CHECK (jsonb_typeof(items) = 'array'),
             carrier text,
             tracking_number text CONSTRAINT shipments_tracking_number_key UNIQUE,
-            prepared_at timestamptz NOT NULL,
+            rejection_code text,
+            delivery_status text,
+            created_at timestamptz NOT NULL DEFAULT now(),
             dispatched_at timestamptz,
+            CONSTRAINT shipments_prepared_check CHECK (
+                state = 'cancelled' OR (address IS NOT NULL AND items IS NOT NULL)
+            ),
+            CONSTRAINT shipments_rejected_check
+                CHECK ((state = 'rejected') = (rejection_code IS NOT NULL)),
             CONSTRAINT shipments_dispatched_check CHECK (
                 (state = 'dispatched') = (tracking_number IS NOT NULL)
                 AND (carrier IS NULL) = (tracking_number IS NULL)
                 AND (dispatched_at IS NULL) = (tracking_number IS NULL)
+            ),
+            CONSTRAINT shipments_delivery_status_check CHECK (
+                delivery_status IS NULL OR (
+                    state = 'dispatched'
+                    AND delivery_status IN ('accepted', 'in_transit', 'delivered', 'returned')
+                )
             )
         )
     """)

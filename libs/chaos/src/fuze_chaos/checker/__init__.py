@@ -1,0 +1,1 @@
+"""The checker: quiescence, the invariants, and the reference model of an order."""

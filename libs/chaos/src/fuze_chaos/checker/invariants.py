@@ -1,0 +1,100 @@
+"""The table of invariants that the checker verifies for every order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fuze_chaos.checker import order_invariants, payment_invariants
+from fuze_chaos.snapshots.records import (
+    CARRIER,
+    CLIENT,
+    POSTGRES,
+    PROVIDER,
+    TEMPORAL,
+    Findings,
+    OrderRecords,
+)
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """An invariant of each order: its number, slug and title, what it reads, and its check."""
+
+    number: str
+    slug: str
+    title: str
+    reads: frozenset[str]
+    check: Callable[[OrderRecords], Findings]
+
+
+ORDER_INVARIANTS = (
+    Invariant(
+        "I1",
+        "single-charge",
+        "At most one live charge per order; exactly one if the order is paid",
+        frozenset({POSTGRES, PROVIDER}),
+        payment_invariants.single_charge,
+    ),
+    Invariant(
+        "I2",
+        "ledger-matches-provider",
+        "Ledger = provider; refunded ≤ captured; debits = credits",
+        frozenset({POSTGRES, PROVIDER}),
+        payment_invariants.ledger_matches_provider,
+    ),
+    Invariant(
+        "I3",
+        "accepted-order-completes",
+        "Every accepted order is in Temporal and PostgreSQL, and completes in time",
+        frozenset({POSTGRES, TEMPORAL, CLIENT}),
+        order_invariants.accepted_order_completes,
+    ),
+    Invariant(
+        "I4",
+        "captured-before-dispatch",
+        "No order is dispatched before its total is captured",
+        frozenset({POSTGRES, CARRIER}),
+        payment_invariants.captured_before_dispatch,
+    ),
+    Invariant(
+        "I5",
+        "full-compensation",
+        "Cancelled, rejected, expired, declined or returned: net captured amount 0",
+        frozenset({POSTGRES, PROVIDER}),
+        payment_invariants.full_compensation,
+    ),
+    Invariant(
+        "I6",
+        "single-parcel",
+        "At most one parcel per order; none after an accepted cancellation or rejection",
+        frozenset({POSTGRES, CARRIER, CLIENT}),
+        order_invariants.single_parcel,
+    ),
+    Invariant(
+        "I7",
+        "events-match-row",
+        "Events are numbered 1 to n, are legal transitions, and lead to the order's row",
+        frozenset({POSTGRES}),
+        order_invariants.events_match_row,
+    ),
+    Invariant(
+        "I8",
+        "view-matches-workflow",
+        "The published view equals the workflow's result",
+        frozenset({POSTGRES, TEMPORAL}),
+        order_invariants.view_matches_workflow,
+    ),
+    Invariant(
+        "I9",
+        "idempotent-responses",
+        "The same idempotency key gets the same response",
+        frozenset({CLIENT}),
+        order_invariants.idempotent_responses,
+    ),
+    Invariant(
+        "I10",
+        "nothing-unresolved",
+        "No open workflow, unresolved payment, discrepancy or leaked connection",
+        frozenset({POSTGRES, TEMPORAL}),
+        order_invariants.nothing_unresolved,
+    ),
+)

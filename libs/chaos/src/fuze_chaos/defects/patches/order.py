@@ -1,0 +1,72 @@
+"""Patches of the order service."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from fuze_chaos.defects.patching import Foreign, Patches, is_affected
+
+_RECORD = ("fuze_order.repository", "OrderRepository.record")
+
+
+def skip_event(patches: Patches) -> None:
+    """Update the row on approval, without writing the event."""
+    sa, tables = import_module("sqlalchemy"), import_module("fuze_order.tables")
+    orders, events = tables.orders, tables.events
+
+    async def update_row_only(connection: Foreign, transition: Foreign) -> bool:
+        """Apply the transition to the row alone; True if it was applied, now or before."""
+        row = sa.select(orders.c.last_seq).where(orders.c.id == transition.order_id)
+        last_seq = (await connection.execute(row.with_for_update())).scalar_one_or_none()
+        event = sa.select(events.c.seq).where(
+            events.c.order_id == transition.order_id, events.c.seq == transition.seq
+        )
+        is_recorded = (await connection.execute(event)).first() is not None
+        if last_seq is None or last_seq < transition.seq - 1 or is_recorded:
+            return False
+        await connection.execute(
+            sa.update(orders)
+            .where(orders.c.id == transition.order_id, orders.c.last_seq == transition.seq - 1)
+            .values(
+                status=transition.status,
+                payment_status=transition.payment_status,
+                reason=transition.reason,
+                last_seq=transition.seq,
+                updated_at=transition.occurred_at,
+            )
+        )
+        return True
+
+    def recording(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        async def record(self: Foreign, transition: Foreign) -> Foreign:
+            if transition.type == "order_approved" and is_affected(transition.order_id):
+                async with self._engine.begin() as connection:
+                    if await update_row_only(connection, transition):
+                        return transition
+            return await original(self, transition)
+
+        return record
+
+    patches.replace(*_RECORD, recording, parameters=("self", "transition"))
+
+
+def wrong_final_status(patches: Patches) -> None:
+    """Give the row another final status than the last event has."""
+    sa, orders = import_module("sqlalchemy"), import_module("fuze_order.tables").orders
+
+    def recording(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        async def record(self: Foreign, transition: Foreign) -> Foreign:
+            committed = await original(self, transition)
+            if committed.status.is_terminal and is_affected(transition.order_id):
+                # Final as well, so that clients do not wait for it forever.
+                wrong = "rejected" if committed.status == "expired" else "expired"
+                async with self._engine.begin() as connection:
+                    await connection.execute(
+                        sa.update(orders)
+                        .where(orders.c.id == transition.order_id)
+                        .values(status=wrong)
+                    )
+            return committed
+
+        return record
+
+    patches.replace(*_RECORD, recording, parameters=("self", "transition"))

@@ -1,0 +1,1 @@
+"""Faults: the catalog of kinds, the seeded schedule, and what injects them."""

@@ -1,0 +1,1 @@
+"""TCP proxies between processes, which can reset, delay, drop or swallow traffic."""

@@ -1,0 +1,115 @@
+"""The reference model of an order: its legal transitions, independent of the order service.
+
+It repeats the order service's own table on purpose: a checker that took its rules from the code
+under test would agree with any mistake in them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_OPEN = frozenset(
+    {
+        "awaiting_approval",
+        "approved",
+        "awaiting_payment_method",
+        "paid",
+        "preparing",
+        "awaiting_address",
+    }
+)
+_WITH_RETRIED_STEP = frozenset({"approved", "paid", "preparing", "cancelling", "returned"})
+_COMPENSATING = frozenset({"cancelling", "returned"})
+_KEEPS_ATTENTION = frozenset({"address_changed", "address_change_rejected"})
+
+
+@dataclass(frozen=True)
+class Transition:
+    """The statuses before an event, and the ones after it; None leaves a status unchanged."""
+
+    sources: frozenset[str]
+    status: str | None = None
+    payment_status: str | None = None
+
+
+def _transition(*sources: str, to: str | None = None, payment: str | None = None) -> Transition:
+    return Transition(frozenset(sources), to, payment)
+
+
+TRANSITIONS = {
+    "order_received": _transition("", to="received", payment="none"),
+    "order_validated": _transition("received", to="awaiting_approval"),
+    "order_rejected": _transition("received", "awaiting_approval", to="rejected"),
+    "address_changed": Transition(_OPEN),
+    "address_change_rejected": Transition(_OPEN),
+    "approval_reminder_sent": _transition("awaiting_approval"),
+    "order_approved": _transition("awaiting_approval", to="approved", payment="pending"),
+    "order_expired": _transition("awaiting_approval", to="expired"),
+    "payment_charged": _transition("approved", to="paid", payment="charged"),
+    "payment_declined": _transition("approved", to="awaiting_payment_method", payment="declined"),
+    "payment_method_changed": _transition(
+        "awaiting_payment_method", to="approved", payment="pending"
+    ),
+    "payment_abandoned": _transition("awaiting_payment_method", to="payment_declined"),
+    "shipping_started": _transition("paid", "awaiting_address", to="preparing"),
+    "carrier_rejected_address": _transition("preparing", to="awaiting_address"),
+    "order_shipped": _transition("preparing", to="shipped"),
+    "order_delivered": _transition("shipped", to="delivered"),
+    "order_returned": _transition("shipped", to="returned", payment="refunding"),
+    "cancellation_started": _transition(
+        *("approved", "paid", "preparing", "awaiting_address"), to="cancelling", payment="refunding"
+    ),
+    "payment_refunded": Transition(_COMPENSATING, payment_status="refunded"),
+    "payment_voided": Transition(_COMPENSATING, payment_status="none"),
+    "order_cancelled": _transition(
+        *("awaiting_approval", "approved", "awaiting_payment_method", "cancelling"), to="cancelled"
+    ),
+    "needs_attention": Transition(_WITH_RETRIED_STEP),
+    "retry_requested": Transition(_WITH_RETRIED_STEP),
+}
+TERMINAL_STATUSES = frozenset(
+    {"shipped", "delivered", "returned", "rejected", "expired", "payment_declined", "cancelled"}
+)
+
+
+@dataclass
+class ReplayedOrder:
+    """The state that an order's events lead to; `error` describes the first illegal event."""
+
+    status: str = ""
+    payment_status: str = ""
+    seq: int = 0
+    needs_attention: bool = False
+    error: str | None = None
+
+
+def replay(events: Sequence[dict[str, Any]]) -> ReplayedOrder:
+    """Apply an order's events in sequence, up to the first illegal one."""
+    order = ReplayedOrder()
+    for event in events:
+        kind = event["type"]
+        if event["seq"] != order.seq + 1:
+            order.error = f"event {event['seq']} follows event {order.seq}"
+            return order
+        transition = TRANSITIONS.get(kind)
+        if transition is None or order.status not in transition.sources:
+            order.error = f"event {event['seq']}, {kind}, is illegal in '{order.status}'"
+            return order
+        order.seq = event["seq"]
+        order.status = transition.status or order.status
+        order.payment_status = _payment_status_after(kind, transition, order.payment_status)
+        if kind not in _KEEPS_ATTENTION:
+            order.needs_attention = kind == "needs_attention"
+        if (event["status"], event["payment_status"]) != (order.status, order.payment_status):
+            order.error = (
+                f"event {event['seq']}, {kind}, records {event['status']}, "
+                f"{event['payment_status']}, but leads to {order.status}, {order.payment_status}"
+            )
+            return order
+    return order
+
+
+def _payment_status_after(kind: str, transition: Transition, payment_status: str) -> str:
+    if kind == "order_cancelled" and payment_status == "pending":
+        return "none"  # cancelled before any charge was attempted
+    return transition.payment_status or payment_status

@@ -1,0 +1,1 @@
+"""Snapshots of every system of record after a run, grouped by order."""

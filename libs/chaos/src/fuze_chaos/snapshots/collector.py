@@ -1,0 +1,175 @@
+"""Reads every system of record into one snapshot: PostgreSQL, Temporal, providers, client log."""
+
+import asyncio
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHistoryEventFilterType
+
+from fuze_chaos.snapshots import order_sql, payment_sql, shipping_sql
+from fuze_chaos.snapshots.postgres import connect, list_service_connections
+from fuze_chaos.snapshots.records import (
+    CARRIER,
+    CLIENT,
+    POSTGRES,
+    PROVIDER,
+    TEMPORAL,
+    OrderRecords,
+    RequestRecord,
+    Row,
+    Snapshot,
+    WorkflowRecord,
+)
+from fuze_chaos.workload.request_log import read_log
+from fuze_devstack import http_client
+
+_CONCURRENT_HISTORIES = 24
+_PAGE_SIZE = 1000
+_QUERIES = order_sql.QUERIES | payment_sql.QUERIES | shipping_sql.QUERIES
+_PER_ORDER = ("events", "payments", "refunds", "ledger", "shipments")
+
+
+async def collect(*, dsn: str, sandbox: str, temporal: Client, request_log: Path) -> Snapshot:
+    """Read every system of record; one that fails is named in `unreadable`, the others count."""
+    unreadable: dict[str, str] = {}
+
+    async def read(system: str, reading: Awaitable[Any]) -> Any:  # noqa: ANN401 - its records
+        try:
+            return await reading
+        except Exception as error:  # noqa: BLE001 - any failure leaves this system unknown
+            unreadable[system] = repr(error)
+            return {}
+
+    tables = await read(POSTGRES, _read_postgres(dsn))
+    provider = await read(PROVIDER, _read_provider(sandbox))
+    parcels = await read(CARRIER, _read_sandbox(sandbox, "/carrier/parcels", "parcels"))
+    workflows = await read(TEMPORAL, _read_workflows(temporal))
+    requests = list(await read(CLIENT, asyncio.to_thread(_read_requests, request_log)))
+    rows = {
+        **{field: tables.get(field, []) for field in _PER_ORDER},
+        "provider_charges": provider.get("charges", []),
+        "provider_refunds": provider.get("refunds", []),
+        "parcels": list(parcels),
+    }
+    return Snapshot(
+        orders=_group_by_order(tables.get("orders", []), rows, workflows, requests),
+        requests=[request for _, request in requests],
+        discrepancies=tables.get("discrepancies", []),
+        open_workflows=[name for name, one in workflows.items() if one.status == "RUNNING"],
+        connections=tables.get("connections", []),
+        unreadable=unreadable,
+    )
+
+
+def _group_by_order(
+    orders: list[Row],
+    rows: dict[str, list[Row]],
+    workflows: dict[str, WorkflowRecord],
+    requests: list[tuple[str, RequestRecord]],
+) -> dict[str, OrderRecords]:
+    """Return the records of each order; `rows` has its other rows by field of `OrderRecords`."""
+    grouped: dict[str, OrderRecords] = {}
+
+    def records_of(order_id: object) -> OrderRecords:
+        return grouped.setdefault(str(order_id), OrderRecords(str(order_id)))
+
+    for row in orders:
+        records_of(row["order_id"]).row = row
+    for field, entries in rows.items():
+        for entry in entries:
+            getattr(records_of(entry["order_id"]), field).append(entry)
+    for workflow_id, workflow in workflows.items():
+        kind, _, order_id = workflow_id.partition("/")
+        if kind == "order":
+            records_of(order_id).workflow = workflow
+    for order_id, request in requests:
+        records_of(order_id).requests.append(request)
+    return grouped
+
+
+async def _read_postgres(dsn: str) -> dict[str, list[Row]]:
+    async with connect(dsn) as connection:
+        # One transaction: every table is read as of the same moment.
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            tables = {
+                name: [dict(row) for row in await connection.fetch(query)]
+                for name, query in _QUERIES.items()
+            }
+        tables["connections"] = await list_service_connections(connection)
+        return tables
+
+
+async def _read_provider(sandbox: str) -> dict[str, list[Row]]:
+    return {
+        "charges": await _read_sandbox(sandbox, "/psp/charges", "charges"),
+        "refunds": await _read_sandbox(sandbox, "/psp/refunds", "refunds"),
+    }
+
+
+async def _read_sandbox(sandbox: str, path: str, name: str) -> list[Row]:
+    async with http_client.create_client(timeout=60) as client:
+        response = await client.get(f"{sandbox}{path}")
+        response.raise_for_status()
+    rows: list[Row] = response.json()[name]
+    return rows
+
+
+async def _read_workflows(temporal: Client) -> dict[str, WorkflowRecord]:
+    workflows = {
+        one.id: WorkflowRecord(one.status.name if one.status else "UNKNOWN")
+        async for one in temporal.list_workflows(page_size=_PAGE_SIZE)
+    }
+    slots = asyncio.Semaphore(_CONCURRENT_HISTORIES)
+
+    async def read_result(workflow_id: str, workflow: WorkflowRecord) -> None:
+        async with slots:
+            await _read_result(temporal, workflow_id, workflow)
+
+    running = WorkflowExecutionStatus.RUNNING.name
+    await asyncio.gather(
+        *(
+            read_result(workflow_id, workflow)
+            for workflow_id, workflow in workflows.items()
+            if workflow_id.startswith("order/") and workflow.status != running
+        )
+    )
+    return workflows
+
+
+async def _read_result(temporal: Client, workflow_id: str, workflow: WorkflowRecord) -> None:
+    handle = temporal.get_workflow_handle(workflow_id)
+    async for event in handle.fetch_history_events(
+        event_filter_type=WorkflowHistoryEventFilterType.CLOSE_EVENT
+    ):
+        match event.event_type:
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
+                payloads = event.workflow_execution_completed_event_attributes.result.payloads
+                (workflow.result,) = await temporal.data_converter.decode(payloads, [dict])
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+                failure = event.workflow_execution_failed_event_attributes.failure
+                workflow.failure = failure.application_failure_info.type or failure.message
+
+
+def _read_requests(request_log: Path) -> list[tuple[str, RequestRecord]]:
+    """Return every request with its order id, in the order in which they were sent."""
+    requests: dict[int, tuple[str, RequestRecord]] = {}
+    for line in read_log(request_log):
+        if "request" in line:
+            record = RequestRecord(
+                line["operation"], line["at"], line["identity"], line["is_key_reuse"]
+            )
+            requests[line["request"]] = (line["order_id"], record)
+            continue
+        _, record = requests[line["response_to"]]
+        record.responded_at = line["at"]
+        record.status = line.get("status")
+        record.retry_after = line.get("retry_after")
+        record.body = line.get("body")
+    # An order placed without an id gets one in the response.
+    assigned: dict[str, str] = {}
+    for order_id, record in requests.values():
+        if record.operation == "place" and record.is_accepted and not record.is_key_reuse:
+            assigned[order_id] = record.body["order_id"]
+    return [(assigned.get(order_id, order_id), record) for order_id, record in requests.values()]

@@ -1,0 +1,13 @@
+"""What the checker reads of the order service: its published views alone."""
+
+QUERIES = {
+    "orders": "SELECT * FROM orders.published_orders",
+    "events": "SELECT * FROM orders.published_events ORDER BY order_id, seq",
+}
+
+FINISHED_ORDERS = """
+SELECT order_id::text FROM orders.published_orders
+WHERE payment_status <> 'refunding' AND status = ANY($1)
+  -- While its delivery is tracked, a shipped order is not finished.
+  AND (status <> 'shipped' OR coalesce(tracking_deadline, now()) <= now())
+"""

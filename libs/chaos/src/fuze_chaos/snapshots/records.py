@@ -1,0 +1,97 @@
+"""The records of a run: for each order, what every system of record has about it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import JsonValue
+
+Row = dict[str, Any]
+Findings = Iterator[tuple[str, dict[str, JsonValue]]]
+"""Violations of an invariant: the description and the evidence of each."""
+
+POSTGRES = "PostgreSQL"
+TEMPORAL = "Temporal"
+PROVIDER = "payment provider"
+CARRIER = "carrier"
+CLIENT = "client log"
+"""The systems of record. The last three are written by no service of Fuze."""
+
+
+@dataclass
+class WorkflowRecord:
+    """A workflow's status in Temporal, and its result or failure type once it has closed."""
+
+    status: str
+    result: Row | None = None
+    failure: str | None = None
+
+
+@dataclass
+class RequestRecord:
+    """One request of the client, and its response if there was one."""
+
+    operation: str
+    at: float
+    identity: str | None
+    is_key_reuse: bool
+    responded_at: float | None = None
+    status: int | None = None
+    retry_after: str | None = None
+    body: Any = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the response was a success."""
+        return self.status is not None and self.status < 300  # noqa: PLR2004 - 2xx
+
+
+@dataclass
+class OrderRecords:
+    """Everything that is recorded about one order."""
+
+    order_id: str
+    row: Row | None = None
+    events: list[Row] = field(default_factory=list)
+    payments: list[Row] = field(default_factory=list)
+    refunds: list[Row] = field(default_factory=list)
+    ledger: list[Row] = field(default_factory=list)
+    shipments: list[Row] = field(default_factory=list)
+    provider_charges: list[Row] = field(default_factory=list)
+    provider_refunds: list[Row] = field(default_factory=list)
+    parcels: list[Row] = field(default_factory=list)
+    workflow: WorkflowRecord | None = None
+    requests: list[RequestRecord] = field(default_factory=list)
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the client has received a success for placing the order."""
+        return any(
+            one.operation == "place" and one.is_accepted and not one.is_key_reuse
+            for one in self.requests
+        )
+
+    @property
+    def status(self) -> str | None:
+        """The status in PostgreSQL."""
+        return self.row["status"] if self.row else None
+
+    def net_captured(self) -> int:
+        """Return what the provider has captured and not refunded, in minor units."""
+        captured: int = sum(
+            one["amount_minor"] for one in self.provider_charges if one["status"] == "charged"
+        )
+        refunded: int = sum(one["amount_minor"] for one in self.provider_refunds)
+        return captured - refunded
+
+
+@dataclass
+class Snapshot:
+    """All records by order id; `unreadable` has the error of each system that could not be read."""
+
+    orders: dict[str, OrderRecords]
+    requests: list[RequestRecord]
+    discrepancies: list[Row]
+    open_workflows: list[str]
+    connections: list[Row]
+    unreadable: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,174 @@
+"""The workload: plays the scenarios of a seed through the gateway, many orders at a time."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import stamina
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from fuze_chaos.reference_model import TERMINAL_STATUSES
+from fuze_chaos.workload.client import Request, WorkloadClient
+from fuze_chaos.workload.scenarios import Action, Scenario, build_scenario
+from fuze_devstack import http_client
+
+_MAX_CONCURRENT_ORDERS = 400
+_BURST_SIZE = 50
+_FIRST_BURST_NUMBER = 10**9
+_POLL_SECONDS = 0.7
+_POLL_TIMEOUT_SECONDS = 150.0
+
+_ROUTES = {
+    "approve": ("POST", "/approve"),
+    "reject": ("POST", "/reject"),
+    "cancel": ("POST", "/cancel"),
+    "change-address": ("PUT", "/address"),
+    "change-payment-method": ("PUT", "/payment-method"),
+    "refund": ("POST", "/refunds"),
+    "signal-approve": ("POST", "/signals/approve"),
+    "signal-cancel": ("POST", "/signals/cancel"),
+    "signal-change-address": ("POST", "/signals/change-address"),
+}
+
+
+class Workload:
+    """Plays the orders of a seed. The sandbox and Temporal are reached past all proxies."""
+
+    def __init__(self, client: WorkloadClient, *, sandbox: str, temporal: Client) -> None:
+        self._client = client
+        self._sandbox = sandbox
+        self._temporal = temporal
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT_ORDERS)
+
+    async def run(
+        self, seed: int, orders: int, rate: float, on_finished: Callable[[], None] = lambda: None
+    ) -> None:
+        """Play so many orders, `rate` of them per second; return when every action is done."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(orders):
+                await self._slots.acquire()
+                task = group.create_task(self._play(build_scenario(seed, number)))
+                task.add_done_callback(lambda _: self._slots.release())
+                task.add_done_callback(lambda _: on_finished())
+                await asyncio.sleep(1 / rate)
+
+    async def duplicate_burst(self, seed: int, number: int) -> None:
+        """Place one order with 50 concurrent requests, and approve it with 50."""
+        scenario = build_scenario(seed, _FIRST_BURST_NUMBER + number)
+        approve = Action("approve", body={"actor": "grace"}, copies=_BURST_SIZE)
+        await self._play(
+            replace(scenario, name="duplicate-burst", actions=(approve,), copies=_BURST_SIZE)
+        )
+
+    async def _play(self, scenario: Scenario) -> None:
+        order_id = await self._place(scenario)
+        if order_id is None:
+            return
+        for action in scenario.actions:
+            if action.wait_for and not await self._wait_for_status(order_id, action.wait_for):
+                continue
+            await asyncio.sleep(action.delay)
+            await asyncio.gather(
+                *(self._perform(scenario, order_id, action) for _ in range(action.copies))
+            )
+
+    async def _place(self, scenario: Scenario) -> str | None:
+        """Place the order, and return its id; None if no request was accepted."""
+        responses = await asyncio.gather(
+            *(self._client.send(_place_request(scenario)) for _ in range(scenario.copies))
+        )
+        accepted = [one for one in responses if one is not None and one.is_success]
+        if not accepted:
+            return None
+        if scenario.reuses_key:
+            await self._client.send(_place_request(scenario, reuse_key=True))
+        order_id: str = accepted[0].json()["order_id"]
+        return order_id
+
+    async def _wait_for_status(self, order_id: str, statuses: frozenset[str]) -> bool:
+        """Wait for one of the statuses; False if the order ends in another, or at the timeout."""
+        for _ in range(int(_POLL_TIMEOUT_SECONDS / _POLL_SECONDS)):
+            found = await self._client.read(f"/orders/{order_id}/status")
+            if found is not None:
+                if found["status"] in statuses:
+                    return True
+                if found["status"] in TERMINAL_STATUSES:
+                    return False
+            await asyncio.sleep(_POLL_SECONDS)
+        return False
+
+    async def _perform(self, scenario: Scenario, order_id: str, action: Action) -> None:
+        match action.operation:
+            case "decide-review":
+                await self._decide_review(order_id, action.body)
+            case "cancel-workflow":
+                await self._cancel_workflow(order_id)
+            case _:
+                await self._client.send(_action_request(scenario, order_id, action))
+
+    async def _decide_review(self, order_id: str, decision: dict[str, Any]) -> None:
+        """Decide a payment under review, as a reviewer of the provider would."""
+        async with http_client.create_client(self._sandbox) as provider:
+            for _ in range(int(_POLL_TIMEOUT_SECONDS / _POLL_SECONDS)):
+                try:
+                    response = await provider.get("/psp/charges", params={"order_id": order_id})
+                    charges = response.json()["charges"]
+                    pending = [one for one in charges if one["status"] == "under_review"]
+                    if pending:
+                        path = f"/psp/charges/{pending[0]['id']}/decide"
+                        await provider.post(path, json=decision)
+                    if charges:
+                        return
+                except httpx.HTTPError:
+                    pass  # the sandbox may be down because of a fault
+                found = await self._client.read(f"/orders/{order_id}/status")
+                if found is not None and found["status"] in TERMINAL_STATUSES:
+                    return
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def _cancel_workflow(self, order_id: str) -> None:
+        """Cancel the workflow in Temporal itself, past the gateway."""
+        retries = stamina.retry_context(on=RPCError, attempts=5, wait_initial=1, wait_max=1)
+        try:
+            async for attempt in retries:
+                with attempt:
+                    await self._temporal.get_workflow_handle(f"order/{order_id}").cancel()
+        except RPCError:
+            pass  # Temporal is down for longer, or the order has ended
+
+
+def _place_request(scenario: Scenario, *, reuse_key: bool = False) -> Request:
+    body = scenario.body
+    if reuse_key:
+        body = body | {"customer": "another-customer@example.com"}
+    key = scenario.idempotency_key
+    return Request(
+        operation="place",
+        order_id=str(scenario.order_id),
+        method="POST",
+        path="/orders" if key else f"/orders/{scenario.order_id}/start",
+        body=body,
+        idempotency_key=key,
+        identity=key or str(scenario.order_id),
+        is_key_reuse=reuse_key,
+    )
+
+
+def _action_request(scenario: Scenario, order_id: str, action: Action) -> Request:
+    method, path = _ROUTES[action.operation]
+    body, key = action.body, None
+    if action.operation == "refund":
+        key = f"refund-{order_id}"
+        body = body | {"amount_minor": scenario.body["lines"][0]["unit_price_minor"]}
+    return Request(
+        operation=action.operation,
+        order_id=order_id,
+        method=method,
+        path=f"/orders/{order_id}{path}",
+        body=body or None,
+        idempotency_key=key,
+        identity=key,
+    )

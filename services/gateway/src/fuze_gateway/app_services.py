@@ -1,0 +1,135 @@
+"""The application's services, built once at startup, and the dependencies of the endpoints."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import httpx
+from fastapi import Depends, Request
+from temporalio.client import Client
+
+from fuze_gateway.api_keys.authenticator import ApiKeyAuthenticator
+from fuze_gateway.api_keys.commands import ApiKeyCommands
+from fuze_gateway.api_keys.queries import ApiKeyQueries
+from fuze_gateway.auth.authentication import Authenticator
+from fuze_gateway.auth.oidc import OidcAuthenticator
+from fuze_gateway.auth.principals import Principal
+from fuze_gateway.database import Database
+from fuze_gateway.orders.event_broadcaster import EventBroadcaster
+from fuze_gateway.orders.order_search import OrderSearch
+from fuze_gateway.orders.queries import OrderQueries
+from fuze_gateway.orders.workflow_client import OrderCommands
+from fuze_gateway.orders.workflow_queries import WorkflowQueries
+from fuze_gateway.payments.commands import RefundCommands
+from fuze_gateway.payments.queries import PaymentQueries
+from fuze_gateway.problems import errors, registry
+from fuze_gateway.settings import GatewaySettings
+from fuze_gateway.types import IdempotencyKey
+from fuze_gateway.webhooks.commands import WebhookCommands
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppServices:
+    """Everything that the endpoints and the middleware use."""
+
+    settings: GatewaySettings
+    orders: OrderQueries
+    order_search: OrderSearch
+    order_commands: OrderCommands
+    workflows: WorkflowQueries
+    broadcaster: EventBroadcaster
+    payments: PaymentQueries
+    refund_commands: RefundCommands
+    webhook_commands: WebhookCommands
+    api_keys: ApiKeyQueries
+    api_key_commands: ApiKeyCommands
+    authenticator: Authenticator
+
+
+def build_services(
+    settings: GatewaySettings, database: Database, client: Client, http: httpx.AsyncClient
+) -> AppServices:
+    """Build the services on a database pool, a Temporal client and an HTTP client."""
+    timeout = settings.read_timeout
+    orders = OrderQueries(database)
+    api_keys = ApiKeyQueries(database)
+    return AppServices(
+        settings=settings,
+        orders=orders,
+        order_search=OrderSearch(database, settings.cursor_signing_key),
+        order_commands=OrderCommands(client, timeout),
+        workflows=WorkflowQueries(client, timeout),
+        broadcaster=EventBroadcaster(
+            orders,
+            poll_interval=settings.stream_poll_interval,
+            max_subscriptions=settings.max_streams,
+        ),
+        payments=PaymentQueries(database),
+        refund_commands=RefundCommands(client, timeout),
+        webhook_commands=WebhookCommands(client, timeout),
+        api_keys=api_keys,
+        api_key_commands=ApiKeyCommands(database),
+        authenticator=_build_authenticator(settings, api_keys, http),
+    )
+
+
+def _build_authenticator(
+    settings: GatewaySettings, api_keys: ApiKeyQueries, http: httpx.AsyncClient
+) -> Authenticator:
+    if settings.authentication == "none":
+        return Authenticator(api_keys=None, tokens=None)
+    return Authenticator(
+        api_keys=ApiKeyAuthenticator(
+            api_keys,
+            cache_ttl=settings.api_key_cache_ttl,
+            accepts_development_keys=settings.environment != "production",
+        ),
+        tokens=OidcAuthenticator(settings, http) if settings.oidc_issuer else None,
+    )
+
+
+def get_services(request: Request) -> AppServices:
+    """Return the services of the application that received a request."""
+    services: AppServices = request.app.state.services
+    return services
+
+
+# The dependencies are coroutines: FastAPI calls a plain function in a thread.
+
+
+async def _services(request: Request) -> AppServices:
+    return get_services(request)
+
+
+async def _principal(request: Request) -> Principal:
+    principal: Principal = request.state.principal
+    return principal
+
+
+async def _idempotency_key(request: Request, key: IdempotencyKey) -> str:
+    """Return the key.
+
+    Raises:
+        RequestValidationError: the header was sent more than once, and proxies may differ in which
+            one they use.
+
+    """
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        raise errors.invalid_field(("header", "Idempotency-Key"), "must be sent once")
+    return key
+
+
+ServicesDependency = Annotated[AppServices, Depends(_services)]
+PrincipalDependency = Annotated[Principal, Depends(_principal)]
+IdempotencyKeyDependency = Annotated[str, Depends(_idempotency_key)]
+
+
+async def require_json(request: Request) -> None:
+    """Reject a body that is not declared as JSON; an empty body needs no content type.
+
+    Raises:
+        Problem: 415.
+
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and await request.body():
+        raise errors.Problem(registry.UNSUPPORTED_MEDIA_TYPE)

@@ -1,0 +1,1 @@
+"""Orders: place, read, search, stream, and change them."""

@@ -1,0 +1,1 @@
+"""The HTTP operations on orders, a module per kind."""

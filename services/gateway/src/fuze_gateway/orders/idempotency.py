@@ -1,0 +1,104 @@
+"""Idempotency of placing an order: the order id of a key, the fingerprint, replay detection."""
+
+import asyncio
+import hashlib
+import json
+import re
+from datetime import timedelta
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from fuze_contracts.order import OrderLine, PlaceOrder
+from fuze_contracts.payment import default_payment_token
+from fuze_contracts.shipping import Address
+from fuze_contracts.workflow_ids import order_workflow_id
+from fuze_gateway.app_services import AppServices
+from fuze_gateway.auth.principals import Principal
+from fuze_gateway.orders.schemas.orders import PlaceOrderRequest
+from fuze_gateway.problems.errors import Problem
+from fuze_gateway.settings import GatewaySettings
+from fuze_gateway.upstreams import UpstreamUnavailableError, database_timeout, temporal_timeout
+
+_NAMESPACE = uuid5(NAMESPACE_URL, "fuze/orders")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def get_order_id(principal: Principal, idempotency_key: str) -> UUID:
+    """Return the order id of a caller's idempotency key: a UUID v5 of both."""
+    # Without the escapes, caller `a/b` with key `c` would have the order of `a` with key `b/c`.
+    name = (principal.name or "").replace("%", "%25").replace("/", "%2F")
+    return uuid5(_NAMESPACE, f"{name}/{idempotency_key}")
+
+
+def is_reserved_token(payment_token: str | None, order_id: UUID) -> bool:
+    """Return whether a caller's token is the default payment token of another order."""
+    token_order_id, _, attempt = (payment_token or "").rpartition(":")
+    is_default_token = bool(_UUID.fullmatch(token_order_id)) and attempt.isdecimal()
+    return is_default_token and token_order_id.lower() != str(order_id)
+
+
+def build_place_order(
+    order_id: UUID, request: PlaceOrderRequest, settings: GatewaySettings, principal: Principal
+) -> PlaceOrder:
+    """Return the workflow input of a request, with the defaults of this gateway."""
+    token = request.payment_token or default_payment_token(order_id, 1)
+    return PlaceOrder(
+        order_id=order_id,
+        address=Address.model_validate(request.address.model_dump()),
+        fingerprint=_fingerprint(order_id, request, token),
+        customer=request.customer,
+        lines=tuple(OrderLine.model_validate(line.model_dump()) for line in request.lines),
+        currency=request.currency,
+        payment_method=request.payment_method,
+        payment_token=token,
+        approval_timeout=settings.approval_timeout,
+        payment_method_timeout=settings.payment_method_timeout,
+        approval_reminder_before=settings.approval_reminder_before,
+        address_timeout=settings.address_timeout,
+        step_failure_alert_after=settings.step_failure_alert_after,
+        delivery_tracking_period=settings.delivery_tracking_period,
+        auto_approve_limit=settings.auto_approve_limits.get(request.currency),
+        placed_by=principal.name,
+    )
+
+
+async def start_or_replay(order: PlaceOrder, services: AppServices, conflict: Problem) -> bool:
+    """Start the order; return False if the request is a replay of the one that started it.
+
+    The row is read first, because it outlives the workflow's retention in Temporal. Without
+    PostgreSQL, Temporal alone rejects duplicates within its retention. PostgreSQL gets half of
+    `read_timeout`, so that both together take no longer than one upstream may.
+
+    Raises:
+        Problem: the id was used with a different request; raises `conflict`.
+        UpstreamUnavailableError: Temporal is unavailable.
+
+    """
+    timeout = services.settings.read_timeout
+    started_at = asyncio.get_running_loop().time()
+    try:
+        async with database_timeout(timeout / 2):
+            earlier = await services.orders.get_fingerprint(order.order_id)
+    except UpstreamUnavailableError:
+        earlier = None
+    if earlier is None:
+        elapsed = timedelta(seconds=asyncio.get_running_loop().time() - started_at)
+        async with temporal_timeout(timeout - elapsed):
+            is_new = await services.order_commands.start(order)
+        if is_new:
+            return True
+        earlier = await services.workflows.get_fingerprint(order_workflow_id(order.order_id))
+    if earlier != order.fingerprint:
+        raise conflict
+    return False
+
+
+def _fingerprint(order_id: UUID, request: PlaceOrderRequest, token: str) -> str:
+    """Return a digest of the request that does not depend on how the caller formatted it.
+
+    Defaults are excluded, so that a field which a later version adds does not change the
+    fingerprint of a request without it.
+    """
+    fields = request.model_dump(mode="json", exclude_defaults=True)
+    fields |= {"order_id": str(order_id), "payment_token": token}
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

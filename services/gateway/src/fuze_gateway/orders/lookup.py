@@ -1,0 +1,54 @@
+"""Orders that exist but are not where one looked: not recorded yet, or closed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, TypeVar
+from uuid import UUID
+
+from fuze_gateway.app_services import AppServices
+from fuze_gateway.problems import errors
+
+Found = TypeVar("Found")
+
+_POLL_SECONDS = 0.05
+
+
+async def wait_until_recorded(
+    order_id: UUID, services: AppServices, read: Callable[[], Awaitable[Found | None]]
+) -> Found:
+    """Return the result of `read`, waiting for the row of an order that was just accepted.
+
+    An order that was accepted must never be reported as not found.
+
+    Raises:
+        Problem: there is no such order, or its row is still missing after `read_timeout`.
+        UpstreamUnavailableError: PostgreSQL or Temporal is unavailable.
+
+    """
+    if found := await read():
+        return found
+    if not await services.workflows.exists(order_id):
+        # It may have been recorded, have ended and have been deleted since the first read.
+        if found := await read():
+            return found
+        raise errors.order_not_found(order_id)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + services.settings.read_timeout.total_seconds()
+    while loop.time() < deadline:
+        await asyncio.sleep(_POLL_SECONDS)
+        if found := await read():
+            return found
+    raise errors.unavailable(f"Order {order_id} was accepted but is not recorded yet.")
+
+
+async def raise_closed_or_missing(order_id: UUID, services: AppServices) -> NoReturn:
+    """Raise the problem of a command to an order without a running workflow.
+
+    Raises:
+        Problem: the order has ended, or does not exist.
+        UpstreamUnavailableError: PostgreSQL or Temporal is unavailable.
+
+    """
+    if await services.workflows.exists(order_id) or await services.orders.get_fingerprint(order_id):
+        raise errors.order_closed(order_id)
+    raise errors.order_not_found(order_id)

@@ -1,0 +1,171 @@
+"""Request and response models of the commands to an order."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic.config import JsonDict
+
+from fuze_contracts.order import OrderStatus, PaymentStatus
+from fuze_gateway.orders.schemas.orders import AddressRequest, example
+from fuze_gateway.types import EXAMPLE_ORDER_ID, LongText, Name, OrderId, RequestModel
+
+_ORDER: JsonDict = {
+    "order_id": EXAMPLE_ORDER_ID,
+    "status": "approved",
+    "payment_status": "pending",
+    "last_seq": 3,
+    "reason": None,
+    "tracking_number": None,
+    "needs_attention": False,
+}
+
+Reason = Annotated[LongText | None, Field(examples=["changed my mind"])]
+
+
+class CommandRequest(RequestModel):
+    """The fields of every command."""
+
+    actor: Name | None = Field(
+        None,
+        description="The person on whose behalf the caller acts; recorded in the event.",
+        examples=["grace"],
+    )
+
+
+class ApproveOrderRequest(CommandRequest):
+    """Approval of an order."""
+
+    model_config = example(actor="grace")
+
+
+class RejectOrderRequest(CommandRequest):
+    """Rejection of an order that is waiting for approval."""
+
+    model_config = example(actor="grace", reason="out of stock")
+
+    reason: Reason = None
+
+
+class CancelOrderRequest(CommandRequest):
+    """Cancellation of an order."""
+
+    model_config = example(actor="ada", reason="changed my mind")
+
+    reason: Reason = None
+
+
+class ChangeAddressRequest(CommandRequest):
+    """A new delivery address."""
+
+    model_config = example(address={"zip_code": "94105"}, actor="ada")
+
+    address: AddressRequest
+
+
+class ChangePaymentMethodRequest(CommandRequest):
+    """A new payment method: the payment provider's id of it."""
+
+    model_config = example(payment_method="pm_card_visa")
+
+    payment_method: Name
+
+
+class RetryOrderRequest(CommandRequest):
+    """An immediate retry of the failing step."""
+
+    model_config = example(actor="grace")
+
+
+def _reject_duplicates(order_ids: list[UUID]) -> list[UUID]:
+    if len(set(order_ids)) < len(order_ids):
+        raise ValueError("must not contain duplicates")
+    return order_ids
+
+
+OrderIds = Annotated[
+    list[OrderId],
+    Field(min_length=1, max_length=500, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_reject_duplicates),
+]
+
+
+class BulkRequest(CommandRequest):
+    """The orders of a bulk command."""
+
+    order_ids: OrderIds
+
+
+class ApproveOrdersRequest(BulkRequest):
+    """Approval of many orders."""
+
+    model_config = example(order_ids=[EXAMPLE_ORDER_ID], actor="grace")
+
+
+class CancelOrdersRequest(BulkRequest):
+    """Cancellation of many orders, for one reason."""
+
+    model_config = example(order_ids=[EXAMPLE_ORDER_ID], reason="the shop is closed")
+
+    reason: Reason = None
+
+
+class CommandResponse(BaseModel):
+    """The order after the command."""
+
+    model_config = example(**_ORDER)
+
+    order_id: UUID
+    status: OrderStatus
+    payment_status: PaymentStatus
+    last_seq: int
+    reason: str | None
+    tracking_number: str | None
+    needs_attention: bool
+
+
+class SignalResponse(BaseModel):
+    """The signal was accepted. Its effect shows in the order's status and events."""
+
+    model_config = example(
+        order_id=EXAMPLE_ORDER_ID,
+        accepted=True,
+        signal="approve",
+        status_url=f"/orders/{EXAMPLE_ORDER_ID}/status",
+    )
+
+    order_id: UUID
+    accepted: Literal[True] = True
+    signal: Literal["approve", "cancel", "change-address"]
+    status_url: str
+
+
+class ProblemSummary(BaseModel):
+    """The problem of one order of a bulk command."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class BulkResult(BaseModel):
+    """The result for one order: the order after the command, or a problem."""
+
+    order_id: UUID
+    order: CommandResponse | None
+    problem: ProblemSummary | None
+
+
+class BulkResponse(BaseModel):
+    """The result for each order, in the order of the request."""
+
+    model_config = example(
+        results=[{"order_id": EXAMPLE_ORDER_ID, "order": _ORDER, "problem": None}],
+        succeeded=1,
+        failed=0,
+    )
+
+    results: list[BulkResult]
+    succeeded: int
+    failed: int

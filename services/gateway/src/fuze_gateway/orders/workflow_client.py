@@ -1,0 +1,118 @@
+"""Writes to order workflows in Temporal: start, signal, update."""
+
+from datetime import timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+from temporalio.types import MethodAsyncSingleParam
+from temporalio.workflow import UpdateMethodMultiParam
+
+from fuze_contracts.base import Message
+from fuze_contracts.order import (
+    ORDER_TASK_QUEUE,
+    OrderResult,
+    OrderSnapshot,
+    OrderWorkflow,
+    PlaceOrder,
+)
+from fuze_contracts.workflow_ids import order_workflow_id
+from fuze_gateway.upstreams import start_once, temporal_timeout
+
+_MAX_DETAIL_LINES = 20
+"""Temporal limits a workflow's details to 20 kB."""
+
+MessageT = TypeVar("MessageT", bound=Message)
+SignalMethod = MethodAsyncSingleParam[OrderWorkflow, MessageT, None]
+"""A signal of the order workflow: takes one message."""
+
+OrderHandle = WorkflowHandle[OrderWorkflow, OrderResult]
+Update = UpdateMethodMultiParam[[OrderWorkflow, MessageT], OrderSnapshot]
+"""An update of the order workflow: takes one message, returns the order."""
+
+
+class UpdateRejectedError(Exception):
+    """The order rejected an update; `error_type` is a type from contracts, if it gave one."""
+
+    def __init__(self, error_type: str | None) -> None:
+        super().__init__(error_type or "rejected")
+        self.error_type = error_type
+
+
+class OrderCommands:
+    """Starts, signals and updates of order workflows.
+
+    Every method raises `UpstreamUnavailableError` when Temporal is unavailable or times out. The
+    command may have arrived; repeating it is safe.
+    """
+
+    def __init__(self, client: Client, timeout: timedelta) -> None:
+        self._client = client
+        self._timeout = timeout
+
+    async def start(self, order: PlaceOrder) -> bool:
+        """Start the order's workflow; return False if its id was used before."""
+        start = self._client.start_workflow(
+            OrderWorkflow.run,
+            order,
+            id=order_workflow_id(order.order_id),
+            task_queue=ORDER_TASK_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            memo={"fingerprint": order.fingerprint},
+            static_summary=_summary(order),
+            static_details=_details(order),
+            rpc_timeout=self._timeout,
+        )
+        return await start_once(start, self._timeout)
+
+    async def signal(
+        self, order_id: UUID, signal: SignalMethod[MessageT], message: MessageT
+    ) -> bool:
+        """Send a signal; return False if no such workflow is running."""
+        try:
+            async with temporal_timeout(self._timeout):
+                await self._handle(order_id).signal(signal, message, rpc_timeout=self._timeout)
+        except RPCError:  # only NOT_FOUND is passed through: never started, closed, or deleted
+            return False
+        return True
+
+    async def execute_update(
+        self, order_id: UUID, update: Update[MessageT], message: MessageT
+    ) -> OrderSnapshot | None:
+        """Execute an update and return the order; None if no such workflow is running.
+
+        Raises:
+            UpdateRejectedError: the order rejected the update.
+
+        """
+        try:
+            async with temporal_timeout(self._timeout):
+                return await self._handle(order_id).execute_update(
+                    update, message, rpc_timeout=self._timeout
+                )
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            error_type = cause.type if isinstance(cause, ApplicationError) else None
+            raise UpdateRejectedError(error_type) from error
+        except RPCError:  # only NOT_FOUND is passed through: never started, closed, or deleted
+            return None
+
+    def _handle(self, order_id: UUID) -> OrderHandle:
+        return self._client.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(order_id))
+
+
+def _summary(order: PlaceOrder) -> str:
+    count = sum(line.quantity for line in order.lines)
+    return f"{count} {'item' if count == 1 else 'items'}, {order.total}"
+
+
+def _details(order: PlaceOrder) -> str | None:
+    """Return the order's lines for the Temporal UI, without personal data."""
+    lines = [f"- {line.quantity} x `{line.sku}`" for line in order.lines[:_MAX_DETAIL_LINES]]
+    if len(order.lines) > _MAX_DETAIL_LINES:
+        lines.append(f"- and {len(order.lines) - _MAX_DETAIL_LINES} more lines")
+    return "\n".join(lines) or None

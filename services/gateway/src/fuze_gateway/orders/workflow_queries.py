@@ -1,0 +1,161 @@
+"""Reads of order workflows in Temporal: their state and their pending activities."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowQueryFailedError,
+)
+from temporalio.service import RPCError
+
+from fuze_contracts.order import OrderSnapshot, OrderWorkflow
+from fuze_contracts.workflow_ids import order_workflow_id, shipping_workflow_id
+from fuze_gateway.orders.schemas.status import LiveUnavailable, PendingActivity
+from fuze_gateway.upstreams import UpstreamUnavailableError, temporal_timeout
+
+_MAX_FAILURE_LENGTH = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowSnapshot:
+    """The state of a workflow execution, and the order's snapshot if a worker could return it.
+
+    `unavailable` is the reason why `order` is None.
+    """
+
+    execution: WorkflowExecutionStatus
+    pending_activities: Sequence[PendingActivity] = ()
+    order: OrderSnapshot | None = None
+    unavailable: LiveUnavailable | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the workflow is running."""
+        return self.execution is WorkflowExecutionStatus.RUNNING
+
+
+class WorkflowQueries:
+    """Reads of workflows; `UpstreamUnavailableError` when Temporal is unavailable."""
+
+    def __init__(self, client: Client, timeout: timedelta) -> None:
+        self._client = client
+        self._timeout = timeout
+
+    async def get_snapshot(self, order_id: UUID) -> WorkflowSnapshot | None:
+        """Return the state of the order's workflow, or None if Temporal has none.
+
+        A closed workflow is described but not queried: a query would make a worker replay it for
+        a result that its row already has.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout.total_seconds()
+        description = await self._describe(order_workflow_id(order_id), self._timeout)
+        if description is None:
+            return None
+        execution = description.status or WorkflowExecutionStatus.RUNNING
+        if execution is not WorkflowExecutionStatus.RUNNING:
+            return WorkflowSnapshot(
+                execution=execution, unavailable=LiveUnavailable.WORKFLOW_CLOSED
+            )
+        remaining = timedelta(seconds=max(deadline - loop.time(), 0.001))
+        (order, unavailable), shipping_activities = await asyncio.gather(
+            self._query(order_id, remaining),
+            self._shipping_activities(order_id, description, remaining),
+        )
+        return WorkflowSnapshot(
+            execution=execution,
+            pending_activities=[*_pending_activities(description), *shipping_activities],
+            order=order,
+            unavailable=unavailable,
+        )
+
+    async def exists(self, order_id: UUID) -> bool:
+        """Return whether Temporal has the order's workflow, running or closed."""
+        return await self._describe(order_workflow_id(order_id), self._timeout) is not None
+
+    async def get_fingerprint(self, workflow_id: str) -> str | None:
+        """Return the fingerprint in a workflow's memo, or None if it has none."""
+        description = await self._describe(workflow_id, self._timeout)
+        if description is None:
+            return None
+        fingerprint = (await description.memo()).get("fingerprint")
+        return None if fingerprint is None else str(fingerprint)
+
+    async def ping(self) -> None:
+        """Return when Temporal responds."""
+        async with temporal_timeout(self._timeout):
+            await self._client.service_client.check_health(timeout=self._timeout)
+
+    async def _describe(
+        self, workflow_id: str, limit: timedelta
+    ) -> WorkflowExecutionDescription | None:
+        try:
+            async with temporal_timeout(limit):
+                return await self._client.get_workflow_handle(workflow_id).describe(
+                    rpc_timeout=limit
+                )
+        except RPCError:  # only NOT_FOUND is passed through
+            return None
+
+    async def _query(
+        self, order_id: UUID, limit: timedelta
+    ) -> tuple[OrderSnapshot | None, LiveUnavailable | None]:
+        """Query the workflow, which requires a worker.
+
+        Temporal responded a moment ago, so a failure here is attributed to the worker.
+        """
+        handle = self._client.get_workflow_handle_for(
+            OrderWorkflow.run, order_workflow_id(order_id)
+        )
+        try:
+            async with temporal_timeout(limit):
+                return await handle.query(OrderWorkflow.status, rpc_timeout=limit), None
+        except (UpstreamUnavailableError, WorkflowQueryFailedError):
+            return None, LiveUnavailable.NO_WORKER
+        except RPCError:  # closed and deleted since it was described
+            return None, LiveUnavailable.WORKFLOW_NOT_FOUND
+
+    async def _shipping_activities(
+        self, order_id: UUID, parent: WorkflowExecutionDescription, limit: timedelta
+    ) -> list[PendingActivity]:
+        """Return the pending activities of the shipping child workflow, if there is one."""
+        shipping_id = shipping_workflow_id(order_id)
+        children = {child.workflow_id for child in parent.raw_description.pending_children}
+        if shipping_id not in children:
+            return []
+        try:
+            description = await self._describe(shipping_id, limit)
+        except UpstreamUnavailableError:
+            return []
+        return [] if description is None else _pending_activities(description)
+
+
+def first_line(text: str) -> str:
+    """Return the part of an error that a caller may see: drivers append SQL and parameters."""
+    return text.partition("\n")[0][:_MAX_FAILURE_LENGTH]
+
+
+def _pending_activities(description: WorkflowExecutionDescription) -> list[PendingActivity]:
+    return [_to_pending_activity(info) for info in description.raw_description.pending_activities]
+
+
+def _to_pending_activity(info: PendingActivityInfo) -> PendingActivity:
+    return PendingActivity(
+        name=info.activity_type.name,
+        attempt=info.attempt,
+        last_failure=first_line(info.last_failure.message) or None,
+        next_attempt_at=_to_datetime(info.next_attempt_schedule_time),
+    )
+
+
+def _to_datetime(timestamp: Timestamp) -> datetime | None:
+    """Return None for the epoch, which Temporal sends for an unset timestamp."""
+    return timestamp.ToDatetime(UTC) if timestamp.seconds else None

@@ -1,0 +1,60 @@
+"""Reads of the published views of payments, refunds and discrepancies in PostgreSQL."""
+
+from uuid import UUID
+
+from sqlalchemy import Uuid, bindparam, select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from fuze_contracts.read_models import (
+    DISCREPANCIES_VIEW,
+    PAYMENTS_VIEW,
+    REFUNDS_VIEW,
+    Discrepancy,
+    PublishedPayment,
+    PublishedRefund,
+)
+from fuze_gateway.database import Database, Statement, published_view
+
+MAX_DISCREPANCIES = 500
+
+_PAYMENTS = published_view(PAYMENTS_VIEW, PublishedPayment, payment_id=Uuid(), order_id=Uuid())
+_REFUNDS = published_view(REFUNDS_VIEW, PublishedRefund, payment_id=Uuid(), order_id=Uuid())
+_DISCREPANCIES = published_view(DISCREPANCIES_VIEW, Discrepancy, order_id=Uuid(), details=JSONB())
+
+_order_id = bindparam("order_id", type_=Uuid())
+
+_PAYMENTS_OF_ORDER = Statement.compile(
+    select(_PAYMENTS)
+    .where(_PAYMENTS.c.order_id == _order_id)
+    .order_by(_PAYMENTS.c.created_at, _PAYMENTS.c.payment_id)
+)
+_REFUNDS_OF_ORDER = Statement.compile(
+    select(_REFUNDS)
+    .where(_REFUNDS.c.order_id == _order_id)
+    .order_by(_REFUNDS.c.created_at, _REFUNDS.c.refund_id)
+)
+_NEWEST_DISCREPANCIES = Statement.compile(
+    select(_DISCREPANCIES).order_by(_DISCREPANCIES.c.first_seen_at.desc()).limit(MAX_DISCREPANCIES)
+)
+
+
+class PaymentQueries:
+    """Reads of payments; `UpstreamUnavailableError` when PostgreSQL is unavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list_payments(self, order_id: UUID) -> list[PublishedPayment]:
+        """Return every charge of the order, oldest first."""
+        rows = await self._database.fetch(_PAYMENTS_OF_ORDER, order_id=order_id)
+        return [PublishedPayment.model_validate(row) for row in rows]
+
+    async def list_refunds(self, order_id: UUID) -> list[PublishedRefund]:
+        """Return every refund of the order, oldest first."""
+        rows = await self._database.fetch(_REFUNDS_OF_ORDER, order_id=order_id)
+        return [PublishedRefund.model_validate(row) for row in rows]
+
+    async def list_discrepancies(self) -> list[Discrepancy]:
+        """Return the open discrepancies with the provider's records, newest first, at most 500."""
+        rows = await self._database.fetch(_NEWEST_DISCREPANCIES)
+        return [Discrepancy.model_validate(row) for row in rows]

@@ -1,0 +1,134 @@
+"""Request and response models of payments and refunds. Amounts are in minor units."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from fuze_contracts.money import MAX_AMOUNT_MINOR
+from fuze_contracts.read_models import Discrepancy
+from fuze_gateway.types import EXAMPLE_ORDER_ID, Name, RequestModel
+
+_PAYMENT: JsonDict = {
+    "payment_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+    "state": "charged",
+    "amount_minor": 5997,
+    "currency": "USD",
+    "payment_method": "pm_card_visa",
+    "provider_reference": "ch_0123456789",
+    "decline_code": None,
+    "refunded_minor": 1999,
+    "created_at": "2026-01-05T10:01:00Z",
+    "updated_at": "2026-01-05T10:01:01Z",
+}
+_REFUND: JsonDict = {
+    "refund_id": "e4eaaaf2-d142-5b1f-b3a4-0a5f1b1f2c3d",
+    "payment_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+    "state": "refunded",
+    "amount_minor": 1999,
+    "currency": "USD",
+    "reason": "one teapot was broken",
+    "provider_reference": "re_0123456789",
+    "rejection_code": None,
+    "created_at": "2026-01-09T08:00:00Z",
+    "updated_at": "2026-01-09T08:00:01Z",
+}
+_DISCREPANCY: JsonDict = {
+    "kind": "unmatched_provider_charge",
+    "reference": "ch_9876543210",
+    "order_id": None,
+    "occurred_at": "2026-01-05T10:01:00Z",
+    "details": {"amount_minor": 100, "currency": "USD"},
+    "first_seen_at": "2026-01-05T11:00:00Z",
+    "last_seen_at": "2026-01-05T12:00:00Z",
+}
+
+
+class RefundOrderRequest(RequestModel):
+    """The amount of the refund, in the currency of the payment, and its reason."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"amount_minor": 1999, "reason": "one teapot was broken"}]}
+    )
+
+    amount_minor: int = Field(ge=1, le=MAX_AMOUNT_MINOR)
+    reason: Name
+
+
+class RefundAcceptedResponse(BaseModel):
+    """The refund was accepted and will be executed. A repeated request has the same response."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "order_id": EXAMPLE_ORDER_ID,
+                    "refund_id": _REFUND["refund_id"],
+                    "amount_minor": 1999,
+                    "currency": "USD",
+                    "payments_url": f"/orders/{EXAMPLE_ORDER_ID}/payments",
+                }
+            ]
+        }
+    )
+
+    order_id: UUID
+    refund_id: UUID
+    amount_minor: int
+    currency: str
+    payments_url: str
+
+
+class Payment(BaseModel):
+    """A charge. `refunded_minor` is the sum of completed and pending refunds."""
+
+    payment_id: UUID
+    state: str
+    amount_minor: int
+    currency: str
+    payment_method: str | None
+    provider_reference: str | None
+    decline_code: str | None
+    refunded_minor: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Refund(BaseModel):
+    """A refund in any state."""
+
+    refund_id: UUID
+    payment_id: UUID
+    state: str
+    amount_minor: int
+    currency: str
+    reason: str
+    provider_reference: str | None
+    rejection_code: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class ListPaymentsResponse(BaseModel):
+    """The charges and refunds of the order, oldest first."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"order_id": EXAMPLE_ORDER_ID, "payments": [_PAYMENT], "refunds": [_REFUND]}
+            ]
+        }
+    )
+
+    order_id: UUID
+    payments: list[Payment]
+    refunds: list[Refund]
+
+
+class ListDiscrepanciesResponse(BaseModel):
+    """The open discrepancies with the payment provider's records, for an operator to resolve."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"discrepancies": [_DISCREPANCY]}]})
+
+    discrepancies: list[Discrepancy]

@@ -1,0 +1,188 @@
+"""Problem responses (RFC 9457) as exceptions. They never contain what the caller sent."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from fastapi.exceptions import RequestValidationError
+from opentelemetry import trace
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fuze_contracts import order as contract
+from fuze_contracts.money import Money
+from fuze_gateway.problems import registry
+from fuze_gateway.problems.registry import ProblemType
+from fuze_gateway.upstreams import UpstreamUnavailableError
+
+RETRY_AFTER_SECONDS = 2
+
+_UPSTREAM_NAMES = {
+    "temporal": "Temporal",
+    "database": "PostgreSQL",
+    "identity provider": "The identity provider",
+}
+_REJECTIONS = {
+    contract.ALREADY_APPROVED: (registry.ALREADY_APPROVED, "is already approved."),
+    contract.NOT_AWAITING_APPROVAL: (
+        registry.NOT_AWAITING_APPROVAL,
+        "is not waiting for approval.",
+    ),
+    contract.ALREADY_CANCELLED: (registry.ALREADY_CANCELLED, "is already being cancelled."),
+    contract.TOO_LATE_TO_CANCEL: (
+        registry.TOO_LATE_TO_CANCEL,
+        "can no longer be cancelled: it is being dispatched or has ended.",
+    ),
+    contract.TOO_LATE_TO_CHANGE_ADDRESS: (
+        registry.TOO_LATE_TO_CHANGE_ADDRESS,
+        "can no longer change its address: it is being dispatched or has ended.",
+    ),
+    contract.ADDRESS_INVALID: (
+        registry.ADDRESS_INVALID,
+        "rejected the address; its events have the reason.",
+    ),
+    contract.ADDRESS_CHANGE_LIMIT: (
+        registry.ADDRESS_CHANGE_LIMIT,
+        "has reached its limit of address changes.",
+    ),
+    contract.NOT_AWAITING_PAYMENT_METHOD: (
+        registry.NOT_AWAITING_PAYMENT_METHOD,
+        "is not waiting for a payment method.",
+    ),
+    contract.NOTHING_TO_RETRY: (registry.NOTHING_TO_RETRY, "has no failing step."),
+}
+"""The problem of each error type with which an order rejects an update."""
+
+
+class Problem(HTTPException):
+    """An error response. `detail` is for people; `extensions` are additional members."""
+
+    def __init__(
+        self,
+        problem_type: ProblemType,
+        detail: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(problem_type.status, detail or problem_type.example, headers)
+        self.problem_type = problem_type
+        self.extensions = dict(extensions or {})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the members that do not depend on the request."""
+        return {
+            "type": self.problem_type.uri,
+            "title": self.problem_type.title,
+            "status": self.status_code,
+            "detail": self.detail,
+            **self.extensions,
+        }
+
+
+class ProblemResponse(Response):
+    """A problem as ASCII JSON, which stays valid whatever characters a request had."""
+
+    media_type = "application/problem+json"
+
+    def render(self, content: Any) -> bytes:  # noqa: ANN401 - the signature of the base class
+        """Return JSON with every non-ASCII character escaped."""
+        return json.dumps(content, separators=(",", ":")).encode()
+
+
+def to_response(request: Request, problem: Problem) -> ProblemResponse:
+    """Return the response to a request that failed with a problem."""
+    content = problem.to_json() | {"instance": quote(request.scope["path"])}
+    if request_id := request.scope.get("state", {}).get("request_id"):
+        content["request_id"] = request_id
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        content["trace_id"] = trace.format_trace_id(span.trace_id)
+    return ProblemResponse(content, problem.status_code, problem.headers)
+
+
+def order_not_found(order_id: UUID) -> Problem:
+    """Return the 404 of an order that neither Temporal nor PostgreSQL has."""
+    return Problem(registry.ORDER_NOT_FOUND, f"Order {order_id} does not exist.")
+
+
+def order_already_exists(order_id: UUID) -> Problem:
+    """Return the 409 of an order id that was used with a different request."""
+    detail = f"Order {order_id} was started with a different request."
+    return Problem(registry.ORDER_ALREADY_EXISTS, detail)
+
+
+def order_closed(order_id: UUID) -> Problem:
+    """Return the 409 of a command to an order that has ended."""
+    return Problem(registry.ORDER_CLOSED, f"Order {order_id} has ended; see its status.")
+
+
+def order_not_refundable(order_id: UUID) -> Problem:
+    """Return the 409 of a refund before the order shipped, or without a charge."""
+    detail = f"Order {order_id} is not shipped, or nothing was charged."
+    return Problem(registry.ORDER_NOT_REFUNDABLE, detail)
+
+
+def refund_too_large(refundable: Money) -> Problem:
+    """Return the 409 of a refund above the refundable amount."""
+    return Problem(registry.REFUND_TOO_LARGE, f"At most {refundable} can be refunded.")
+
+
+def update_rejected(order_id: UUID, error_type: str | None) -> Problem:
+    """Return the 409 or 422 of an update that the order rejected, by its type from contracts."""
+    problem_type, predicate = _REJECTIONS.get(
+        error_type or "", (registry.REQUEST_REJECTED, "rejected the request.")
+    )
+    return Problem(problem_type, f"Order {order_id} {predicate}")
+
+
+def unauthenticated(detail: str) -> Problem:
+    """Return the 401 of missing or invalid credentials."""
+    return Problem(registry.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+def insufficient_scope(required: Sequence[str]) -> Problem:
+    """Return the 403 of an authenticated caller without the required scopes."""
+    scopes = " ".join(required)
+    return Problem(
+        registry.INSUFFICIENT_SCOPE,
+        f"This operation requires the scope {scopes}.",
+        headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scopes}"'},
+        extensions={"required": list(required)},
+    )
+
+
+def rate_limit_exceeded(limit: str, seconds: int) -> Problem:
+    """Return the 429 of a caller above its rate limit, to be retried after `seconds`."""
+    headers = {"Retry-After": str(max(seconds, 1))}
+    return Problem(registry.RATE_LIMIT_EXCEEDED, f"The rate limit is {limit}.", headers=headers)
+
+
+def unavailable(detail: str, **extensions: object) -> Problem:
+    """Return the 503 of a failure behind the gateway, after which a retry may succeed."""
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return Problem(registry.UNAVAILABLE, detail, headers=headers, extensions=extensions)
+
+
+def upstream_unavailable(error: UpstreamUnavailableError) -> Problem:
+    """Return the 503 of an upstream that failed or timed out."""
+    what = "did not respond in time" if error.timed_out else "is unavailable"
+    return unavailable(f"{_UPSTREAM_NAMES[error.upstream]} {what}. The request is safe to repeat.")
+
+
+def body_too_large(max_bytes: int) -> Problem:
+    """Return the 413 of a request body above the size limit."""
+    return Problem(registry.BODY_TOO_LARGE, f"The request body exceeds {max_bytes} bytes.")
+
+
+def request_timeout() -> Problem:
+    """Return the 408 of a request body that did not arrive in time."""
+    return Problem(registry.REQUEST_TIMEOUT)
+
+
+def invalid_field(location: Sequence[str | int], message: str) -> RequestValidationError:
+    """Return the 422 of a field that is invalid for a reason that its type cannot check."""
+    return RequestValidationError([{"loc": tuple(location), "msg": message, "type": "value_error"}])

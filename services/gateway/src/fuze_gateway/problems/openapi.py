@@ -1,0 +1,117 @@
+"""Problem responses in the OpenAPI document."""
+
+from collections import defaultdict
+from http import HTTPStatus
+from typing import Any
+
+from fuze_gateway.problems import registry
+from fuze_gateway.problems.errors import Problem
+from fuze_gateway.problems.registry import ProblemType
+
+_TEXT = {"type": "string"}
+_PROBLEM_SCHEMA = {
+    "title": "ProblemDetails",
+    "description": "RFC 9457 problem details.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance"],
+    "properties": {
+        "type": {
+            "type": "string",
+            "format": "uri-reference",
+            "description": "The problem type; clients branch on it. See docs/problems.md.",
+        },
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What happened, for people."},
+        "instance": {"type": "string", "format": "uri-reference"},
+        "request_id": {"type": "string", "description": "Identifies the request's log lines."},
+        "trace_id": {
+            "type": "string",
+            "description": "Identifies the request's trace, if it has one.",
+        },
+        "errors": {
+            "type": "array",
+            "description": "The invalid fields (invalid-request).",
+            "items": {
+                "type": "object",
+                "required": ["loc", "message"],
+                "properties": {
+                    "loc": {"type": "array", "items": {"type": ["string", "integer"]}},
+                    "message": _TEXT,
+                },
+            },
+        },
+        "required": {
+            "type": "array",
+            "description": "The scopes that the operation requires (insufficient-scope).",
+            "items": _TEXT,
+        },
+    },
+}
+_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "The authentication scheme to use."},
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "Seconds to wait before a retry."},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "Seconds to wait before a retry."},
+}
+
+Responses = dict[int | str, dict[str, Any]]
+
+AUTH_PROBLEMS = (
+    registry.UNAUTHENTICATED,
+    registry.INSUFFICIENT_SCOPE,
+    registry.RATE_LIMIT_EXCEEDED,
+)
+"""The problems of every operation that requires authentication."""
+
+BODY_PROBLEMS = (
+    registry.MALFORMED_BODY,
+    registry.REQUEST_TIMEOUT,
+    registry.BODY_TOO_LARGE,
+    registry.UNSUPPORTED_MEDIA_TYPE,
+    registry.INVALID_REQUEST,
+)
+"""The problems of every operation with a request body."""
+
+
+def problem_responses(*problem_types: ProblemType) -> Responses:
+    """Return the OpenAPI responses of an operation that can fail with these problems."""
+    by_status: dict[HTTPStatus, list[ProblemType]] = defaultdict(list)
+    for problem_type in problem_types:
+        by_status[problem_type.status].append(problem_type)
+    return {status: _response(status, found) for status, found in by_status.items()}
+
+
+def add_problem_components(document: dict[str, Any]) -> None:
+    """Add to an OpenAPI document the components that `problem_responses` refers to."""
+    components = document["components"]
+    components["schemas"]["ProblemDetails"] = _PROBLEM_SCHEMA
+    components["examples"] = {
+        problem_type.slug: {"summary": problem_type.title, "value": _example(problem_type)}
+        for problem_type in registry.REGISTRY.values()
+    }
+
+
+def _response(status: HTTPStatus, problem_types: list[ProblemType]) -> dict[str, Any]:
+    examples = {
+        problem_type.slug: {"$ref": f"#/components/examples/{problem_type.slug}"}
+        for problem_type in problem_types
+    }
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    response: dict[str, Any] = {
+        "description": status.phrase,
+        "content": {"application/problem+json": {"schema": schema, "examples": examples}},
+    }
+    if headers := _HEADERS.get(status):
+        response["headers"] = {
+            name: {"description": text, "schema": _TEXT} for name, text in headers.items()
+        }
+    return response
+
+
+def _example(problem_type: ProblemType) -> dict[str, Any]:
+    content = Problem(problem_type).to_json() | {"instance": "/orders"}
+    if problem_type is registry.INVALID_REQUEST:
+        content["errors"] = [{"loc": ["body", "address", "zip_code"], "message": "Field required"}]
+    if problem_type is registry.INSUFFICIENT_SCOPE:
+        content["required"] = ["orders:approve"]
+    return content | {"request_id": "8f1c4fb1c5a44b4da8a1f3a8f0b6d2e7"}

@@ -1,0 +1,248 @@
+"""The registry of problem types: every `type` that an error response can have.
+
+A type is never renamed and never changes its status: clients branch on it.
+"""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemType:
+    """A problem type, `/problems/<slug>`: its meaning for the docs, and an example of a detail."""
+
+    slug: str
+    status: HTTPStatus
+    meaning: str
+    example: str
+
+    @property
+    def title(self) -> str:
+        """Return the slug as a title."""
+        return self.slug.replace("-", " ").capitalize()
+
+    @property
+    def uri(self) -> str:
+        """Return the value of `type`."""
+        return f"/problems/{self.slug}"
+
+
+REGISTRY: dict[str, ProblemType] = {}
+
+_ORDER = "Order 123e4567-e89b-12d3-a456-426614174000"
+
+
+def _register(slug: str, status: HTTPStatus, meaning: str, example: str) -> ProblemType:
+    problem_type = ProblemType(slug=slug, status=status, meaning=meaning, example=example)
+    REGISTRY[slug] = problem_type
+    return problem_type
+
+
+MALFORMED_BODY = _register(
+    "malformed-body",
+    HTTPStatus.BAD_REQUEST,
+    "The body is not valid JSON: truncated, not UTF-8, nested too deeply, with a duplicate key or a"
+    " number that JSON does not have.",
+    "The request body is not valid JSON.",
+)
+IDEMPOTENCY_KEY_MISSING = _register(
+    "idempotency-key-missing",
+    HTTPStatus.BAD_REQUEST,
+    "The request requires an `Idempotency-Key`, which makes it safe to repeat. Choose a new key for"
+    " each operation, and send the same key when you repeat the request.",
+    "Send an Idempotency-Key header.",
+)
+INVALID_CURSOR = _register(
+    "invalid-cursor",
+    HTTPStatus.BAD_REQUEST,
+    "The cursor is not valid for this list and its filters. Start again at the first page.",
+    "The cursor is not valid for these filters.",
+)
+UNAUTHENTICATED = _register(
+    "unauthenticated",
+    HTTPStatus.UNAUTHORIZED,
+    "Credentials are missing, invalid, expired or revoked. Send `Authorization: Bearer` with an API"
+    " key or an access token of the identity provider.",
+    "Send an API key or an access token as Authorization: Bearer.",
+)
+INVALID_SIGNATURE = _register(
+    "invalid-signature",
+    HTTPStatus.UNAUTHORIZED,
+    "The webhook's signature does not match its body, or its timestamp is too old.",
+    "The signature does not match the body, or its timestamp is more than five minutes off.",
+)
+INSUFFICIENT_SCOPE = _register(
+    "insufficient-scope",
+    HTTPStatus.FORBIDDEN,
+    "The caller is authenticated but lacks a scope. `required` lists the scopes of the operation.",
+    "This operation requires the scope orders:approve.",
+)
+NOT_FOUND = _register(
+    "not-found",
+    HTTPStatus.NOT_FOUND,
+    "No resource exists at this path.",
+    "No resource exists at this path.",
+)
+ORDER_NOT_FOUND = _register(
+    "order-not-found",
+    HTTPStatus.NOT_FOUND,
+    "The order does not exist, neither in Temporal nor in PostgreSQL.",
+    f"{_ORDER} does not exist.",
+)
+API_KEY_NOT_FOUND = _register(
+    "api-key-not-found",
+    HTTPStatus.NOT_FOUND,
+    "No active API key has this id: it never existed, expired, or was revoked.",
+    "No active API key has the id 0123456789ab.",
+)
+WEBHOOKS_NOT_CONFIGURED = _register(
+    "webhooks-not-configured",
+    HTTPStatus.NOT_FOUND,
+    "The gateway has no signing secret for this sender, so it accepts no webhooks from it.",
+    "Webhooks of this sender are not configured.",
+)
+METHOD_NOT_ALLOWED = _register(
+    "method-not-allowed",
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    "The path exists but does not support this method; `Allow` lists the methods that it supports.",
+    "This resource does not support the method.",
+)
+REQUEST_TIMEOUT = _register(
+    "request-timeout",
+    HTTPStatus.REQUEST_TIMEOUT,
+    "The request body did not arrive in time.",
+    "The request body did not arrive in time.",
+)
+ORDER_ALREADY_EXISTS = _register(
+    "order-already-exists",
+    HTTPStatus.CONFLICT,
+    "The id was used with a different request. Repeating the original request returns its order.",
+    f"{_ORDER} was started with a different request.",
+)
+ORDER_CLOSED = _register(
+    "order-closed",
+    HTTPStatus.CONFLICT,
+    "The order has ended and accepts no more commands. Its status and events say how it ended.",
+    f"{_ORDER} has ended; see its status.",
+)
+ALREADY_APPROVED = _register(
+    "already-approved",
+    HTTPStatus.CONFLICT,
+    "The order was approved before.",
+    f"{_ORDER} is already approved.",
+)
+NOT_AWAITING_APPROVAL = _register(
+    "not-awaiting-approval",
+    HTTPStatus.CONFLICT,
+    "The order is not waiting for approval, or no longer.",
+    f"{_ORDER} is not waiting for approval.",
+)
+ALREADY_CANCELLED = _register(
+    "already-cancelled",
+    HTTPStatus.CONFLICT,
+    "The order was cancelled before; its compensations are running or complete.",
+    f"{_ORDER} is already being cancelled.",
+)
+TOO_LATE_TO_CANCEL = _register(
+    "too-late-to-cancel",
+    HTTPStatus.CONFLICT,
+    "The shipment is being dispatched or the order has ended. Refund it instead.",
+    f"{_ORDER} can no longer be cancelled: it is being dispatched or has ended.",
+)
+TOO_LATE_TO_CHANGE_ADDRESS = _register(
+    "too-late-to-change-address",
+    HTTPStatus.CONFLICT,
+    "The shipment is being dispatched, or the order has ended or is being cancelled.",
+    f"{_ORDER} can no longer change its address: it is being dispatched or has ended.",
+)
+ADDRESS_CHANGE_LIMIT = _register(
+    "address-change-limit",
+    HTTPStatus.CONFLICT,
+    "The order has reached its limit of address changes.",
+    f"{_ORDER} has reached its limit of address changes.",
+)
+NOT_AWAITING_PAYMENT_METHOD = _register(
+    "not-awaiting-payment-method",
+    HTTPStatus.CONFLICT,
+    "The order has no declined payment, or another payment method is being charged.",
+    f"{_ORDER} is not waiting for a payment method.",
+)
+NOTHING_TO_RETRY = _register(
+    "nothing-to-retry",
+    HTTPStatus.CONFLICT,
+    "No step of the order is failing.",
+    f"{_ORDER} has no failing step.",
+)
+REQUEST_REJECTED = _register(
+    "request-rejected",
+    HTTPStatus.CONFLICT,
+    "The order rejected the request for a reason that this version of the gateway does not know.",
+    f"{_ORDER} rejected the request.",
+)
+ORDER_NOT_REFUNDABLE = _register(
+    "order-not-refundable",
+    HTTPStatus.CONFLICT,
+    "The order is not shipped, or nothing was charged. Before it ships, cancel it instead.",
+    f"{_ORDER} is not shipped, or nothing was charged.",
+)
+REFUND_TOO_LARGE = _register(
+    "refund-too-large",
+    HTTPStatus.CONFLICT,
+    "The amount exceeds what is left of the payment after earlier refunds.",
+    "At most 39.98 USD can be refunded.",
+)
+TOO_MANY_API_KEYS = _register(
+    "too-many-api-keys",
+    HTTPStatus.CONFLICT,
+    "A client can have two active keys: one in use, and its replacement. Revoke one first.",
+    "The client has two active keys; revoke one first.",
+)
+BODY_TOO_LARGE = _register(
+    "body-too-large",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "The request body exceeds the size limit.",
+    "The request body exceeds 65536 bytes.",
+)
+UNSUPPORTED_MEDIA_TYPE = _register(
+    "unsupported-media-type",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "The request body is not declared as JSON.",
+    "Send the body with Content-Type: application/json.",
+)
+INVALID_REQUEST = _register(
+    "invalid-request",
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    "The request does not match its schema; `errors` lists the invalid fields.",
+    "The request does not match its schema.",
+)
+IDEMPOTENCY_KEY_REUSED = _register(
+    "idempotency-key-reused",
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    "The key was used with a different request. Choose a new key for each new request.",
+    "The Idempotency-Key was used with a different request.",
+)
+ADDRESS_INVALID = _register(
+    "address-invalid",
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    "The address failed the order's validation; the order's events have the reason.",
+    f"{_ORDER} rejected the address; its events have the reason.",
+)
+RATE_LIMIT_EXCEEDED = _register(
+    "rate-limit-exceeded",
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "The caller exceeded its rate limit. Retry after `Retry-After` seconds.",
+    "The rate limit is 100 per 1 second.",
+)
+INTERNAL_ERROR = _register(
+    "internal-error",
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    "An unexpected error in the gateway. Its log has the cause, by `request_id`.",
+    "An unexpected error occurred; it was logged.",
+)
+UNAVAILABLE = _register(
+    "unavailable",
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "Temporal, PostgreSQL or the identity provider is unavailable. The request is safe to repeat"
+    " after `Retry-After` seconds.",
+    "Temporal is unavailable. The request is safe to repeat.",
+)

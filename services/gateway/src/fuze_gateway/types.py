@@ -1,0 +1,142 @@
+"""The field types of requests: order ids, text, currencies, countries, timestamps."""
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Header
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
+
+from fuze_contracts.money import CURRENCY_EXPONENTS
+
+EXAMPLE_ORDER_ID = "123e4567-e89b-12d3-a456-426614174000"
+
+_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}")
+_FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs"})
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Bidirectional controls: they make one text display as another."""
+
+
+class RequestModel(BaseModel):
+    """The base of request models: strict types, and an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _parse_order_id(value: object) -> object:
+    """Reject the other spellings that `UUID` accepts, so that an order has one id.
+
+    Raises:
+        ValueError: not a UUID in canonical form, or the nil UUID.
+
+    """
+    if isinstance(value, UUID):
+        return value
+    if not isinstance(value, str) or not _CANONICAL_UUID.fullmatch(value):
+        raise ValueError("must be a UUID written as 8-4-4-4-12 hexadecimal digits")
+    order_id = UUID(value)
+    if not order_id.int:
+        raise ValueError("must not be the nil UUID")
+    return order_id
+
+
+def _reject_control_characters(value: str) -> str:
+    """Reject what PostgreSQL cannot store (NUL), UTF-8 cannot encode, or a terminal interprets.
+
+    Raises:
+        ValueError: the text has a control character or a surrogate.
+
+    """
+    if not _BIDI_CONTROLS.isdisjoint(value) or any(
+        unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in value
+    ):
+        raise ValueError("must not contain control characters or surrogates")
+    return value
+
+
+def _require_rfc_3339(value: object) -> object:
+    """Reject the numbers that pydantic accepts as timestamps.
+
+    Raises:
+        ValueError: not an RFC 3339 timestamp.
+
+    """
+    if isinstance(value, str) and not _RFC_3339.match(value):
+        raise ValueError("must be an RFC 3339 timestamp, such as 2026-01-05T10:00:00Z")
+    return value
+
+
+def _to_utc(value: datetime) -> datetime:
+    """Convert to UTC.
+
+    Raises:
+        ValueError: out of range in UTC.
+
+    """
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be between the years 1 and 9999 in UTC") from None
+
+
+def _validate_currency(value: str) -> str:
+    if value not in CURRENCY_EXPONENTS:
+        raise ValueError("must be an ISO 4217 code in upper case, such as USD")
+    return value
+
+
+OrderId = Annotated[
+    UUID,
+    BeforeValidator(_parse_order_id),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "uuid",
+            "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
+            "examples": [EXAMPLE_ORDER_ID],
+        }
+    ),
+]
+"""A UUID in canonical form, in upper or lower case; never the nil UUID."""
+
+Text = Annotated[
+    str,
+    AfterValidator(_reject_control_characters),
+    Field(
+        json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*$"}
+    ),
+]
+ShortText = Annotated[Text, Field(max_length=64)]
+LongText = Annotated[Text, Field(max_length=200)]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
+
+Currency = Annotated[
+    str,
+    AfterValidator(_validate_currency),
+    Field(json_schema_extra={"enum": sorted(CURRENCY_EXPONENTS)}),
+]
+UtcDateTime = Annotated[AwareDatetime, BeforeValidator(_require_rfc_3339), AfterValidator(_to_utc)]
+"""A timestamp with an offset. A number would be ambiguous: seconds or milliseconds."""
+
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+
+IdempotencyKey = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[\x21-\x7e]{1,200}$",
+        description="Identifies the operation: repeating it with the same key has no effect.",
+        examples=["cart-2026-0042"],
+    ),
+]

@@ -1,0 +1,106 @@
+"""Calls to PostgreSQL and Temporal, bounded in time, with one exception when they fail."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Literal
+
+import asyncpg
+import structlog
+from temporalio.client import RPCTimeoutOrCancelledError
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+Upstream = Literal["temporal", "database", "identity provider"]
+
+CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises when a connection is lost, or after the server announced its shutdown."""
+
+_TIMEOUT_CODES = frozenset({RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
+
+_log = structlog.get_logger(__name__)
+
+
+class UpstreamUnavailableError(Exception):
+    """An upstream failed or did not answer in time. Retrying the request may succeed."""
+
+    def __init__(self, upstream: Upstream, *, timed_out: bool) -> None:
+        super().__init__(f"{upstream} {'timed out' if timed_out else 'is unavailable'}")
+        self.upstream: Upstream = upstream
+        self.timed_out = timed_out
+
+
+@asynccontextmanager
+async def database_timeout(limit: timedelta) -> AsyncIterator[None]:
+    """Bound the PostgreSQL calls of the block.
+
+    Raises:
+        UpstreamUnavailableError: timeout, no connection, or a failed statement. A view that does
+            not exist yet, because a deployment is still migrating, is one of these too.
+
+    """
+    try:
+        async with asyncio.timeout(limit.total_seconds()):
+            yield
+    except TimeoutError as error:
+        raise _unavailable("database", error, timed_out=True) from error
+    except asyncpg.PostgresError as error:
+        timed_out = isinstance(error, asyncpg.QueryCanceledError)
+        raise _unavailable("database", error, timed_out=timed_out) from error
+    except CONNECTION_ERRORS as error:
+        if isinstance(error, ValueError):  # a value that cannot be encoded is our own defect
+            raise
+        raise _unavailable("database", error) from error
+
+
+@asynccontextmanager
+async def temporal_timeout(limit: timedelta) -> AsyncIterator[None]:
+    """Bound the Temporal calls of the block.
+
+    Pass `rpc_timeout` to each call as well: the SDK retries an unavailable server by itself.
+
+    Raises:
+        UpstreamUnavailableError: timeout, no connection, or a server error.
+        RPCError: the server answered NOT_FOUND, which the caller must interpret.
+
+    """
+    try:
+        async with asyncio.timeout(limit.total_seconds()):
+            yield
+    except (TimeoutError, RPCTimeoutOrCancelledError) as error:
+        # The SDK replaces the cancellation by which asyncio.timeout ends a call with its own error.
+        raise _unavailable("temporal", error, timed_out=True) from error
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise
+        timed_out = error.status in _TIMEOUT_CODES
+        raise _unavailable("temporal", error, timed_out=timed_out) from error
+    except RuntimeError as error:
+        # A lazy client raises this when its first connection fails.
+        raise _unavailable("temporal", error) from error
+
+
+async def start_once(start: Awaitable[object], limit: timedelta) -> bool:
+    """Await the start of a workflow; return False if its id was used before.
+
+    Raises:
+        UpstreamUnavailableError: Temporal failed or did not answer in time. The workflow may have
+            started; a retry with the same id is safe.
+
+    """
+    try:
+        async with temporal_timeout(limit):
+            await start
+    except WorkflowAlreadyStartedError:
+        return False
+    except RPCError as error:  # NOT_FOUND: the namespace does not exist
+        raise UpstreamUnavailableError("temporal", timed_out=False) from error
+    return True
+
+
+def _unavailable(
+    upstream: Upstream, error: Exception, *, timed_out: bool = False
+) -> UpstreamUnavailableError:
+    _log.warning("upstream unavailable", upstream=upstream, timed_out=timed_out, error=repr(error))
+    return UpstreamUnavailableError(upstream, timed_out=timed_out)

@@ -1,0 +1,1 @@
+"""Webhooks of the payment providers and the carrier."""

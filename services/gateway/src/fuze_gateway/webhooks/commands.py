@@ -1,0 +1,47 @@
+"""Webhooks start a workflow that reads the current state from the sender, once per event."""
+
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+
+from fuze_contracts.payment import PAYMENT_TASK_QUEUE, PaymentWebhookWorkflow, RefreshPayment
+from fuze_contracts.shipping import SHIPPING_TASK_QUEUE, CarrierWebhookWorkflow, RefreshShipment
+from fuze_contracts.workflow_ids import carrier_webhook_workflow_id, payment_webhook_workflow_id
+from fuze_gateway.upstreams import start_once
+
+
+class WebhookCommands:
+    """Starts of webhook workflows; `UpstreamUnavailableError` when Temporal is unavailable."""
+
+    def __init__(self, client: Client, timeout: timedelta) -> None:
+        self._client = client
+        self._timeout = timeout
+
+    async def start_payment_webhook(self, event_id: str, command: RefreshPayment) -> bool:
+        """Refresh a payment; return False if the event was received before."""
+        start = self._client.start_workflow(
+            PaymentWebhookWorkflow.run,
+            command,
+            id=payment_webhook_workflow_id(event_id),
+            task_queue=PAYMENT_TASK_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            static_summary="refresh a payment after a webhook",
+            rpc_timeout=self._timeout,
+        )
+        return await start_once(start, self._timeout)
+
+    async def start_carrier_webhook(self, event_id: str, command: RefreshShipment) -> bool:
+        """Refresh a shipment; return False if the event was received before."""
+        start = self._client.start_workflow(
+            CarrierWebhookWorkflow.run,
+            command,
+            id=carrier_webhook_workflow_id(event_id),
+            task_queue=SHIPPING_TASK_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            static_summary="refresh a shipment after a webhook",
+            rpc_timeout=self._timeout,
+        )
+        return await start_once(start, self._timeout)

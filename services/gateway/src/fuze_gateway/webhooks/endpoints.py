@@ -1,0 +1,125 @@
+"""Endpoints of webhooks: of every payment provider, of the carrier.
+
+A webhook is a hint: the workflow that it starts reads the state from the sender itself. A lost
+webhook costs time only, because payments under review and deliveries are polled in any case.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Header, Request
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from fuze_contracts.payment import RefreshPayment
+from fuze_contracts.shipping import RefreshShipment
+from fuze_gateway.app_services import ServicesDependency
+from fuze_gateway.problems import errors, registry
+from fuze_gateway.problems.openapi import BODY_PROBLEMS, problem_responses
+from fuze_gateway.webhooks.schemas import CarrierEvent
+from fuze_gateway.webhooks.signatures import is_carrier_webhook
+from fuze_psp.registry import WEBHOOKS, WebhookSettings
+from fuze_psp.webhooks import Webhook, WebhookRejection
+
+router = APIRouter(tags=["webhooks"])
+
+CarrierSignature = Annotated[str, Header(alias="Carrier-Signature", max_length=200)]
+
+EventT = TypeVar("EventT", bound=BaseModel)
+Verify = Callable[[str, bytes, SecretStr], bool]
+
+_RESPONSES = problem_responses(
+    *BODY_PROBLEMS,
+    registry.INVALID_SIGNATURE,
+    registry.WEBHOOKS_NOT_CONFIGURED,
+    registry.UNAVAILABLE,
+)
+
+
+def _request_body(schema: dict[str, Any]) -> dict[str, Any]:
+    """Document a body that the endpoint reads itself, because the signature covers its bytes."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _add_payment_webhook(webhook: Webhook[WebhookSettings]) -> None:
+    header = {
+        "name": webhook.signature_header,
+        "in": "header",
+        "required": True,
+        "schema": {"type": "string"},
+    }
+
+    @router.post(
+        f"/webhooks/{webhook.name}",
+        operation_id=f"receive{webhook.name.title()}Webhook",
+        summary=f"Receive a webhook of {webhook.sender}",
+        status_code=HTTPStatus.NO_CONTENT,
+        responses=_RESPONSES,
+        openapi_extra={"parameters": [header]} | _request_body(webhook.body_schema),
+    )
+    async def receive(request: Request, services: ServicesDependency) -> None:
+        """Receive the event that a payment was charged or declined.
+
+        A repeated event is ignored. Other events, and events of other users of the provider's
+        account, are acknowledged and ignored: otherwise the provider would retry them for days.
+        """
+        secret = webhook.secret(services.settings)
+        if secret is None:
+            raise errors.Problem(registry.WEBHOOKS_NOT_CONFIGURED)
+        signature = request.headers.get(webhook.signature_header, "")
+        event = webhook.read(await request.body(), signature, secret)
+        if event is WebhookRejection.INVALID_SIGNATURE:
+            raise errors.Problem(registry.INVALID_SIGNATURE)
+        if event is WebhookRejection.INVALID_BODY:
+            raise errors.invalid_field(("body",), "must be an event of the provider")
+        if event.payment_id:
+            command = RefreshPayment(payment_id=event.payment_id)
+            await services.webhook_commands.start_payment_webhook(event.event_id, command)
+
+
+for _webhook in WEBHOOKS:
+    _add_payment_webhook(_webhook)
+
+
+@router.post(
+    "/webhooks/carrier",
+    operation_id="receiveCarrierWebhook",
+    summary="Receive a webhook of the carrier",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=_RESPONSES,
+    openapi_extra=_request_body(CarrierEvent.model_json_schema()),
+)
+async def receive_carrier_webhook(
+    request: Request, signature: CarrierSignature, services: ServicesDependency
+) -> None:
+    """Receive the event that the delivery status changed. A repeated event is ignored."""
+    body = await _read_verified(
+        request, signature, services.settings.carrier_webhook_secret, is_carrier_webhook
+    )
+    event = _parse(body, CarrierEvent, "must have an id and a shipment_id")
+    command = RefreshShipment(shipment_id=event.shipment_id)
+    await services.webhook_commands.start_carrier_webhook(event.id, command)
+
+
+async def _read_verified(
+    request: Request, signature: str, secret: SecretStr | None, verify: Verify
+) -> bytes:
+    """Return the body.
+
+    Raises:
+        Problem: the sender is not configured, or the signature is invalid.
+
+    """
+    if secret is None:
+        raise errors.Problem(registry.WEBHOOKS_NOT_CONFIGURED)
+    body = await request.body()
+    if not verify(signature, body, secret):
+        raise errors.Problem(registry.INVALID_SIGNATURE)
+    return body
+
+
+def _parse(body: bytes, model: type[EventT], message: str) -> EventT:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError:
+        raise errors.invalid_field(("body",), message) from None

@@ -1,0 +1,82 @@
+"""The scope of every operation, and the roles that have it."""
+
+import json
+import re
+from collections.abc import Iterator
+from uuid import uuid4
+
+import httpx
+import pytest
+from gateway_harness import MakeKey, bearer
+
+from fuze_gateway.auth.principals import Role
+from fuze_gateway.openapi_export import build_documents
+
+OPENAPI = json.loads(build_documents()["openapi.json"])
+
+
+def _operations() -> Iterator[tuple[str, str, str, list[str]]]:
+    for path, operations in OPENAPI["paths"].items():
+        for method, operation in operations.items():
+            [security] = operation.get("security", [{}])
+            yield operation["operationId"], method, path, security.get("bearer", [])
+
+
+ALLOWED = {
+    "orders:read": {"viewer", "merchant", "approver", "operator", "admin"},
+    "orders:write": {"merchant", "operator", "admin"},
+    "orders:approve": {"approver", "admin"},
+    "orders:operate": {"operator", "admin"},
+    "payments:refund": {"operator", "admin"},
+    "keys:manage": {"admin"},
+}
+SCOPES = {
+    "listOrders": "orders:read", "getOrder": "orders:read", "getOrderStatus": "orders:read",
+    "getOrderEvents": "orders:read", "streamOrderEvents": "orders:read",
+    "getOrderPayments": "orders:read",
+    "placeOrder": "orders:write", "startOrder": "orders:write", "cancelOrder": "orders:write",
+    "cancelOrders": "orders:write", "changeAddress": "orders:write",
+    "changePaymentMethod": "orders:write", "cancelOrderAsync": "orders:write",
+    "changeAddressAsync": "orders:write",
+    "approveOrder": "orders:approve", "approveOrders": "orders:approve",
+    "rejectOrder": "orders:approve", "approveOrderAsync": "orders:approve",
+    "retryOrder": "orders:operate", "getPaymentDiscrepancies": "orders:operate",
+    "refundOrder": "payments:refund",
+    "createApiKey": "keys:manage", "listApiKeys": "keys:manage", "revokeApiKey": "keys:manage",
+    "listProblems": None, "getProblem": None,
+    "livez": None, "readyz": None, "receivePspWebhook": None, "receiveStripeWebhook": None,
+    "receiveCarrierWebhook": None,
+}  # fmt: skip
+"""Repeated here on purpose: a new operation, or a wider scope, must be a deliberate change."""
+
+
+@pytest.mark.parametrize(("name", "method", "path", "documented"), list(_operations()))
+async def test_each_operation_allows_the_expected_roles(  # noqa: PLR0913, PLR0917 - fixtures and parameters
+    secured: httpx.AsyncClient,
+    make_key: MakeKey,
+    name: str,
+    method: str,
+    path: str,
+    documented: list[str],
+) -> None:
+    scope = SCOPES[name]  # an operation without an entry fails here
+    path = path.replace("{slug}", "request-rejected")
+    url = re.sub(r"\{key_id\}", "0123456789ab", re.sub(r"\{order_id\}", str(uuid4()), path))
+    body = {"json": {}} if method in {"post", "put"} else {}
+    responses = {"anonymous": await secured.request(method, url, **body)}
+    for role in Role:
+        headers = bearer(await make_key(role)) | {"Idempotency-Key": "a"}
+        responses[role] = await secured.request(method, url, headers=headers, **body)
+
+    if scope is None:
+        assert documented == []
+        assert not {401, 403} & {
+            response.status_code
+            for response in responses.values()
+            if response.headers.get("www-authenticate")
+        }
+    else:
+        assert documented == [scope]
+        assert responses.pop("anonymous").status_code == 401
+        allowed = {role for role, response in responses.items() if response.status_code != 403}
+        assert allowed == ALLOWED[scope]

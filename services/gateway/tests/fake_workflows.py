@@ -1,0 +1,186 @@
+"""Fake workflows that implement the contracts of the services behind the gateway."""
+
+from datetime import timedelta
+
+from temporalio import activity, workflow
+from temporalio.exceptions import ApplicationError
+
+from fuze_contracts import order as contract
+from fuze_contracts import shipping
+from fuze_contracts.order import (
+    ORDER_REJECTED,
+    OrderResult,
+    OrderSnapshot,
+    OrderStatus,
+    PaymentStatus,
+    WaitingFor,
+)
+from fuze_contracts.workflow_ids import shipping_workflow_id
+
+REJECTED_ACTOR = "mallory"
+"""The order rejects every command of this actor."""
+
+
+@workflow.defn
+class OrderWorkflow(contract.OrderWorkflow):
+    """An order that waits for a command and reports the last one as its `reason`."""
+
+    @workflow.init
+    def __init__(self, command: contract.PlaceOrder) -> None:
+        self._order = command
+        self._command: str | None = None
+        self._reason: str | None = None
+        self._zip_code = command.address.zip_code
+
+    @workflow.run
+    async def run(self, command: contract.PlaceOrder) -> OrderResult:
+        if command.address.zip_code == "REJECT":
+            raise ApplicationError("bad zip code", type=ORDER_REJECTED, non_retryable=True)
+        if command.address.zip_code == "STUCK":
+            await workflow.execute_activity(
+                "payment_charged", start_to_close_timeout=timedelta(seconds=5)
+            )
+        if command.address.zip_code == "CHILD":
+            await workflow.execute_child_workflow(
+                ShippingWorkflow.run,
+                shipping.ShipOrder(order_id=command.order_id, address=command.address),
+                id=shipping_workflow_id(command.order_id),
+            )
+        await workflow.wait_condition(lambda: self._command is not None)
+        return OrderResult(
+            order_id=command.order_id,
+            status=OrderStatus.CANCELLED if self._command == "cancel" else OrderStatus.SHIPPED,
+            payment_status=PaymentStatus.NONE,
+            reason=self._reason,
+        )
+
+    @workflow.signal
+    async def approve(self, approval: contract.ApproveOrder = contract.ApproveOrder()) -> None:
+        self._command = self._command or f"approve by {approval.actor}"
+
+    @workflow.signal
+    async def cancel(self, request: contract.CancelOrder = contract.CancelOrder()) -> None:
+        self._command, self._reason = "cancel", request.reason
+
+    @workflow.signal
+    async def change_address(self, request: contract.ChangeAddress) -> None:
+        self._zip_code = request.address.zip_code
+
+    @workflow.signal
+    async def report_step_failure(self, failure: contract.StepFailure) -> None:
+        pass
+
+    @workflow.signal
+    async def report_delivery_status(self, change: shipping.DeliveryStatusChanged) -> None:
+        pass
+
+    @workflow.update
+    async def approve_order(self, approval: contract.ApproveOrder) -> OrderSnapshot:
+        return self._snapshot_with(f"approve by {approval.actor}")
+
+    @approve_order.validator
+    def _validate_approve(self, approval: contract.ApproveOrder) -> None:
+        self._reject_if_requested(contract.ALREADY_APPROVED, approval.actor)
+
+    @workflow.update
+    async def reject_order(self, request: contract.RejectOrder) -> OrderSnapshot:
+        return self._snapshot_with(f"reject by {request.actor}: {request.reason}")
+
+    @reject_order.validator
+    def _validate_reject(self, request: contract.RejectOrder) -> None:
+        self._reject_if_requested(contract.NOT_AWAITING_APPROVAL, request.actor)
+
+    @workflow.update
+    async def cancel_order(self, request: contract.CancelOrder) -> OrderSnapshot:
+        return self._snapshot_with(f"cancel by {request.actor}: {request.reason}")
+
+    @cancel_order.validator
+    def _validate_cancel(self, request: contract.CancelOrder) -> None:
+        self._reject_if_requested(contract.TOO_LATE_TO_CANCEL, request.actor)
+
+    @workflow.update
+    async def change_order_address(self, request: contract.ChangeAddress) -> OrderSnapshot:
+        return self._snapshot_with(f"{request.address.zip_code} by {request.actor}")
+
+    @change_order_address.validator
+    def _validate_change_address(self, request: contract.ChangeAddress) -> None:
+        self._reject_if_requested(contract.ADDRESS_INVALID, request.actor)
+
+    @workflow.update
+    async def change_payment_method(self, request: contract.ChangePaymentMethod) -> OrderSnapshot:
+        return self._snapshot_with(f"{request.payment_method} by {request.actor}")
+
+    @change_payment_method.validator
+    def _validate_change_payment_method(self, request: contract.ChangePaymentMethod) -> None:
+        self._reject_if_requested(contract.NOT_AWAITING_PAYMENT_METHOD, request.actor)
+
+    @workflow.update
+    async def retry_step(self, request: contract.RetryOrder) -> OrderSnapshot:
+        return self._snapshot_with(f"retry by {request.actor}")
+
+    @retry_step.validator
+    def _validate_retry(self, request: contract.RetryOrder) -> None:
+        self._reject_if_requested(contract.NOTHING_TO_RETRY, request.actor)
+
+    def _snapshot_with(self, reason: str) -> OrderSnapshot:
+        return self.status().model_copy(update={"reason": reason})
+
+    @staticmethod
+    def _reject_if_requested(error_type: str, actor: str) -> None:
+        if actor == REJECTED_ACTOR:
+            raise ApplicationError("not now", type=error_type, non_retryable=True)
+
+    @workflow.query
+    def status(self) -> OrderSnapshot:
+        return OrderSnapshot(
+            order_id=self._order.order_id,
+            status=OrderStatus.AWAITING_APPROVAL,
+            payment_status=PaymentStatus.NONE,
+            last_seq=2,
+            status_since=workflow.info().start_time,
+            waiting_for=WaitingFor.APPROVAL,
+            deadline=workflow.info().start_time + self._order.approval_timeout,
+            last_error="first line\nsecond line",
+            reason=self._zip_code,
+        )
+
+
+@workflow.defn
+class ShippingWorkflow(shipping.ShippingWorkflow):
+    """A shipment whose carrier is unavailable."""
+
+    @workflow.init
+    def __init__(self, command: shipping.ShipOrder) -> None:
+        self._order_id = command.order_id
+
+    @workflow.run
+    async def run(self, command: shipping.ShipOrder) -> shipping.Shipped:
+        return await workflow.execute_activity(
+            "shipment_dispatched",
+            command,
+            start_to_close_timeout=timedelta(seconds=5),
+            result_type=shipping.Shipped,
+        )
+
+    @workflow.signal
+    async def retry(self) -> None:
+        pass
+
+    @workflow.query
+    def status(self) -> shipping.ShipmentSnapshot:
+        return shipping.ShipmentSnapshot(
+            order_id=self._order_id,
+            step=shipping.ShippingStep.DISPATCHING,
+            step_since=workflow.now(),
+        )
+
+
+@activity.defn(name="payment_charged")
+async def provider_outage() -> None:
+    raise ApplicationError("the provider is unavailable\n[SQL: SELECT secret]")
+
+
+@activity.defn(name="shipment_dispatched")
+async def carrier_outage(command: shipping.ShipOrder) -> None:
+    del command
+    raise ApplicationError("the carrier is unavailable")

@@ -1,0 +1,134 @@
+"""Orders, their lines and their events; the views that other services read."""
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+# Literal, not taken from the code: a revision is history and never changes.
+_STATUSES = (
+    "'received', 'awaiting_approval', 'approved', 'awaiting_payment_method', 'paid', 'preparing', "
+    "'awaiting_address', 'cancelling', 'shipped', 'delivered', 'returned', 'rejected', 'expired', "
+    "'payment_declined', 'cancelled'"
+)
+_PAYMENT_STATUSES = "'none', 'pending', 'charged', 'declined', 'refunding', 'refunded'"
+_EVENT_TYPES = (
+    "'order_received', 'order_validated', 'order_rejected', 'address_changed', "
+    "'address_change_rejected', 'approval_reminder_sent', 'order_approved', "
+    "'order_expired', 'order_cancelled', 'payment_charged', 'payment_declined', "
+    "'payment_method_changed', 'payment_abandoned', 'shipping_started', "
+    "'carrier_rejected_address', 'order_shipped', 'order_delivered', 'order_returned', "
+    "'cancellation_started', 'payment_refunded', 'payment_voided', 'needs_attention', "
+    "'retry_requested'"
+)
+
+
+def upgrade() -> None:
+    _create_tables()
+    _create_indexes()
+    _create_views()
+    op.execute("GRANT SELECT, INSERT, UPDATE ON orders.orders TO fuze_order")
+    op.execute("GRANT SELECT, INSERT ON orders.order_lines, orders.events TO fuze_order")
+    op.execute("GRANT USAGE ON SCHEMA orders TO fuze_gateway")
+    op.execute("GRANT SELECT ON orders.published_orders, orders.published_events TO fuze_gateway")
+
+
+def _create_tables() -> None:
+    op.execute(f"""
+        CREATE TABLE orders.orders (
+            id uuid CONSTRAINT orders_pkey PRIMARY KEY,
+            run_id text NOT NULL,
+            fingerprint text NOT NULL,
+            status text NOT NULL CONSTRAINT orders_status_check CHECK (status IN ({_STATUSES})),
+            payment_status text NOT NULL
+                CONSTRAINT orders_payment_status_check
+                CHECK (payment_status IN ({_PAYMENT_STATUSES})),
+            reason text,
+            customer text,
+            currency char(3) NOT NULL
+                CONSTRAINT orders_currency_check CHECK (currency ~ '^[A-Z]{{3}}$'),
+            total_minor bigint NOT NULL CONSTRAINT orders_total_check CHECK (total_minor >= 0),
+            payment_method text,
+            payment_token text NOT NULL,
+            address jsonb NOT NULL
+                CONSTRAINT orders_address_check
+                CHECK (jsonb_typeof(address -> 'zip_code') = 'string'),
+            tracking_number text,
+            needs_attention boolean NOT NULL DEFAULT false,
+            tracking_deadline timestamptz,
+            last_seq integer NOT NULL CONSTRAINT orders_last_seq_check CHECK (last_seq >= 1),
+            approval_deadline timestamptz NOT NULL,
+            created_at timestamptz NOT NULL,
+            updated_at timestamptz NOT NULL,
+            CONSTRAINT orders_shipped_check CHECK (
+                status <> 'shipped'
+                OR (payment_status = 'charged' AND tracking_number IS NOT NULL)
+            )
+        )
+    """)
+    op.execute("""
+        CREATE TABLE orders.order_lines (
+            order_id uuid CONSTRAINT order_lines_order_id_fkey REFERENCES orders.orders (id),
+            position integer CONSTRAINT order_lines_position_check CHECK (position >= 1),
+            sku text NOT NULL,
+            quantity integer NOT NULL,
+            unit_price_minor bigint NOT NULL,
+            CONSTRAINT order_lines_pkey PRIMARY KEY (order_id, position)
+        )
+    """)
+    op.execute(f"""
+        CREATE TABLE orders.events (
+            order_id uuid CONSTRAINT events_order_id_fkey REFERENCES orders.orders (id),
+            seq integer CONSTRAINT events_seq_check CHECK (seq >= 1),
+            type text NOT NULL CONSTRAINT events_type_check CHECK (type IN ({_EVENT_TYPES})),
+            status text NOT NULL CONSTRAINT events_status_check CHECK (status IN ({_STATUSES})),
+            payment_status text NOT NULL
+                CONSTRAINT events_payment_status_check
+                CHECK (payment_status IN ({_PAYMENT_STATUSES})),
+            actor text NOT NULL,
+            details jsonb NOT NULL DEFAULT '{{}}'::jsonb
+                CONSTRAINT events_details_check CHECK (jsonb_typeof(details) = 'object'),
+            occurred_at timestamptz NOT NULL,
+            recorded_at timestamptz NOT NULL DEFAULT now(),
+            CONSTRAINT events_pkey PRIMARY KEY (order_id, seq)
+        )
+    """)
+
+
+def _create_indexes() -> None:
+    op.execute("CREATE INDEX orders_created_at_id_idx ON orders.orders (created_at, id)")
+    op.execute(
+        "CREATE INDEX orders_status_created_at_id_idx ON orders.orders (status, created_at, id)"
+    )
+    op.execute(
+        "CREATE INDEX orders_customer_created_at_id_idx ON orders.orders (customer, created_at, id)"
+    )
+    op.execute(
+        "CREATE INDEX orders_customer_prefix_idx"
+        " ON orders.orders (lower(customer) text_pattern_ops)"
+    )
+    op.execute(
+        "CREATE INDEX orders_needs_attention_idx ON orders.orders (created_at, id)"
+        " WHERE needs_attention"
+    )
+
+
+def _create_views() -> None:
+    op.execute("""
+        CREATE VIEW orders.published_orders AS
+        SELECT id AS order_id, status, payment_status, reason, customer, currency::text AS currency,
+               total_minor, address, tracking_number, fingerprint, last_seq, created_at, updated_at,
+               needs_attention, payment_method, tracking_deadline,
+               (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                           'sku', sku, 'quantity', quantity, 'unit_price_minor', unit_price_minor
+                       ) ORDER BY position), '[]')
+                FROM orders.order_lines WHERE order_lines.order_id = orders.id) AS lines
+        FROM orders.orders
+    """)
+    op.execute("""
+        CREATE VIEW orders.published_events AS
+        SELECT order_id, seq, type, status, payment_status, actor, details, occurred_at, recorded_at
+        FROM orders.events
+    """)

@@ -1,0 +1,169 @@
+"""The calls of OrderWorkflow to other services. Each is idempotent and survives any outage."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+)
+
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.payment import (
+    PAYMENT_TASK_QUEUE,
+    PAYMENT_TOKEN_CONFLICT,
+    ChargeOutcome,
+    ChargePayment,
+    Declined,
+    PaymentActivities,
+    Voided,
+    VoidOutcome,
+    VoidPayment,
+)
+from fuze_contracts.shipping import (
+    SHIPPING_TASK_QUEUE,
+    Address,
+    CancelShipment,
+    CancelShipmentOutcome,
+    ChangeShipmentAddress,
+    ChangeShipmentAddressOutcome,
+    ParcelItem,
+    ShipmentActivities,
+    ShipOrder,
+    ShippingOutcome,
+    ShippingWorkflow,
+)
+from fuze_contracts.workflow_ids import shipping_workflow_id
+from fuze_order.state import OrderState
+
+_ATTEMPT_TIMEOUT = timedelta(seconds=30)
+_RESTART_SHIPMENT_AFTER = timedelta(seconds=1)
+_MAX_RESTART_INTERVAL = timedelta(minutes=15)
+"""A reset order waits for a shipment that may run for days: each request is in its history."""
+_RETRIES = RetryPolicy(
+    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
+)
+
+
+def build_charge(order: PlaceOrder, state: OrderState) -> ChargePayment:
+    """Return the order's current charge: its committed payment token and method."""
+    return ChargePayment(
+        order_id=order.order_id,
+        payment_token=state.payment_token,
+        amount=order.total,
+        payment_method=state.payment_method,
+    )
+
+
+async def charge_payment(charge: ChargePayment, time_limit: timedelta | None) -> ChargeOutcome:
+    """Retry until the outcome is known, or until the time limit.
+
+    A token that was used for something else is a decline.
+    """
+    try:
+        return await workflow.execute_activity_method(
+            PaymentActivities.payment_charged,
+            charge,
+            task_queue=PAYMENT_TASK_QUEUE,
+            start_to_close_timeout=_ATTEMPT_TIMEOUT,
+            schedule_to_close_timeout=time_limit,
+            retry_policy=_RETRIES,
+            summary=f"charge {charge.amount}",
+        )
+    except ActivityError as error:
+        if _is_token_conflict(error):
+            return Declined(code="payment_token_conflict")
+        raise
+
+
+async def void_payment(
+    charge: ChargePayment, time_limit: timedelta | None, *, reason: str
+) -> VoidOutcome:
+    """Retry until no money of the charge is kept, or until the time limit.
+
+    Under a token that was used for something else, nothing was charged for this order.
+    """
+    try:
+        return await workflow.execute_activity_method(
+            PaymentActivities.payment_voided,
+            VoidPayment(charge=charge, reason=reason),
+            task_queue=PAYMENT_TASK_QUEUE,
+            start_to_close_timeout=_ATTEMPT_TIMEOUT,
+            schedule_to_close_timeout=time_limit,
+            retry_policy=_RETRIES,
+            summary=f"void {charge.amount}",
+        )
+    except ActivityError as error:
+        if _is_token_conflict(error):
+            return Voided()
+        raise
+
+
+async def ship_order(order: PlaceOrder, address: Address) -> ShippingOutcome:
+    """Return the shipment's outcome; there is one shipment, however often it is requested."""
+    command = ShipOrder(
+        order_id=order.order_id,
+        address=address,
+        items=tuple(ParcelItem(sku=line.sku, quantity=line.quantity) for line in order.lines),
+        step_failure_alert_after=order.step_failure_alert_after,
+    )
+    interval = _RESTART_SHIPMENT_AFTER
+    while True:
+        try:
+            return await workflow.execute_child_workflow(
+                ShippingWorkflow.run,
+                command,
+                id=shipping_workflow_id(command.order_id),
+                task_queue=SHIPPING_TASK_QUEUE,
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                static_summary=f"ship order {command.order_id}",
+            )
+        except (WorkflowAlreadyStartedError, ChildWorkflowError) as error:
+            # The order was reset while its shipment was running, or an operator terminated it.
+            workflow.logger.warning("shipment is requested again later", exc_info=error)
+            await workflow.sleep(interval, summary="request the shipment again")
+            interval = min(interval * 2, _MAX_RESTART_INTERVAL)
+
+
+async def cancel_shipment(order_id: UUID) -> CancelShipmentOutcome:
+    """Cancel the shipment, whether it exists or not; the shipping service decides the race."""
+    return await workflow.execute_activity_method(
+        ShipmentActivities.shipment_cancelled,
+        CancelShipment(order_id=order_id),
+        task_queue=SHIPPING_TASK_QUEUE,
+        start_to_close_timeout=_ATTEMPT_TIMEOUT,
+        retry_policy=_RETRIES,
+        summary="cancel the shipment",
+    )
+
+
+async def change_shipment_address(order_id: UUID, address: Address) -> ChangeShipmentAddressOutcome:
+    """Change the shipment's address; the shipping service decides the race."""
+    return await workflow.execute_activity_method(
+        ShipmentActivities.shipment_address_changed,
+        ChangeShipmentAddress(order_id=order_id, address=address),
+        task_queue=SHIPPING_TASK_QUEUE,
+        start_to_close_timeout=_ATTEMPT_TIMEOUT,
+        retry_policy=_RETRIES,
+        summary="change the shipment's address",
+    )
+
+
+async def retry_shipment(order_id: UUID) -> None:
+    """Signal the shipment to retry now; without effect where it has ended."""
+    shipment = workflow.get_external_workflow_handle_for(
+        ShippingWorkflow.run, shipping_workflow_id(order_id)
+    )
+    try:
+        await shipment.signal(ShippingWorkflow.retry)
+    except ApplicationError as error:
+        workflow.logger.warning("shipping workflow not found; retry dropped", exc_info=error)
+
+
+def _is_token_conflict(error: ActivityError) -> bool:
+    cause = error.cause
+    return isinstance(cause, ApplicationError) and cause.type == PAYMENT_TOKEN_CONFLICT

@@ -1,0 +1,148 @@
+"""Where an order stands: the state inside its workflow, which only commits move."""
+
+from datetime import datetime
+from typing import TypedDict
+
+from pydantic import JsonValue
+from temporalio import workflow
+
+from fuze_contracts.order import (
+    EventType,
+    OrderResult,
+    OrderSnapshot,
+    OrderStatus,
+    PaymentStatus,
+    PlaceOrder,
+    WaitingFor,
+)
+from fuze_contracts.payment import default_payment_token
+from fuze_contracts.shipping import Address
+from fuze_order.messages import Transition
+from fuze_order.transitions import needs_attention_after, payment_status_after, status_after
+
+ORDER_SERVICE_ACTOR = "order-service"
+
+
+class ColumnChanges(TypedDict, total=False):
+    """What an event changes in the order's row, or stores in its details, beside the status."""
+
+    address: Address
+    tracking_number: str
+    payment_method: str
+    payment_token: str
+    tracking_deadline: datetime | None
+    details: dict[str, JsonValue]
+
+
+class OrderState:
+    """The committed state of an order, and what its workflow waits for right now.
+
+    After a reset the workflow starts from the values of `PlaceOrder`; its first commits return the
+    row that is in PostgreSQL, and `apply` continues from there.
+    """
+
+    def __init__(self, order: PlaceOrder) -> None:
+        self._order = order
+        self.status = OrderStatus.RECEIVED
+        self.payment_status = PaymentStatus.NONE
+        self.seq = 0
+        # From the history, not the clock: a reset does not extend the approval deadline.
+        self.status_since = self.received_at = workflow.info().workflow_start_time
+        self.reason: str | None = None
+        self.address = order.address
+        self.rejected_address: Address | None = None
+        self.payment_method = order.payment_method
+        self.payment_token = order.payment_token
+        self.tracking_deadline: datetime | None = None
+        self.needs_attention = False
+        self.is_reminder_sent = False
+        self._tracking_number: str | None = None
+        self._waiting_for: WaitingFor | None = None
+        self._deadline: datetime | None = None
+        self._last_error: str | None = None
+
+    def transition(
+        self, event: EventType, actor: str, reason: str | None, changes: ColumnChanges
+    ) -> Transition:
+        """Return the next transition, for the repository to commit."""
+        status = status_after(event, self.status)
+        return Transition(
+            order_id=self._order.order_id,
+            seq=self.seq + 1,
+            type=event,
+            status=status,
+            payment_status=payment_status_after(event, self.payment_status),
+            actor=actor,
+            occurred_at=workflow.now(),
+            reason=reason or (self.reason if status is self.status else None),
+            needs_attention=needs_attention_after(event, needs_attention=self.needs_attention),
+            **changes,
+        )
+
+    def apply(self, committed: Transition) -> None:
+        """Continue from what is committed, whichever run of the workflow committed it."""
+        if committed.status is not self.status:
+            self.status_since = committed.occurred_at
+        self.seq = committed.seq
+        self.status, self.payment_status = committed.status, committed.payment_status
+        self.reason, self.needs_attention = committed.reason, committed.needs_attention
+        self.address = committed.address or self.address
+        self.payment_method = committed.payment_method or self.payment_method
+        self.payment_token = committed.payment_token or self.payment_token
+        self.tracking_deadline = committed.tracking_deadline or self.tracking_deadline
+        self._tracking_number = committed.tracking_number or self._tracking_number
+        match committed.type:
+            case EventType.CARRIER_REJECTED_ADDRESS if rejected := committed.details.get("address"):
+                self.rejected_address = Address.model_validate(rejected)
+            case EventType.APPROVAL_REMINDER_SENT:
+                self.is_reminder_sent = True
+            case _:
+                pass
+
+    def next_payment_token(self) -> str:
+        """Return a token that no attempt to charge has used: one above the committed token's."""
+        prefix, _, attempt = self.payment_token.rpartition(":")
+        is_numbered = prefix == str(self._order.order_id) and attempt.isdecimal()
+        return default_payment_token(self._order.order_id, int(attempt) + 1 if is_numbered else 2)
+
+    def set_waiting_for(
+        self, awaited: WaitingFor, details: str, *, deadline: datetime | None = None
+    ) -> None:
+        """Publish what the order waits for; an operator reads `details` in Temporal's UI."""
+        self._waiting_for, self._deadline = awaited, deadline
+        workflow.set_current_details(details)
+
+    def clear_waiting_for(self) -> None:
+        """Publish that the wait is over."""
+        self._waiting_for = self._deadline = None
+
+    def set_database_error(self, error: str | None) -> None:
+        """Publish that the order waits for the database, or, with None, no longer does."""
+        self._waiting_for = WaitingFor.DATABASE if error else None
+        self._last_error = error
+
+    def snapshot(self) -> OrderSnapshot:
+        """Return the order as a query answers it."""
+        return OrderSnapshot(
+            order_id=self._order.order_id,
+            status=self.status,
+            payment_status=self.payment_status,
+            last_seq=self.seq,
+            status_since=self.status_since,
+            waiting_for=self._waiting_for,
+            deadline=self._deadline,
+            last_error=self._last_error,
+            reason=self.reason,
+            tracking_number=self._tracking_number,
+            needs_attention=self.needs_attention,
+        )
+
+    def result(self) -> OrderResult:
+        """Return how the order ended."""
+        return OrderResult(
+            order_id=self._order.order_id,
+            status=self.status,
+            payment_status=self.payment_status,
+            reason=self.reason,
+            tracking_number=self._tracking_number,
+        )

@@ -1,0 +1,292 @@
+"""How OrderWorkflow runs its steps: one at a time, each until its outcome is known."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TypeVar, Unpack
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from fuze_contracts.order import (
+    ORDER_REJECTED,
+    CancelOrder,
+    EventType,
+    PlaceOrder,
+    RejectOrder,
+    StepFailure,
+    WaitingFor,
+)
+from fuze_contracts.shipping import Address
+from fuze_order.activities import OrderActivities
+from fuze_order.message_handlers import MessageHandlers, PendingRequest
+from fuze_order.messages import ReceiveOrder, Transition, ValidateOrder
+from fuze_order.state import ORDER_SERVICE_ACTOR, ColumnChanges, OrderState
+from fuze_runtime.step_execution import (
+    execute_local_then_remote,
+    is_schedule_to_close_timeout,
+    last_attempt_error,
+    run_to_completion,
+)
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+
+class ConflictingCommitError(Exception):
+    """Another transition is committed than the one that was requested.
+
+    A workflow task was lost after its local activity had committed, and the next attempt, knowing
+    more, decided otherwise; or the workflow was reset. The committed transition counts: the state
+    is there already, and the workflow continues from it.
+    """
+
+
+def _never() -> bool:
+    return False
+
+
+async def _nothing() -> None:
+    return
+
+
+class StepRunner:
+    """Runs steps to completion, although the workflow may be cancelled meanwhile.
+
+    A step that was interrupted may or may not have committed. Completed, its outcome is known, and
+    the workflow decides about the cancellation where it can.
+    """
+
+    def __init__(self, order: PlaceOrder, state: OrderState, messages: MessageHandlers) -> None:
+        self._order = order
+        self._state = state
+        self._messages = messages
+
+    async def receive(self) -> None:
+        """Commit the order itself, as event 1.
+
+        Raises:
+            ApplicationError: `ORDER_ID_TAKEN` or `ORDER_REJECTED`, final.
+
+        """
+        command = ReceiveOrder(
+            order=self._order,
+            run_id=workflow.info().first_execution_run_id,
+            occurred_at=self._state.received_at,
+        )
+        await self._execute(OrderActivities.order_received, command, "order received")
+        self._state.seq = 1
+
+    async def validate(self) -> None:
+        """Commit whether the order is valid; after a reset, continue from its latest transition.
+
+        Raises:
+            ApplicationError: `ORDER_REJECTED`, final, with the violations; it is committed.
+
+        """
+        command = ValidateOrder(
+            order=self._order, seq=self._state.seq + 1, occurred_at=workflow.now()
+        )
+        committed = await self._execute(OrderActivities.validate_order, command, "validate order")
+        self._state.apply(committed)
+        if committed.type is EventType.ORDER_REJECTED and committed.seq == command.seq:
+            raise ApplicationError(
+                committed.reason or "the order is not valid",
+                committed.details.get("violations"),
+                type=ORDER_REJECTED,
+                non_retryable=True,
+            )
+
+    async def validate_address(self, address: Address) -> bool:
+        """Return whether the address is valid by today's rules; a replay keeps the answer."""
+        return await self._execute(
+            OrderActivities.address_validated, address, "validate the address"
+        )
+
+    async def record(
+        self,
+        event: EventType,
+        *,
+        actor: str = ORDER_SERVICE_ACTOR,
+        reason: str | None = None,
+        **changes: Unpack[ColumnChanges],
+    ) -> Transition:
+        """Commit one event with the row that it leads to, and continue from what is committed.
+
+        Returns the committed transition; in place of a new address that may be its rejection.
+
+        Raises:
+            ConflictingCommitError: something else is committed.
+
+        """
+        requested = self._state.transition(event, actor, reason, changes)
+        committed = await self._execute(
+            OrderActivities.transition_recorded, requested, event.replace("_", " ")
+        )
+        self._state.apply(committed)
+        workflow.logger.info(
+            committed.type,
+            extra={"seq": committed.seq, "status": committed.status, "actor": committed.actor},
+        )
+        if not committed.fulfils(requested):
+            raise ConflictingCommitError(f"{committed.type} instead of {event}")
+        return committed
+
+    async def record_decision(
+        self,
+        pending: PendingRequest[CancelOrder] | PendingRequest[RejectOrder],
+        event: EventType,
+        *,
+        default_reason: str,
+    ) -> None:
+        """Commit the event that was requested, and answer the request."""
+        request = pending.request
+        await self.record(event, actor=request.actor, reason=request.reason or default_reason)
+        pending.accept()
+
+    async def flag_for_attention(self, failure: StepFailure) -> None:
+        """Commit that a step keeps failing, for an operator; it is retried all the same."""
+        workflow.metric_meter().create_counter(
+            "fuze_orders_needing_attention", "Steps that kept failing for too long"
+        ).add(1, {"step": failure.step})
+        await self.record(
+            EventType.NEEDS_ATTENTION,
+            details={"step": failure.step, "last_error": failure.last_error},
+        )
+
+    async def record_retry(self) -> None:
+        """Commit who requested the retry of a failing step, and answer the request."""
+        if pending := self._messages.retry:
+            await self.record(EventType.RETRY_REQUESTED, actor=pending.request.actor)
+            pending.accept()
+            self._messages.retry = None
+
+    async def run(self, step: Awaitable[Result]) -> Result:
+        """Return the step's outcome, even when the workflow is cancelled meanwhile."""
+        return await run_to_completion(step, on_cancel=self._messages.on_workflow_cancelled)
+
+    async def wait(self, condition: Callable[[], object]) -> None:
+        """Wait for a condition; a cancellation of the workflow becomes a pending request."""
+        while not condition():
+            try:
+                await workflow.wait_condition(lambda: bool(condition()))
+            except asyncio.CancelledError:
+                self._messages.on_workflow_cancelled()
+
+    async def wait_until(
+        self,
+        condition: Callable[[], object],
+        awaited: WaitingFor,
+        deadline: datetime,
+        *,
+        remind_at: datetime | None = None,
+    ) -> bool:
+        """Wait for a condition, or for a cancellation of the workflow.
+
+        Returns False where neither comes by `remind_at`, or by the deadline without one.
+        """
+        name = awaited.replace("_", " ")
+        self._state.set_waiting_for(
+            awaited, f"waiting for {name} until {deadline:%Y-%m-%d %H:%M} UTC", deadline=deadline
+        )
+        try:
+            await workflow.wait_condition(
+                lambda: bool(condition()),
+                timeout=max((remind_at or deadline) - workflow.now(), timedelta(0)),
+                timeout_summary=f"{name} {'reminder' if remind_at else 'deadline'}",
+            )
+        except TimeoutError:
+            return False
+        except asyncio.CancelledError:
+            self._messages.on_workflow_cancelled()
+        finally:
+            self._state.clear_waiting_for()
+        return True
+
+    async def retry_until_done(
+        self,
+        step: Callable[[timedelta | None], Awaitable[Result]],
+        *,
+        name: str,
+        cancel_if: Callable[[], object] = _never,
+        has_pending: Callable[[], object] = _never,
+        handle_pending: Callable[[], Awaitable[object]] = _nothing,
+    ) -> Result | None:
+        """Retry a step of another service until it succeeds; None where `cancel_if` came first.
+
+        The first attempts have a time limit; after it the step needs attention, and is retried
+        without one. A step that failed for good waits for a requested retry. Pending requests are
+        handled meanwhile. The outcome of a cancelled step stays unknown.
+
+        Raises:
+            ConflictingCommitError: from handling a request, or from flagging for attention.
+
+        """
+        time_limit: timedelta | None = self._order.step_failure_alert_after
+        while True:
+            attempt = asyncio.ensure_future(step(time_limit))
+            try:
+                await self._wait_and_handle(
+                    lambda: attempt.done() or cancel_if() or self._messages.retry,  # noqa: B023 - awaited here
+                    has_pending,
+                    handle_pending,
+                )
+            except ConflictingCommitError:
+                await _cancel_and_wait(attempt)
+                raise
+            # Check completion first: a replay may order concurrent requests differently.
+            if not attempt.done():
+                is_cancelled = cancel_if()
+                await _cancel_and_wait(attempt)
+                if is_cancelled:
+                    return None
+                await self.record_retry()
+                time_limit = self._order.step_failure_alert_after
+                continue
+            try:
+                return attempt.result()
+            except ActivityError as error:
+                await self.flag_for_attention(
+                    StepFailure(step=name, last_error=last_attempt_error(error))
+                )
+                if not is_schedule_to_close_timeout(error):
+                    # It failed for good: only an operator who has repaired the cause can go on.
+                    await self._wait_and_handle(
+                        lambda: cancel_if() or self._messages.retry, has_pending, handle_pending
+                    )
+                    if cancel_if():
+                        return None
+                    await self.record_retry()
+                time_limit = None
+
+    async def _wait_and_handle(
+        self,
+        condition: Callable[[], object],
+        has_pending: Callable[[], object],
+        handle_pending: Callable[[], Awaitable[object]],
+    ) -> None:
+        while True:
+            await self.wait(lambda: condition() or has_pending())
+            if condition():
+                return
+            await handle_pending()
+
+    async def _execute(
+        self,
+        activity: Callable[[OrderActivities, Argument], Awaitable[Result]],
+        argument: Argument,
+        summary: str,
+    ) -> Result:
+        return await self.run(
+            execute_local_then_remote(
+                activity, argument, summary=summary, on_error=self._state.set_database_error
+            )
+        )
+
+
+async def _cancel_and_wait(attempt: asyncio.Future[Result]) -> None:
+    attempt.cancel()
+    await workflow.wait([attempt])
+    with suppress(ActivityError, asyncio.CancelledError):
+        attempt.result()

@@ -1,0 +1,84 @@
+"""Changed workflow code while orders are in flight: replay detects it, `patched` allows it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from order_harness import FakePaymentService, OrderHarness, run_workers, until, waits_for
+from patched_workflow import Change, PatchedWorkflow
+from replay_helpers import read_histories, replay_unsandboxed
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import WorkflowHistory
+from temporalio.testing import WorkflowEnvironment
+from temporalio.workflow import NondeterminismError
+
+from fuze_contracts.order import OrderStatus, PlaceOrder, WaitingFor
+from fuze_order.repository import OrderRepository
+from fuze_order.workflows import OrderWorkflow
+
+_HISTORIES = read_histories(Path(__file__).parent / "histories/0.1")
+_PATCH = "core_patch"  # the marker's name, as the SDK has it
+
+Changed = Callable[..., None]
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch) -> Changed:
+    """Set the change of `PatchedWorkflow`."""
+
+    def to_have(change: Change, *, is_behind_patched: bool) -> None:
+        monkeypatch.setattr(PatchedWorkflow, "change", change, raising=False)
+        monkeypatch.setattr(PatchedWorkflow, "is_behind_patched", is_behind_patched, raising=False)
+
+    return to_have
+
+
+@pytest.mark.parametrize("change", Change)
+async def test_a_changed_workflow_is_caught_by_a_recorded_history(
+    changed: Changed, change: Change
+) -> None:
+    changed(change, is_behind_patched=False)
+
+    with pytest.raises(NondeterminismError):
+        await replay_unsandboxed([PatchedWorkflow], _HISTORIES["shipped"])
+
+
+@pytest.mark.parametrize("change", Change)
+async def test_the_same_change_behind_patched_replays_every_recorded_history(
+    changed: Changed, change: Change
+) -> None:
+    changed(change, is_behind_patched=True)
+
+    for history in _HISTORIES.values():
+        await replay_unsandboxed([PatchedWorkflow], history)
+
+
+async def test_an_order_in_flight_completes_on_patched_code_and_a_new_one_uses_the_patch(
+    dev_server: WorkflowEnvironment,
+    engine_of: Callable[[str], AsyncEngine],
+    make_order: Callable[..., PlaceOrder],
+    changed: Changed,
+) -> None:
+    engine = engine_of("order")
+    harness, repository = (
+        OrderHarness(dev_server, engine, FakePaymentService()),
+        OrderRepository(engine),
+    )
+    harness.respond_at_once()
+    async with run_workers(harness, repository):
+        in_flight = await harness.place(make_order())
+        await until(in_flight, waits_for(WaitingFor.APPROVAL))
+
+    changed(Change.ADDED_STEP, is_behind_patched=True)
+    async with run_workers(harness, repository, PatchedWorkflow):
+        new = await harness.place(make_order())
+        for order in (in_flight, new):
+            await order.signal(OrderWorkflow.approve)
+            assert (await order.result()).status is OrderStatus.SHIPPED
+
+    assert _PATCH not in _markers(await in_flight.fetch_history())
+    assert _PATCH in _markers(await new.fetch_history())
+
+
+def _markers(history: WorkflowHistory) -> set[str]:
+    return {event.marker_recorded_event_attributes.marker_name for event in history.events}

@@ -1,0 +1,193 @@
+"""A workflow that is reset remembers nothing: what is undone follows from the committed status."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from order_harness import FakePaymentService, Handle, OrderHarness, run_workers, until, waits_for
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType as HistoryEventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.testing import WorkflowEnvironment
+
+from fuze_contracts import payment
+from fuze_contracts.order import (
+    CancelOrder,
+    ChangeAddress,
+    ChangePaymentMethod,
+    OrderStatus,
+    PaymentStatus,
+    PlaceOrder,
+    WaitingFor,
+)
+from fuze_contracts.shipping import Address
+from fuze_order import service_calls
+from fuze_order.repository import OrderRepository
+from fuze_order.workflows import OrderWorkflow
+
+Order = Callable[..., PlaceOrder]
+
+CANCEL = CancelOrder(actor="ada", reason="changed my mind")
+
+
+@pytest.fixture
+async def harness(
+    dev_server: WorkflowEnvironment,
+    engine_of: Callable[[str], AsyncEngine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[OrderHarness]:
+    monkeypatch.setattr(service_calls, "_RESTART_SHIPMENT_AFTER", timedelta(seconds=0.2))
+    harness = OrderHarness(dev_server, engine_of("order"), FakePaymentService())
+    harness.respond_at_once()
+    return harness
+
+
+async def reset(handle: Handle) -> Handle:
+    """Reset the workflow to its first workflow task, as `temporal workflow reset` does."""
+    client = handle._client
+    first = next(
+        event.event_id
+        for event in (await handle.fetch_history()).events
+        if event.event_type == HistoryEventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    )
+    await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=handle.id),
+            reason="test",
+            workflow_task_finish_event_id=first,
+            request_id=str(uuid4()),
+        )
+    )
+    return client.get_workflow_handle_for(OrderWorkflow.run, handle.id)
+
+
+async def test_a_cancellation_after_a_reset_while_charging_voids_the_charge(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        charging = await harness.charging(order)
+    handle = await reset(charging)
+    await handle.signal(OrderWorkflow.cancel, CANCEL)
+
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        result = await handle.result()
+
+    assert (result.status, result.payment_status) == (
+        OrderStatus.CANCELLED,
+        PaymentStatus.REFUNDED,
+    )
+    assert [void.charge.payment_token for void in harness.payments.voided] == [order.payment_token]
+
+
+async def test_a_cancellation_after_a_reset_voids_the_charge_of_the_latest_payment_method(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    harness.payments.outcome = payment.Declined(payment_id=uuid4(), code="card_declined")
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        declined = await harness.place(order)
+        await declined.signal(OrderWorkflow.approve)
+        await until(declined, waits_for(WaitingFor.PAYMENT_METHOD))
+        harness.payments.may_answer.clear()
+        await declined.execute_update(
+            OrderWorkflow.change_payment_method, ChangePaymentMethod(payment_method="pm_other")
+        )
+        await until(declined, waits_for(WaitingFor.PAYMENT))
+    handle = await reset(declined)
+    await handle.signal(OrderWorkflow.cancel, CANCEL)
+
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        await handle.result()
+
+    [void] = harness.payments.voided
+    assert (void.charge.payment_token, void.charge.payment_method) == (
+        f"{order.order_id}:2",
+        "pm_other",
+    )
+
+
+async def test_a_cancellation_after_a_reset_while_preparing_cancels_the_shipment(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        preparing = await harness.preparing(order)
+    handle = await reset(preparing)
+    await handle.signal(OrderWorkflow.cancel, CANCEL)
+
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        result = await handle.result()
+        harness.shipping.may_dispatch.set()
+        shipment = harness.environment.client.get_workflow_handle(f"shipping/{order.order_id}")
+        await shipment.result()
+
+    assert (result.status, result.payment_status) == (
+        OrderStatus.CANCELLED,
+        PaymentStatus.REFUNDED,
+    )
+    assert order.order_id in harness.shipping.cancelled
+    assert order.order_id not in harness.shipping.dispatched
+    assert len(harness.payments.voided) == 1
+
+
+async def test_a_cancellation_after_a_reset_is_too_late_once_the_shipment_is_dispatched(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        preparing = await harness.preparing(order)
+    handle = await reset(preparing)
+    harness.shipping.dispatched.add(order.order_id)
+    harness.shipping.may_dispatch.set()
+    await handle.signal(OrderWorkflow.cancel, CANCEL)
+
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        result = await handle.result()
+
+    assert (result.status, result.payment_status) == (OrderStatus.SHIPPED, PaymentStatus.CHARGED)
+    assert harness.payments.voided == []
+
+
+async def test_an_address_change_after_a_reset_while_preparing_reaches_the_shipment(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        preparing = await harness.preparing(order)
+    handle = await reset(preparing)
+    await handle.signal(
+        OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code="94105"))
+    )
+
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        await until(handle, lambda snapshot: snapshot.last_seq == 6)
+        harness.shipping.may_dispatch.set()
+        result = await handle.result()
+
+    assert (result.tracking_number or "").startswith("to-94105-")
+    assert len(harness.payments.charges) == 1
+
+
+async def test_a_reset_order_that_was_cancelled_stays_as_it_ended(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        cancelled = await harness.charging(order)
+        await cancelled.execute_update(OrderWorkflow.cancel_order, CANCEL)
+        await cancelled.result()
+    timeline = await harness.timeline(order.order_id)
+    handle = await reset(cancelled)
+
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        result = await handle.result()
+
+    assert (result.status, result.payment_status) == (
+        OrderStatus.CANCELLED,
+        PaymentStatus.REFUNDED,
+    )
+    assert await harness.timeline(order.order_id) == timeline

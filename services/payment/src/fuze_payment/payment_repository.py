@@ -1,0 +1,160 @@
+"""All SQL about payments. Each method is one transaction."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fuze_contracts.payment import ChargePayment, VoidPayment
+from fuze_payment import ledger
+from fuze_payment.domain import Payment, PaymentState, payment_id
+from fuze_payment.operation_repository import OperationRepository, lease_columns
+from fuze_payment.tables import payments
+from fuze_psp.provider import Rejected, Succeeded, UnderReview
+
+_SUBMITTED: dict[str, Any] = {
+    "first_submitted_at": sa.func.coalesce(payments.c.first_submitted_at, sa.func.clock_timestamp())
+}
+"""What the provider has a result for was submitted, even where this row does not say so."""
+
+
+def select_payments() -> sa.Select[Any]:
+    """Return the query of `Payment` rows."""
+    return sa.select(payments, *lease_columns(payments))
+
+
+class PaymentRepository(OperationRepository[Payment]):
+    """Payments in PostgreSQL."""
+
+    table = payments
+    settled = [state.value for state in PaymentState if state.is_settled]  # noqa: RUF012 - a ClassVar
+
+    async def claim(self, command: ChargePayment) -> Payment | None:
+        """Return the token's row, inserting it if it does not exist.
+
+        None means that the order has another live charge, under another token.
+        """
+        async with self._engine.begin() as connection:
+            await self._insert(connection, command, PaymentState.CREATED)
+            return await self._find(connection, payments.c.payment_token == command.payment_token)
+
+    async def find(self, payment_token: str) -> Payment | None:
+        """Return the token's row."""
+        async with self._engine.connect() as connection:
+            return await self._find(connection, payments.c.payment_token == payment_token)
+
+    async def mark_under_review(self, operation: Payment, result: UnderReview) -> None:
+        """Record that the provider decides later, and end the lease."""
+        async with self._engine.begin() as connection:
+            await self._update_open(
+                connection,
+                operation,
+                state=PaymentState.UNDER_REVIEW,
+                provider_reference=result.reference,
+            )
+
+    async def settle(self, operation: Payment, result: Succeeded | Rejected) -> Payment:
+        """Record a definite result once, and a capture in the ledger.
+
+        It is accepted from any holder, with a lease or without. Returns the row as it is then: a
+        payment that was voided meanwhile and charged all the same is `charged` with
+        `void_requested`, and the caller has to refund it.
+        """
+        async with self._engine.begin() as connection:
+            if isinstance(result, Rejected):
+                await self._update_open(
+                    connection,
+                    operation,
+                    state=PaymentState.DECLINED,
+                    provider_reference=result.reference,
+                    decline_code=result.code,
+                    **_SUBMITTED,
+                )
+            elif await self._update_open(
+                connection,
+                operation,
+                # Not `voided`: the request may have taken effect after the void.
+                final=[PaymentState.CHARGED, PaymentState.DECLINED],
+                state=PaymentState.CHARGED,
+                provider_reference=result.reference,
+                **_SUBMITTED,
+            ):
+                await ledger.post_capture(connection, operation.id, operation.amount)
+            return await self._read(connection, operation.id)
+
+    async def settle_free(self, payment: Payment) -> Payment:
+        """Record that a payment of zero is charged; the provider is not involved."""
+        async with self._engine.begin() as connection:
+            await self._update_open(connection, payment, state=PaymentState.CHARGED)
+            return await self._read(connection, payment.id)
+
+    async def request_void(self, command: VoidPayment) -> Payment:
+        """Record that the charge is to be voided; it is voided at once where no request was sent.
+
+        A token that was never claimed gets its row here, so that it cannot be claimed later. A row
+        that was claimed for something else is not changed.
+        """
+        charge = command.charge
+        async with self._engine.begin() as connection:
+            await self._insert(connection, charge, PaymentState.VOIDED, void_requested=True)
+            await connection.execute(
+                sa.update(payments)
+                .where(
+                    payments.c.payment_token == charge.payment_token,
+                    payments.c.order_id == charge.order_id,
+                    payments.c.amount_minor == charge.amount.amount_minor,
+                    payments.c.currency == charge.amount.currency,
+                )
+                .values(
+                    void_requested=True,
+                    state=sa.case(
+                        (payments.c.state == PaymentState.CREATED, PaymentState.VOIDED.value),
+                        else_=payments.c.state,
+                    ),
+                    updated_at=sa.func.clock_timestamp(),
+                )
+            )
+            return await self._read(connection, payment_id(charge.payment_token))
+
+    async def void(self, payment: Payment) -> Payment:
+        """Record that nothing was charged, and that a late capture is to be refunded."""
+        async with self._engine.begin() as connection:
+            await self._update_open(
+                connection,
+                payment,
+                state=PaymentState.VOIDED,
+                void_requested=True,
+                provider_reference=None,
+            )
+            return await self._read(connection, payment.id)
+
+    @staticmethod
+    async def _insert(
+        connection: AsyncConnection,
+        command: ChargePayment,
+        state: PaymentState,
+        *,
+        void_requested: bool = False,
+    ) -> None:
+        # No conflict target: with one, the second unique index raised errors and deadlocks.
+        await connection.execute(
+            insert(payments)
+            .values(
+                id=payment_id(command.payment_token),
+                payment_token=command.payment_token,
+                order_id=command.order_id,
+                amount_minor=command.amount.amount_minor,
+                currency=command.amount.currency,
+                payment_method=command.payment_method,
+                state=state,
+                void_requested=void_requested,
+            )
+            .on_conflict_do_nothing()
+        )
+
+    def _select(self) -> sa.Select[Any]:
+        return select_payments()
+
+    def _parse(self, row: sa.RowMapping) -> Payment:
+        return Payment.model_validate(dict(row))

@@ -1,0 +1,154 @@
+"""Refunds: the other kind of provider operation."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from fuze_contracts.money import Money
+from fuze_contracts.payment import (
+    Refunded,
+    RefundOutcome,
+    RefundPayment,
+    RefundRejected,
+    Voided,
+    VoidOutcome,
+)
+from fuze_payment.domain import Payment, PaymentState, Refund, RefundState, void_refund_id
+from fuze_payment.payment_repository import PaymentRepository
+from fuze_payment.provider_operations import OperationKind, ProviderOperations, outcome_unknown
+from fuze_payment.refund_repository import RefundRepository
+from fuze_psp.provider import NotFound, OperationResult, PaymentProvider, RefundRequest
+
+_RETRY_AFTER_REJECTION = timedelta(hours=1)
+
+
+class Refunds(OperationKind[Refund]):
+    """How a refund is submitted and looked up."""
+
+    def __init__(self, repository: RefundRepository, provider: PaymentProvider) -> None:
+        self._repository = repository
+        self._provider = provider
+
+    @property
+    def repository(self) -> RefundRepository:
+        """Return where refunds are recorded."""
+        return self._repository
+
+    async def submit(self, operation: Refund) -> OperationResult:
+        """Refund the amount, with the refund's id as the idempotency key."""
+        return await self._provider.refund(_request(operation))
+
+    async def look_up(self, operation: Refund) -> OperationResult | NotFound:
+        """Return what the provider has under the refund's id."""
+        return await self._provider.find_refund(_request(operation))
+
+    async def close_expired(self, operation: Refund) -> Refund | None:
+        """Submit it again: no earlier request can take effect, and the money is still owed."""
+        del operation
+        return None
+
+
+class RefundService:
+    """Refunds part of a payment, or all that is left of it."""
+
+    def __init__(
+        self,
+        payments: PaymentRepository,
+        refunds: Refunds,
+        operations: ProviderOperations[Refund],
+    ) -> None:
+        self._payments = payments
+        self._refunds = refunds.repository
+        self._operations = operations
+
+    async def refund(self, command: RefundPayment) -> RefundOutcome:
+        """Return the one outcome of this refund.
+
+        Raises:
+            ApplicationError: `PAYMENT_IN_FLIGHT` or `PAYMENT_OUTCOME_UNKNOWN`, to be retried.
+
+        """
+        payment = await self._payments.find(command.payment_token)
+        if payment is None or payment.order_id != command.order_id:
+            return RefundRejected(refund_id=command.refund_id, code="not_charged")
+        if not payment.state.is_settled:
+            raise outcome_unknown("it is not known yet whether the payment is charged")
+        if payment.state is not PaymentState.CHARGED:
+            return RefundRejected(refund_id=command.refund_id, code="not_charged")
+        if payment.currency != command.amount.currency or command.amount.amount_minor == 0:
+            return RefundRejected(refund_id=command.refund_id, code="amount_invalid")
+        refund = (payment, command.refund_id, command.amount.amount_minor, command.reason)
+        return _outcome(await self._execute_refund(*refund) or await self._refunds.reject(*refund))
+
+    async def refund_remaining(self, payment: Payment, reason: str) -> VoidOutcome:
+        """Refund what is left of a charged payment; any other payment needs no refund.
+
+        Raises:
+            ApplicationError: `PAYMENT_IN_FLIGHT` or `PAYMENT_OUTCOME_UNKNOWN`, to be retried.
+
+        """
+        if payment.state is not PaymentState.CHARGED or payment.amount_minor == 0:
+            return Voided()
+        refund_id, existing = await self._current_void_refund(payment)
+        if existing is None:
+            # What an open refund has reserved is not refunded yet, and may be rejected.
+            for other in await self._refunds.list_open(payment.id):
+                await self._execute_refund(payment, other.id, other.amount_minor, other.reason)
+            payment = await self._payments.get(payment.id) or payment
+        remaining = payment.amount_minor - payment.refunded_minor
+        if remaining == 0 and existing is None:
+            latest = await self._refunds.latest_refund(payment.id)
+            return _refunded(latest, payment.amount) if latest else Voided()
+        amount_minor = existing.amount_minor if existing else remaining
+        refund = await self._execute_refund(payment, refund_id, amount_minor, reason)
+        if refund is None:
+            raise outcome_unknown("another refund has reserved part of the remaining amount")
+        if refund.state is RefundState.REJECTED:
+            # A later attempt may succeed; meanwhile the failing step is reported to an operator.
+            raise outcome_unknown(
+                f"the provider rejects the refund: {refund.rejection_code}",
+                _RETRY_AFTER_REJECTION,
+            )
+        return _refunded(refund)
+
+    async def _current_void_refund(self, payment: Payment) -> tuple[UUID, Refund | None]:
+        """Return the id of the refund that compensates this payment, and its row if it exists.
+
+        A rejection is final for its id, so each rejected refund is followed by another one.
+        """
+        attempt = 0
+        while True:
+            refund_id = void_refund_id(payment.id, attempt)
+            refund = await self._refunds.get(refund_id)
+            if refund is None or refund.state is not RefundState.REJECTED:
+                return refund_id, refund
+            attempt += 1
+
+    async def _execute_refund(
+        self, payment: Payment, refund_id: UUID, amount_minor: int, reason: str
+    ) -> Refund | None:
+        """Return the settled refund; None where less than the amount is left to refund."""
+        refund = await self._refunds.claim(payment, refund_id, amount_minor, reason)
+        return await self._operations.execute(refund) if refund else None
+
+
+def _request(refund: Refund) -> RefundRequest:
+    return RefundRequest(
+        refund_id=refund.id,
+        payment_id=refund.payment_id,
+        charge_reference=refund.charge_reference,
+        amount=refund.amount,
+    )
+
+
+def _outcome(refund: Refund) -> RefundOutcome:
+    if refund.state is RefundState.REJECTED:
+        return RefundRejected(refund_id=refund.id, code=refund.rejection_code or "rejected")
+    return _refunded(refund)
+
+
+def _refunded(refund: Refund, amount: Money | None = None) -> Refunded:
+    return Refunded(
+        refund_id=refund.id,
+        amount=amount or refund.amount,
+        provider_reference=refund.provider_reference,
+    )

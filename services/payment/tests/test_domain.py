@@ -1,0 +1,173 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from fuze_contracts.money import Money
+from fuze_contracts.payment import ChargePayment
+from fuze_payment.domain import (
+    NextStep,
+    Payment,
+    PaymentState,
+    ProviderGuarantees,
+    RefundState,
+    first_step,
+    payment_id,
+    step_to_void,
+    step_when_not_found,
+    void_refund_id,
+)
+
+_SECOND = timedelta(seconds=1)
+_GUARANTEES = ProviderGuarantees(idempotency_key_ttl=100 * _SECOND, settle_window=10 * _SECOND)
+_ORDER = UUID("123e4567-e89b-12d3-a456-426614174000")
+
+
+def _command(**changes: Any) -> ChargePayment:  # noqa: ANN401 - a message's fields
+    fields: dict[str, Any] = {
+        "order_id": _ORDER,
+        "payment_token": "token",
+        "amount": Money(amount_minor=100, currency="USD"),
+        "payment_method": "pm_card_visa",
+    }
+    return ChargePayment(**(fields | changes))
+
+
+def _payment(**changes: Any) -> Payment:  # noqa: ANN401 - a row's columns
+    fields: dict[str, Any] = {
+        "id": payment_id("token"),
+        "fencing_token": 1,
+        "lease_left": _SECOND,
+        "key_age": None,
+        "first_submitted_at": None,
+        "last_submitted_at": None,
+        "since_last_submitted": None,
+        "created_at": datetime(2026, 11, 24, tzinfo=UTC),
+        "payment_token": "token",
+        "order_id": _ORDER,
+        "amount_minor": 100,
+        "currency": "USD",
+        "payment_method": "pm_card_visa",
+        "state": PaymentState.CREATED,
+        "provider_reference": None,
+        "decline_code": None,
+        "refunded_minor": 0,
+        "void_requested": False,
+    }
+    return Payment(**(fields | changes))
+
+
+def test_a_token_always_has_the_same_payment_id() -> None:
+    assert payment_id("token") == payment_id("token")
+    assert payment_id("token") != payment_id("another token")
+
+
+def test_a_repeated_command_matches_its_payment() -> None:
+    assert _payment().matches(_command())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"order_id": uuid4()},
+        {"amount": Money(amount_minor=101, currency="USD")},
+        {"amount": Money(amount_minor=100, currency="EUR")},
+        {"payment_method": "pm_other"},
+        {"payment_method": None},
+    ],
+)
+def test_a_command_for_another_charge_does_not_match(changes: dict[str, Any]) -> None:
+    assert not _payment().matches(_command(**changes))
+
+
+@pytest.mark.parametrize(
+    ("state", "step"),
+    [
+        (PaymentState.CREATED, NextStep.SUBMIT),
+        (RefundState.CREATED, NextStep.SUBMIT),
+        (PaymentState.SUBMITTED, NextStep.LOOK_UP),
+        (PaymentState.UNKNOWN, NextStep.LOOK_UP),
+        (PaymentState.UNDER_REVIEW, NextStep.LOOK_UP),
+        (RefundState.SUBMITTED, NextStep.LOOK_UP),
+        (RefundState.UNKNOWN, NextStep.LOOK_UP),
+    ],
+)
+def test_only_an_operation_that_was_never_submitted_skips_the_lookup(
+    state: PaymentState | RefundState, step: NextStep
+) -> None:
+    assert first_step(state) is step
+
+
+@pytest.mark.parametrize(
+    ("key_age", "since_last_submitted", "step"),
+    [
+        (None, None, NextStep.SUBMIT),
+        (0, 0, NextStep.SUBMIT),
+        (89, 1, NextStep.SUBMIT),
+        (90, 9, NextStep.WAIT),
+        (90, 10, NextStep.EXPIRE),
+        (500, 9, NextStep.WAIT),
+        (500, 11, NextStep.EXPIRE),
+    ],
+)
+def test_a_lookup_that_found_nothing_is_followed_by_the_step_of_the_decision_table(
+    key_age: int | None, since_last_submitted: int | None, step: NextStep
+) -> None:
+    payment = _payment(
+        state=PaymentState.UNKNOWN,
+        key_age=None if key_age is None else key_age * _SECOND,
+        since_last_submitted=None
+        if since_last_submitted is None
+        else since_last_submitted * _SECOND,
+    )
+
+    assert step_when_not_found(payment, _GUARANTEES) is step
+
+
+@pytest.mark.parametrize(
+    ("since_last_submitted", "step"),
+    [(None, NextStep.EXPIRE), (9, NextStep.WAIT), (10, NextStep.EXPIRE)],
+)
+def test_a_void_waits_for_the_settle_window(
+    since_last_submitted: int | None, step: NextStep
+) -> None:
+    payment = _payment(
+        since_last_submitted=None
+        if since_last_submitted is None
+        else since_last_submitted * _SECOND
+    )
+
+    assert step_to_void(payment, _GUARANTEES) is step
+
+
+def test_a_payment_has_one_void_refund_id_of_its_own() -> None:
+    one, other = payment_id("token"), payment_id("another")
+
+    assert void_refund_id(one) == void_refund_id(one)
+    assert len({one, other, void_refund_id(one), void_refund_id(other)}) == 4
+
+
+def test_each_attempt_of_a_void_refund_has_another_id() -> None:
+    payment = payment_id("token")
+
+    names = [void_refund_id(payment, attempt) for attempt in range(3)]
+
+    assert names[0] == void_refund_id(payment)
+    assert len(set(names)) == 3
+
+
+def test_ids_that_the_provider_has_stored_never_change() -> None:
+    payment = payment_id("token")
+
+    assert str(payment) == "f36cdabd-505b-5b4d-a32b-e06e5dc68a96"
+    assert str(void_refund_id(payment)) == "129fa0e4-cb44-5a9c-be0e-54743ed45a66"
+    assert str(void_refund_id(payment, 1)) == "930ff482-5cf2-5d64-8bc3-c12e5a79d2e0"
+
+
+def test_the_settled_states_are_those_with_a_known_outcome() -> None:
+    payments = {state.value for state in PaymentState if state.is_settled}
+    refunds = {state.value for state in RefundState if state.is_settled}
+
+    assert payments == {"charged", "declined", "voided"}
+    assert refunds == {"refunded", "rejected"}

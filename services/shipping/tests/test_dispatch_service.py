@@ -1,0 +1,172 @@
+"""Dispatch through faults of the carrier: one parcel, whatever goes wrong."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import httpx
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from fuze_contracts.shipping import (
+    CARRIER_OUTCOME_UNKNOWN,
+    CARRIER_UNAVAILABLE,
+    Address,
+    DeliveryStatus,
+    ParcelItem,
+    ShipOrder,
+)
+from fuze_sandbox.store import SandboxStore
+from fuze_shipping.carrier import NotAttempted
+from fuze_shipping.carrier.sandbox import SandboxCarrier
+from fuze_shipping.dispatch_service import DispatchService
+from fuze_shipping.messages import Shipment, ShipmentState
+from fuze_shipping.repository import ShipmentRepository
+
+
+@pytest.fixture
+async def prepared(repository: ShipmentRepository) -> Shipment:
+    shipment_id = uuid4()
+    command = ShipOrder(
+        order_id=uuid4(),
+        address=Address(zip_code="10001"),
+        items=(ParcelItem(sku="TEAPOT-1", quantity=3),),
+    )
+    await repository.prepare(shipment_id, command)
+    return await repository.get(shipment_id)
+
+
+@pytest.fixture
+async def unreachable_carrier() -> AsyncIterator[SandboxCarrier]:
+    async with httpx.AsyncClient(base_url="http://127.0.0.1:9/carrier/", trust_env=False) as client:
+        yield SandboxCarrier(client, timeout=5)
+
+
+async def retry_until_done(service: DispatchService, shipment: Shipment) -> Shipment:
+    """Retry as Temporal does; a non-retryable error is raised."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await service.dispatch(shipment.id)
+            except ApplicationError as error:
+                if error.non_retryable:
+                    raise
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("response_dropped", CARRIER_OUTCOME_UNKNOWN),
+        ("delayed_commit", CARRIER_OUTCOME_UNKNOWN),
+        ("error_once", CARRIER_OUTCOME_UNKNOWN),
+        ("rate_limited", CARRIER_UNAVAILABLE),
+    ],
+)
+async def test_a_faulty_carrier_gets_one_parcel(
+    dispatch_service: DispatchService,
+    sandbox: httpx.AsyncClient,
+    prepared: Shipment,
+    fault: str,
+    error: str,
+) -> None:
+    profile = {"faults": {fault: 1}, "commit_delay_seconds": 0.2}
+    await sandbox.put("/control/carrier", json=profile)
+    with pytest.raises(ApplicationError) as raised:
+        await dispatch_service.dispatch(prepared.id)
+
+    shipment = await retry_until_done(dispatch_service, prepared)
+
+    parcels = (await sandbox.get("/carrier/parcels")).json()["parcels"]
+    [parcel] = [one for one in parcels if one["shipment_id"] == str(prepared.id)]
+    assert raised.value.type == error
+    assert shipment.state is ShipmentState.DISPATCHED
+    assert shipment.tracking_number == parcel["tracking_number"]
+
+
+async def test_an_attempt_after_an_unknown_outcome_finds_the_parcel_even_without_idempotency(
+    dispatch_service: DispatchService,
+    sandbox: httpx.AsyncClient,
+    store: SandboxStore,
+    prepared: Shipment,
+) -> None:
+    profile = {"faults": {"response_dropped": 1}, "idempotency_enabled": False}
+    await sandbox.put("/control/carrier", json=profile)
+
+    await retry_until_done(dispatch_service, prepared)
+
+    assert len(store.find("parcels", shipment_id=str(prepared.id))) == 1
+
+
+async def test_an_unknown_outcome_leaves_the_shipment_dispatching(
+    dispatch_service: DispatchService,
+    sandbox: httpx.AsyncClient,
+    repository: ShipmentRepository,
+    prepared: Shipment,
+) -> None:
+    await sandbox.put("/control/carrier", json={"faults": {"error": 1}})
+
+    with pytest.raises(ApplicationError, match="500"):
+        await dispatch_service.dispatch(prepared.id)
+
+    assert (await repository.get(prepared.id)).state is ShipmentState.DISPATCHING
+
+
+async def test_a_carrier_that_cannot_be_reached_leaves_the_shipment_prepared(
+    repository: ShipmentRepository, prepared: Shipment, unreachable_carrier: SandboxCarrier
+) -> None:
+    with pytest.raises(ApplicationError) as raised:
+        await DispatchService(repository, unreachable_carrier).dispatch(prepared.id)
+
+    assert raised.value.type == CARRIER_UNAVAILABLE
+    assert (await repository.get(prepared.id)).state is ShipmentState.PREPARED
+    assert isinstance(await unreachable_carrier.find(prepared), NotAttempted)
+
+
+async def test_a_dispatched_shipment_is_not_submitted_again(
+    dispatch_service: DispatchService, store: SandboxStore, prepared: Shipment
+) -> None:
+    first = await dispatch_service.dispatch(prepared.id)
+
+    second = await dispatch_service.dispatch(prepared.id)
+
+    assert second == first
+    assert len(store.find("parcels", shipment_id=str(prepared.id))) == 1
+
+
+async def test_a_delivery_status_is_fetched_from_the_carrier(
+    dispatch_service: DispatchService,
+    repository: ShipmentRepository,
+    store: SandboxStore,
+    prepared: Shipment,
+) -> None:
+    await dispatch_service.dispatch(prepared.id)
+    [parcel] = store.find("parcels", shipment_id=str(prepared.id))
+    store.update(parcel["id"], status="in_transit")
+
+    changed = await dispatch_service.refresh_delivery_status(prepared.id)
+
+    assert changed.order_id == prepared.order_id
+    assert changed.status is DeliveryStatus.IN_TRANSIT
+    assert (await repository.get(prepared.id)).delivery_status is DeliveryStatus.IN_TRANSIT
+
+
+async def test_the_delivery_status_of_a_parcel_that_the_carrier_does_not_know_is_unknown(
+    dispatch_service: DispatchService, prepared: Shipment
+) -> None:
+    with pytest.raises(ApplicationError, match="does not know") as raised:
+        await dispatch_service.refresh_delivery_status(prepared.id)
+
+    assert raised.value.type == CARRIER_OUTCOME_UNKNOWN
+
+
+async def test_the_delivery_status_waits_while_the_carrier_is_unavailable(
+    dispatch_service: DispatchService, sandbox: httpx.AsyncClient, prepared: Shipment
+) -> None:
+    await dispatch_service.dispatch(prepared.id)
+    await sandbox.put("/control/carrier", json={"available": False})
+
+    with pytest.raises(ApplicationError) as raised:
+        await dispatch_service.refresh_delivery_status(prepared.id)
+
+    assert raised.value.type == CARRIER_UNAVAILABLE

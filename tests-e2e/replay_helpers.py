@@ -1,0 +1,111 @@
+"""What the replay tests of the services share: they read what `record_histories` writes."""
+
+import ast
+import inspect
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import coverage
+from temporalio.api.common.v1 import Payload
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
+
+
+def read_histories(folder: Path) -> dict[str, WorkflowHistory]:
+    """Return the recorded histories by the names of their scenarios."""
+    return {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
+
+
+def _read(path: Path) -> WorkflowHistory:
+    recorded = json.loads(path.read_text())
+    return WorkflowHistory.from_json(recorded["workflow_id"], recorded["history"])
+
+
+async def replay(workflows: Sequence[type], history: WorkflowHistory) -> None:
+    """Replay in the sandbox, as a worker does."""
+    replayer = Replayer(workflows=workflows, data_converter=pydantic_data_converter)
+    await replayer.replay_workflow(history)
+
+
+async def replay_unsandboxed(workflows: Sequence[type], history: WorkflowHistory) -> None:
+    """Replay workflows that the sandbox cannot import again: those that a test defines."""
+    replayer = Replayer(
+        workflows=workflows,
+        data_converter=pydantic_data_converter,
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    await replayer.replay_workflow(history)
+
+
+def get_workflow_types(histories: Iterable[WorkflowHistory]) -> set[str]:
+    """Return the workflow types that are recorded."""
+    return {
+        history.events[0].workflow_execution_started_event_attributes.workflow_type.name
+        for history in histories
+    }
+
+
+def iterate_results(history: WorkflowHistory) -> Iterator[dict[str, Any]]:
+    """Yield every object that an activity, local or remote, has returned, oldest first."""
+    for event in history.events:
+        payloads: list[Payload] = []
+        if event.HasField("marker_recorded_event_attributes"):
+            details = event.marker_recorded_event_attributes.details
+            payloads = [one for part in details.values() for one in part.payloads]
+        elif event.HasField("activity_task_completed_event_attributes"):
+            payloads = list(event.activity_task_completed_event_attributes.result.payloads)
+        for payload in payloads:
+            if payload.metadata.get("encoding") == b"json/plain":
+                found = json.loads(payload.data)
+                if isinstance(found, dict):
+                    yield found
+
+
+async def find_unreplayed_lines(
+    workflows: Sequence[type],
+    histories: Iterable[WorkflowHistory],
+    modules: Sequence[ModuleType],
+    *,
+    without: Sequence[str] = (),
+) -> set[str]:
+    """Return the lines of the modules' functions that no history reaches, as `module: line`.
+
+    `without` names functions to leave out, as regular expressions: queries and validators leave
+    nothing in a history. The replay runs unsandboxed, on the modules that are imported here.
+    """
+    measured = coverage.Coverage(
+        data_file=None, config_file=False, include=[str(module.__file__) for module in modules]
+    )
+    for function in without:
+        measured.exclude(rf"def {function}\(")
+    measured.start()  # before the replayer starts the threads of its workflows
+    try:
+        for history in histories:
+            await replay_unsandboxed(workflows, history)
+    finally:
+        measured.stop()
+    return {
+        f"{module.__name__}: {inspect.getsource(module).splitlines()[number - 1].strip()}"
+        for module in modules
+        for number in _missing_lines(measured, module)
+    }
+
+
+def _missing_lines(measured: coverage.Coverage, module: ModuleType) -> set[int]:
+    """Return the missing lines inside functions: a module's own lines ran when it was imported."""
+    _, _, _, missing, _ = measured.analysis2(module)
+    functions = [
+        node
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    inside = {
+        number
+        for function in functions
+        for number in range(function.body[0].lineno, (function.end_lineno or 0) + 1)
+    }
+    return inside & set(missing)
