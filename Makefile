@@ -10,7 +10,8 @@ TESTS ?=
 # More workers than cores: tests wait more than they compute.
 WORKERS ?= 4
 PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
-PROOF = FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_MIN_CASES=5000 FUZE_LISTED_ORDERS=1000000 \
+PROOF = FUZE_FUZZ_PHASES=examples,coverage,fuzzing,stateful FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_MIN_CASES=5000 \
+	FUZE_LISTED_ORDERS=1000000 \
 	FUZE_PAYMENT_CRASH_ORDERS=500 FUZE_STATE_MACHINE_EXAMPLES=200
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

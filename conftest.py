@@ -1,3 +1,3 @@
 """Load the fixtures that the tests of all packages share."""
 
-pytest_plugins = ["fuze_testing.fixtures"]
+pytest_plugins = ["fuze_testing.fixtures", "fuze_testing.scheduling"]

@@ -71,15 +71,20 @@ async def find_unreplayed_lines(
     modules: Sequence[ModuleType],
     *,
     without: Sequence[str] = (),
+    untraceable: Sequence[str] = (),
 ) -> set[str]:
     """Return the lines of the modules' functions that no history reaches, as `module: line`.
 
     `without` names functions to leave out, as regular expressions: queries and validators leave
-    nothing in a history. The replay runs unsandboxed, on the modules that are imported here.
+    nothing in a history. `untraceable` are lines that run only after an exception was thrown into
+    an await: Python 3.11 does not trace the coroutine from there on. The replay runs unsandboxed,
+    on the modules that are imported here.
     """
     measured = coverage.Coverage(
         data_file=None, config_file=False, include=[str(module.__file__) for module in modules]
     )
+    for line in untraceable:
+        measured.exclude(line)
     for function in without:
         measured.exclude(rf"def {function}\(")
     measured.start()  # before the replayer starts the threads of its workflows

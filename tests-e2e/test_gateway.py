@@ -111,9 +111,12 @@ async def _wait_for(condition: Callable[[], bool], load: Load, seconds: float) -
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize("component", ["postgres", "temporal"])
+@pytest.mark.parametrize(
+    ("component", "still_answered"),
+    [("postgres", 202), ("temporal", 200)],  # orders are still accepted; rows can still be read
+)
 async def test_an_unavailable_upstream_is_reported_at_once_and_only_as_503(
-    stack: StackClient, component: str
+    stack: StackClient, component: str, still_answered: int
 ) -> None:
     async with under_load(stack) as load:
         await _wait_until_healthy(load)
@@ -122,7 +125,8 @@ async def test_an_unavailable_upstream_is_reported_at_once_and_only_as_503(
         await asyncio.to_thread(stack.run, "restart", component)
         await _wait_until_healthy(load)
 
-    assert {status for _, status in during} == {200, 202, 503}
+    statuses = {status for _, status in during}
+    assert {still_answered, 503} <= statuses <= {200, 202, 503}
     assert load.without_retry_after == 0
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -192,16 +193,33 @@ async def test_fifty_identical_starts_and_approvals_count_once(stack: StackClien
     order_id = str(uuid4())
     url = f"{stack.connection_info['gateway']['url']}/orders/{order_id}"
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-        starts = await asyncio.gather(*(http.post(f"{url}/start", json=TEAPOTS) for _ in range(50)))
+        starts = await _post_fifty_times(http, f"{url}/start", TEAPOTS)
         await asyncio.to_thread(stack.wait_for_status, order_id, "awaiting_approval")
-        approvals = await asyncio.gather(*(http.post(f"{url}/approve") for _ in range(50)))
+        approvals = await _post_fifty_times(http, f"{url}/approve")
 
+    # At most one, not exactly one: a 503 is repeated, and its order may have been accepted.
     assert {answer.status_code for answer in starts} == {202}
-    assert sum("idempotent-replayed" not in answer.headers for answer in starts) == 1
-    assert sorted(answer.status_code for answer in approvals) == [200] + [409] * 49
+    assert sum("idempotent-replayed" not in answer.headers for answer in starts) <= 1
+    assert {answer.status_code for answer in approvals} <= {200, 409}
+    assert [answer.status_code for answer in approvals].count(200) <= 1
     stack.wait_for_status(order_id, "shipped")
     event_types = stack.get_event_types(order_id)
     assert event_types.count("order_received") == event_types.count("order_approved") == 1
+
+
+async def _post_fifty_times(
+    http: httpx.AsyncClient, url: str, body: dict[str, Any] | None = None
+) -> list[httpx.Response]:
+    """Send a request fifty times at once; repeat a 503, which an overloaded machine can cause."""
+
+    async def post() -> httpx.Response:
+        while (
+            answer := await http.post(url, json=body)
+        ).status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            await asyncio.sleep(1)
+        return answer
+
+    return list(await asyncio.gather(*(post() for _ in range(50))))
 
 
 def _wait_for_failed_dispatch(stack: StackClient, order_id: str) -> None:

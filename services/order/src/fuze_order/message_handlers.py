@@ -27,7 +27,7 @@ from fuze_contracts.order import (
 )
 from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
 from fuze_order.state import OrderState
-from fuze_order.transitions import AWAITING_DECISION, is_changeable
+from fuze_order.transitions import AWAITING_DECISION, is_approved, is_changeable
 
 Request = TypeVar("Request")
 
@@ -134,8 +134,7 @@ class MessageHandlers:
 
     def validate_approve_order(self, _: ApproveOrder) -> None:
         """Reject an approval of an order that is approved, or decided otherwise."""
-        is_decided = self._state.status not in AWAITING_DECISION
-        if self.approval or (is_decided and not self._state.status.is_terminal):
+        if self.approval or is_approved(self._state.status):
             raise rejection_error(ALREADY_APPROVED, "the order is approved")
         self._require_awaiting_approval()
 

@@ -94,6 +94,8 @@ class OrderState:
         match committed.type:
             case EventType.CARRIER_REJECTED_ADDRESS if rejected := committed.details.get("address"):
                 self.rejected_address = Address.model_validate(rejected)
+            case EventType.ADDRESS_CHANGED:
+                self.rejected_address = None  # another attempt, even with the same address
             case EventType.APPROVAL_REMINDER_SENT:
                 self.is_reminder_sent = True
             case _:

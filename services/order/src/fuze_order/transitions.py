@@ -43,6 +43,12 @@ _UNRELATED_TO_FAILURES = {EventType.ADDRESS_CHANGED, EventType.ADDRESS_CHANGE_RE
 AWAITING_DECISION = frozenset({OrderStatus.RECEIVED, OrderStatus.AWAITING_APPROVAL})
 """The statuses in which an order can be approved or rejected."""
 
+_MAYBE_NEVER_APPROVED = AWAITING_DECISION | {
+    OrderStatus.REJECTED,
+    OrderStatus.EXPIRED,
+    OrderStatus.CANCELLED,
+}
+
 
 class ExternalEffect(Flag):
     """What may exist outside the order service, and has to be undone by a cancellation."""
@@ -84,6 +90,11 @@ def needs_attention_after(event: EventType, *, needs_attention: bool) -> bool:
     if event in _UNRELATED_TO_FAILURES:
         return needs_attention
     return event is EventType.NEEDS_ATTENTION
+
+
+def is_approved(status: OrderStatus) -> bool:
+    """Whether an order in this committed status was approved for certain."""
+    return status not in _MAYBE_NEVER_APPROVED
 
 
 def is_changeable(status: OrderStatus) -> bool:
