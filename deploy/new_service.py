@@ -34,7 +34,7 @@ def main() -> None:
     # `make lock` keeps the versions of an existing lock: the new service starts with these.
     shutil.copy(_ROOT / "services/order/requirements.lock", _ROOT / f"services/{name}")
     subprocess.run([sys.executable, str(_ROOT / "deploy/generate.py")], check=True)
-    print(f"services/{name} is ready; its contract is fuze_contracts.{name}. Next: make test")  # noqa: T201
+    print(f"services/{name} is ready; its contract is fuze_contracts.{name}. Next: make test")  # noqa: T201 - a script
 
 
 def tidy(name: str) -> None:

@@ -22,7 +22,7 @@ def test_every_workflow_of_the_service_is_recorded() -> None:
     assert get_workflow_types(_HISTORIES.values()) == {one.__name__ for one in _WORKFLOWS}
 
 
-async def test_every_line_of_the_workflows_is_on_some_recorded_way() -> None:
+async def test_every_line_of_the_workflows_is_on_some_recorded_history() -> None:
     """A new way through a workflow needs a history: `tests-e2e/history_scenarios_services.py`."""
     never = await find_unreplayed_lines(_WORKFLOWS, _HISTORIES.values(), [workflows])
 

@@ -40,7 +40,7 @@ def test_every_outcome_of_a_shipment_is_in_some_recorded_history() -> None:
     assert outcomes >= {"shipped", "address_rejected", "cancelled", "already_dispatched"}
 
 
-async def test_every_line_of_a_shipments_life_is_on_some_recorded_way() -> None:
+async def test_every_line_of_the_workflows_is_on_some_recorded_history() -> None:
     """A new way through a workflow needs a history: `tests-e2e/history_scenarios_services.py`."""
     never = await find_unreplayed_lines(
         _WORKFLOWS,
