@@ -183,8 +183,9 @@ def _cannot_change_user(reason: str) -> StackError:
 
 
 def _candidates() -> list[Path]:
-    # /var/tmp first: /tmp is often mounted noexec.
-    return [Path("/var/tmp"), Path("/tmp"), Path(tempfile.gettempdir()), Path("/dev/shm")]  # noqa: S108
+    # /var/tmp first: /tmp is often mounted noexec. The copy has a folder of its own there.
+    fixed = [Path(base) for base in ("/var/tmp", "/tmp", "/dev/shm")]  # noqa: S108 - see above
+    return [*fixed[:2], Path(tempfile.gettempdir()), *fixed[2:]]
 
 
 def is_open_to_all(folder: Path) -> bool:

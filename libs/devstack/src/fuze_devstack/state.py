@@ -81,7 +81,8 @@ def control_socket(folder: Path) -> Path:
         StackError: no temporary folder has a path that is short enough for a Unix socket.
 
     """
-    for base in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):  # noqa: S108
+    bases = (tempfile.gettempdir(), "/tmp", "/var/tmp")  # noqa: S108 - the socket has mode 0600
+    for base in map(Path, bases):
         path = base / f"{short_name(folder)}.sock"
         if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH and os.access(base, os.W_OK):
             return path
