@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from stack_client import StackClient
 
+from fuze_testing import unmeasured_environment
+
 _SETTINGS = {
     "FUZE_RATE_LIMIT": "1000000/second",
     "FUZE_STRIPE_WEBHOOK_SECRET": "whsec_of_this_test",  # every webhook endpoint is configured
@@ -50,6 +52,7 @@ def test_no_request_gets_a_server_error_or_an_undocumented_response(
             *("--suppress-health-check", "all", "--no-color"),
             *("--report", "json", "--report-json-path", str(report)),
         ],
+        env=unmeasured_environment(),
         capture_output=True,
         text=True,
         check=False,

@@ -18,6 +18,10 @@ from fuze_chaos.cli import chaos
         (["--faults", ""], "unknown kind: ''"),
         (["--faults", "none,kill"], "`none`, or some of"),
         (["--inject-defect", "no-such-defect"], "is not one of"),
+        (
+            ["--inject-defect", "skip-event", "--inject-defect", "wrong-final-status"],
+            "a service can have one defect",
+        ),
     ],
 )
 def test_an_invalid_option_is_rejected(options: list[str], message: str, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def _report(*checks: CheckResult, **fields: Any) -> Report:  # noqa: ANN401 - th
     verdicts = {check.verdict for check in checks}
     bad = (verdict for verdict in (Verdict.FAIL, Verdict.UNKNOWN) if verdict in verdicts)
     defaults: dict[str, Any] = {
-        "verdict": next(bad, Verdict.PASS), "seed": 42, "orders": 20, "defect": None,
+        "verdict": next(bad, Verdict.PASS), "seed": 42, "orders": 20, "defects": (),
         "started_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         "workload_ended": 30.0, "last_fault_ended": 25.0, "last_order_ended": 33.0,
         "checks": checks, "faults": (_fault(1), _fault(2, kind="reset", target=_LINK)),
@@ -156,18 +156,18 @@ def test_the_command_repeats_the_faults_and_the_rate() -> None:
 @pytest.mark.parametrize(
     ("check", "meaning"),
     [
-        (_check(_violation()), "has found it"),
-        (_check(), "has not found it"),
-        (_check(unreadable=("a system",)), "no readable system of record shows it"),
+        (_check(_violation()), "has found violations"),
+        (_check(), "has found no violation"),
+        (_check(unreadable=("a system",)), "no readable system of record shows a violation"),
     ],
 )
 def test_the_report_says_whether_an_injected_defect_was_found(
     check: CheckResult, meaning: str
 ) -> None:
-    report = _report(check, defect="charge-without-key")
+    report = _report(check, defects=("charge-without-key",))
 
     for rendered in (_Page(render_html(report)).text, " ".join(_terminal(report).split())):
-        assert "The defect charge-without-key was injected on purpose" in rendered
+        assert "Injected on purpose: charge-without-key;" in rendered
         assert meaning in rendered
 
 
@@ -240,7 +240,7 @@ def test_all_content_is_escaped() -> None:
     report = _report(
         CheckResult(invariant=_ATTACK, slug=_ATTACK, title=_ATTACK, verdict=Verdict.FAIL, checked=1,
               violations=(violation,), unreadable=(_ATTACK,)),
-        defect=_ATTACK, faults=(fault,), final_statuses={_ATTACK: 1}, responses={_ATTACK: 1},
+        defects=(_ATTACK,), faults=(fault,), final_statuses={_ATTACK: 1}, responses={_ATTACK: 1},
         diagnostics=(_ATTACK,), versions={_ATTACK: _ATTACK},
     )  # fmt: skip
     page = _Page(render_html(report))

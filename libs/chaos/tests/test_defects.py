@@ -107,7 +107,7 @@ def test_only_the_defective_service_is_started_through_the_runner(
 ) -> None:
     ports = Ports()
     unpatched = {one.name: one for one in StackDefinition(tmp_path, ports).services()}
-    options = StackOptions(overrides=Defect.SKIP_REFUND.overrides)
+    options = StackOptions(overrides={"payment": Defect.SKIP_REFUND.override})
     patched = {one.name: one for one in StackDefinition(tmp_path, ports, options).services()}
 
     assert {name for name in patched if patched[name].command != unpatched[name].command} == {

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fuze_chaos.defects.defect import VARIABLE
+from fuze_testing import unmeasured_environment
 
 _ROOT = Path(__file__).parents[3]
 _SERVICES = ("order", "payment", "shipping", "gateway")
@@ -103,7 +103,7 @@ def test_the_variable_changes_no_code_of_a_service_that_is_started_directly() ->
         json.loads(
             subprocess.run(
                 [sys.executable, "-c", _DESCRIBE, *_SERVICES],
-                env=os.environ | {"PYTHONHASHSEED": "0"} | variables,
+                env=unmeasured_environment() | {"PYTHONHASHSEED": "0"} | variables,
                 capture_output=True,
                 text=True,
                 check=True,

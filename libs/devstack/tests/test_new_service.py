@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fuze_testing import unmeasured_environment
+
 _ROOT = Path(__file__).parents[3]
 _PARTS = ("deploy", "libs", "services", "templates", "conftest.py", "pyproject.toml")
 
@@ -29,7 +31,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(repository: Path, *arguments: str) -> str:
     """Run Python in the copy, with the copy's packages in place of the installed ones."""
     sources = [str(path) for path in repository.glob("*/*/src")]
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "FUZE_"))}
+    inherited = {
+        name: value
+        for name, value in unmeasured_environment().items()
+        if not name.startswith(("PYTEST_", "FUZE_"))
+    }
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=repository,
@@ -82,13 +88,14 @@ from fuze_devstack.ports import Ports
 from fuze_devstack.topology import StackDefinition
 
 stack = StackDefinition(Path(sys.argv[1]), Ports())
-for part in (*stack.services(), *stack.migrations()):
-    print(*part.command[1:])
+for service in stack.services():
+    print(*service.command[1:])
+print("roles", stack.migrations().environment["FUZE_MIGRATION_DATABASE_URLS"])
 """
-    commands = run(repository, "-c", script, str(tmp_path)).splitlines()
+    output = run(repository, "-c", script, str(tmp_path))
 
-    assert "-m fuze_inventory" in commands
-    assert "-m fuze_inventory migrate" in commands
+    assert "-m fuze_inventory\n" in output
+    assert "inventory_migrator" in output.partition("roles")[2]
 
 
 @pytest.mark.parametrize("name", ["order", "Inventory", "two words"])

@@ -1,6 +1,5 @@
 """The registry of services agrees with everything that names a service."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fuze_devstack.services import SERVICES, WORKERS, Service
+from fuze_testing import unmeasured_environment
 
 _ROOT = Path(__file__).parents[3]
 
@@ -17,7 +17,7 @@ _ROOT = Path(__file__).parents[3]
 def check(root: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(root / "deploy/generate.py"), "--check"],
-        env=os.environ | {"PYTHONPATH": str(root / "libs/devstack/src")},
+        env=unmeasured_environment() | {"PYTHONPATH": str(root / "libs/devstack/src")},
         capture_output=True,
         text=True,
         check=False,

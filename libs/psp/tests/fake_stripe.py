@@ -18,6 +18,7 @@ import httpx
 from aiohttp import web
 
 from fuze_devstack.ports import Ports
+from fuze_testing import unmeasured_environment
 
 API_KEY = "sk_test_unused"
 _LIST_PARAMETERS = ("limit", "starting_after", "created[gte]", "created[lte]")
@@ -29,7 +30,7 @@ def run_localstripe(folder: Path) -> Iterator[str]:
     port = Ports.free().sandbox
     command = [sys.executable, __file__, str(folder), str(port)]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=unmeasured_environment(), stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
         while True:

@@ -11,6 +11,7 @@ import pytest
 
 from fuze_gateway.openapi_export import build_documents
 from fuze_gateway.problems.registry import REGISTRY
+from fuze_testing import unmeasured_environment
 
 _DOCS = Path(__file__).parents[3] / "docs"
 _METHODS = {"get", "put", "post", "delete"}
@@ -86,6 +87,7 @@ def client_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
             *("--path", str(_DOCS / "openapi.json"), "--config", str(folder / "config.yaml")),
             *("--output-path", str(folder / "fuze-client"), "--fail-on-warning"),
         ],
+        env=unmeasured_environment(),
         capture_output=True,
         text=True,
         check=False,

@@ -43,6 +43,14 @@ def _refuse_nan(_: click.Context, __: click.Parameter, rate: float | None) -> fl
     return rate
 
 
+def _parse_defects(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> list[Defect]:
+    """Refuse two defects of one service, which starts with one of them."""
+    defects = [Defect(name) for name in names]
+    if len({one.service for one in defects}) < len(defects):
+        raise click.BadParameter("a service can have one defect; choose defects of other services")
+    return defects
+
+
 @click.command(
     epilog="\b\nFaults:\n" + _FAULT_HELP,
     help="""Play orders against a separate stack while its processes, network and external
@@ -63,8 +71,10 @@ def _refuse_nan(_: click.Context, __: click.Parameter, rate: float | None) -> fl
 @click.option("--state-dir", "state", envvar="FUZE_STATE_DIR",
               type=click.Path(path_type=Path, file_okay=False),
               help="State directory.  [default: $FUZE_STATE_DIR or .fuze]")  # fmt: skip
-@click.option("--inject-defect", type=click.Choice([one.value for one in Defect]), envvar=VARIABLE,
-              help="Inject a bug on purpose; the run has to fail.")  # fmt: skip
+@click.option("--inject-defect", "defects", type=click.Choice([one.value for one in Defect]),
+              multiple=True, envvar=VARIABLE, callback=_parse_defects,
+              help="Inject a bug on purpose, at most one for each service; the run has to fail."
+              )  # fmt: skip
 @click.option("--track-delivery", is_flag=True,
               help="Track parcels: some are delivered, some are returned.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Keep the databases of a run that passed.")
@@ -75,7 +85,7 @@ def chaos(  # noqa: PLR0913 - each is an option
     rate: float | None,
     state: Path | None,
     *,
-    inject_defect: str | None,
+    defects: list[Defect],
     track_delivery: bool,
     keep: bool,
 ) -> None:
@@ -90,7 +100,7 @@ def chaos(  # noqa: PLR0913 - each is an option
         kinds=_parse_kinds(faults, console),
         rate=rate,
         track_delivery=track_delivery,
-        defect=Defect(inject_defect) if inject_defect else None,
+        defects=tuple(defects),
     )
     folder = _create_folder(state_folder(state), chosen_seed)
     console.print(f"seed {chosen_seed}, {orders} orders; logs and report in {folder}")

@@ -78,7 +78,7 @@ class RunConfig:
     kinds: frozenset[str]
     rate: float | None = None
     track_delivery: bool = False
-    defect: Defect | None = None
+    defects: tuple[Defect, ...] = ()
 
     @property
     def order_rate(self) -> float:
@@ -164,7 +164,7 @@ class Run:
             facts = RunFacts(
                 seed=config.seed,
                 orders=config.orders,
-                defect=config.defect,
+                defects=config.defects,
                 track_delivery=config.track_delivery,
                 fault_kinds=format_kinds(config.kinds),
                 rate=config.rate,
@@ -192,7 +192,7 @@ class Run:
             options = StackOptions(
                 settings=SETTINGS | (DELIVERY_TRACKING_SETTINGS if config.track_delivery else {}),
                 routes=proxies.ports,
-                overrides=config.defect.overrides if config.defect else {},
+                overrides={one.service: one.override for one in config.defects},
             )
             stack = Stack(self._folder, ports, on_progress=lambda *_: None, options=options)
             resources.push_async_callback(stack.stop)

@@ -1,16 +1,12 @@
 """The command `fuze`: the development stack from the command line."""
 
 import asyncio
-import contextlib
 import io
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -18,42 +14,22 @@ from typing import Any
 import click
 import httpx
 import psutil
-from rich.console import Console
 from rich.table import Table
 
 from fuze_devstack import demo, schema_commands
 from fuze_devstack.control import Command, send_command
 from fuze_devstack.errors import StackError
-from fuze_devstack.ports import Ports
 from fuze_devstack.server_user import delete_abandoned_copies
 from fuze_devstack.services import MIGRATED_SERVICES
-from fuze_devstack.stack import Stack
-from fuze_devstack.state import FolderLock, StackFile, make_state_folder, state_folder
-from fuze_devstack.topology import COMPONENTS, StackOptions
+from fuze_devstack.state import FolderLock, StackFile, state_folder
+from fuze_devstack.terminal import console, print_progress, state_option
+from fuze_devstack.topology import COMPONENTS
+from fuze_devstack.up import up
 
 _SIGNALS = [number.name.removeprefix("SIG") for number in signal.Signals]
 
 _COMMANDS = "fuze.commands"
 """The entry-point group in which a package adds a command to `fuze`."""
-
-
-class _Console(Console):
-    """A console that discards its output once the reader is gone, as in `fuze demo | head`."""
-
-    def on_broken_pipe(self) -> None:
-        """Discard all further output: the running stack must still be stopped in order."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-console = _Console(highlight=False, soft_wrap=True)
-
-state_option = click.option(
-    "--state-dir",
-    "state",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="FUZE_STATE_DIR",
-    help="Folder for data, logs and stack.json.  [default: $FUZE_STATE_DIR or .fuze]",
-)
 
 
 class _Fuze(click.Group):
@@ -102,108 +78,7 @@ def main() -> None:
     """  # noqa: D301 - click needs the backspace itself
 
 
-def _port_options(command: Callable[..., None]) -> Callable[..., None]:
-    for name, port in reversed(list(Ports().items())):
-        command = click.option(
-            f"--{name}-port",
-            type=click.IntRange(1, 65535),
-            help=f"Port of {name}.  [default: {port}]",
-        )(command)
-    return command
-
-
-@main.command()
-@state_option
-@click.option("--ports", type=click.Choice(["default", "auto"]), default="default",
-              help="`auto` uses free ports for those that are not given.")  # fmt: skip
-@_port_options
-@click.option(
-    "--detach", "-d", is_flag=True, help="Return when everything is ready; `fuze down` stops it."
-)
-@click.option("--auth", is_flag=True, help="Require an API key; one is created and printed.")
-@click.option("--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]),
-              default="INFO", show_default=True, help="Log level of the services.")  # fmt: skip
-def up(
-    state: Path | None,
-    ports: str,
-    log_level: str,
-    *,
-    auth: bool,
-    detach: bool,
-    **ports_by_option: int | None,
-) -> None:
-    """Start everything and run until Ctrl-C, which stops everything."""
-    folder = state_folder(state)
-    if detach:
-        _detach(
-            folder, [argument for argument in sys.argv[1:] if argument not in {"-d", "--detach"}]
-        )
-        return
-    base = Ports.free() if ports == "auto" else Ports()
-    given = {name.removesuffix("_port"): port for name, port in ports_by_option.items() if port}
-    wanted = Ports(**(dict(base) | given))
-    asyncio.run(_up(folder, wanted, log_level, auth=auth))
-
-
-async def _up(folder: Path, ports: Ports, log_level: str, *, auth: bool) -> None:
-    options = StackOptions(log_level=log_level, auth=auth)
-    stack = Stack(folder, ports, on_progress=_print_progress, options=options)
-    stop = stack.stop_requested
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
-    starting = asyncio.ensure_future(stack.start())
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            await starting
-            if stack.api_key:
-                console.print(f"\nAPI key:  Authorization: Bearer {stack.api_key}")
-            console.print(f"\nReady. State and logs: {folder}. Ctrl-C stops everything.")
-            await stopping
-        console.print("\nStopping: the workers drain …")
-    finally:
-        starting.cancel()
-        with contextlib.suppress(asyncio.CancelledError, StackError):
-            await starting
-        await stack.stop()
-    console.print("Stopped; no process is left.")
-
-
-def _print_progress(name: str, state: str, address: str) -> None:
-    colour = "red" if state.startswith("exited") else "green"
-    console.print(f"  [bold]{name:<11}[/bold] [{colour}]{state:<16}[/{colour}] {address}")
-
-
-def _detach(folder: Path, arguments: list[str]) -> None:
-    make_state_folder(folder)
-    log = folder / "up.log"
-    log.touch(mode=0o600)  # it may contain an API key
-    before = log.stat().st_size
-    with log.open("a") as output:
-        started = subprocess.Popen(
-            [sys.executable, "-m", "fuze_devstack", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    file = StackFile(folder)
-    try:
-        with console.status("starting …"):
-            while started.poll() is None:
-                with contextlib.suppress(StackError):
-                    if file.read()["supervisor"]["pid"] == started.pid:
-                        break
-                time.sleep(0.1)
-    except KeyboardInterrupt:
-        started.terminate()
-        started.wait()
-        raise
-    console.print(log.read_bytes()[before:].decode().rstrip(), markup=False)
-    if started.poll() is not None:
-        raise SystemExit(started.returncode or 1)
+main.add_command(up)
 
 
 @main.command()
@@ -346,7 +221,7 @@ def run_demo() -> None:
     """Run four orders on a stack of its own, on free ports, and delete it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="fuze-demo-"))
     try:
-        is_as_expected = asyncio.run(demo.run(folder, console, _print_progress))
+        is_as_expected = asyncio.run(demo.run(folder, console, print_progress))
     except (StackError, httpx.HTTPError) as error:
         raise StackError(f"{error}; the logs are in {folder}") from None
     except BaseException:  # interrupted: the logs are of no use

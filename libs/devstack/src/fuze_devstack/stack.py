@@ -159,9 +159,9 @@ class Stack:
             raise StackError(f"{job.name}: {' '.join(job.command[1:4])} failed:\n{output}")
         return output
 
-    async def _migrate(self, migrations: Iterable[Job]) -> None:
+    async def _migrate(self, migrations: Job) -> None:
         started_at = time.monotonic()
-        await asyncio.gather(*(self._run(migration) for migration in migrations))
+        await self._run(migrations)
         seconds = time.monotonic() - started_at
         schemas = ", ".join(str(service.schema) for service in MIGRATED_SERVICES)
         self._on_progress("migrations", f"done in {seconds:.1f} s", schemas)

@@ -1,6 +1,7 @@
 """The processes of a stack: how each is started, checked and stopped."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -20,6 +21,9 @@ from fuze_devstack.services import MIGRATED_SERVICES, SERVICES, WORKERS, Service
 
 COMPONENTS = ("postgres", "temporal", *SERVICES)
 """Every process of a stack, by its name."""
+
+MIGRATION_URLS = "FUZE_MIGRATION_DATABASE_URLS"
+"""The variable with the URL of each role that owns a schema, as a JSON object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +99,15 @@ class StackDefinition:
         environment = {**one.environment, **override.environment}
         return replace(one, command=override.command, environment=environment)
 
-    def migrations(self) -> list[Job]:
-        """Return the jobs that upgrade every schema."""
-        return [self.migration(service.name, "migrate") for service in MIGRATED_SERVICES]
+    def migrations(self) -> Job:
+        """Return the job that upgrades every schema."""
+        roles = [service.migrator.name for service in MIGRATED_SERVICES]
+        urls = json.dumps({role: self._database.url(role) for role in roles})
+        return Job(
+            name="migrations",
+            command=[sys.executable, "-m", "fuze_devstack.migrate_all"],
+            environment=self._environment | {MIGRATION_URLS: urls},
+        )
 
     def migration(self, name: str, *arguments: str) -> Job:
         """Return a schema command of a service, as the role that owns the schema."""

@@ -10,7 +10,7 @@ import structlog
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from fuze_runtime import migrations, telemetry
+from fuze_runtime import telemetry
 from fuze_runtime.settings import MigrationSettings, ProcessSettings
 
 Settings = TypeVar("Settings", bound=BaseSettings)
@@ -59,6 +59,10 @@ def add_schema_commands(commands: "argparse._SubParsersAction[argparse.ArgumentP
 
 def handle_schema_command(arguments: argparse.Namespace, package: str) -> bool:
     """Run a command that `add_schema_commands` added; return False when it is another command."""
+    if arguments.command not in {"migrate", "check", "revision"}:
+        return False
+    from fuze_runtime import migrations  # noqa: PLC0415 - no other command needs Alembic
+
     match arguments.command:
         case "migrate":
             migrations.upgrade(load_settings(MigrationSettings), package)
@@ -66,8 +70,6 @@ def handle_schema_command(arguments: argparse.Namespace, package: str) -> bool:
             migrations.check(load_settings(MigrationSettings), package)
         case "revision":
             migrations.create_revision(load_settings(MigrationSettings), package, arguments.message)
-        case _:
-            return False
     return True
 
 

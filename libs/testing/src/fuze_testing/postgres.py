@@ -9,12 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from fuze_devstack.errors import StackError
+from fuze_devstack.migrate_all import upgrade_all
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_devstack.processes import die_with_parent
-from fuze_devstack.services import MIGRATED_SERVICES
-from fuze_runtime import migrations
-from fuze_runtime.settings import MigrationSettings
 
 SHARED = "FUZE_TEST_POSTGRES"
 """The variable that names a running server for several test runs to share, as `folder:port`."""
@@ -47,11 +45,7 @@ def migrated_postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
                     raise StackError((folder / "log").read_text())
                 time.sleep(0.05)
             server.set_up()
-            for service in MIGRATED_SERVICES:
-                settings = MigrationSettings(
-                    migration_database_url=server.url(service.migrator.name)
-                )
-                migrations.upgrade(settings, service.package)
+            upgrade_all(server.url)
             yield server
         finally:
             process.send_signal(signal.SIGINT)

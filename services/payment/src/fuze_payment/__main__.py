@@ -12,11 +12,11 @@ from fuze_payment.activities import (
 )
 from fuze_payment.charge_service import Charges, ChargeService
 from fuze_payment.payment_repository import PaymentRepository
-from fuze_payment.provider_operations import ProviderOperations
 from fuze_payment.reconciliation import Reconciliation
 from fuze_payment.reconciliation_repository import ReconciliationRepository
 from fuze_payment.refund_repository import RefundRepository
 from fuze_payment.refund_service import Refunds, RefundService
+from fuze_payment.retryable_operations import RetryableOperations
 from fuze_payment.schedule import ensure_schedule
 from fuze_payment.settings import PaymentSettings
 from fuze_payment.void_service import VoidService
@@ -74,9 +74,9 @@ def build_activities(
     guarantees, poll_interval = settings.guarantees, settings.psp_review_poll_interval
     payments = PaymentRepository(engine, settings.payment_lease)
     charges = Charges(payments, provider, guarantees)
-    charge_operations = ProviderOperations(charges, guarantees, poll_interval)
+    charge_operations = RetryableOperations(charges, guarantees, poll_interval)
     refunds = Refunds(RefundRepository(engine, settings.payment_lease), provider)
-    refund_operations = ProviderOperations(refunds, guarantees, poll_interval)
+    refund_operations = RetryableOperations(refunds, guarantees, poll_interval)
 
     charge_service = ChargeService(charges, charge_operations)
     refund_service = RefundService(payments, refunds, refund_operations)

@@ -7,7 +7,7 @@ from temporalio.exceptions import ApplicationError
 from fuze_contracts.payment import PAYMENT_TOKEN_CONFLICT, ChargePayment
 from fuze_payment.domain import Payment, PaymentState, ProviderGuarantees
 from fuze_payment.payment_repository import PaymentRepository
-from fuze_payment.provider_operations import OperationKind, ProviderOperations
+from fuze_payment.retryable_operations import OperationKind, RetryableOperations
 from fuze_psp.provider import (
     ChargeLookup,
     ChargeRequest,
@@ -67,7 +67,7 @@ class Charges(OperationKind[Payment]):
 class ChargeService:
     """Charges a payment token once, and resolves what is not decided yet."""
 
-    def __init__(self, charges: Charges, operations: ProviderOperations[Payment]) -> None:
+    def __init__(self, charges: Charges, operations: RetryableOperations[Payment]) -> None:
         self._repository = charges.repository
         self._operations = operations
 

@@ -8,10 +8,10 @@ from temporalio.exceptions import ApplicationError
 from fuze_payment.domain import LATE_CAPTURE, Payment
 from fuze_payment.messages import ReconcilePayments, ReconciliationResult
 from fuze_payment.payment_repository import PaymentRepository
-from fuze_payment.provider_operations import outcome_unknown
 from fuze_payment.reconciliation_repository import ReconciliationRepository
 from fuze_payment.reconciliation_rules import compare, is_auto_repairable
 from fuze_payment.refund_service import RefundService
+from fuze_payment.retryable_operations import outcome_unknown
 from fuze_psp.provider import PaymentProvider, ProviderRecords, Succeeded
 
 _log = structlog.get_logger(__name__)

@@ -14,8 +14,8 @@ from fuze_contracts.payment import (
 )
 from fuze_payment.domain import Payment, PaymentState, Refund, RefundState, void_refund_id
 from fuze_payment.payment_repository import PaymentRepository
-from fuze_payment.provider_operations import OperationKind, ProviderOperations, outcome_unknown
 from fuze_payment.refund_repository import RefundRepository
+from fuze_payment.retryable_operations import OperationKind, RetryableOperations, outcome_unknown
 from fuze_psp.provider import NotFound, OperationResult, PaymentProvider, RefundRequest
 
 _RETRY_AFTER_REJECTION = timedelta(hours=1)
@@ -54,7 +54,7 @@ class RefundService:
         self,
         payments: PaymentRepository,
         refunds: Refunds,
-        operations: ProviderOperations[Refund],
+        operations: RetryableOperations[Refund],
     ) -> None:
         self._payments = payments
         self._refunds = refunds.repository

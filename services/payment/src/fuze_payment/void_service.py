@@ -3,8 +3,8 @@
 from fuze_contracts.payment import VoidOutcome, VoidPayment
 from fuze_payment.charge_service import Charges, token_conflict
 from fuze_payment.domain import NextStep, Payment, ProviderGuarantees, step_to_void
-from fuze_payment.provider_operations import ProviderOperations, outcome_unknown
 from fuze_payment.refund_service import RefundService
+from fuze_payment.retryable_operations import RetryableOperations, outcome_unknown
 from fuze_psp.provider import (
     NotAttempted,
     NotFound,
@@ -22,7 +22,7 @@ class VoidService:
     def __init__(
         self,
         charges: Charges,
-        operations: ProviderOperations[Payment],
+        operations: RetryableOperations[Payment],
         refunds: RefundService,
         provider: PaymentProvider,
         guarantees: ProviderGuarantees,

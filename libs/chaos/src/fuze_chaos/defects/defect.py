@@ -47,14 +47,12 @@ class Defect(StrEnum):
         return _SERVICES[self]
 
     @property
-    def overrides(self) -> dict[str, ServiceOverride]:
+    def override(self) -> ServiceOverride:
         """The command that starts that service with the defect."""
-        return {
-            self.service: ServiceOverride(
-                command=[sys.executable, "-m", "fuze_chaos.defects.runner", self.service],
-                environment={VARIABLE: self.value},
-            )
-        }
+        return ServiceOverride(
+            command=[sys.executable, "-m", "fuze_chaos.defects.runner", self.service],
+            environment={VARIABLE: self.value},
+        )
 
 
 _SERVICES = {

@@ -42,7 +42,7 @@ class RunFacts:
 
     seed: int
     orders: int
-    defect: str | None
+    defects: tuple[str, ...]
     track_delivery: bool
     fault_kinds: str
     rate: float | None
@@ -86,7 +86,7 @@ async def build_report(snapshot: Snapshot, facts: RunFacts, temporal: Client) ->
         verdict=_worst([one.verdict for one in checks]),
         seed=facts.seed,
         orders=facts.orders,
-        defect=facts.defect,
+        defects=facts.defects,
         track_delivery=facts.track_delivery,
         fault_kinds=facts.fault_kinds,
         rate=facts.rate,

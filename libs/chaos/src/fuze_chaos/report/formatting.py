@@ -86,16 +86,17 @@ def headline(report: Report) -> str:
     return "No invariant explains the verdict; see the log of the run."
 
 
-def explain_defect(report: Report) -> str | None:
-    """Return what the verdict means for an injected defect; None without one."""
-    if report.defect is None:
+def explain_defects(report: Report) -> str | None:
+    """Return what the verdict means for the injected defects; None without one."""
+    if not report.defects:
         return None
     meaning = {
-        Verdict.FAIL: "the checker has found it",
-        Verdict.PASS: "the checker has not found it",
-        Verdict.UNKNOWN: "no readable system of record shows it",
+        Verdict.FAIL: "the checker has found violations",
+        Verdict.PASS: "the checker has found no violation",
+        Verdict.UNKNOWN: "no readable system of record shows a violation",
     }
-    return f"The defect {report.defect} was injected on purpose: {meaning[report.verdict]}."
+    names = ", ".join(report.defects)
+    return f"Injected on purpose: {names}; {meaning[report.verdict]}."
 
 
 def rerun_command(report: Report) -> str:
@@ -107,8 +108,8 @@ def rerun_command(report: Report) -> str:
         command += ["--rate", f"{report.rate:g}"]
     if report.track_delivery:
         command.append("--track-delivery")
-    if report.defect is not None:
-        command += ["--inject-defect", report.defect]
+    for defect in report.defects:
+        command += ["--inject-defect", defect]
     return shlex.join(command)
 
 

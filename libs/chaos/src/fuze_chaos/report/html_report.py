@@ -55,7 +55,7 @@ def render_html(report: Report) -> str:
     return _ENVIRONMENT.get_template("report.html.j2").render(
         report=report,
         headline=formatting.headline(report),
-        defect=formatting.explain_defect(report),
+        defect=formatting.explain_defects(report),
         rerun_command=formatting.rerun_command(report),
         failed_checks=[one for one in report.checks if one.verdict is not Verdict.PASS],
         findings=findings,

@@ -43,7 +43,7 @@ class Report(_Model):
     verdict: Verdict
     seed: int
     orders: int
-    defect: str | None
+    defects: tuple[str, ...] = ()
     track_delivery: bool = False
     fault_kinds: str = "all"
     rate: float | None = None

@@ -11,7 +11,7 @@ from rich.text import Text
 from fuze_chaos.checker.results import Verdict, Violation
 from fuze_chaos.report.formatting import (
     count_not_injected,
-    explain_defect,
+    explain_defects,
     format_count,
     format_duration,
     headline,
@@ -34,7 +34,7 @@ def render_summary(report: Report, path: Path | None = None) -> RenderableType:
 def _parts(report: Report, path: Path | None) -> Iterator[RenderableType]:
     verdict = (report.verdict.upper(), f"bold {_STYLES[report.verdict]}")
     yield _text("\n", verdict, f"  {headline(report)}")
-    defect = explain_defect(report)
+    defect = explain_defects(report)
     if defect:
         yield _indented((defect, "bold"))
     yield _indented(

@@ -76,7 +76,7 @@ class OperationKind(Protocol[Operation]):
         ...
 
 
-class ProviderOperations(Generic[Operation]):
+class RetryableOperations(Generic[Operation]):
     """Executes one kind of operation at the provider."""
 
     def __init__(
