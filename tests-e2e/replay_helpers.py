@@ -3,7 +3,7 @@
 import ast
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,20 +14,38 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
-
-def read_histories(folder: Path) -> dict[str, WorkflowHistory]:
-    """Return the recorded histories by the names of their scenarios."""
-    return {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
+from fuze_runtime.worker import sandboxed_runner
 
 
-def _read(path: Path) -> WorkflowHistory:
-    recorded = json.loads(path.read_text())
-    return WorkflowHistory.from_json(recorded["workflow_id"], recorded["history"])
+class RecordedHistories(Mapping[str, WorkflowHistory]):
+    """The histories in a folder by the names of their scenarios, each read when it is used."""
+
+    def __init__(self, folder: Path) -> None:
+        self._paths = {path.stem: path for path in sorted(folder.glob("*.json"))}
+        self._read: dict[str, WorkflowHistory] = {}
+
+    def __getitem__(self, name: str) -> WorkflowHistory:
+        if name not in self._read:
+            recorded = json.loads(self._paths[name].read_text())
+            self._read[name] = WorkflowHistory.from_json(
+                recorded["workflow_id"], recorded["history"]
+            )
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
 
 async def replay(workflows: Sequence[type], history: WorkflowHistory) -> None:
     """Replay in the sandbox, as a worker does."""
-    replayer = Replayer(workflows=workflows, data_converter=pydantic_data_converter)
+    replayer = Replayer(
+        workflows=workflows,
+        data_converter=pydantic_data_converter,
+        workflow_runner=sandboxed_runner(),
+    )
     await replayer.replay_workflow(history)
 
 

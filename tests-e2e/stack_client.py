@@ -20,6 +20,7 @@ from fuze_contracts.order import ORDER_TASK_QUEUE, OrderLine, OrderWorkflow, Pla
 from fuze_contracts.payment import default_payment_token
 from fuze_contracts.shipping import Address
 from fuze_contracts.workflow_ids import order_workflow_id
+from fuze_testing import unmeasured_environment
 
 _TIMEOUT_SECONDS = 45
 _POLL_INTERVAL_SECONDS = 0.1
@@ -53,12 +54,13 @@ def eventually(condition: Callable[[], Any], description: str) -> Any:  # noqa: 
 class StackClient:
     """A running stack, by its command line, its stack.json, its HTTP API and its sandbox.
 
-    `settings` are `FUZE_…` variables of its services.
+    `settings` are `FUZE_…` variables of its services. `is_measured`: their coverage is measured.
     """
 
     folder: Path
     fuze: list[str]
     settings: Mapping[str, str] = field(default_factory=dict)
+    is_measured: bool = True
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=15, trust_env=False))
 
     # The command line
@@ -73,7 +75,7 @@ class StackClient:
         """Run `fuze COMMAND` for this stack, whether it succeeds or not."""
         return subprocess.run(
             [*self.fuze, command, *arguments, "--state-dir", str(self.folder)],
-            env={**os.environ, **self.settings},
+            env={**(os.environ if self.is_measured else unmeasured_environment()), **self.settings},
             capture_output=True,
             text=True,
             check=False,

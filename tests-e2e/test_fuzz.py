@@ -27,7 +27,7 @@ _PHASES = os.environ.get("FUZE_FUZZ_PHASES", "examples,fuzzing")
 @pytest.fixture
 def authenticated_stack(tmp_path: Path, fuze: list[str]) -> Iterator[StackClient]:
     """Return a stack that requires an API key, as the API's description says."""
-    stack = StackClient(tmp_path / "stack", fuze, _SETTINGS)
+    stack = StackClient(tmp_path / "stack", fuze, _SETTINGS, is_measured=False)
     stack.start("--auth")
     yield stack
     stack.stop()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from order_harness import FakePaymentService, OrderHarness, run_workers, until, waits_for
 from patched_workflow import Change, PatchedWorkflow
-from replay_helpers import read_histories, replay_unsandboxed
+from replay_helpers import RecordedHistories, replay_unsandboxed
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
@@ -16,7 +16,7 @@ from fuze_contracts.order import OrderStatus, PlaceOrder, WaitingFor
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 
-_HISTORIES = read_histories(Path(__file__).parent / "histories/0.1")
+_HISTORIES = RecordedHistories(Path(__file__).parent / "histories/0.1")
 _PATCH = "core_patch"  # the marker's name, as the SDK has it
 
 Changed = Callable[..., None]

@@ -3,19 +3,18 @@
 from pathlib import Path
 
 import pytest
-from replay_helpers import find_unreplayed_lines, get_workflow_types, read_histories, replay
-from temporalio.client import WorkflowHistory
+from replay_helpers import RecordedHistories, find_unreplayed_lines, get_workflow_types, replay
 
 from fuze_payment import workflows
 from fuze_payment.workflows import PaymentWebhookWorkflow, ReconcileWorkflow, RefundWorkflow
 
-_HISTORIES = read_histories(Path(__file__).parent / "histories/0.1")
+_HISTORIES = RecordedHistories(Path(__file__).parent / "histories/0.1")
 _WORKFLOWS = (RefundWorkflow, ReconcileWorkflow, PaymentWebhookWorkflow)
 
 
-@pytest.mark.parametrize("recorded", _HISTORIES.values(), ids=_HISTORIES)
-async def test_a_recorded_workflow_replays(recorded: WorkflowHistory) -> None:
-    await replay(_WORKFLOWS, recorded)
+@pytest.mark.parametrize("name", _HISTORIES)
+async def test_a_recorded_workflow_replays(name: str) -> None:
+    await replay(_WORKFLOWS, _HISTORIES[name])
 
 
 def test_every_workflow_of_the_service_is_recorded() -> None:

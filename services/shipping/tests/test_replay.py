@@ -4,25 +4,24 @@ from pathlib import Path
 
 import pytest
 from replay_helpers import (
+    RecordedHistories,
     find_unreplayed_lines,
     get_workflow_types,
     iterate_results,
-    read_histories,
     replay,
 )
-from temporalio.client import WorkflowHistory
 
 from fuze_shipping import workflows
 from fuze_shipping.workflows import CarrierWebhookWorkflow, ShippingWorkflow
 
-_HISTORIES = read_histories(Path(__file__).parent / "histories/0.1")
+_HISTORIES = RecordedHistories(Path(__file__).parent / "histories/0.1")
 _WORKFLOWS = (ShippingWorkflow, CarrierWebhookWorkflow)
 _WITHOUT_TRACE = ("status",)
 
 
-@pytest.mark.parametrize("recorded", _HISTORIES.values(), ids=_HISTORIES)
-async def test_a_recorded_shipment_replays(recorded: WorkflowHistory) -> None:
-    await replay(_WORKFLOWS, recorded)
+@pytest.mark.parametrize("name", _HISTORIES)
+async def test_a_recorded_shipment_replays(name: str) -> None:
+    await replay(_WORKFLOWS, _HISTORIES[name])
 
 
 def test_every_workflow_of_the_service_is_recorded() -> None:

@@ -88,17 +88,22 @@ async def _connect_until_stopped(stop: asyncio.Event, settings: WorkerSettings) 
         stopping.cancel()
 
 
+def sandboxed_runner(*passthrough_modules: str) -> SandboxedWorkflowRunner:
+    """Return what runs workflows in the sandbox, with the modules that are imported once."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(
+        *_PASSTHROUGH_MODULES, *passthrough_modules
+    )
+    return SandboxedWorkflowRunner(restrictions=restrictions)
+
+
 def create(client: Client, settings: WorkerSettings, spec: WorkerSpec) -> Worker:
     """Return a worker that is not running yet."""
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(
-        *_PASSTHROUGH_MODULES, *spec.passthrough_modules
-    )
     return Worker(
         client,
         task_queue=spec.task_queue,
         activities=spec.activities,
         workflows=spec.workflows,
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=sandboxed_runner(*spec.passthrough_modules),
         max_cached_workflows=settings.max_cached_workflows,
         max_concurrent_workflow_tasks=settings.max_concurrent_workflow_tasks,
         max_concurrent_activities=settings.max_concurrent_activities,
