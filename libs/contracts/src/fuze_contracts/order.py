@@ -123,6 +123,7 @@ class EventType(StrEnum):
     PAYMENT_VOIDED = "payment_voided"
     NEEDS_ATTENTION = "needs_attention"
     RETRY_REQUESTED = "retry_requested"
+    ORDER_RECOVERED = "order_recovered"
 
 
 class OrderLine(Message):
@@ -131,6 +132,16 @@ class OrderLine(Message):
     sku: str
     quantity: int
     unit_price_minor: int
+
+
+class Recovery(Message):
+    """Continue an order from its row: its workflow was terminated, deleted or lost.
+
+    `received_at` is when the order was received (UTC): its deadlines count from then.
+    """
+
+    actor: str
+    received_at: datetime
 
 
 class PlaceOrder(Message):
@@ -143,7 +154,7 @@ class PlaceOrder(Message):
     when a step that keeps failing needs attention. An order with a total up to
     `auto_approve_limit`, in minor units, is approved automatically. The order tracks its delivery
     for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the
-    gateway's authenticated principal.
+    gateway's authenticated principal. With `recovery` the order is in PostgreSQL already.
     """
 
     order_id: UUID
@@ -162,6 +173,7 @@ class PlaceOrder(Message):
     auto_approve_limit: int | None = None
     delivery_tracking_period: timedelta | None = None
     placed_by: str | None = None
+    recovery: Recovery | None = None
 
     @property
     def total_minor(self) -> int:
@@ -295,6 +307,11 @@ class OrderWorkflow(ABC):
     @abstractmethod
     async def report_step_failure(self, failure: StepFailure) -> None:
         """Report that a step of the shipment keeps failing."""
+
+    @workflow.signal
+    @abstractmethod
+    async def recheck_shipment(self) -> None:
+        """Request the shipment again: its workflow has closed, and the order was not told."""
 
     @workflow.signal
     @abstractmethod

@@ -113,6 +113,18 @@ VoidOutcome = Annotated[Voided | Refunded, Field(discriminator="outcome")]
 ChargeOutcome = Annotated[Charged | Declined, Field(discriminator="outcome")]
 
 
+class ListKeptCharges(Message):
+    """List the charges of these orders of which money is kept."""
+
+    order_ids: tuple[UUID, ...]
+
+
+class KeptCharges(Message):
+    """Charges that succeeded, and are not refunded in full."""
+
+    charges: tuple[ChargePayment, ...]
+
+
 class PaymentActivities(Protocol):
     """The activities on the payment task queue.
 
@@ -133,6 +145,11 @@ class PaymentActivities(Protocol):
     @activity.defn
     async def payment_voided(self, command: VoidPayment) -> VoidOutcome:
         """Make sure that no money is kept under this token: never charged, or refunded in full."""
+        ...
+
+    @activity.defn
+    async def kept_charges_listed(self, command: ListKeptCharges) -> KeptCharges:
+        """Return the orders' charges of which money is kept."""
         ...
 
 

@@ -1,5 +1,6 @@
 """Charges: one kind of provider operation."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from temporalio.exceptions import ApplicationError
@@ -85,6 +86,10 @@ class ChargeService:
         if payment.amount_minor == 0 and not payment.state.is_settled:
             return await self._repository.settle_free(payment)
         return await self._operations.execute(payment)
+
+    async def list_kept(self, order_ids: Sequence[UUID]) -> list[ChargePayment]:
+        """Return the orders' charges of which money is kept."""
+        return await self._repository.list_kept(order_ids)
 
     async def refresh(self, payment_id: UUID) -> Payment | None:
         """Look up a payment that is under review; None where there is no such payment.

@@ -1,11 +1,14 @@
 """All SQL about payments. Each method is one transaction."""
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fuze_contracts.money import Money
 from fuze_contracts.payment import ChargePayment, VoidPayment
 from fuze_payment import ledger
 from fuze_payment.domain import Payment, PaymentState, payment_id
@@ -43,6 +46,24 @@ class PaymentRepository(OperationRepository[Payment]):
         """Return the token's row."""
         async with self._engine.connect() as connection:
             return await self._find(connection, payments.c.payment_token == payment_token)
+
+    async def list_kept(self, order_ids: Sequence[UUID]) -> list[ChargePayment]:
+        """Return the orders' charges of which money is kept; open refunds count as refunded."""
+        query = sa.select(payments).where(
+            payments.c.order_id.in_(order_ids),
+            payments.c.state == PaymentState.CHARGED,
+            payments.c.refunded_minor < payments.c.amount_minor,
+        )
+        async with self._engine.connect() as connection:
+            return [
+                ChargePayment(
+                    order_id=row.order_id,
+                    payment_token=row.payment_token,
+                    amount=Money(amount_minor=row.amount_minor, currency=row.currency),
+                    payment_method=row.payment_method,
+                )
+                for row in await connection.execute(query)
+            ]
 
     async def mark_under_review(self, operation: Payment, result: UnderReview) -> None:
         """Record that the provider decides later, and end the lease."""
