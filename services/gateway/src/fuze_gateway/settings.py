@@ -70,6 +70,23 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         description="Time after which a stream ends and the client must authenticate again.",
     )
     max_streams: int = Field(2000, ge=0, description="Maximum number of open event streams.")
+    max_connections: int = Field(
+        4096,
+        ge=1,
+        description="Maximum number of open connections; fewer where the limit of open files"
+        " requires it.",
+    )
+    connection_timeout: Duration = Field(
+        timedelta(seconds=10),
+        description="Time for the head of a request to arrive, and for a client to read.",
+    )
+    max_header_bytes: int = Field(
+        32_768, ge=1024, description="Maximum size of a request's URL and headers."
+    )
+    trusted_proxies: list[str] = Field(
+        [],
+        description="Addresses or networks of proxies whose `X-Forwarded-For` is trusted.",
+    )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     approval_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(

@@ -38,6 +38,12 @@ def _register(slug: str, status: HTTPStatus, meaning: str, example: str) -> Prob
     return problem_type
 
 
+MALFORMED_REQUEST = _register(
+    "malformed-request",
+    HTTPStatus.BAD_REQUEST,
+    "The request is not valid HTTP/1.1, or its `Content-Length` is not a number of bytes.",
+    "The request is not valid HTTP/1.1.",
+)
 MALFORMED_BODY = _register(
     "malformed-body",
     HTTPStatus.BAD_REQUEST,
@@ -226,6 +232,12 @@ ADDRESS_INVALID = _register(
     HTTPStatus.UNPROCESSABLE_ENTITY,
     "The address failed the order's validation; the order's events have the reason.",
     f"{_ORDER} rejected the address; its events have the reason.",
+)
+HEADERS_TOO_LARGE = _register(
+    "headers-too-large",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "The URL and the headers of the request exceed the size limit (`FUZE_MAX_HEADER_BYTES`).",
+    "The URL and the headers of the request are too large. Send fewer or shorter ones.",
 )
 RATE_LIMIT_EXCEEDED = _register(
     "rate-limit-exceeded",
