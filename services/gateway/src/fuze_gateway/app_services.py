@@ -62,6 +62,7 @@ def build_services(
             orders,
             poll_interval=settings.stream_poll_interval,
             max_subscriptions=settings.max_streams,
+            max_subscriptions_per_caller=settings.max_streams_per_caller,
         ),
         payments=PaymentQueries(database),
         refund_commands=RefundCommands(client, timeout),
@@ -80,7 +81,8 @@ def _build_authenticator(
     return Authenticator(
         api_keys=ApiKeyAuthenticator(
             api_keys,
-            cache_ttl=settings.api_key_cache_ttl,
+            # A stream is authenticated again in each half, so that both together take the whole.
+            cache_ttl=settings.api_key_cache_ttl / 2,
             accepts_development_keys=settings.environment != "production",
         ),
         tokens=OidcAuthenticator(settings, http) if settings.oidc_issuer else None,

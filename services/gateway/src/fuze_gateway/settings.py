@@ -35,7 +35,7 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         description="Signs list cursors; the same for all gateways of a deployment.",
     )
     api_key_cache_ttl: Duration = Field(
-        timedelta(seconds=10), description="How long API keys are cached, which delays revocations."
+        timedelta(seconds=10), description="How long a revocation takes, at most: keys are cached."
     )
     oidc_issuer: str | None = Field(
         None, description="The `iss` of accepted tokens; without it only API keys work."
@@ -70,6 +70,9 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         description="Time after which a stream ends and the client must authenticate again.",
     )
     max_streams: int = Field(2000, ge=0, description="Maximum number of open event streams.")
+    max_streams_per_caller: int = Field(
+        100, ge=1, description="Maximum number of open event streams of one caller."
+    )
     max_connections: int = Field(
         4096,
         ge=1,

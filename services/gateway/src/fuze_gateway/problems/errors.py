@@ -161,6 +161,16 @@ def rate_limit_exceeded(limit: str, seconds: int) -> Problem:
     return Problem(registry.RATE_LIMIT_EXCEEDED, f"The rate limit is {limit}.", headers=headers)
 
 
+def too_many_streams(maximum: int) -> Problem:
+    """Return the 429 of a caller with the maximum number of event streams."""
+    detail = (
+        f"You have {maximum} open event streams, the maximum. Close one, or list the events of the"
+        " order."
+    )
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return Problem(registry.TOO_MANY_STREAMS, detail, headers=headers)
+
+
 def unavailable(detail: str, **extensions: object) -> Problem:
     """Return the 503 of a failure behind the gateway, after which a retry may succeed."""
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}

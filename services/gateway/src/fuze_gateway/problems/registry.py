@@ -245,6 +245,13 @@ RATE_LIMIT_EXCEEDED = _register(
     "The caller exceeded its rate limit. Retry after `Retry-After` seconds.",
     "The rate limit is 100 per 1 second.",
 )
+TOO_MANY_STREAMS = _register(
+    "too-many-streams",
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "The caller has the maximum number of open event streams. Close one, or read the order's events"
+    " without a stream.",
+    "You have 100 open event streams, the maximum. Close one, or list the events of the order.",
+)
 INTERNAL_ERROR = _register(
     "internal-error",
     HTTPStatus.INTERNAL_SERVER_ERROR,
