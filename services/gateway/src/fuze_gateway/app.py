@@ -145,8 +145,7 @@ def _add_middleware(app: FastAPI, settings: GatewaySettings) -> None:
     app.add_middleware(
         BodyLimitsMiddleware, max_bytes=settings.max_body_bytes, timeout=settings.body_timeout
     )
-    if settings.authentication == "required":
-        app.add_middleware(RateLimitMiddleware, settings=settings)
+    app.add_middleware(RateLimitMiddleware)
     app.add_middleware(AuthenticationMiddleware)
     app.add_middleware(RequestTimeoutMiddleware, timeout=settings.request_timeout)
     app.add_middleware(_GZipMiddleware, minimum_size=_MIN_GZIP_BYTES)

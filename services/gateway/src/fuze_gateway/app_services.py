@@ -22,6 +22,7 @@ from fuze_gateway.orders.workflow_queries import WorkflowQueries
 from fuze_gateway.payments.commands import RefundCommands
 from fuze_gateway.payments.queries import PaymentQueries
 from fuze_gateway.problems import errors, registry
+from fuze_gateway.rate_limiter import RateLimiter, build_counter
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.types import IdempotencyKey
 from fuze_gateway.webhooks.commands import WebhookCommands
@@ -43,6 +44,9 @@ class AppServices:
     api_keys: ApiKeyQueries
     api_key_commands: ApiKeyCommands
     authenticator: Authenticator
+    caller_limiter: RateLimiter
+    failure_limiter: RateLimiter
+    webhook_limiter: RateLimiter
 
 
 def build_services(
@@ -52,6 +56,7 @@ def build_services(
     timeout = settings.read_timeout
     orders = OrderQueries(database)
     api_keys = ApiKeyQueries(database)
+    counter = build_counter(settings.rate_limit_storage)
     return AppServices(
         settings=settings,
         orders=orders,
@@ -70,6 +75,9 @@ def build_services(
         api_keys=api_keys,
         api_key_commands=ApiKeyCommands(database),
         authenticator=_build_authenticator(settings, api_keys, http),
+        caller_limiter=RateLimiter("caller", settings.rate_limit, counter),
+        failure_limiter=RateLimiter("failure", settings.failed_authentication_limit, counter),
+        webhook_limiter=RateLimiter("webhook", settings.webhook_rate_limit, counter),
     )
 
 

@@ -50,7 +50,15 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
     oidc_name_claim: str = "sub"
     oidc_roles_claim: str = "roles"
     rate_limit: Annotated[str, AfterValidator(_validate_rate_limit)] = Field(
-        "100/second", description="Requests per caller, e.g. `100/second;2000/minute`."
+        "100/second",
+        description="Requests per caller, e.g. `100/second;2000/minute`. A bulk request counts as"
+        " one for each order.",
+    )
+    failed_authentication_limit: Annotated[str, AfterValidator(_validate_rate_limit)] = Field(
+        "60/minute", description="Failed authentications per client address."
+    )
+    webhook_rate_limit: Annotated[str, AfterValidator(_validate_rate_limit)] = Field(
+        "50/second", description="Webhooks per sender."
     )
     rate_limit_storage: str = Field(
         "memory://", description="`redis://host:6379` counts for all gateways together."

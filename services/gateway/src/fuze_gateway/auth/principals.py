@@ -66,8 +66,12 @@ ANONYMOUS = Principal(name=None, scopes=ALL_SCOPES)
 
 
 class UnauthenticatedError(Exception):
-    """The credentials are missing or invalid; `detail` is for the caller to read."""
+    """The credentials are missing or invalid; `detail` is for the caller to read.
 
-    def __init__(self, detail: str) -> None:
+    `key_id` is the id of the API key, if they name one.
+    """
+
+    def __init__(self, detail: str, key_id: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.key_id = key_id

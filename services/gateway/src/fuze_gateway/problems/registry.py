@@ -242,7 +242,8 @@ HEADERS_TOO_LARGE = _register(
 RATE_LIMIT_EXCEEDED = _register(
     "rate-limit-exceeded",
     HTTPStatus.TOO_MANY_REQUESTS,
-    "The caller exceeded its rate limit. Retry after `Retry-After` seconds.",
+    "The caller exceeded its rate limit, or authentication failed too often from its address. Retry"
+    " after `Retry-After` seconds.",
     "The rate limit is 100 per 1 second.",
 )
 TOO_MANY_STREAMS = _register(
