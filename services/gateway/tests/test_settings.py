@@ -38,9 +38,13 @@ def test_a_zero_duration_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
             {"FUZE_AUTHENTICATION": "required", "FUZE_CURSOR_SIGNING_KEY": "short"},
             "FUZE_CURSOR_SIGNING_KEY",
         ),
+        (
+            {"FUZE_AUTHENTICATION": "required", "FUZE_CURSOR_SIGNING_KEY": "a" * 32},
+            "FUZE_ORDER_ID_KEY",
+        ),
     ],
 )
-def test_production_requires_authentication_and_its_own_signing_key(
+def test_production_requires_authentication_and_its_own_keys(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], message: str
 ) -> None:
     monkeypatch.setenv("FUZE_DATABASE_URL", "postgresql://gateway@127.0.0.1/nothing")

@@ -142,8 +142,8 @@ class PlaceOrder(Message):
     a decline; `address_timeout` after the carrier rejected an address; `step_failure_alert_after`,
     when a step that keeps failing needs attention. An order with a total up to
     `auto_approve_limit`, in minor units, is approved automatically. The order tracks its delivery
-    for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the
-    gateway's authenticated principal.
+    for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the name
+    of the authenticated caller, `owner` its unique id.
     """
 
     order_id: UUID
@@ -162,6 +162,7 @@ class PlaceOrder(Message):
     auto_approve_limit: int | None = None
     delivery_tracking_period: timedelta | None = None
     placed_by: str | None = None
+    owner: str | None = None
 
     @property
     def total_minor(self) -> int:

@@ -52,7 +52,7 @@ class PublishedOrder(OrderProgressView):
     """An order as PostgreSQL holds it.
 
     `currency` is an ISO 4217 code, `address` a `fuze_contracts.shipping.Address`, `fingerprint` a
-    hash of the request that placed the order.
+    hash of the request that placed the order, `owner` the id of the caller that placed it.
     """
 
     reason: str | None
@@ -66,6 +66,7 @@ class PublishedOrder(OrderProgressView):
     updated_at: datetime
     needs_attention: bool = False
     payment_method: str | None = None
+    owner: str | None = None
 
 
 class PublishedOrderWithLines(PublishedOrder):

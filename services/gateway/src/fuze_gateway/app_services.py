@@ -16,6 +16,7 @@ from fuze_gateway.auth.principals import Principal
 from fuze_gateway.database import Database
 from fuze_gateway.orders.event_broadcaster import EventBroadcaster
 from fuze_gateway.orders.order_search import OrderSearch
+from fuze_gateway.orders.ownership import OrderOwnership
 from fuze_gateway.orders.queries import OrderQueries
 from fuze_gateway.orders.workflow_client import OrderCommands
 from fuze_gateway.orders.workflow_queries import WorkflowQueries
@@ -37,6 +38,7 @@ class AppServices:
     order_search: OrderSearch
     order_commands: OrderCommands
     workflows: WorkflowQueries
+    ownership: OrderOwnership
     broadcaster: EventBroadcaster
     payments: PaymentQueries
     refund_commands: RefundCommands
@@ -55,6 +57,7 @@ def build_services(
     """Build the services on a database pool, a Temporal client and an HTTP client."""
     timeout = settings.read_timeout
     orders = OrderQueries(database)
+    workflows = WorkflowQueries(client, timeout)
     api_keys = ApiKeyQueries(database)
     counter = build_counter(settings.rate_limit_storage)
     return AppServices(
@@ -62,7 +65,8 @@ def build_services(
         orders=orders,
         order_search=OrderSearch(database, settings.cursor_signing_key),
         order_commands=OrderCommands(client, timeout),
-        workflows=WorkflowQueries(client, timeout),
+        workflows=workflows,
+        ownership=OrderOwnership(orders, workflows, is_enforced=settings.ownership == "caller"),
         broadcaster=EventBroadcaster(
             orders,
             poll_interval=settings.stream_poll_interval,

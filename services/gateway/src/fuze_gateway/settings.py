@@ -34,6 +34,16 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         SecretStr(_DEVELOPMENT_KEY),
         description="Signs list cursors; the same for all gateways of a deployment.",
     )
+    order_id_key: SecretStr = Field(
+        SecretStr(_DEVELOPMENT_KEY),
+        description="Makes order ids that cannot be guessed from an `Idempotency-Key`; the same for"
+        " all gateways. Never change it: a repeated key would place a second order.",
+    )
+    ownership: Literal["none", "caller"] = Field(
+        "none",
+        description="`caller`: callers that neither approve nor operate orders have access to the"
+        " orders that they placed, and to no others.",
+    )
     api_key_cache_ttl: Duration = Field(
         timedelta(seconds=10), description="How long a revocation takes, at most: keys are cached."
     )
@@ -140,16 +150,19 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
 
     @model_validator(mode="after")
     def _validate_production(self) -> Self:
+        if self.ownership == "caller" and self.authentication == "none":
+            raise ValueError("FUZE_OWNERSHIP=caller requires FUZE_AUTHENTICATION=required")
         if self.authentication == "required" and self.oidc_issuer and not self.oidc_audience:
             raise ValueError("FUZE_OIDC_ISSUER requires FUZE_OIDC_AUDIENCE")
         if self.environment != "production":
             return self
         if self.authentication == "none":
             raise ValueError("in production FUZE_AUTHENTICATION must be `required`")
-        key = self.cursor_signing_key.get_secret_value()
-        if key == _DEVELOPMENT_KEY or len(key) < _MIN_KEY_LENGTH:
-            raise ValueError(
-                "in production FUZE_CURSOR_SIGNING_KEY must be a secret of at least"
-                f" {_MIN_KEY_LENGTH} characters, such as `openssl rand -hex 32` prints"
-            )
+        for name in ("cursor_signing_key", "order_id_key"):
+            key = getattr(self, name).get_secret_value()
+            if key == _DEVELOPMENT_KEY or len(key) < _MIN_KEY_LENGTH:
+                raise ValueError(
+                    f"in production FUZE_{name.upper()} must be a secret of at least"
+                    f" {_MIN_KEY_LENGTH} characters, such as `openssl rand -hex 32` prints"
+                )
         return self

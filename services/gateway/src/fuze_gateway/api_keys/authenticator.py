@@ -57,7 +57,7 @@ class ApiKeyAuthenticator:
         if key.is_development and not self._accepts_development_keys:
             detail = "Development keys are not accepted in production."
             raise UnauthenticatedError(detail, key_id)
-        return Principal(name=key.client, scopes=key.scopes)
+        return Principal(name=key.client, id=f"api-key:{key.client}", scopes=key.scopes)
 
     async def _get_record(self, key_id: str) -> ApiKeyRecord | None:
         cached = self._cache.get(key_id)

@@ -20,6 +20,8 @@ _MIN_REFRESH_SECONDS = 10
 
 _CLOCK_SKEW_SECONDS = 30
 
+_JWT = jwt.PyJWT(options={"enforce_minimum_key_length": True})  # RSA: 2,048 bits
+
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 _log = structlog.get_logger(__name__)
@@ -46,7 +48,7 @@ class OidcAuthenticator:
         """
         try:
             key = await self._get_key(str(jwt.get_unverified_header(token).get("kid", "")))
-            claims: dict[str, Any] = jwt.decode(
+            claims: dict[str, Any] = _JWT.decode(
                 token,
                 key,
                 algorithms=self._settings.oidc_algorithms,
@@ -66,7 +68,9 @@ class OidcAuthenticator:
         if not isinstance(roles, list):
             roles = []
         return Principal(
-            name=name, scopes=get_scopes(role for role in roles if isinstance(role, str))
+            name=name,
+            id=f"token:{name}",
+            scopes=get_scopes(role for role in roles if isinstance(role, str)),
         )
 
     async def _get_key(self, key_id: str) -> jwt.PyJWK:

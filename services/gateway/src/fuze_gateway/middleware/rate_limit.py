@@ -21,9 +21,9 @@ class RateLimitMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the request, then pass it on or respond 429."""
         principal: Principal | None = scope.get("state", {}).get("principal")
-        if principal is not None and principal.name is not None:
+        if principal is not None and principal.id is not None:
             limiter: RateLimiter = scope["app"].state.services.caller_limiter
-            if exceeded := await limiter.hit(principal.name):
+            if exceeded := await limiter.hit(principal.id):
                 problem = errors.rate_limit_exceeded(exceeded)
                 await errors.to_response(Request(scope), problem)(scope, receive, send)
                 return

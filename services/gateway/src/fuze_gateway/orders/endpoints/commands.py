@@ -173,6 +173,7 @@ async def _execute_updates(
             async with asyncio.timeout_at(deadline), semaphore:
                 if order_id != order_ids[0]:  # the request itself was counted as one
                     await _wait_for_rate_limit(principal, services, deadline)
+                await services.ownership.require_access(principal, order_id)
                 order = await _execute_update(order_id, command, message, services)
         except errors.Problem as problem:
             return _failed(order_id, problem)
@@ -198,9 +199,9 @@ async def _wait_for_rate_limit(
         Problem: it does not before the deadline.
 
     """
-    if principal.name is None:
+    if principal.id is None:
         return
-    while exceeded := await services.caller_limiter.hit(principal.name):
+    while exceeded := await services.caller_limiter.hit(principal.id):
         if asyncio.get_running_loop().time() + exceeded.seconds > deadline:
             raise errors.rate_limit_exceeded(exceeded)
         await asyncio.sleep(exceeded.seconds)

@@ -115,7 +115,7 @@ async def stream_events(
     """
     try:
         subscription = await wait_until_recorded(
-            order_id, services, lambda: services.broadcaster.subscribe(order_id, principal.name)
+            order_id, services, lambda: services.broadcaster.subscribe(order_id, principal.id)
         )
     except TooManySubscriptionsError as error:
         if error.of_caller:

@@ -178,8 +178,8 @@ class ListOrdersRequest(RequestModel):
         None, max_length=500, description="`next` of the previous page, with the same filters."
     )
 
-    def to_filter(self) -> OrderFilter:
-        """Return the filter, which is the same for every page."""
+    def to_filter(self, owner: str | None) -> OrderFilter:
+        """Return the filter, which is the same for every page; `owner` is None for every order."""
         waiting = {_WAITING_STATUS[self.waiting_for]} if self.waiting_for else set()
         return OrderFilter(
             statuses=tuple(sorted(waiting or set(self.status))),
@@ -188,6 +188,7 @@ class ListOrdersRequest(RequestModel):
             created_before=self.created_before,
             needs_attention=self.needs_attention,
             text=self.q,
+            owner=owner,
             sort=self.sort,
         )
 
