@@ -88,7 +88,6 @@ async def test_a_deeply_nested_body_or_a_huge_number_is_rejected(
         {"currency": "usd"},
         {"currency": "XXX"},
         {"customer": ""},
-        {"payment_token": f"{UUID(int=7)}:1"},
         {"customer": "nul \0 byte"},
         {"customer": "\ud800"},
         {"customer": "x" * 201},

@@ -164,9 +164,9 @@ def step_to_void(payment: Payment, guarantees: ProviderGuarantees) -> NextStep:
     return NextStep.WAIT
 
 
-def payment_id(payment_token: str) -> UUID:
-    """Return the payment's id, the same for every attempt with this token."""
-    return uuid5(_NAMESPACE, payment_token)
+def payment_id(order_id: UUID, payment_token: str) -> UUID:
+    """Return the payment's id, the same for every attempt of this order with this token."""
+    return uuid5(_NAMESPACE, f"{order_id}/{payment_token}")
 
 
 def void_refund_id(payment: UUID, attempt: int = 0) -> UUID:

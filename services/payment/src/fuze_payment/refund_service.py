@@ -67,8 +67,8 @@ class RefundService:
             ApplicationError: `PAYMENT_IN_FLIGHT` or `PAYMENT_OUTCOME_UNKNOWN`, to be retried.
 
         """
-        payment = await self._payments.find(command.payment_token)
-        if payment is None or payment.order_id != command.order_id:
+        payment = await self._payments.find(command.order_id, command.payment_token)
+        if payment is None:
             return RefundRejected(refund_id=command.refund_id, code="not_charged")
         if not payment.state.is_settled:
             raise outcome_unknown("it is not known yet whether the payment is charged")

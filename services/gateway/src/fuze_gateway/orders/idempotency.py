@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import hmac
 import json
-import re
 from datetime import timedelta
 from uuid import UUID
 
@@ -24,7 +23,6 @@ from fuze_gateway.upstreams import UpstreamUnavailableError, database_timeout, t
 # Version 8 of RFC 9562, for ids that are computed in a way of one's own.
 _VERSION_MASK, _VERSION = 0xF << 76, 8 << 76
 _VARIANT_MASK, _VARIANT = 0b11 << 62, 0b10 << 62
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def get_order_id(principal: Principal, idempotency_key: str, secret: SecretStr) -> UUID:
@@ -38,13 +36,6 @@ def get_order_id(principal: Principal, idempotency_key: str, secret: SecretStr) 
     value = int.from_bytes(digest[:16])
     value = value & ~_VERSION_MASK | _VERSION
     return UUID(int=value & ~_VARIANT_MASK | _VARIANT)
-
-
-def is_reserved_token(payment_token: str | None, order_id: UUID) -> bool:
-    """Return whether a caller's token is the default payment token of another order."""
-    token_order_id, _, attempt = (payment_token or "").rpartition(":")
-    is_default_token = bool(_UUID.fullmatch(token_order_id)) and attempt.isdecimal()
-    return is_default_token and token_order_id.lower() != str(order_id)
 
 
 def build_place_order(

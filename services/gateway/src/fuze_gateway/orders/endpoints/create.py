@@ -19,7 +19,6 @@ from fuze_gateway.orders.commands import COMMANDS
 from fuze_gateway.orders.idempotency import (
     build_place_order,
     get_order_id,
-    is_reserved_token,
     start_or_replay,
 )
 from fuze_gateway.orders.schemas.orders import (
@@ -96,7 +95,6 @@ async def place_order(
     same order for as long as orders are kept, with the header `Idempotent-Replayed`.
     """
     order_id = get_order_id(principal, idempotency_key, services.settings.order_id_key)
-    _reject_reserved_token(request, order_id)
     order = build_place_order(order_id, request, services.settings, principal)
     conflict = errors.Problem(registry.IDEMPOTENCY_KEY_REUSED)
     return await _accept(order, response, services, principal, conflict)
@@ -127,17 +125,9 @@ async def start_order(
     """
     if request.order_id not in {None, order_id}:
         raise errors.invalid_field(("body", "order_id"), "must equal the order id in the path")
-    _reject_reserved_token(request, order_id)
     order = build_place_order(order_id, request, services.settings, principal)
     conflict = errors.order_already_exists(order_id)
     return await _accept(order, response, services, principal, conflict)
-
-
-def _reject_reserved_token(request: PlaceOrderRequest, order_id: OrderId) -> None:
-    if is_reserved_token(request.payment_token, order_id):
-        raise errors.invalid_field(
-            ("body", "payment_token"), "must not be the default token of another order"
-        )
 
 
 async def _accept(

@@ -114,7 +114,7 @@ class PlaceOrderRequest(RequestModel):
     )
     payment_token: Name | None = Field(
         None,
-        description="Identifies the first charge; derived from the order id if absent.",
+        description="Identifies the order's first charge; derived from the order id if absent.",
     )
 
     @model_validator(mode="after")

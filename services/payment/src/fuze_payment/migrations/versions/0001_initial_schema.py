@@ -29,7 +29,7 @@ def _create_payments() -> None:
     op.execute(f"""
         CREATE TABLE payments.payments (
             id uuid CONSTRAINT payments_pkey PRIMARY KEY,
-            payment_token text NOT NULL CONSTRAINT payments_payment_token_key UNIQUE,
+            payment_token text NOT NULL,
             order_id uuid NOT NULL,
             amount_minor bigint NOT NULL
                 CONSTRAINT payments_amount_check CHECK (amount_minor >= 0),
@@ -45,6 +45,7 @@ def _create_payments() -> None:
             refunded_minor bigint NOT NULL DEFAULT 0,
             void_requested boolean NOT NULL DEFAULT false,
             {_OPERATION_COLUMNS},
+            CONSTRAINT payments_order_id_payment_token_key UNIQUE (order_id, payment_token),
             CONSTRAINT payments_decline_code_check
                 CHECK ((state = 'declined') = (decline_code IS NOT NULL)),
             CONSTRAINT payments_provider_reference_check CHECK (
@@ -63,7 +64,6 @@ def _create_payments() -> None:
         CREATE UNIQUE INDEX payments_one_live_charge_per_order ON payments.payments (order_id)
         WHERE state NOT IN ('declined', 'voided') AND NOT void_requested
     """)
-    op.execute("CREATE INDEX payments_order_id_idx ON payments.payments (order_id)")
     op.execute("GRANT SELECT, INSERT, UPDATE ON payments.payments TO fuze_payment")
 
 
