@@ -47,6 +47,21 @@ NOTHING_TO_RETRY = "NothingToRetry"
 """An update is rejected: no step of the order needs attention."""
 
 
+SYSTEM_ACTORS = frozenset(
+    {
+        "auto-approval",
+        "carrier",
+        "customer",
+        "order-service",
+        "payment-service",
+        "shipping-service",
+        "temporal",
+        "unknown",
+    }
+)
+"""The actors of events that no named caller caused. A caller must not have such a name."""
+
+
 class OrderStatus(StrEnum):
     """The status of an order. Every value from `SHIPPED` on is terminal."""
 

@@ -67,13 +67,17 @@ class Declined(Message):
 
 
 class RefundPayment(Message):
-    """Refund `amount` of a payment once for `refund_id`, however often the command is repeated."""
+    """Refund `amount` of a payment once for `refund_id`, however often the command is repeated.
+
+    `actor` is who requested it.
+    """
 
     order_id: UUID
     payment_token: str
     refund_id: UUID
     amount: Money
     reason: str
+    actor: str = "unknown"
 
 
 class Refunded(Message):

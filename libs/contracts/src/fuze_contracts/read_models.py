@@ -117,7 +117,7 @@ class PublishedPayment(Message):
 
 
 class PublishedRefund(Message):
-    """One refund, in any state. `rejection_code` is the provider's."""
+    """One refund, in any state. `rejection_code` is the provider's, `actor` who requested it."""
 
     refund_id: UUID
     payment_id: UUID
@@ -130,6 +130,7 @@ class PublishedRefund(Message):
     rejection_code: str | None
     created_at: datetime
     updated_at: datetime
+    actor: str = "unknown"
 
 
 class Discrepancy(Message):

@@ -11,6 +11,9 @@ from fuze_contracts.payment import ChargePayment
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/payments")
 
+ACTOR = "payment-service"
+"""The actor of refunds that no caller requested."""
+
 LATE_CAPTURE = "charged after a void was requested"
 """The reason of the refund of a late capture."""
 
@@ -104,6 +107,7 @@ class Refund(ProviderOperation):
 
     payment_id: UUID
     reason: str
+    actor: str
     state: RefundState
     rejection_code: str | None
     charge_reference: str | None

@@ -100,6 +100,7 @@ refunds = Table(
     Column("payment_id", ForeignKey(payments.c.id), nullable=False, index=True),
     Column("amount_minor", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("provider_reference", Text, unique=True),
     Column("rejection_code", Text),

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fuze_gateway.auth.principals import Principal, UnauthenticatedError, get_scopes
 from fuze_gateway.settings import GatewaySettings
-from fuze_gateway.types import Name
+from fuze_gateway.types import ActorName
 from fuze_gateway.upstreams import UpstreamUnavailableError
 
 _CACHE_SECONDS = 600
@@ -22,7 +22,7 @@ _CLOCK_SKEW_SECONDS = 30
 
 _JWT = jwt.PyJWT(options={"enforce_minimum_key_length": True})  # RSA: 2,048 bits
 
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
+_NAME: TypeAdapter[str] = TypeAdapter(ActorName)
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +61,9 @@ class OidcAuthenticator:
         except jwt.PyJWTError as error:
             raise UnauthenticatedError(f"The access token is invalid: {error}.") from error
         except ValidationError:
-            raise UnauthenticatedError("The access token's name is not valid text.") from None
+            raise UnauthenticatedError(
+                "The access token's name is not valid, or reserved."
+            ) from None
         roles = claims.get(self._settings.oidc_roles_claim, [])
         if isinstance(roles, str):
             roles = roles.split()

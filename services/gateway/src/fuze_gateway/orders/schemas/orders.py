@@ -12,6 +12,7 @@ from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
 from fuze_gateway.orders.order_search import OrderFilter, Sort
 from fuze_gateway.types import (
     EXAMPLE_ORDER_ID,
+    ActorName,
     Country,
     Currency,
     LongText,
@@ -106,7 +107,7 @@ class PlaceOrderRequest(RequestModel):
     )
 
     address: AddressRequest
-    customer: Name | None = None
+    customer: ActorName | None = None
     lines: list[OrderLineRequest] = Field([], max_length=200)
     currency: Currency = "USD"
     payment_method: Name | None = Field(

@@ -75,6 +75,7 @@ def _create_refunds() -> None:
                 CONSTRAINT refunds_payment_id_fkey REFERENCES payments.payments (id),
             amount_minor bigint NOT NULL CONSTRAINT refunds_amount_check CHECK (amount_minor > 0),
             reason text NOT NULL,
+            actor text NOT NULL,
             state text NOT NULL CONSTRAINT refunds_state_check
                 CHECK (state IN ('created', 'submitted', 'unknown', 'refunded', 'rejected')),
             provider_reference text CONSTRAINT refunds_provider_reference_key UNIQUE,
@@ -168,7 +169,7 @@ def _publish_views() -> None:
         CREATE VIEW payments.published_refunds AS
         SELECT r.id AS refund_id, r.payment_id, p.order_id, r.state, r.amount_minor,
                p.currency::text AS currency, r.reason, r.provider_reference, r.rejection_code,
-               r.created_at, r.updated_at
+               r.created_at, r.updated_at, r.actor
         FROM payments.refunds AS r JOIN payments.payments AS p ON p.id = r.payment_id
     """)
     op.execute("""
