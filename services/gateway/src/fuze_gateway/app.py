@@ -32,7 +32,7 @@ from fuze_gateway.problems import handlers
 from fuze_gateway.problems.openapi import add_problem_components
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.webhooks import endpoints as webhooks
-from fuze_runtime import temporal
+from fuze_runtime import cli, temporal
 from fuze_runtime.telemetry import is_tracing_enabled
 
 VERSION = version("fuze-gateway")
@@ -198,5 +198,5 @@ def __getattr__(name: str) -> FastAPI:
 
     """
     if name == "app":
-        return create_app(GatewaySettings())
+        return create_app(cli.load_settings(GatewaySettings))
     raise AttributeError(name)

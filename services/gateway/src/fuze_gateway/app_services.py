@@ -59,7 +59,7 @@ def build_services(
     orders = OrderQueries(database)
     workflows = WorkflowQueries(client, timeout)
     api_keys = ApiKeyQueries(database)
-    counter = build_counter(settings.rate_limit_storage)
+    counter = build_counter(settings.rate_limit_storage.get_secret_value())
     return AppServices(
         settings=settings,
         orders=orders,

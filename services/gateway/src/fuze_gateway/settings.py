@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from limits import parse_many
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from fuze_gateway.rate_limiter import build_counter
 from fuze_psp.registry import WebhookSettings
 from fuze_runtime.settings import DatabaseSettings, Duration, ProcessSettings
 
@@ -20,8 +21,25 @@ def _validate_rate_limit(text: str) -> str:
         ValueError: not of the form `100/second;1000/minute`.
 
     """
-    parse_many(text)
+    try:
+        parse_many(text)
+    except ValueError:
+        raise ValueError("must be limits such as 100/second;1000/minute") from None
     return text
+
+
+def _validate_storage(url: SecretStr) -> SecretStr:
+    """Reject an unusable URL at startup. The message never has the URL: it may have a password.
+
+    Raises:
+        ValueError: not `memory://`, and no URL of Redis.
+
+    """
+    try:
+        build_counter(url.get_secret_value())
+    except Exception:  # noqa: BLE001 - each storage driver has errors of its own
+        raise ValueError("must be memory:// or redis://:password@host:6379") from None
+    return url
 
 
 class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
@@ -70,11 +88,14 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
     webhook_rate_limit: Annotated[str, AfterValidator(_validate_rate_limit)] = Field(
         "50/second", description="Webhooks per sender."
     )
-    rate_limit_storage: str = Field(
-        "memory://", description="`redis://host:6379` counts for all gateways together."
+    rate_limit_storage: Annotated[SecretStr, AfterValidator(_validate_storage)] = Field(
+        SecretStr("memory://"),
+        description="`redis://:password@host:6379` counts for all gateways together.",
     )
     cors_origins: list[str] = Field(
-        [], description="Origins whose pages may call the API from a browser."
+        [],
+        description="Origins whose pages may call the API from a browser.",
+        examples=[["https://shop.example"]],
     )
     request_timeout: Duration = Field(
         timedelta(seconds=30), description="Time until the response of a write begins."
@@ -106,6 +127,7 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
     )
     trusted_proxies: list[str] = Field(
         [],
+        examples=[["10.0.0.0/8"]],
         description="Addresses or networks of proxies whose `X-Forwarded-For` is trusted.",
     )
     host: str = "127.0.0.1"
@@ -128,7 +150,9 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         Duration, Field(gt=timedelta(0), le=timedelta(days=3650))
     ] = Field(timedelta(hours=1), description="How long a step fails before it needs attention.")
     auto_approve_limits: dict[str, int] = Field(
-        {}, description='Totals up to which orders are approved automatically: {"USD": 5000}.'
+        {},
+        description="Totals up to which orders are approved automatically, in minor units.",
+        examples=[{"USD": 5000}],
     )
     delivery_tracking_period: Duration | None = Field(
         None,

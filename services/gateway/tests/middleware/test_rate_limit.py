@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 from gateway_harness import MakeKey, Serve, bearer
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from fuze_gateway.rate_limiter import get_client_network
@@ -29,7 +30,7 @@ async def test_requests_are_not_limited_while_redis_is_unavailable(
     serve: Serve, make_key: MakeKey, closed_port: int
 ) -> None:
     key = bearer(await make_key())
-    redis = f"redis://127.0.0.1:{closed_port}"
+    redis = SecretStr(f"redis://127.0.0.1:{closed_port}")
     async with serve(authentication="required", rate_limit_storage=redis) as http:
         assert (await http.get("/orders", headers=key)).status_code == 200
 
