@@ -43,6 +43,15 @@ def test_a_zero_duration_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
             {"FUZE_AUTHENTICATION": "required", "FUZE_CURSOR_SIGNING_KEY": "a" * 32},
             "FUZE_ORDER_ID_KEY",
         ),
+        (
+            {
+                "FUZE_AUTHENTICATION": "required",
+                "FUZE_CURSOR_SIGNING_KEY": "a" * 32,
+                "FUZE_ORDER_ID_KEY": "b" * 32,
+                "FUZE_CARRIER_WEBHOOK_SECRET": "guessable",
+            },
+            "FUZE_CARRIER_WEBHOOK_SECRET",
+        ),
     ],
 )
 def test_production_requires_authentication_and_its_own_keys(

@@ -159,7 +159,7 @@ class RefreshPayment(Message):
 
 @workflow.defn
 class PaymentWebhookWorkflow(ABC):
-    """Process one webhook event of the provider.
+    """Process the webhook events of one payment, which has one such workflow at a time.
 
     The content of the event is not trusted: the payment is looked up at the provider.
     """

@@ -182,9 +182,10 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
             return self
         if self.authentication == "none":
             raise ValueError("in production FUZE_AUTHENTICATION must be `required`")
-        for name in ("cursor_signing_key", "order_id_key"):
-            key = getattr(self, name).get_secret_value()
-            if key == _DEVELOPMENT_KEY or len(key) < _MIN_KEY_LENGTH:
+        for name in ("cursor_signing_key", "order_id_key", "carrier_webhook_secret"):
+            secret: SecretStr | None = getattr(self, name)
+            key = secret.get_secret_value() if secret else None
+            if key is not None and (key == _DEVELOPMENT_KEY or len(key) < _MIN_KEY_LENGTH):
                 raise ValueError(
                     f"in production FUZE_{name.upper()} must be a secret of at least"
                     f" {_MIN_KEY_LENGTH} characters, such as `openssl rand -hex 32` prints"
