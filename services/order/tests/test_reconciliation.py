@@ -217,7 +217,7 @@ async def test_a_recovery_does_not_extend_the_approval_deadline(
     assert (await recovered.result()).status is OrderStatus.EXPIRED
 
 
-async def test_an_order_that_was_not_told_of_the_end_of_its_shipment_requests_it_again(
+async def test_an_order_that_missed_the_end_of_its_shipment_requests_it_again(
     harness: OrderHarness, make_order: Order
 ) -> None:
     order = make_order()

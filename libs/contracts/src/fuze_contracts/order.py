@@ -47,6 +47,21 @@ NOTHING_TO_RETRY = "NothingToRetry"
 """An update is rejected: no step of the order needs attention."""
 
 
+SYSTEM_ACTORS = frozenset(
+    {
+        "auto-approval",
+        "carrier",
+        "customer",
+        "order-service",
+        "payment-service",
+        "shipping-service",
+        "temporal",
+        "unknown",
+    }
+)
+"""The actors of events that no named caller caused. A caller must not have such a name."""
+
+
 class OrderStatus(StrEnum):
     """The status of an order. Every value from `SHIPPED` on is terminal."""
 
@@ -153,8 +168,9 @@ class PlaceOrder(Message):
     a decline; `address_timeout` after the carrier rejected an address; `step_failure_alert_after`,
     when a step that keeps failing needs attention. An order with a total up to
     `auto_approve_limit`, in minor units, is approved automatically. The order tracks its delivery
-    for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the
-    gateway's authenticated principal. With `recovery` the order is in PostgreSQL already.
+    for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the name
+    of the authenticated caller, `owner` its unique id. With `recovery` the order is in PostgreSQL
+    already.
     """
 
     order_id: UUID
@@ -174,6 +190,7 @@ class PlaceOrder(Message):
     delivery_tracking_period: timedelta | None = None
     placed_by: str | None = None
     recovery: Recovery | None = None
+    owner: str | None = None
 
     @property
     def total_minor(self) -> int:
@@ -311,7 +328,7 @@ class OrderWorkflow(ABC):
     @workflow.signal
     @abstractmethod
     async def recheck_shipment(self) -> None:
-        """Request the shipment again: its workflow has closed, and the order was not told."""
+        """Request the shipment again: its workflow has closed, and the order missed it."""
 
     @workflow.signal
     @abstractmethod

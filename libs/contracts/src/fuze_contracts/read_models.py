@@ -55,8 +55,8 @@ class PublishedOrder(OrderProgressView):
     """An order as PostgreSQL holds it.
 
     `currency` is an ISO 4217 code, `address` a `fuze_contracts.shipping.Address`, `fingerprint` a
-    hash of the request that placed the order. `workflow_missing_at` is when it was noticed that the
-    open order has no workflow.
+    hash of the request that placed the order, `owner` the id of the caller that placed it.
+    `workflow_missing_at` is when it was noticed that the open order has no workflow.
     """
 
     reason: str | None
@@ -71,6 +71,7 @@ class PublishedOrder(OrderProgressView):
     needs_attention: bool = False
     payment_method: str | None = None
     workflow_missing_at: datetime | None = None
+    owner: str | None = None
 
 
 class PublishedOrderWithLines(PublishedOrder):
@@ -123,7 +124,7 @@ class PublishedPayment(Message):
 
 
 class PublishedRefund(Message):
-    """One refund, in any state. `rejection_code` is the provider's."""
+    """One refund, in any state. `rejection_code` is the provider's, `actor` who requested it."""
 
     refund_id: UUID
     payment_id: UUID
@@ -136,6 +137,7 @@ class PublishedRefund(Message):
     rejection_code: str | None
     created_at: datetime
     updated_at: datetime
+    actor: str = "unknown"
 
 
 class Discrepancy(Message):

@@ -18,7 +18,7 @@ _CONCURRENT_CALLS = 20
 
 
 class OpenOrderComparison:
-    """Finds open orders without a workflow, and shipments whose end the order was not told.
+    """Finds open orders without a workflow, and shipments that ended without the order.
 
     Temporal's visibility answers for a thousand orders at once, and may be late: what it does not
     list is looked up, and the row is read again, before anything is done.
@@ -74,7 +74,7 @@ class OpenOrderComparison:
     ) -> int:
         """Make orders request their shipment again where its workflow has closed.
 
-        A parent that was reset to its last task may never be told of the end of its child
+        A parent that was reset to its last task may never hear of the end of its child
         (temporalio/temporal issue 10639).
         """
         closed = await self._find_without_workflow(temporal, map(shipping_workflow_id, order_ids))

@@ -115,6 +115,7 @@ class OrderRepository:
                 status=OrderStatus.RECEIVED,
                 payment_status=PaymentStatus.NONE,
                 customer=order.customer,
+                owner=order.owner,
                 currency=order.currency,
                 total_minor=order.total_minor,
                 payment_method=order.payment_method,

@@ -50,6 +50,7 @@ orders = Table(
     Column("payment_status", Text, nullable=False),
     Column("reason", Text),
     Column("customer", Text),
+    Column("owner", Text),
     Column("currency", CHAR(3), nullable=False),
     Column("total_minor", BigInteger, nullable=False),
     Column("payment_method", Text),
@@ -77,6 +78,7 @@ orders = Table(
     Index(None, "created_at", "id"),
     Index(None, "status", "created_at", "id"),
     Index(None, "customer", "created_at", "id"),
+    Index(None, "owner", "created_at", "id"),
     Index(
         "orders_needs_attention_idx", "created_at", "id", postgresql_where=text("needs_attention")
     ),

@@ -110,7 +110,7 @@ class ChargeService:
 def token_conflict() -> ApplicationError:
     """Return the final error of a command whose token, or order, has another charge."""
     return ApplicationError(
-        "the payment token or the order was already used for another charge",
+        "the order, or its payment token, already has another charge",
         type=PAYMENT_TOKEN_CONFLICT,
         non_retryable=True,
     )

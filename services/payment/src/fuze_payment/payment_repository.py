@@ -40,12 +40,11 @@ class PaymentRepository(OperationRepository[Payment]):
         """
         async with self._engine.begin() as connection:
             await self._insert(connection, command, PaymentState.CREATED)
-            return await self._find(connection, payments.c.payment_token == command.payment_token)
+            return await self._find(connection, payments.c.id == _id(command))
 
-    async def find(self, payment_token: str) -> Payment | None:
-        """Return the token's row."""
-        async with self._engine.connect() as connection:
-            return await self._find(connection, payments.c.payment_token == payment_token)
+    async def find(self, order_id: UUID, payment_token: str) -> Payment | None:
+        """Return the row of the order's token."""
+        return await self.get(payment_id(order_id, payment_token))
 
     async def list_kept(self, order_ids: Sequence[UUID]) -> list[ChargePayment]:
         """Return the orders' charges of which money is kept; open refunds count as refunded."""
@@ -122,8 +121,7 @@ class PaymentRepository(OperationRepository[Payment]):
             await connection.execute(
                 sa.update(payments)
                 .where(
-                    payments.c.payment_token == charge.payment_token,
-                    payments.c.order_id == charge.order_id,
+                    payments.c.id == _id(charge),
                     payments.c.amount_minor == charge.amount.amount_minor,
                     payments.c.currency == charge.amount.currency,
                 )
@@ -136,7 +134,7 @@ class PaymentRepository(OperationRepository[Payment]):
                     updated_at=sa.func.clock_timestamp(),
                 )
             )
-            return await self._read(connection, payment_id(charge.payment_token))
+            return await self._read(connection, _id(charge))
 
     async def void(self, payment: Payment) -> Payment:
         """Record that nothing was charged, and that a late capture is to be refunded."""
@@ -162,7 +160,7 @@ class PaymentRepository(OperationRepository[Payment]):
         await connection.execute(
             insert(payments)
             .values(
-                id=payment_id(command.payment_token),
+                id=_id(command),
                 payment_token=command.payment_token,
                 order_id=command.order_id,
                 amount_minor=command.amount.amount_minor,
@@ -179,3 +177,7 @@ class PaymentRepository(OperationRepository[Payment]):
 
     def _parse(self, row: sa.RowMapping) -> Payment:
         return Payment.model_validate(dict(row))
+
+
+def _id(command: ChargePayment) -> UUID:
+    return payment_id(command.order_id, command.payment_token)

@@ -52,6 +52,7 @@ def _create_tables() -> None:
                 CHECK (payment_status IN ({_PAYMENT_STATUSES})),
             reason text,
             customer text,
+            owner text,
             currency char(3) NOT NULL
                 CONSTRAINT orders_currency_check CHECK (currency ~ '^[A-Z]{{3}}$'),
             total_minor bigint NOT NULL CONSTRAINT orders_total_check CHECK (total_minor >= 0),
@@ -133,6 +134,9 @@ def _create_indexes() -> None:
         "CREATE INDEX orders_customer_created_at_id_idx ON orders.orders (customer, created_at, id)"
     )
     op.execute(
+        "CREATE INDEX orders_owner_created_at_id_idx ON orders.orders (owner, created_at, id)"
+    )
+    op.execute(
         "CREATE INDEX orders_customer_prefix_idx"
         " ON orders.orders (lower(customer) text_pattern_ops)"
     )
@@ -153,7 +157,7 @@ def _create_views() -> None:
         SELECT id AS order_id, status, payment_status, reason, customer, currency::text AS currency,
                total_minor, address, tracking_number, fingerprint, last_seq, created_at, updated_at,
                needs_attention, payment_method, payment_token, approval_deadline,
-               tracking_deadline, workflow_missing_at,
+               tracking_deadline, workflow_missing_at, owner,
                (SELECT coalesce(jsonb_agg(jsonb_build_object(
                            'sku', sku, 'quantity', quantity, 'unit_price_minor', unit_price_minor
                        ) ORDER BY position), '[]')
