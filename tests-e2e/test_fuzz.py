@@ -15,6 +15,8 @@ from stack_client import StackClient
 
 _SETTINGS = {
     "FUZE_RATE_LIMIT": "1000000/second",
+    "FUZE_FAILED_AUTHENTICATION_LIMIT": "1000000/second",
+    "FUZE_WEBHOOK_RATE_LIMIT": "1000000/second",
     "FUZE_STRIPE_WEBHOOK_SECRET": "whsec_of_this_test",  # every webhook endpoint is configured
 }
 _EXAMPLES = int(os.environ.get("FUZE_FUZZ_EXAMPLES", "5"))
