@@ -158,7 +158,11 @@ Name = Annotated[
 ]
 ActorName = Annotated[Name, AfterValidator(_reject_system_actor)]
 """A name that can be the actor of an event."""
-ClientName = Annotated[ActorName, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$")]
+ClientName = Annotated[
+    str,
+    AfterValidator(_reject_system_actor),
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$"),
+]
 """The name of an API client."""
 
 Currency = Annotated[

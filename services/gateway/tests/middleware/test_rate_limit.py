@@ -40,7 +40,7 @@ async def test_a_bulk_request_counts_as_one_request_for_each_order(
 ) -> None:
     key = bearer(await make_key())
     order_ids = [str(uuid4()) for _ in range(5)]
-    async with serve(authentication="required", rate_limit="3/minute") as http:
+    async with serve(authentication="required", rate_limit="3/day") as http:
         response = await http.post(
             "/orders/bulk/cancel", json={"order_ids": order_ids}, headers=key
         )
@@ -68,7 +68,7 @@ async def test_failed_authentications_are_limited_by_address_and_logged(
     serve: Serve, make_key: MakeKey
 ) -> None:
     known, new = bearer(await make_key()), bearer(await make_key())
-    limits = {"authentication": "required", "failed_authentication_limit": "2/minute"}
+    limits = {"authentication": "required", "failed_authentication_limit": "2/day"}
     async with serve(**limits) as http:
         accepted = await http.get("/orders", headers=known)
         with capture_logs() as logs:

@@ -187,7 +187,7 @@ async def test_a_caller_at_its_limit_does_not_keep_others_out(
     await broadcaster.aclose()
 
 
-async def test_a_caller_with_too_many_streams_learns_what_to_do(
+async def test_a_caller_with_too_many_streams_gets_a_problem_that_says_what_to_do(
     serve: Serve, make_key: MakeKey, record: Record, order_id: UUID
 ) -> None:
     await record(order_id)

@@ -81,7 +81,7 @@ async def test_many_events_of_a_payment_start_one_workflow_at_a_time(
 
 async def test_the_webhooks_of_a_sender_are_limited(serve: Serve, temporal: Client) -> None:
     payment_ids = [uuid4() for _ in range(3)]
-    limits = {"psp_webhook_secret": SecretStr(_SECRET), "webhook_rate_limit": "2/minute"}
+    limits = {"psp_webhook_secret": SecretStr(_SECRET), "webhook_rate_limit": "2/day"}
     async with serve(**limits) as http:
         responses = []
         for payment_id in payment_ids:
@@ -89,7 +89,7 @@ async def test_the_webhooks_of_a_sender_are_limited(serve: Serve, temporal: Clie
             responses.append(await http.post("/webhooks/psp", content=body, headers=headers))
 
     assert [one.status_code for one in responses] == [204, 204, 429]
-    assert 0 < int(responses[-1].headers["retry-after"]) <= 60
+    assert int(responses[-1].headers["retry-after"]) > 0
     for payment_id in payment_ids[:2]:
         await temporal.get_workflow_handle(payment_webhook_workflow_id(payment_id)).terminate()
 
@@ -97,7 +97,7 @@ async def test_the_webhooks_of_a_sender_are_limited(serve: Serve, temporal: Clie
 async def test_invalid_signatures_are_limited_by_address(serve: Serve) -> None:
     body = json.dumps({"id": "evt_1", "payment_id": str(uuid4())}).encode()
     headers = {"PSP-Signature": _signed(body, time.time(), "a guess")}
-    limits = {"psp_webhook_secret": SecretStr(_SECRET), "failed_authentication_limit": "2/minute"}
+    limits = {"psp_webhook_secret": SecretStr(_SECRET), "failed_authentication_limit": "2/day"}
     async with serve(**limits) as http:
         responses = [
             await http.post("/webhooks/psp", content=body, headers=headers) for _ in range(3)

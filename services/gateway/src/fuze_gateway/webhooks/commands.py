@@ -1,6 +1,6 @@
 """Webhooks start a workflow that reads the current state from the sender, one at a time per object.
 
-However many events an attacker forges with a stolen secret, each object has one workflow in flight. An
+However many events are forged with a stolen secret, each object has one workflow in flight. An
 event that arrives while it runs starts no other: the workflow may have read the state before, and
 then the next event, or the poll, brings the change.
 """

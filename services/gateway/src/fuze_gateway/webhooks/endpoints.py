@@ -136,7 +136,7 @@ async def _reject_signature(request: Request, services: AppServices) -> errors.P
 
 
 async def _limit_rate(sender: str, services: AppServices) -> None:
-    """Count a webhook; only those with a valid signature, so that a forger cannot use up the limit.
+    """Count a webhook with a valid signature: forged ones do not use up the limit.
 
     Raises:
         Problem: the sender exceeds its limit, and should send the event again later.
