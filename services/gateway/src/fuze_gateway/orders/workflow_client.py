@@ -1,8 +1,10 @@
 """Writes to order workflows in Temporal: start, signal, update."""
 
+import asyncio
 from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -24,6 +26,13 @@ from fuze_gateway.upstreams import start_once, temporal_timeout
 
 _MAX_DETAIL_LINES = 20
 """Temporal limits a workflow's details to 20 kB."""
+
+_MAX_COMMANDS_IN_FLIGHT = 2
+"""How many commands a gateway sends to one order at once.
+
+Temporal allows ten updates in flight to one workflow. It refuses the next one, and forgets the ten
+that it has: all of them have to be sent again. Five gateways stay below.
+"""
 
 MessageT = TypeVar("MessageT", bound=Message)
 SignalMethod = MethodAsyncSingleParam[OrderWorkflow, MessageT, None]
@@ -52,6 +61,7 @@ class OrderCommands:
     def __init__(self, client: Client, timeout: timedelta) -> None:
         self._client = client
         self._timeout = timeout
+        self._slots: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
 
     async def start(self, order: PlaceOrder) -> bool:
         """Start the order's workflow; return False if its id was used before."""
@@ -90,7 +100,7 @@ class OrderCommands:
 
         """
         try:
-            async with temporal_timeout(self._timeout):
+            async with temporal_timeout(self._timeout), self._slot(order_id):
                 return await self._handle(order_id).execute_update(
                     update, message, rpc_timeout=self._timeout
                 )
@@ -100,6 +110,9 @@ class OrderCommands:
             raise UpdateRejectedError(error_type) from error
         except RPCError:  # only NOT_FOUND is passed through: never started, closed, or deleted
             return None
+
+    def _slot(self, order_id: UUID) -> asyncio.Semaphore:
+        return self._slots.setdefault(order_id, asyncio.Semaphore(_MAX_COMMANDS_IN_FLIGHT))
 
     def _handle(self, order_id: UUID) -> OrderHandle:
         return self._client.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(order_id))
