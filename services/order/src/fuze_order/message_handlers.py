@@ -32,6 +32,8 @@ from fuze_order.transitions import AWAITING_DECISION, is_approved, is_changeable
 Request = TypeVar("Request")
 
 _MAX_ADDRESS_CHANGES = 50
+_MAX_PENDING_ADDRESSES = 4
+"""With one update of every other kind, fewer than the ten in flight that the server allows."""
 _MAX_CANCELLATIONS = 50
 """Each is in the history: without a limit one caller could fill that of a paid order."""
 
@@ -40,10 +42,15 @@ _CANCELLED = {OrderStatus.CANCELLING, OrderStatus.CANCELLED}
 
 
 class PendingRequest(Generic[Request]):
-    """A request that waits for the workflow's decision."""
+    """A request that waits for the workflow's decision.
 
-    def __init__(self, request: Request) -> None:
+    A signal is in the history before the workflow receives it. An update is there only once the
+    workflow task that accepted it has completed.
+    """
+
+    def __init__(self, request: Request, *, is_update: bool = False) -> None:
         self.request = request
+        self.is_update = is_update
         self._is_decided = False
         self._error: ApplicationError | None = None
 
@@ -129,7 +136,7 @@ class MessageHandlers:
 
     async def approve_order(self, approval: ApproveOrder) -> OrderSnapshot:
         """Return the order once the approval is committed."""
-        self.approval = PendingRequest(approval)
+        self.approval = PendingRequest(approval, is_update=True)
         return await self._await_decision(self.approval)
 
     def validate_approve_order(self, _: ApproveOrder) -> None:
@@ -140,7 +147,7 @@ class MessageHandlers:
 
     async def reject_order(self, request: RejectOrder) -> OrderSnapshot:
         """Return the order once the rejection is committed."""
-        self.rejection = PendingRequest(request)
+        self.rejection = PendingRequest(request, is_update=True)
         return await self._await_decision(self.rejection)
 
     def validate_reject_order(self, _: RejectOrder) -> None:
@@ -150,7 +157,7 @@ class MessageHandlers:
     async def cancel_order(self, request: CancelOrder) -> OrderSnapshot:
         """Return the order once the cancellation is committed; the refund may take longer."""
         self._cancellations_left -= 1
-        self.cancellation = PendingRequest(request)
+        self.cancellation = PendingRequest(request, is_update=True)
         return await self._await_decision(self.cancellation)
 
     def validate_cancel_order(self, _: CancelOrder) -> None:
@@ -163,7 +170,7 @@ class MessageHandlers:
     async def change_order_address(self, request: ChangeAddress) -> OrderSnapshot:
         """Return the order once the new address is committed."""
         self._address_changes_left -= 1
-        pending = PendingRequest(request)
+        pending = PendingRequest(request, is_update=True)
         self.addresses.append(pending)
         return await self._await_decision(pending)
 
@@ -177,10 +184,14 @@ class MessageHandlers:
             raise rejection_error(
                 ADDRESS_CHANGE_LIMIT, f"the address changed {_MAX_ADDRESS_CHANGES} times already"
             )
+        if len(self.addresses) >= _MAX_PENDING_ADDRESSES:
+            raise rejection_error(
+                ADDRESS_CHANGE_LIMIT, "too many address changes are pending; retry later"
+            )
 
     async def change_payment_method(self, request: ChangePaymentMethod) -> OrderSnapshot:
         """Return the order once the new payment method is committed."""
-        self.payment_method = PendingRequest(request)
+        self.payment_method = PendingRequest(request, is_update=True)
         return await self._await_decision(self.payment_method)
 
     def validate_change_payment_method(self, _: ChangePaymentMethod) -> None:
@@ -193,7 +204,7 @@ class MessageHandlers:
 
     async def retry_step(self, request: RetryOrder) -> OrderSnapshot:
         """Return the order once the retry is committed."""
-        self.retry = PendingRequest(request)
+        self.retry = PendingRequest(request, is_update=True)
         return await self._await_decision(self.retry)
 
     def validate_retry_step(self, _: RetryOrder) -> None:

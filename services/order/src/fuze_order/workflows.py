@@ -111,13 +111,13 @@ class OrderWorkflow(contract.OrderWorkflow):
         if messages.has_change():
             return
         if messages.rejection:
-            await self._steps.record_decision(
-                messages.rejection, EventType.ORDER_REJECTED, default_reason="not approved"
+            await self._steps.record_request(
+                messages.rejection,
+                EventType.ORDER_REJECTED,
+                reason=messages.rejection.request.reason or "not approved",
             )
         elif messages.approval:
-            actor = messages.approval.request.actor
-            await self._steps.record(EventType.ORDER_APPROVED, actor=actor)
-            messages.approval.accept()
+            await self._steps.record_request(messages.approval, EventType.ORDER_APPROVED)
         elif not in_time and is_reminder_due:
             await self._steps.record(EventType.APPROVAL_REMINDER_SENT)
         elif not in_time:
@@ -163,13 +163,12 @@ class OrderWorkflow(contract.OrderWorkflow):
         if messages.has_change():
             return
         if pending := messages.payment_method:
-            await self._steps.record(
+            await self._steps.record_request(
+                pending,
                 EventType.PAYMENT_METHOD_CHANGED,
-                actor=pending.request.actor,
                 payment_method=pending.request.payment_method,
                 payment_token=self._state.next_payment_token(),
             )
-            pending.accept()
         elif not in_time:
             await self._steps.record(
                 EventType.PAYMENT_ABANDONED,
@@ -187,13 +186,11 @@ class OrderWorkflow(contract.OrderWorkflow):
             self._messages.addresses.remove(pending)
             pending.reject(contract.TOO_LATE_TO_CHANGE_ADDRESS, "the shipment is being dispatched")
             return
-        committed = await self._steps.record(
-            EventType.ADDRESS_CHANGED, actor=pending.request.actor, address=address
+        committed = await self._steps.record_request(
+            pending, EventType.ADDRESS_CHANGED, address=address
         )
         self._messages.addresses.remove(pending)
-        if committed.type is EventType.ADDRESS_CHANGED:
-            pending.accept()
-        else:
+        if committed.type is not EventType.ADDRESS_CHANGED:
             pending.reject(
                 contract.ADDRESS_INVALID, "the address is not valid; the event lists the violations"
             )
@@ -206,7 +203,9 @@ class OrderWorkflow(contract.OrderWorkflow):
             return
         is_charged = ExternalEffect.CHARGE in effects
         event = EventType.CANCELLATION_STARTED if is_charged else EventType.ORDER_CANCELLED
-        await self._steps.record_decision(pending, event, default_reason="cancelled")
+        await self._steps.record_request(
+            pending, event, reason=pending.request.reason or "cancelled"
+        )
 
     async def _compensate(self) -> None:
         """Void the payment, retried until it succeeds; then complete the cancellation."""
