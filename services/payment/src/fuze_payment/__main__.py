@@ -17,7 +17,7 @@ from fuze_payment.reconciliation import Reconciliation
 from fuze_payment.reconciliation_repository import ReconciliationRepository
 from fuze_payment.refund_repository import RefundRepository
 from fuze_payment.refund_service import Refunds, RefundService
-from fuze_payment.schedule import ensure_schedule
+from fuze_payment.schedule import ScheduleSettings, keep_schedule
 from fuze_payment.settings import PaymentSettings
 from fuze_payment.void_service import VoidService
 from fuze_payment.workflows import PaymentWebhookWorkflow, ReconcileWorkflow, RefundWorkflow
@@ -35,12 +35,14 @@ async def run_worker() -> None:
         async with open_provider(settings, request_timeout=settings.psp_timeout) as provider:
             payments, webhooks, reconciliation = build_activities(settings, engine, provider)
 
-            async def on_start(temporal: Client) -> None:
-                await ensure_schedule(
+            async def keep_reconciling(temporal: Client) -> None:
+                await keep_schedule(
                     temporal,
-                    interval=settings.reconcile_interval,
-                    look_back=settings.reconcile_look_back,
-                    idle_for=settings.psp_settle_window,
+                    ScheduleSettings(
+                        interval=settings.reconcile_interval,
+                        look_back=settings.reconcile_look_back,
+                        idle_for=settings.psp_settle_window,
+                    ),
                 )
 
             await worker.run(
@@ -60,7 +62,7 @@ async def run_worker() -> None:
                         "fuze_payment.domain",
                         "fuze_payment.messages",
                     ],
-                    on_start=on_start,
+                    background=keep_reconciling,
                 ),
             )
     finally:
