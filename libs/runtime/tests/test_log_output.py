@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from uuid import uuid4
 
 import httpx
@@ -76,13 +77,19 @@ async def test_a_worker_whose_stdout_nobody_reads_stays_alive(
         stdout=full_pipe[1],
     )
 
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-        await until_ready(client)
-        assert (await client.get("/livez")).status_code == 200
-    worker.terminate()
+    http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
+    try:
+        async with http:
+            await until_ready(http)
+            assert (await http.get("/livez")).status_code == 200
+        worker.terminate()
 
-    async with asyncio.timeout(20):
-        assert await worker.wait() == 0
+        async with asyncio.timeout(20):
+            assert await worker.wait() == 0
+    finally:
+        with suppress(ProcessLookupError):
+            worker.kill()
+        await worker.wait()
 
 
 async def until_ready(client: httpx.AsyncClient) -> None:
@@ -126,7 +133,7 @@ def configured() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-@workflow.defn
+@workflow.defn(sandboxed=False)
 class Waiting:
     def __init__(self) -> None:
         self._is_approved = False

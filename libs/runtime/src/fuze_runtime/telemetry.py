@@ -7,7 +7,6 @@ its `trace_id`. Lines of libraries, which use the standard logging module, have 
 
 import logging
 import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +25,8 @@ from temporalio import activity, workflow
 
 from fuze_runtime import failure_interceptor, log_output
 from fuze_runtime.settings import ProcessSettings
+
+_STDOUT = 1
 
 WorkflowLogFields = Callable[[str], Mapping[str, str]]
 """Returns the log fields that a workflow id contains."""
@@ -95,7 +96,7 @@ def _configure_logging(
         if settings.log_format == "json"
         else structlog.dev.ConsoleRenderer()
     )
-    handler = log_output.QueuedOutput(sys.stdout.fileno())
+    handler = log_output.QueuedOutput(_STDOUT)
     handler.addFilter(log_output.SdkRateLimit())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
