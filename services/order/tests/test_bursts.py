@@ -1,4 +1,4 @@
-"""More updates at once than Temporal allows: on the development server, which has its limits."""
+"""More messages than Temporal allows: on the development server, which has its limits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,9 +14,24 @@ from temporalio.api.workflowservice.v1 import UpdateWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
-from fuze_contracts.order import CancelOrder, OrderStatus, PlaceOrder, WaitingFor
+from fuze_contracts.order import (
+    ADDRESS_CHANGE_LIMIT,
+    ALREADY_APPROVED,
+    ALREADY_CANCELLED,
+    TOO_LATE_TO_CHANGE_ADDRESS,
+    CancelOrder,
+    ChangeAddress,
+    OrderSignal,
+    OrderStatus,
+    PaymentStatus,
+    PlaceOrder,
+    WaitingFor,
+)
+from fuze_contracts.shipping import Address, DeliveryStatus, DeliveryStatusChanged
 from fuze_order.messages import Transition
 from fuze_order.repository import OrderRepository
+from fuze_order.workflows import OrderWorkflow
+from fuze_testing.temporal import start_dev_server
 
 Order = Callable[..., PlaceOrder]
 
@@ -95,3 +110,75 @@ async def test_a_cancelled_order_ends_although_the_server_forgets_the_cancellati
     async with asyncio.timeout(10):
         result = await handle.result()
     assert result.status is OrderStatus.CANCELLED
+
+
+@pytest.fixture
+async def server_of_few_signals() -> AsyncIterator[WorkflowEnvironment]:
+    """A server that accepts ten signals to a workflow, where others accept ten thousand."""
+    async with await start_dev_server(
+        options=["--dynamic-config-value", "history.maximumSignalsPerExecution=10"]
+    ) as environment:
+        yield environment
+
+
+async def test_a_returned_parcel_is_refunded_although_no_more_signals_are_accepted(
+    server_of_few_signals: WorkflowEnvironment, repository: OrderRepository, make_order: Order
+) -> None:
+    order = make_order(delivery_tracking_period=timedelta(days=30), auto_approve_limit=10_000)
+    harness = OrderHarness(server_of_few_signals, repository._engine, FakePaymentService())
+    harness.respond_at_once()
+    async with run_workers(harness, repository):
+        handle = await harness.place(order)
+        await until(handle, waits_for(WaitingFor.DELIVERY))
+        for _ in range(10):
+            await handle.signal(OrderWorkflow.cancel)
+        with pytest.raises(RPCError, match="limit"):
+            await handle.signal(OrderWorkflow.cancel)
+
+        await handle.execute_update(
+            OrderWorkflow.report_delivery_status,
+            DeliveryStatusChanged(order_id=order.order_id, status=DeliveryStatus.RETURNED),
+        )
+
+        assert (await handle.result()).payment_status is PaymentStatus.REFUNDED
+
+
+async def test_signals_are_dropped_where_the_order_says_so(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    handle = await harness.place(order)
+    sent = 0
+    while not (
+        why := await handle.query(OrderWorkflow.signal_rejection, OrderSignal.CHANGE_ADDRESS)
+    ):
+        await handle.signal(
+            OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code="94105"))
+        )
+        sent += 1
+
+    await handle.signal(
+        OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code="60601"))
+    )
+    await handle.signal(OrderWorkflow.approve)
+    result = await handle.result()
+
+    assert why == ADDRESS_CHANGE_LIMIT
+    assert (await harness.timeline(order.order_id)).count("address_changed") == sent
+    assert "to-94105" in str(result.tracking_number)
+
+
+async def test_an_order_says_which_signals_it_drops(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    handle = await harness.charging(make_order())
+
+    answers = [await handle.query(OrderWorkflow.signal_rejection, signal) for signal in OrderSignal]
+    await handle.signal(OrderWorkflow.cancel)
+    once_cancelled = [
+        await handle.query(OrderWorkflow.signal_rejection, signal) for signal in OrderSignal
+    ]
+
+    assert answers == [ALREADY_APPROVED, None, None]
+    assert once_cancelled == [ALREADY_APPROVED, ALREADY_CANCELLED, TOO_LATE_TO_CHANGE_ADDRESS]
+    await handle.result()

@@ -20,7 +20,7 @@ _HISTORIES = read_histories(Path(__file__).parent / "histories/0.1")
 _MODULES = (workflows, fulfillment, message_handlers, state, step_runner, service_calls)
 
 # Queries and validators leave nothing in a history; `_nothing` is a default that is never awaited.
-_WITHOUT_TRACE = (r"_?validate_\w+_\w+", "_require_awaiting_approval", "status", "_nothing")
+_WITHOUT_TRACE = (r"_?validate_\w+_\w+", r"_require_\w+", "signal_rejection", "status", "_nothing")
 
 
 def _transitions(history: WorkflowHistory) -> list[dict[str, object]]:

@@ -249,12 +249,12 @@ class OrderWorkflow(contract.OrderWorkflow):
     async def change_address(self, request: contract.ChangeAddress) -> None:
         self._messages.change_address(request)
 
-    @workflow.signal
-    async def report_step_failure(self, failure: contract.StepFailure) -> None:
+    @workflow.update
+    async def report_step_failure(self, failure: contract.StepFailure) -> None:  # type: ignore[override]
         self._messages.report_step_failure(failure)
 
-    @workflow.signal
-    async def report_delivery_status(self, report: DeliveryStatusChanged) -> None:
+    @workflow.update
+    async def report_delivery_status(self, report: DeliveryStatusChanged) -> None:  # type: ignore[override]
         self._messages.report_delivery_status(report)
 
     @workflow.update
@@ -306,6 +306,10 @@ class OrderWorkflow(contract.OrderWorkflow):
     @retry_step.validator
     def _validate_retry_step(self, request: contract.RetryOrder) -> None:
         self._messages.validate_retry_step(request)
+
+    @workflow.query
+    def signal_rejection(self, signal: contract.OrderSignal) -> str | None:
+        return self._messages.signal_rejection(signal)
 
     @workflow.query
     def status(self) -> contract.OrderSnapshot:
