@@ -4,17 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from fuze_contracts.order import (
     ORDER_REJECTED,
-    CancelOrder,
     EventType,
     PlaceOrder,
-    RejectOrder,
     StepFailure,
     WaitingFor,
 )
@@ -25,6 +23,7 @@ from fuze_order.messages import ReceiveOrder, Transition, ValidateOrder
 from fuze_order.state import ORDER_SERVICE_ACTOR, ColumnChanges, OrderState
 from fuze_runtime.step_execution import (
     execute_local_then_remote,
+    execute_remote,
     is_schedule_to_close_timeout,
     last_attempt_error,
     run_to_completion,
@@ -120,6 +119,7 @@ class StepRunner:
         *,
         actor: str = ORDER_SERVICE_ACTOR,
         reason: str | None = None,
+        local_first: bool = True,
         **changes: Unpack[ColumnChanges],
     ) -> Transition:
         """Commit one event with the row that it leads to, and continue from what is committed.
@@ -132,7 +132,10 @@ class StepRunner:
         """
         requested = self._state.transition(event, actor, reason, changes)
         committed = await self._execute(
-            OrderActivities.transition_recorded, requested, event.replace("_", " ")
+            OrderActivities.transition_recorded,
+            requested,
+            event.replace("_", " "),
+            local_first=local_first,
         )
         self._state.apply(committed)
         workflow.logger.info(
@@ -143,17 +146,31 @@ class StepRunner:
             raise ConflictingCommitError(f"{committed.type} instead of {event}")
         return committed
 
-    async def record_decision(
+    async def record_request(
         self,
-        pending: PendingRequest[CancelOrder] | PendingRequest[RejectOrder],
+        pending: PendingRequest[Any],
         event: EventType,
         *,
-        default_reason: str,
-    ) -> None:
-        """Commit the event that was requested, and answer the request."""
-        request = pending.request
-        await self.record(event, actor=request.actor, reason=request.reason or default_reason)
-        pending.accept()
+        reason: str | None = None,
+        **changes: Unpack[ColumnChanges],
+    ) -> Transition:
+        """Commit the event that was requested, and answer the request.
+
+        The workflow task of an update may be speculative: the server forgets it when another
+        update exceeds its limit of updates in flight. A local activity would have committed by
+        then, and nothing would wake the order up to follow. A remote activity starts only once the
+        update is in the history.
+        """
+        committed = await self.record(
+            event,
+            actor=pending.request.actor,
+            reason=reason,
+            local_first=not pending.is_update,
+            **changes,
+        )
+        if committed.type is event:
+            pending.accept()
+        return committed
 
     async def flag_for_attention(self, failure: StepFailure) -> None:
         """Commit that a step keeps failing, for an operator; it is retried all the same."""
@@ -168,8 +185,7 @@ class StepRunner:
     async def record_retry(self) -> None:
         """Commit who requested the retry of a failing step, and answer the request."""
         if pending := self._messages.retry:
-            await self.record(EventType.RETRY_REQUESTED, actor=pending.request.actor)
-            pending.accept()
+            await self.record_request(pending, EventType.RETRY_REQUESTED)
             self._messages.retry = None
 
     async def run(self, step: Awaitable[Result]) -> Result:
@@ -287,12 +303,17 @@ class StepRunner:
         activity: Callable[[OrderActivities, Argument], Awaitable[Result]],
         argument: Argument,
         summary: str,
+        *,
+        local_first: bool = True,
     ) -> Result:
-        return await self.run(
+        step = (
             execute_local_then_remote(
                 activity, argument, summary=summary, on_error=self._state.set_database_error
             )
+            if local_first
+            else execute_remote(activity, argument, summary=summary)
         )
+        return await self.run(step)
 
 
 async def _cancel_and_wait(attempt: asyncio.Future[Result]) -> None:

@@ -13,6 +13,7 @@ from fuze_chaos.snapshots.postgres import connect
 from fuze_chaos.workload.request_log import accepted_orders
 
 _RECONCILIATION_SCHEDULE = "reconcile-payments"
+_ORDER_RECONCILIATION_SCHEDULE = "reconcile-orders"
 _RECONCILIATION_TIMEOUT_SECONDS = 90.0
 _RECONCILIATION_POLL_SECONDS = 5
 _POLL_SECONDS = 0.5
@@ -46,9 +47,11 @@ async def reconcile(dsn: str, temporal: Client) -> None:
             if await connection.fetchval(payment_sql.UNRESOLVED) == 0:
                 break
     # A reconciliation that starts during the snapshot would look like a stuck workflow.
-    await schedule.pause(note="fuze chaos takes its snapshot")
-    while (await schedule.describe()).info.running_actions and time.monotonic() < deadline:
-        await asyncio.sleep(_POLL_SECONDS)
+    orders = temporal.get_schedule_handle(_ORDER_RECONCILIATION_SCHEDULE)
+    for one in (schedule, orders):
+        await one.pause(note="fuze chaos takes its snapshot")
+        while (await one.describe()).info.running_actions and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL_SECONDS)
     await asyncio.sleep(_SETTLE_SECONDS)
 
 
@@ -65,9 +68,9 @@ async def _finished_orders(dsn: str) -> set[str]:
 
 
 async def _running_workflows(temporal: Client) -> list[str]:
-    """Return the running workflows, without the scheduled reconciliation.
+    """Return the running workflows, without the scheduled reconciliations.
 
     A workflow whose worker was killed continues when its activity's attempt has timed out.
     """
     running = temporal.list_workflows("ExecutionStatus = 'Running'")
-    return [one.id async for one in running if not one.id.startswith(_RECONCILIATION_SCHEDULE)]
+    return [one.id async for one in running if not one.id.startswith("reconcile-")]
