@@ -20,7 +20,7 @@ async def test_an_order_placed_without_an_id_has_the_id_of_its_response(tmp_path
     response = {"response_to": 1, "at": 2.0, "status": 202, "body": {"order_id": "assigned"}}
     path = await _log(tmp_path / "log", PLACE | {"request": 1, "order_id": "drawn"}, response)
 
-    orders = _group_by_order([], {}, {}, _read_requests(path))
+    orders = _group_by_order([], {}, {}, _read_requests(path), [])
 
     assert orders.keys() == {"assigned"}
     assert orders["assigned"].is_accepted
@@ -39,6 +39,6 @@ def test_rows_are_grouped_by_their_order() -> None:
     refund = {"order_id": "1", "id": "re_1", "amount_minor": 200}
     rows = {"provider_charges": [charge], "provider_refunds": [refund]}
 
-    orders = _group_by_order([{"order_id": "2", "status": "shipped"}], rows, {}, [])
+    orders = _group_by_order([{"order_id": "2", "status": "shipped"}], rows, {}, [], [])
 
     assert (orders["1"].net_captured(), orders["2"].status) == (300, "shipped")

@@ -4,7 +4,12 @@ from collections import defaultdict
 
 from pydantic import JsonValue
 
-from fuze_chaos.reference_model import TERMINAL_STATUSES, replay
+from fuze_chaos.reference_model import (
+    TERMINAL_STATUSES,
+    binding_cancellation,
+    may_lack_result,
+    replay,
+)
 from fuze_chaos.snapshots.records import Findings, OrderRecords
 
 _FINAL_STATUS_AFTER = {"cancel": "cancelled", "reject": "rejected"}
@@ -19,13 +24,14 @@ def accepted_order_completes(order: OrderRecords) -> Findings:
     """Find accepted orders that are missing, or have not ended."""
     if not order.is_accepted:
         return
-    if order.workflow is None:
+    has_ended = _has_ended(order)
+    may_be_missing = has_ended and may_lack_result(order.operator_actions)
+    if order.workflow is None and not may_be_missing:
         yield "accepted, but Temporal has no workflow", {}
     if order.row is None:
         yield "accepted, but PostgreSQL has no row", {}
         return
-    has_ended = order.status in TERMINAL_STATUSES and order.row["payment_status"] != "refunding"
-    is_closed = order.workflow is not None and order.workflow.status != "RUNNING"
+    is_closed = order.workflow.status != "RUNNING" if order.workflow else may_be_missing
     if not (has_ended and is_closed):
         yield "has not reached a final status", {"status": order.status or ""}
 
@@ -46,6 +52,12 @@ def single_parcel(order: OrderRecords) -> Findings:
                 f"{request.operation} was accepted, but the order continued",
                 {"status": order.status, "parcels": parcels},
             )
+    cancellation = binding_cancellation(order.operator_actions)
+    if cancellation and (parcels or order.status in _DISPATCHED):
+        yield (
+            "an operator's cancellation was accepted, but the order continued",
+            {"status": order.status, "parcels": parcels, "fault": cancellation.fault},
+        )
 
 
 def events_match_row(order: OrderRecords) -> Findings:
@@ -77,7 +89,8 @@ def events_match_row(order: OrderRecords) -> Findings:
 def view_matches_workflow(order: OrderRecords) -> Findings:
     """Compare the published view with the workflow's result."""
     workflow, row = order.workflow, order.row
-    if workflow is None and row is not None:
+    has_no_result = _has_ended(order) and may_lack_result(order.operator_actions)
+    if workflow is None and row is not None and not has_no_result:
         yield "PostgreSQL has an order without a workflow in Temporal", {"row": row["status"]}
     if workflow is None or row is None or workflow.status == "RUNNING":
         return
@@ -98,6 +111,8 @@ def view_matches_workflow(order: OrderRecords) -> Findings:
         case "CANCELED":
             if row["status"] != "cancelled":
                 yield "the workflow was cancelled, the view disagrees", evidence
+        case "TERMINATED" if has_no_result:
+            pass
         case _:
             yield "the workflow closed in an unexpected way", evidence
 
@@ -141,3 +156,9 @@ def nothing_unresolved(order: OrderRecords) -> Findings:
     for shipment in order.shipments:
         if shipment["state"] in _UNRESOLVED_SHIPMENTS:
             yield "a shipment is unresolved", {"shipment": shipment["state"]}
+
+
+def _has_ended(order: OrderRecords) -> bool:
+    if order.row is None:
+        return False
+    return order.status in TERMINAL_STATUSES and order.row["payment_status"] != "refunding"

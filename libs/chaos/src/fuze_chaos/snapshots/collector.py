@@ -13,9 +13,11 @@ from fuze_chaos.snapshots.postgres import connect, list_service_connections
 from fuze_chaos.snapshots.records import (
     CARRIER,
     CLIENT,
+    OPERATOR,
     POSTGRES,
     PROVIDER,
     TEMPORAL,
+    OperatorAction,
     OrderRecords,
     RequestRecord,
     Row,
@@ -31,7 +33,9 @@ _QUERIES = order_sql.QUERIES | payment_sql.QUERIES | shipping_sql.QUERIES
 _PER_ORDER = ("events", "payments", "refunds", "ledger", "shipments")
 
 
-async def collect(*, dsn: str, sandbox: str, temporal: Client, request_log: Path) -> Snapshot:
+async def collect(
+    *, dsn: str, sandbox: str, temporal: Client, request_log: Path, operator_log: Path
+) -> Snapshot:
     """Read every system of record; one that fails is named in `unreadable`, the others count."""
     unreadable: dict[str, str] = {}
 
@@ -47,6 +51,7 @@ async def collect(*, dsn: str, sandbox: str, temporal: Client, request_log: Path
     parcels = await read(CARRIER, _read_sandbox(sandbox, "/carrier/parcels", "parcels"))
     workflows = await read(TEMPORAL, _read_workflows(temporal))
     requests = list(await read(CLIENT, asyncio.to_thread(_read_requests, request_log)))
+    actions = list(await read(OPERATOR, asyncio.to_thread(_read_actions, operator_log)))
     rows = {
         **{field: tables.get(field, []) for field in _PER_ORDER},
         "provider_charges": provider.get("charges", []),
@@ -54,7 +59,7 @@ async def collect(*, dsn: str, sandbox: str, temporal: Client, request_log: Path
         "parcels": list(parcels),
     }
     return Snapshot(
-        orders=_group_by_order(tables.get("orders", []), rows, workflows, requests),
+        orders=_group_by_order(tables.get("orders", []), rows, workflows, requests, actions),
         requests=[request for _, request in requests],
         discrepancies=tables.get("discrepancies", []),
         open_workflows=[name for name, one in workflows.items() if one.status == "RUNNING"],
@@ -68,6 +73,7 @@ def _group_by_order(
     rows: dict[str, list[Row]],
     workflows: dict[str, WorkflowRecord],
     requests: list[tuple[str, RequestRecord]],
+    actions: list[tuple[str, OperatorAction]],
 ) -> dict[str, OrderRecords]:
     """Return the records of each order; `rows` has its other rows by field of `OrderRecords`."""
     grouped: dict[str, OrderRecords] = {}
@@ -86,6 +92,8 @@ def _group_by_order(
             records_of(order_id).workflow = workflow
     for order_id, request in requests:
         records_of(order_id).requests.append(request)
+    for order_id, action in actions:
+        records_of(order_id).operator_actions.append(action)
     return grouped
 
 
@@ -117,9 +125,11 @@ async def _read_sandbox(sandbox: str, path: str, name: str) -> list[Row]:
 
 
 async def _read_workflows(temporal: Client) -> dict[str, WorkflowRecord]:
+    runs = [one async for one in temporal.list_workflows(page_size=_PAGE_SIZE)]
+    # A workflow that was reset or started again has several runs; the latest one counts.
     workflows = {
         one.id: WorkflowRecord(one.status.name if one.status else "UNKNOWN")
-        async for one in temporal.list_workflows(page_size=_PAGE_SIZE)
+        for one in sorted(runs, key=lambda one: one.start_time)
     }
     slots = asyncio.Semaphore(_CONCURRENT_HISTORIES)
 
@@ -173,3 +183,27 @@ def _read_requests(request_log: Path) -> list[tuple[str, RequestRecord]]:
         if record.operation == "place" and record.is_accepted and not record.is_key_reuse:
             assigned[order_id] = record.body["order_id"]
     return [(assigned.get(order_id, order_id), record) for order_id, record in requests.values()]
+
+
+def _read_actions(operator_log: Path) -> list[tuple[str, OperatorAction]]:
+    """Return every action of an operator with its order id, in the order in which they were sent.
+
+    Actions on a shipment belong to its order.
+    """
+    actions: dict[int, tuple[str, OperatorAction]] = {}
+    for line in read_log(operator_log):
+        if "action" in line:
+            workflow, _, order_id = line["workflow_id"].partition("/")
+            action = OperatorAction(
+                line["fault"],
+                line["at"],
+                line["kind"],
+                workflow,
+                line["details"],
+                line["excludes_messages"],
+            )
+            actions[line["action"]] = (order_id, action)
+            continue
+        _, action = actions[line["accepted"]]
+        action.is_accepted, action.status = True, line["status"]
+    return list(actions.values())

@@ -15,7 +15,8 @@ TEMPORAL = "Temporal"
 PROVIDER = "payment provider"
 CARRIER = "carrier"
 CLIENT = "client log"
-"""The systems of record. The last three are written by no service of Fuze."""
+OPERATOR = "operator log"
+"""The systems of record. The last four are written by no service of Fuze."""
 
 
 @dataclass
@@ -47,6 +48,24 @@ class RequestRecord:
 
 
 @dataclass
+class OperatorAction:
+    """What an operator did to an order's workflow or to its shipment's.
+
+    `workflow` is `order` or `shipping`. An action that is not `is_accepted` may have had its effect
+    nevertheless. `status` is the order's status after Temporal had accepted a cancellation.
+    """
+
+    fault: int
+    at: float
+    kind: str
+    workflow: str
+    details: str = ""
+    excludes_messages: bool = False
+    is_accepted: bool = False
+    status: str | None = None
+
+
+@dataclass
 class OrderRecords:
     """Everything that is recorded about one order."""
 
@@ -62,6 +81,7 @@ class OrderRecords:
     parcels: list[Row] = field(default_factory=list)
     workflow: WorkflowRecord | None = None
     requests: list[RequestRecord] = field(default_factory=list)
+    operator_actions: list[OperatorAction] = field(default_factory=list)
 
     @property
     def is_accepted(self) -> bool:
