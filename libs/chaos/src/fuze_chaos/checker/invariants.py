@@ -60,7 +60,7 @@ ORDER_INVARIANTS = (
         "I5",
         "full-compensation",
         "Cancelled, rejected, expired, declined or returned: net captured amount 0",
-        frozenset({POSTGRES, PROVIDER}),
+        frozenset({POSTGRES, PROVIDER, CARRIER, TEMPORAL}),
         payment_invariants.full_compensation,
     ),
     Invariant(

@@ -1,7 +1,7 @@
 """Reads every system of record into one snapshot: PostgreSQL, Temporal, providers, client log."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,23 @@ def _group_by_order(
         kind, _, order_id = workflow_id.partition("/")
         if kind == "order":
             records_of(order_id).workflow = workflow
+    for order_id, webhook in _carrier_webhooks(workflows, rows.get("parcels", [])):
+        records_of(order_id).carrier_webhooks.append(webhook)
     for order_id, request in requests:
         records_of(order_id).requests.append(request)
     for order_id, action in actions:
         records_of(order_id).operator_actions.append(action)
     return grouped
+
+
+def _carrier_webhooks(
+    workflows: dict[str, WorkflowRecord], parcels: list[Row]
+) -> Iterator[tuple[str, WorkflowRecord]]:
+    """Yield the workflow of each webhook of the carrier with the order that it is about."""
+    order_ids = {one["shipment_id"]: one["order_id"] for one in parcels if "shipment_id" in one}
+    for workflow in workflows.values():
+        if workflow.shipment_id in order_ids:
+            yield order_ids[workflow.shipment_id], workflow
 
 
 async def _read_postgres(dsn: str) -> dict[str, list[Row]]:
@@ -128,24 +140,35 @@ async def _read_workflows(temporal: Client) -> dict[str, WorkflowRecord]:
     runs = [one async for one in temporal.list_workflows(page_size=_PAGE_SIZE)]
     # A workflow that was reset or started again has several runs; the latest one counts.
     workflows = {
-        one.id: WorkflowRecord(one.status.name if one.status else "UNKNOWN")
+        one.id: WorkflowRecord(
+            one.status.name if one.status else "UNKNOWN",
+            started_at=one.start_time,
+            closed_at=one.close_time,
+        )
         for one in sorted(runs, key=lambda one: one.start_time)
     }
     slots = asyncio.Semaphore(_CONCURRENT_HISTORIES)
 
-    async def read_result(workflow_id: str, workflow: WorkflowRecord) -> None:
+    async def read(workflow_id: str, workflow: WorkflowRecord) -> None:
         async with slots:
-            await _read_result(temporal, workflow_id, workflow)
+            if workflow_id.startswith("carrier-webhook/"):
+                await _read_shipment(temporal, workflow_id, workflow)
+            elif workflow_id.startswith("order/") and workflow.status != running:
+                await _read_result(temporal, workflow_id, workflow)
 
     running = WorkflowExecutionStatus.RUNNING.name
-    await asyncio.gather(
-        *(
-            read_result(workflow_id, workflow)
-            for workflow_id, workflow in workflows.items()
-            if workflow_id.startswith("order/") and workflow.status != running
-        )
-    )
+    await asyncio.gather(*(read(*one) for one in workflows.items()))
     return workflows
+
+
+async def _read_shipment(temporal: Client, workflow_id: str, workflow: WorkflowRecord) -> None:
+    """Read the shipment that a carrier's webhook is about, from the input of its workflow."""
+    handle = temporal.get_workflow_handle(workflow_id)
+    async for event in handle.fetch_history_events(page_size=1):
+        payloads = event.workflow_execution_started_event_attributes.input.payloads
+        (command,) = await temporal.data_converter.decode(payloads, [dict])
+        workflow.shipment_id = command["shipment_id"]
+        return
 
 
 async def _read_result(temporal: Client, workflow_id: str, workflow: WorkflowRecord) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
@@ -21,11 +22,17 @@ OPERATOR = "operator log"
 
 @dataclass
 class WorkflowRecord:
-    """A workflow's status in Temporal, and its result or failure type once it has closed."""
+    """A workflow's status in Temporal, and its result or failure type once it has closed.
+
+    `shipment_id` is the shipment that a carrier's webhook is about.
+    """
 
     status: str
     result: Row | None = None
     failure: str | None = None
+    started_at: datetime | None = None
+    closed_at: datetime | None = None
+    shipment_id: str | None = None
 
 
 @dataclass
@@ -80,6 +87,7 @@ class OrderRecords:
     provider_refunds: list[Row] = field(default_factory=list)
     parcels: list[Row] = field(default_factory=list)
     workflow: WorkflowRecord | None = None
+    carrier_webhooks: list[WorkflowRecord] = field(default_factory=list)
     requests: list[RequestRecord] = field(default_factory=list)
     operator_actions: list[OperatorAction] = field(default_factory=list)
 
