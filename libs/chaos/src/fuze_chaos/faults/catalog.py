@@ -163,6 +163,7 @@ FAULT_KINDS = (
         Lane.OPERATORS,
         (*_STEPS_OF_ORDERS, *_STEPS_OF_SHIPMENTS),
         (0, 1),
+        ("order", "order@order_approved", "payment@after_write", "shipping@before_write"),
     ),
     FaultKind(
         "operator-cancel",
@@ -170,6 +171,7 @@ FAULT_KINDS = (
         Lane.OPERATORS,
         _STEPS_OF_ORDERS,
         (0, 1),
+        ("order", "order@order_approved", "payment@before_write"),
     ),
     FaultKind(
         "operator-pause",
@@ -177,6 +179,7 @@ FAULT_KINDS = (
         Lane.OPERATORS,
         _WITH_ACTIVITY,
         (2, 6),
+        ("payment@before_write", "shipping@after_write"),
     ),
     FaultKind(
         "operator-complete",
@@ -184,6 +187,7 @@ FAULT_KINDS = (
         Lane.OPERATORS,
         _WITH_ACTIVITY,
         (1, 3),
+        ("payment@before_write", "payment@after_write", "shipping@before_write"),
     ),
     FaultKind(
         "operator-terminate",
