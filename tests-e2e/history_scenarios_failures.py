@@ -111,6 +111,14 @@ class FailureScenarios(Scenarios):
             await until_recorded(order, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
         return order
 
+    async def commit_failed_by_operator(self) -> Handle:
+        order = await self._waiting()
+        async with self._without_database():
+            await order.signal(OrderWorkflow.approve)
+            await until_recorded(order, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+            await self._fail_activity(order)
+        return order
+
     async def shipment_terminated_by_operator(self) -> Handle:
         order = await self._preparing(step_failure_alert_after=_ALERT_AFTER)
         await until_attention(order)
