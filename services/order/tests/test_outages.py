@@ -32,11 +32,11 @@ class FailingRepository(OrderRepository):
         super().__init__(engine)
         self.failures = failures
 
-    async def receive(self, command: ReceiveOrder) -> InsertResult:
+    async def create(self, command: ReceiveOrder) -> InsertResult:
         if self.failures:
             self.failures -= 1
             raise ConnectionError("the database is unavailable")
-        return await super().receive(command)
+        return await super().create(command)
 
 
 _PAYMENT_STATUS = {
