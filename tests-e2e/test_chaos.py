@@ -36,6 +36,8 @@ _DEFECTS = {
     Defect.DROP_CANCELLATION: "I6",
     Defect.LOSE_ORDER: "I3",
     Defect.IGNORE_IDEMPOTENCY_KEY: "I9",
+    Defect.FORGET_VOID_AFTER_RESET: "I5",
+    Defect.DROP_RETURN: "I5",
 }
 """Each defect, and an invariant that it violates; it may violate others as well."""
 

@@ -4,6 +4,7 @@ Each call is retried while Temporal is unavailable.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TypeVar
@@ -98,15 +99,7 @@ class OperatorClient:
 
         Signals, updates and cancellations since then are re-applied, or excluded.
         """
-        handle = self._temporal.get_workflow_handle(workflow_id)
-        history = await _retry(lambda: handle.fetch_history(rpc_timeout=_CALL_TIMEOUT))
-        tasks = [
-            event.event_id
-            for event in history.events
-            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-        ]
-        if not tasks:
-            raise FaultError(f"{workflow_id} has not completed a workflow task")
+        tasks = await self._wait_for_completed_tasks(workflow_id)
         request = ResetWorkflowExecutionRequest(
             namespace=self._namespace,
             workflow_execution=WorkflowExecution(workflow_id=workflow_id),
@@ -117,6 +110,22 @@ class OperatorClient:
             identity=_IDENTITY,
         )
         await self._call(self._service.reset_workflow_execution, request)
+
+    async def _wait_for_completed_tasks(self, workflow_id: str) -> list[int]:
+        """Return the event ids of the workflow tasks that are completed, at least one."""
+        handle = self._temporal.get_workflow_handle(workflow_id)
+        deadline = time.monotonic() + _RETRY_SECONDS
+        while time.monotonic() < deadline:
+            history = await _retry(lambda: handle.fetch_history(rpc_timeout=_CALL_TIMEOUT))
+            tasks = [
+                event.event_id
+                for event in history.events
+                if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+            ]
+            if tasks:
+                return tasks
+            await asyncio.sleep(_POLL_SECONDS)
+        raise FaultError(f"{workflow_id} has not completed a workflow task")
 
     async def cancel(self, workflow_ids: Sequence[str]) -> None:
         """Cancel the running ones of these workflows in one batch operation, and wait for it."""
