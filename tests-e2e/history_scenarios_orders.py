@@ -26,6 +26,7 @@ from fuze_contracts.order import (
     RejectOrder,
 )
 from fuze_contracts.shipping import Address
+from fuze_payment.domain import payment_id
 
 _VISA = ChangePaymentMethod(payment_method="pm_card_visa")
 
@@ -178,22 +179,30 @@ class OrderScenarios(Scenarios):
         return order
 
     async def payment_token_conflict(self) -> Handle:
-        first = await self._approved()
-        await until_ended(first)
-        return await self._approved(
-            payment_token=f"{order_id(first)}:1", payment_method_timeout=timedelta(seconds=1)
-        )
+        order = await self._waiting(payment_method_timeout=timedelta(seconds=1))
+        await self._use_token(order)
+        await order.signal(OrderWorkflow.approve)
+        return order
 
     async def cancelled_with_token_conflict(self) -> Handle:
-        first = await self._approved()
-        await until_ended(first)
+        order = await self._waiting()
+        await self._use_token(order)
         # Stopped, so that the cancellation is there before the payment service can say no.
         async with self._stopped("payment"):
-            order = await self._approved(payment_token=f"{order_id(first)}:1")
+            await order.signal(OrderWorkflow.approve)
             await until(order, "payment")
             await order.execute_update(OrderWorkflow.cancel_order, CANCEL)
             await until_recorded(order, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, 2)
         return order
+
+    async def _use_token(self, order: Handle) -> None:
+        """Have another charge under the order's first token."""
+        token = f"{order_id(order)}:1"
+        await self._execute(
+            "INSERT INTO payments.payments (id, payment_token, order_id, amount_minor, currency,"
+            " state) VALUES ($1, $2, $3, 1, 'USD', 'voided')",
+            *(payment_id(order_id(order), token), token, order_id(order)),
+        )
 
     async def order_id_taken(self) -> Handle:
         first = await self._place(None, address=Address(zip_code="INVALID"))

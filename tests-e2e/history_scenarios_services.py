@@ -122,7 +122,7 @@ class ShipmentScenarios(Scenarios):
         return await self.client.start_workflow(
             CarrierWebhookWorkflow.run,
             RefreshShipment(shipment_id=UUID(parcel["shipment_id"])),
-            id=carrier_webhook_workflow_id(f"evt_{parcel['id']}"),
+            id=carrier_webhook_workflow_id(UUID(parcel["shipment_id"])),
             task_queue=SHIPPING_TASK_QUEUE,
         )
 
@@ -196,6 +196,6 @@ class PaymentScenarios(Scenarios):
         return await self.client.start_workflow(
             PaymentWebhookWorkflow.run,
             RefreshPayment(payment_id=payment_id),
-            id=payment_webhook_workflow_id(f"evt_{payment_id.hex}"),
+            id=payment_webhook_workflow_id(payment_id),
             task_queue=PAYMENT_TASK_QUEUE,
         )

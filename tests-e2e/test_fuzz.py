@@ -17,6 +17,8 @@ from fuze_testing import unmeasured_environment
 
 _SETTINGS = {
     "FUZE_RATE_LIMIT": "1000000/second",
+    "FUZE_FAILED_AUTHENTICATION_LIMIT": "1000000/second",
+    "FUZE_WEBHOOK_RATE_LIMIT": "1000000/second",
     "FUZE_STRIPE_WEBHOOK_SECRET": "whsec_of_this_test",  # every webhook endpoint is configured
 }
 _EXAMPLES = int(os.environ.get("FUZE_FUZZ_EXAMPLES", "5"))

@@ -24,7 +24,7 @@ from fuze_runtime import cli
 
 async def _look_up_charge_insert(self: Any, command: ChargePayment) -> Payment:  # noqa: ANN401 - a patched method
     """Charge without claiming first: look the token up, send under a new key, insert."""
-    found = await self._repository.find(command.payment_token)
+    found = await self._repository.find(command.order_id, command.payment_token)
     if found is not None and found.state.is_settled:
         settled: Payment = found
         return settled

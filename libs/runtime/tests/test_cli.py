@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,6 +14,7 @@ import httpx
 import pytest
 import structlog
 from opentelemetry import trace
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from temporalio import activity, workflow
 from temporalio.client import WorkflowFailureError
 from temporalio.common import RetryPolicy
@@ -22,22 +24,84 @@ from temporalio.worker import Worker
 
 from fuze_devstack.ports import Ports
 from fuze_runtime import cli, health, migrations, telemetry
-from fuze_runtime.failure_interceptor import FailureTruncationInterceptor
+from fuze_runtime.failure_interceptor import UnexpectedErrorInterceptor
 from fuze_runtime.settings import MigrationSettings, ProcessSettings, WorkerSettings
 
 
-def test_missing_and_invalid_settings_are_named_by_their_variables(
-    monkeypatch: pytest.MonkeyPatch,
+class _Settings(WorkerSettings):
+    """Settings of every kind that an environment variable can have."""
+
+    origins: list[str] = Field([], examples=[["https://shop.example"]])
+    api_key: SecretStr = SecretStr("a default")
+
+    @field_validator("api_key")
+    @classmethod
+    def _validate(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() == "hunter2":
+            raise ValueError("must be longer")
+        return value
+
+
+_URL = "postgresql+asyncpg://role:password@host:5432/database"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("DATABASE_URL", None, f"Field required; example: FUZE_DATABASE_URL={_URL}"),
+        (
+            *("DATABASE_URL", "mysql://role:hunter2@host/database"),
+            f"URL scheme should be .*; example: FUZE_DATABASE_URL={re.escape(_URL)}",
+        ),
+        (
+            *("DATABASE_URL", "postgresql+psycopg://role:hunter2@host/database"),
+            f"must begin with postgresql.*; example: FUZE_DATABASE_URL={re.escape(_URL)}",
+        ),
+        ("HEALTH_PORT", "hunter2", ".* valid integer.*; example: FUZE_HEALTH_PORT=8081"),
+        ("DATABASE_TIMEOUT", "hunter2", ".* timedelta.*; example: FUZE_DATABASE_TIMEOUT=5"),
+        ("LOG_LEVEL", "hunter2", "Input should be 'DEBUG'.*; example: FUZE_LOG_LEVEL=INFO"),
+        ("METRICS_ADDRESS", "hunter2", ".*; example: FUZE_METRICS_ADDRESS=127.0.0.1:9090"),
+        ("ORIGINS", "hunter2", r'must be JSON; example: FUZE_ORIGINS=\["https://shop.example"\]'),
+        ("API_KEY", "hunter2", "must be longer"),
+    ],
+    ids=lambda value: value if value is None or value.isupper() else "",
+)  # fmt: skip
+def test_an_invalid_setting_is_one_line_with_its_variable_and_an_example(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str | None, line: str
 ) -> None:
+    monkeypatch.setenv("FUZE_DATABASE_URL", _URL)
+    if value is None:
+        monkeypatch.delenv(f"FUZE_{variable}")
+        line = re.escape(line)
+    else:
+        monkeypatch.setenv(f"FUZE_{variable}", value)
+
+    with pytest.raises(SystemExit) as ended:
+        cli.load_settings(_Settings)
+
+    message = str(ended.value)
+    assert re.fullmatch(f"FUZE_{variable}: {line}", message)
+    assert "hunter2" not in message
+
+
+def test_every_invalid_setting_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FUZE_DATABASE_URL", raising=False)
     monkeypatch.setenv("FUZE_HEALTH_PORT", "many")
 
     with pytest.raises(SystemExit) as ended:
         cli.load_settings(WorkerSettings)
 
-    assert "FUZE_DATABASE_URL: Field required" in str(ended.value)
-    assert "FUZE_HEALTH_PORT" in str(ended.value)
-    assert "many" not in str(ended.value)
+    variables = [line.partition(":")[0] for line in str(ended.value).splitlines()]
+    assert variables == ["FUZE_DATABASE_URL", "FUZE_HEALTH_PORT"]
+
+
+def test_an_error_of_the_settings_never_has_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUZE_DATABASE_URL", "mysql://role:hunter2@host/database")
+
+    with pytest.raises(ValidationError) as invalid:
+        WorkerSettings()
+
+    assert "hunter2" not in str(invalid.value)
 
 
 @pytest.fixture
@@ -148,7 +212,7 @@ async def test_a_worker_that_waits_for_temporal_exits_on_sigterm() -> None:
 @activity.defn
 async def fails() -> None:
     cause = ValueError("the cause" * 1000)
-    raise ConnectionError("first line\nSELECT secret") from cause
+    raise ConnectionError("Connect call failed ('192.0.2.1', 5432)\nSELECT secret") from cause
 
 
 @workflow.defn(sandboxed=False)
@@ -162,7 +226,7 @@ class Failing:
         )
 
 
-async def test_a_failed_activity_is_stored_as_its_type_and_one_line(
+async def test_an_unexpected_error_of_an_activity_is_stored_as_its_type_alone(
     time_skipping: WorkflowEnvironment,
 ) -> None:
     async with Worker(
@@ -170,7 +234,7 @@ async def test_a_failed_activity_is_stored_as_its_type_and_one_line(
         task_queue="truncated",
         workflows=[Failing],
         activities=[fails],
-        interceptors=[FailureTruncationInterceptor()],
+        interceptors=[UnexpectedErrorInterceptor()],
     ):
         with pytest.raises(WorkflowFailureError) as failure:
             await time_skipping.client.execute_workflow(
@@ -180,4 +244,5 @@ async def test_a_failed_activity_is_stored_as_its_type_and_one_line(
     assert isinstance(failure.value.cause, ActivityError)
     stored = failure.value.cause.cause
     assert isinstance(stored, ApplicationError)
-    assert (stored.type, stored.message, stored.cause) == ("ConnectionError", "first line", None)
+    assert (stored.type, stored.cause) == ("ConnectionError", None)
+    assert stored.message == "unexpected error; the log of the worker has it"

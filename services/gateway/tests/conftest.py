@@ -193,15 +193,17 @@ def record(postgres: EmbeddedPostgres) -> Callable[..., Awaitable[None]]:
         status: str = "awaiting_approval",
         fingerprint: str = "none",
         last_seq: int = 2,
+        owner: str | None = None,
     ) -> None:
         connection = await asyncpg.connect(postgres.dsn)
         paid = "charged" if status == "shipped" else "none"
         await connection.execute(
             "INSERT INTO orders.orders (id, run_id, fingerprint, status, payment_status, customer,"
             " currency, total_minor, payment_token, address, tracking_number, last_seq,"
-            " approval_deadline, created_at, updated_at) VALUES ($1, 'run', $2, $3, $4, 'ada',"
-            " 'USD', 5997, 'token', '{\"zip_code\": \"10001\"}', 'FZ1', $5, now(), now(), now())",
-            *(order_id, fingerprint, status, paid, last_seq),
+            " approval_deadline, created_at, updated_at, owner) VALUES"
+            " ($1, 'run', $2, $3, $4, 'ada', 'USD', 5997, 'token', '{\"zip_code\": \"10001\"}',"
+            " 'FZ1', $5, now(), now(), now(), $6)",
+            *(order_id, fingerprint, status, paid, last_seq, owner),
         )
         for seq in range(1, last_seq + 1):
             await connection.execute(

@@ -71,6 +71,10 @@ class OrderWorkflow(contract.OrderWorkflow):
         pass
 
     @workflow.signal
+    async def recheck_shipment(self) -> None:
+        pass
+
+    @workflow.signal
     async def report_delivery_status(self, change: shipping.DeliveryStatusChanged) -> None:
         pass
 

@@ -88,12 +88,15 @@ async def test_a_deeply_nested_body_or_a_huge_number_is_rejected(
         {"currency": "usd"},
         {"currency": "XXX"},
         {"customer": ""},
-        {"payment_token": f"{UUID(int=7)}:1"},
         {"customer": "nul \0 byte"},
         {"customer": "\ud800"},
         {"customer": "x" * 201},
         {"customer": "ada\u202etxt.exe"},
         {"customer": "\u2066ada"},
+        {"customer": "ad\u200ba"},
+        {"customer": "ad\u00ada"},
+        {"customer": "ada\u2028"},
+        {"customer": "Order-Service"},
         {"currency": "JPY", "lines": [{"sku": "A", "quantity": 1, "unit_price_minor": 100.5}]},
         {"order_id": "00000000-0000-0000-0000-000000000000"},
         {"lines": {}},
@@ -205,3 +208,30 @@ async def test_an_unknown_path_or_method_is_a_problem(
 
     assert response.status_code in {status, 422}
     _assert_problem(response, response.status_code)
+
+
+@pytest.mark.parametrize(
+    "actor",
+    [
+        *("order-service", "Payment-Service", " carrier ", "\uff43arrier"),
+        *("ad\u200ba", "ad\u00ada", "a\nb"),
+    ],
+    ids=ascii,
+)
+async def test_an_actor_that_could_be_mistaken_for_another_is_rejected(
+    gateway: httpx.AsyncClient, order_id: UUID, actor: str
+) -> None:
+    refund = {"amount_minor": 1, "reason": "broken", "actor": actor}
+    bulk = {"order_ids": [str(order_id)], "actor": actor}
+    responses = [
+        await gateway.post(f"/orders/{order_id}/approve", json={"actor": actor}),
+        await gateway.post(f"/orders/{order_id}/signals/approve", json={"actor": actor}),
+        await gateway.post("/orders/bulk/approve", json=bulk),
+        await gateway.post(
+            f"/orders/{order_id}/refunds", json=refund, headers={"Idempotency-Key": "1"}
+        ),
+    ]
+
+    for response in responses:
+        _assert_problem(response, 422)
+        assert response.json()["errors"][0]["loc"] == ["body", "actor"]

@@ -75,7 +75,10 @@ def test_every_registered_problem_is_documented() -> None:
         for name in content.get("examples", {})
     }
 
-    of_every_path = {"not-found", "method-not-allowed", "internal-error", "request-rejected"}
+    of_every_path = {
+        *("not-found", "method-not-allowed", "internal-error", "request-rejected"),
+        "headers-too-large",
+    }
     assert used | of_every_path == REGISTRY.keys()
 
 

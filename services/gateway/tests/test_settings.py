@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_gateway.settings import GatewaySettings
+from fuze_runtime import cli
 
 
 @pytest.mark.parametrize(
@@ -38,9 +39,22 @@ def test_a_zero_duration_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
             {"FUZE_AUTHENTICATION": "required", "FUZE_CURSOR_SIGNING_KEY": "short"},
             "FUZE_CURSOR_SIGNING_KEY",
         ),
+        (
+            {"FUZE_AUTHENTICATION": "required", "FUZE_CURSOR_SIGNING_KEY": "a" * 32},
+            "FUZE_ORDER_ID_KEY",
+        ),
+        (
+            {
+                "FUZE_AUTHENTICATION": "required",
+                "FUZE_CURSOR_SIGNING_KEY": "a" * 32,
+                "FUZE_ORDER_ID_KEY": "b" * 32,
+                "FUZE_CARRIER_WEBHOOK_SECRET": "guessable",
+            },
+            "FUZE_CARRIER_WEBHOOK_SECRET",
+        ),
     ],
 )
-def test_production_requires_authentication_and_its_own_signing_key(
+def test_production_requires_authentication_and_its_own_keys(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], message: str
 ) -> None:
     monkeypatch.setenv("FUZE_DATABASE_URL", "postgresql://gateway@127.0.0.1/nothing")
@@ -50,3 +64,27 @@ def test_production_requires_authentication_and_its_own_signing_key(
 
     with pytest.raises(ValidationError, match=message):
         GatewaySettings()
+
+
+@pytest.mark.parametrize(
+    "url", ["redsi://:hunter2@host", "redis://:hun#ter2@host", "redis://:hunter2@host:port"]
+)
+def test_a_misspelt_storage_url_is_rejected_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("FUZE_DATABASE_URL", "postgresql://gateway@127.0.0.1/nothing")
+    monkeypatch.setenv("FUZE_RATE_LIMIT_STORAGE", url)
+
+    with pytest.raises(SystemExit) as ended:
+        cli.load_settings(GatewaySettings)
+
+    assert "FUZE_RATE_LIMIT_STORAGE: must be memory:// or redis://" in str(ended.value)
+    assert "hun" not in str(ended.value)
+
+
+def test_an_invalid_rate_limit_is_rejected_with_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUZE_DATABASE_URL", "postgresql://gateway@127.0.0.1/nothing")
+    monkeypatch.setenv("FUZE_RATE_LIMIT", "lots")
+
+    with pytest.raises(SystemExit, match=r"FUZE_RATE_LIMIT: .*; example: FUZE_RATE_LIMIT=100/sec"):
+        cli.load_settings(GatewaySettings)

@@ -24,7 +24,10 @@ from fuze_contracts.order import (
     WaitingFor,
 )
 from fuze_contracts.workflow_ids import order_workflow_id
-from fuze_order.activities import OrderActivities
+from fuze_order.activities import OrderActivities, ReconciliationActivities
+from fuze_order.reconciliation import OpenOrderComparison
+from fuze_order.reconciliation_repository import ReconciliationRepository
+from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
 from fuze_order.repository import OrderRepository
 from fuze_order.tables import events, orders
 from fuze_order.workflows import OrderWorkflow
@@ -46,6 +49,7 @@ class FakePaymentService(payment.PaymentActivities):
 
     outcome: payment.ChargeOutcome | ApplicationError | None = None
     charges: list[payment.ChargePayment] = field(default_factory=list)
+    kept: list[payment.ChargePayment] = field(default_factory=list)
     voided: list[payment.VoidPayment] = field(default_factory=list)
     void_outcome: payment.VoidOutcome | ApplicationError | None = None
     reached: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,6 +79,16 @@ class FakePaymentService(payment.PaymentActivities):
         return self.void_outcome or payment.Refunded(
             refund_id=uuid4(), amount=command.charge.amount, provider_reference="re_1"
         )
+
+    @activity.defn
+    async def kept_charges_listed(self, command: payment.ListKeptCharges) -> payment.KeptCharges:
+        kept = [
+            one
+            for one in self.kept
+            if one.order_id in command.order_ids
+            and one not in [voided.charge for voided in self.voided]
+        ]
+        return payment.KeptCharges(charges=tuple(kept))
 
     def _void_event(self, token: str) -> asyncio.Event:
         return self._void_events.setdefault(token, asyncio.Event())
@@ -133,6 +147,13 @@ class FakeShippingService(shipping.ShipmentActivities):
             return shipping.AlreadyDispatched()
         self.addresses[command.order_id] = command.address
         return shipping.AddressChanged()
+
+    @activity.defn
+    async def dispatched_orders_listed(
+        self, command: shipping.ListDispatchedOrders
+    ) -> shipping.DispatchedOrders:
+        dispatched = tuple(one for one in command.order_ids if one in self.dispatched)
+        return shipping.DispatchedOrders(order_ids=dispatched)
 
 
 @workflow.defn
@@ -236,23 +257,32 @@ async def run_workers(
     """Run workers for the three task queues; `definition` is the order worker's workflow."""
     client = harness.environment.client
     activities = OrderActivities(repository)
+    orders = ReconciliationRepository(harness.engine)
+    reconciliation = ReconciliationActivities(orders, OpenOrderComparison(orders))
     async with (
         Worker(
             client,
             task_queue=ORDER_TASK_QUEUE,
-            workflows=[definition],
+            workflows=[definition, ReconcileOrdersWorkflow],
             activities=[
                 activities.order_received,
                 activities.validate_order,
                 activities.transition_recorded,
                 activities.address_validated,
+                reconciliation.open_orders_compared,
+                reconciliation.ended_orders_listed,
+                reconciliation.discrepancies_recorded,
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),
         ),
         Worker(
             client,
             task_queue=payment.PAYMENT_TASK_QUEUE,
-            activities=[harness.payments.payment_charged, harness.payments.payment_voided],
+            activities=[
+                harness.payments.payment_charged,
+                harness.payments.payment_voided,
+                harness.payments.kept_charges_listed,
+            ],
         ),
         Worker(
             client,
@@ -262,6 +292,7 @@ async def run_workers(
                 harness.shipping.shipment_dispatched,
                 harness.shipping.shipment_cancelled,
                 harness.shipping.shipment_address_changed,
+                harness.shipping.dispatched_orders_listed,
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),
         ),

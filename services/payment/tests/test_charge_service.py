@@ -194,6 +194,15 @@ async def test_a_free_order_is_charged_without_the_provider(harness: PaymentHarn
     assert await harness.list_at_provider("charges", command.order_id) == []
 
 
+async def test_a_token_of_another_order_is_another_token(harness: PaymentHarness) -> None:
+    commands = [build_charge(token="cart-1"), build_charge(token="cart-1")]
+
+    outcomes = [await harness.service().payment_charged(command) for command in commands]
+
+    assert [outcome.outcome for outcome in outcomes] == ["charged", "charged"]
+    assert [len(await harness.list_captures(one.order_id)) for one in commands] == [1, 1]
+
+
 async def test_a_token_that_was_used_for_another_charge_is_a_conflict(
     harness: PaymentHarness,
 ) -> None:
@@ -201,7 +210,7 @@ async def test_a_token_that_was_used_for_another_charge_is_a_conflict(
     await harness.service().payment_charged(command)
 
     with pytest.raises(ApplicationError) as error:
-        await harness.service().payment_charged(build_charge(token=command.payment_token))
+        await harness.service().payment_charged(build_charge(command.order_id, amount_minor=1))
 
     assert (error.value.type, error.value.non_retryable) == (PAYMENT_TOKEN_CONFLICT, True)
 
@@ -273,9 +282,9 @@ async def test_a_webhook_settles_a_payment_under_review_and_no_other(
     await harness.service().payment_charged(other)
     await harness.decide_review(reviewed.order_id, "charged")
 
-    first = RefreshPayment(payment_id=payment_id(reviewed.payment_token))
-    second = RefreshPayment(payment_id=payment_id(other.payment_token))
-    unknown = RefreshPayment(payment_id=payment_id("an unused token"))
+    first = RefreshPayment(payment_id=payment_id(reviewed.order_id, reviewed.payment_token))
+    second = RefreshPayment(payment_id=payment_id(other.order_id, other.payment_token))
+    unknown = RefreshPayment(payment_id=payment_id(other.order_id, "an unused token"))
 
     assert await harness.webhooks.payment_refreshed(first) == "charged"
     assert await harness.webhooks.payment_refreshed(second) == "charged"

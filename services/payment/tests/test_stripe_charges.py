@@ -214,7 +214,7 @@ async def test_a_processing_payment_is_under_review_until_it_succeeded(
     assert await stripe.ledger_balance(command.order_id) == 0
     stripe.fake.shows_processing = False
 
-    hint = RefreshPayment(payment_id=payment_id(command.payment_token))
+    hint = RefreshPayment(payment_id=payment_id(command.order_id, command.payment_token))
     assert await stripe.webhooks.payment_refreshed(hint) == "charged"
 
     assert isinstance(await service.payment_charged(command), Charged)

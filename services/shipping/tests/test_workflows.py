@@ -284,7 +284,7 @@ async def test_a_carrier_webhook_refreshes_the_delivery_status_of_a_closed_order
     status = await shipping.environment.client.execute_workflow(
         CarrierWebhookWorkflow.run,
         RefreshShipment(shipment_id=derive_shipment_id(order_id)),
-        id=carrier_webhook_workflow_id("evt_1"),
+        id=carrier_webhook_workflow_id(derive_shipment_id(order_id)),
         task_queue=SHIPPING_TASK_QUEUE,
     )
 

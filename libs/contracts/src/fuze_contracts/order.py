@@ -47,6 +47,21 @@ NOTHING_TO_RETRY = "NothingToRetry"
 """An update is rejected: no step of the order needs attention."""
 
 
+SYSTEM_ACTORS = frozenset(
+    {
+        "auto-approval",
+        "carrier",
+        "customer",
+        "order-service",
+        "payment-service",
+        "shipping-service",
+        "temporal",
+        "unknown",
+    }
+)
+"""The actors of events that no named caller caused. A caller must not have such a name."""
+
+
 class OrderStatus(StrEnum):
     """The status of an order. Every value from `SHIPPED` on is terminal."""
 
@@ -123,6 +138,7 @@ class EventType(StrEnum):
     PAYMENT_VOIDED = "payment_voided"
     NEEDS_ATTENTION = "needs_attention"
     RETRY_REQUESTED = "retry_requested"
+    ORDER_RECOVERED = "order_recovered"
 
 
 class OrderLine(Message):
@@ -131,6 +147,16 @@ class OrderLine(Message):
     sku: str
     quantity: int
     unit_price_minor: int
+
+
+class Recovery(Message):
+    """Continue an order from its row: its workflow was terminated, deleted or lost.
+
+    `received_at` is when the order was received (UTC): its deadlines count from then.
+    """
+
+    actor: str
+    received_at: datetime
 
 
 class PlaceOrder(Message):
@@ -142,8 +168,9 @@ class PlaceOrder(Message):
     a decline; `address_timeout` after the carrier rejected an address; `step_failure_alert_after`,
     when a step that keeps failing needs attention. An order with a total up to
     `auto_approve_limit`, in minor units, is approved automatically. The order tracks its delivery
-    for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the
-    gateway's authenticated principal.
+    for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the name
+    of the authenticated caller, `owner` its unique id. With `recovery` the order is in PostgreSQL
+    already.
     """
 
     order_id: UUID
@@ -162,6 +189,8 @@ class PlaceOrder(Message):
     auto_approve_limit: int | None = None
     delivery_tracking_period: timedelta | None = None
     placed_by: str | None = None
+    recovery: Recovery | None = None
+    owner: str | None = None
 
     @property
     def total_minor(self) -> int:
@@ -295,6 +324,11 @@ class OrderWorkflow(ABC):
     @abstractmethod
     async def report_step_failure(self, failure: StepFailure) -> None:
         """Report that a step of the shipment keeps failing."""
+
+    @workflow.signal
+    @abstractmethod
+    async def recheck_shipment(self) -> None:
+        """Request the shipment again: its workflow has closed, and the order missed it."""
 
     @workflow.signal
     @abstractmethod

@@ -13,7 +13,7 @@ from fuze_contracts.money import Money
 PAYMENT_TASK_QUEUE = "payment"
 
 PAYMENT_TOKEN_CONFLICT = "PaymentTokenConflict"  # noqa: S105 - an error type, not a secret
-"""Non-retryable: the token, or the order, was already used for another charge."""
+"""Non-retryable: the order, or its token, already has another charge."""
 
 
 PAYMENT_OUTCOME_UNKNOWN = "PaymentOutcomeUnknown"
@@ -35,8 +35,9 @@ def default_payment_token(order_id: UUID, attempt: int) -> str:
 
 
 class ChargePayment(Message):
-    """Charge `amount` once for `payment_token`, however often the command is repeated.
+    """Charge `amount` once for the order's `payment_token`, however often it is repeated.
 
+    Tokens of different orders are different tokens.
     `payment_method` is the provider's id of it; it is required unless the amount is zero.
     """
 
@@ -66,13 +67,17 @@ class Declined(Message):
 
 
 class RefundPayment(Message):
-    """Refund `amount` of a payment once for `refund_id`, however often the command is repeated."""
+    """Refund `amount` of a payment once for `refund_id`, however often the command is repeated.
+
+    `actor` is who requested it.
+    """
 
     order_id: UUID
     payment_token: str
     refund_id: UUID
     amount: Money
     reason: str
+    actor: str = "unknown"
 
 
 class Refunded(Message):
@@ -113,6 +118,18 @@ VoidOutcome = Annotated[Voided | Refunded, Field(discriminator="outcome")]
 ChargeOutcome = Annotated[Charged | Declined, Field(discriminator="outcome")]
 
 
+class ListKeptCharges(Message):
+    """List the charges of these orders of which money is kept."""
+
+    order_ids: tuple[UUID, ...]
+
+
+class KeptCharges(Message):
+    """Charges that succeeded, and are not refunded in full."""
+
+    charges: tuple[ChargePayment, ...]
+
+
 class PaymentActivities(Protocol):
     """The activities on the payment task queue.
 
@@ -135,6 +152,11 @@ class PaymentActivities(Protocol):
         """Make sure that no money is kept under this token: never charged, or refunded in full."""
         ...
 
+    @activity.defn
+    async def kept_charges_listed(self, command: ListKeptCharges) -> KeptCharges:
+        """Return the orders' charges of which money is kept."""
+        ...
+
 
 @workflow.defn
 class RefundWorkflow(ABC):
@@ -154,7 +176,7 @@ class RefreshPayment(Message):
 
 @workflow.defn
 class PaymentWebhookWorkflow(ABC):
-    """Process one webhook event of the provider.
+    """Process the webhook events of one payment, which has one such workflow at a time.
 
     The content of the event is not trusted: the payment is looked up at the provider.
     """

@@ -27,6 +27,9 @@ REFUNDS_VIEW = "payments.published_refunds"
 DISCREPANCIES_VIEW = "payments.published_discrepancies"
 """One `Discrepancy` per unresolved difference from the provider's records."""
 
+ORDER_DISCREPANCIES_VIEW = "orders.published_discrepancies"
+"""One `Discrepancy` per order whose payment or shipment contradicts its status."""
+
 
 class OrderProgressView(Message):
     """The part of an order's row that changes as the order progresses.
@@ -52,7 +55,8 @@ class PublishedOrder(OrderProgressView):
     """An order as PostgreSQL holds it.
 
     `currency` is an ISO 4217 code, `address` a `fuze_contracts.shipping.Address`, `fingerprint` a
-    hash of the request that placed the order.
+    hash of the request that placed the order, `owner` the id of the caller that placed it.
+    `workflow_missing_at` is when it was noticed that the open order has no workflow.
     """
 
     reason: str | None
@@ -66,15 +70,19 @@ class PublishedOrder(OrderProgressView):
     updated_at: datetime
     needs_attention: bool = False
     payment_method: str | None = None
+    workflow_missing_at: datetime | None = None
+    owner: str | None = None
 
 
 class PublishedOrderWithLines(PublishedOrder):
-    """An order with its lines, in the order of the request.
+    """An order with its lines, in the order of the request, and what a recovery needs.
 
     Each line has `sku`, `quantity` and `unit_price_minor`.
     """
 
     lines: list[dict[str, Any]]
+    payment_token: str
+    approval_deadline: datetime
 
 
 class PublishedEvent(Message):
@@ -116,7 +124,7 @@ class PublishedPayment(Message):
 
 
 class PublishedRefund(Message):
-    """One refund, in any state. `rejection_code` is the provider's."""
+    """One refund, in any state. `rejection_code` is the provider's, `actor` who requested it."""
 
     refund_id: UUID
     payment_id: UUID
@@ -129,6 +137,7 @@ class PublishedRefund(Message):
     rejection_code: str | None
     created_at: datetime
     updated_at: datetime
+    actor: str = "unknown"
 
 
 class Discrepancy(Message):

@@ -136,6 +136,18 @@ ChangeShipmentAddressOutcome = Annotated[
 ]
 
 
+class ListDispatchedOrders(Message):
+    """List those of the orders whose parcel the carrier has."""
+
+    order_ids: tuple[UUID, ...]
+
+
+class DispatchedOrders(Message):
+    """Orders whose parcel the carrier has."""
+
+    order_ids: tuple[UUID, ...]
+
+
 class ShipmentActivities(Protocol):
     """Activities that other services may call on a shipment, on `SHIPPING_TASK_QUEUE`.
 
@@ -155,6 +167,11 @@ class ShipmentActivities(Protocol):
 
         Fails, and is retried, until the shipment is prepared.
         """
+        ...
+
+    @activity.defn
+    async def dispatched_orders_listed(self, command: ListDispatchedOrders) -> DispatchedOrders:
+        """Return those of the orders whose parcel the carrier has."""
         ...
 
 

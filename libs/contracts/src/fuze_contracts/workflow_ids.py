@@ -2,8 +2,9 @@
 
 An id names the business object that the workflow works for, so that Temporal refuses a second one.
 Kinds that belong to one order have the order's id as their second part: `order/{order_id}`,
-`shipping/{order_id}`, `refund/{order_id}/{refund_id}`. Webhook workflows are named by the sender's
-event id: `payment-webhook/{event_id}`, `carrier-webhook/{event_id}`.
+`shipping/{order_id}`, `refund/{order_id}/{refund_id}`. Webhook workflows are named by the object of
+the event, so that it has one at a time: `payment-webhook/{payment_id}`,
+`carrier-webhook/{shipment_id}`.
 """
 
 from uuid import UUID
@@ -26,14 +27,14 @@ def refund_workflow_id(order_id: UUID, refund_id: UUID) -> str:
     return f"refund/{order_id}/{refund_id}"
 
 
-def payment_webhook_workflow_id(event_id: str) -> str:
-    """Return the id of the one workflow that processes an event of the payment provider."""
-    return f"payment-webhook/{event_id}"
+def payment_webhook_workflow_id(payment_id: UUID) -> str:
+    """Return the id of the one workflow that refreshes this payment at a time."""
+    return f"payment-webhook/{payment_id}"
 
 
-def carrier_webhook_workflow_id(event_id: str) -> str:
-    """Return the id of the one workflow that processes an event of the carrier."""
-    return f"carrier-webhook/{event_id}"
+def carrier_webhook_workflow_id(shipment_id: UUID) -> str:
+    """Return the id of the one workflow that refreshes this shipment at a time."""
+    return f"carrier-webhook/{shipment_id}"
 
 
 def parse_order_id(workflow_id: str) -> str | None:

@@ -11,7 +11,7 @@ PaymentProviderName: TypeAlias = Literal["sandbox", "stripe"]
 class ProviderSelection(BaseSettings):
     """The provider that charges and refunds."""
 
-    model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True, hide_input_in_errors=True)
 
     payment_provider: PaymentProviderName = Field(
         "sandbox", description="The payment service provider to use."

@@ -2,18 +2,25 @@
 
 import argparse
 import asyncio
+import json
 import os
+import re
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TypeVar
 
 import structlog
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings
+from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings, SettingsError
 
 from fuze_runtime import telemetry
 from fuze_runtime.settings import MigrationSettings, ProcessSettings
 
 Settings = TypeVar("Settings", bound=BaseSettings)
+
+_FIELD_IN_ERROR = re.compile(r'field "(\w+)"')
 
 
 def main(
@@ -77,17 +84,48 @@ def load_settings(settings_type: type[Settings]) -> Settings:
     """Return settings from the environment.
 
     Raises:
-        SystemExit: settings are missing or invalid; the message names their variables.
+        SystemExit: settings are missing or invalid. The message has one line for each: its
+            variable, the problem and an example. It never has a value, which may be a secret.
 
     """
     try:
         return settings_type()
     except ValidationError as error:
-        problems = "\n".join(
-            f"  FUZE_{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
+        problems = [
+            _describe_problem(settings_type, problem["loc"], problem["msg"])
             for problem in error.errors(include_input=False, include_url=False)
-        )
-        raise SystemExit(f"these settings are missing or invalid:\n{problems}") from None
+        ]
+    except SettingsError as error:  # a list or an object is read as JSON before it is validated
+        [name] = _FIELD_IN_ERROR.findall(str(error))
+        problems = [_describe_problem(settings_type, (name,), "must be JSON")]
+    raise SystemExit("\n".join(problems))
+
+
+def _describe_problem(
+    settings_type: type[BaseSettings], location: tuple[int | str, ...], message: str
+) -> str:
+    message = message.removeprefix("Value error, ")
+    if not location:  # of several settings together; the message names them
+        return message
+    name = str(location[0])
+    variable = f"FUZE_{name.upper()}"
+    example = _get_example(settings_type.model_fields[name])
+    return f"{variable}: {message}" + (f"; example: {variable}={example}" if example else "")
+
+
+def _get_example(field: FieldInfo) -> str | None:
+    """Return an example as text for the environment: the field's own, or its default."""
+    value = field.examples[0] if field.examples else field.default
+    match value:
+        case timedelta():
+            return f"{value.total_seconds():g}"
+        case SecretStr() | None:
+            return None
+        case list() | dict():
+            return json.dumps(value)
+        case _ if value is PydanticUndefined:
+            return None
+    return str(value)
 
 
 async def _run_worker(run_worker: Callable[[], Awaitable[None]]) -> None:

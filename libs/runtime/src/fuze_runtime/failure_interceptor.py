@@ -1,4 +1,4 @@
-"""What Temporal stores of a failed activity: the error's type and one line."""
+"""What Temporal stores of a failed activity: our own errors, and the type of any other."""
 
 import logging
 from typing import Any
@@ -7,32 +7,32 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-_MAX_MESSAGE_LENGTH = 500
 
+class UnexpectedErrorInterceptor(Interceptor):
+    """Replace an activity's unexpected exception by its type.
 
-class FailureTruncationInterceptor(Interceptor):
-    """Replace an activity's exception by its type and the first line of its message.
-
-    A database driver's exception has a chain of causes with stack traces. It can exceed the
-    server's size limit, and the failure is then lost. The whole exception is in this process's log.
+    Callers of the API can read what Temporal stores, and a driver's message may have an address,
+    SQL or personal data. With its causes and stack traces it can also exceed the server's size
+    limit, and the failure is then lost. The whole exception is in this process's log.
     """
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
         """Wrap every activity."""
-        return _FailureTruncator(next)
+        return _ErrorReplacer(next)
 
 
-class _FailureTruncator(ActivityInboundInterceptor):
+class _ErrorReplacer(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401 - the SDK's signature
         try:
             return await super().execute_activity(input)
         except FailureError as error:
             activity.logger.warning("activity failed", extra={"error": str(error)})
             raise
-        except Exception as error:  # noqa: BLE001 - logged, shortened and raised again
+        except Exception as error:  # noqa: BLE001 - logged, replaced and raised again
             activity.logger.warning("activity failed", exc_info=True)
-            error_type = type(error).__name__
-            raise ApplicationError(_first_line(error) or error_type, type=error_type) from None
+            raise ApplicationError(
+                "unexpected error; the log of the worker has it", type=type(error).__name__
+            ) from None
 
 
 def suppress_sdk_failure_log() -> None:
@@ -42,7 +42,3 @@ def suppress_sdk_failure_log() -> None:
 
 def _is_not_sdk_failure_line(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("Completing activity as failed")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:_MAX_MESSAGE_LENGTH]

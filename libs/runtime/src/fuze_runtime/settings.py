@@ -9,7 +9,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PostgresDsn
+from pydantic import AfterValidator, BeforeValidator, Field, PostgresDsn
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?")
@@ -26,10 +26,28 @@ Duration = Annotated[timedelta, BeforeValidator(_parse_seconds), Field(gt=timede
 """A positive duration: in seconds (`30`), in ISO 8601 (`PT30S`, `P7D`), or as `7d`."""
 
 
+_DATABASE_SCHEMES = {"postgresql", "postgresql+asyncpg"}
+
+
+def _use_asyncpg(url: PostgresDsn) -> PostgresDsn:
+    """Return the URL with the driver that Fuze has.
+
+    Raises:
+        ValueError: the URL names another one.
+
+    """
+    if url.scheme not in _DATABASE_SCHEMES:
+        raise ValueError("must begin with postgresql+asyncpg://")
+    return PostgresDsn(f"postgresql+asyncpg://{str(url).partition('://')[2]}")
+
+
+DatabaseUrl = Annotated[PostgresDsn, AfterValidator(_use_asyncpg)]
+
+
 class ProcessSettings(BaseSettings):
     """What any process needs, read from `FUZE_*` variables."""
 
-    model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True, hide_input_in_errors=True)
 
     environment: str = Field("local", description="The deployment environment; in every log line.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -39,10 +57,10 @@ class ProcessSettings(BaseSettings):
 class DatabaseSettings(BaseSettings):
     """How a process uses PostgreSQL."""
 
-    model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True, hide_input_in_errors=True)
 
-    database_url: PostgresDsn = Field(
-        description="postgresql+asyncpg://role:password@host/database"
+    database_url: DatabaseUrl = Field(
+        examples=["postgresql+asyncpg://role:password@host:5432/database"]
     )
     database_pool_size: int = Field(10, ge=1, le=200)
     database_timeout: Duration = Field(
@@ -54,8 +72,8 @@ class DatabaseSettings(BaseSettings):
 class MigrationSettings(ProcessSettings):
     """How a service's schema is migrated: as the role that owns it."""
 
-    migration_database_url: PostgresDsn = Field(
-        description="postgresql+asyncpg://role_migrator:password@host/database"
+    migration_database_url: DatabaseUrl = Field(
+        examples=["postgresql+asyncpg://role_migrator:password@host:5432/database"]
     )
     migration_lock_timeout: Duration = Field(
         timedelta(seconds=5), description="How long a migration waits for a table lock."
@@ -71,7 +89,10 @@ class WorkerSettings(ProcessSettings, DatabaseSettings):
     health_host: str = "127.0.0.1"
     health_port: int = Field(8081, ge=1, le=65535)
     metrics_address: str | None = Field(
-        None, description="host:port for Prometheus metrics; without it there are none."
+        None,
+        pattern=r"^.+:[0-9]{1,5}$",
+        description="host:port for Prometheus metrics; without it there are none.",
+        examples=["127.0.0.1:9090"],
     )
     shutdown_timeout: Duration = Field(
         timedelta(seconds=30), description="How long running activities may take after SIGTERM."

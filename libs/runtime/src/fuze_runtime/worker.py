@@ -17,7 +17,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from fuze_runtime import health, temporal
-from fuze_runtime.failure_interceptor import FailureTruncationInterceptor
+from fuze_runtime.failure_interceptor import UnexpectedErrorInterceptor
 from fuze_runtime.settings import WorkerSettings
 
 _PASSTHROUGH_MODULES = ("fuze_contracts", "fuze_runtime", "pydantic", "pydantic_core")
@@ -111,7 +111,7 @@ def create(client: Client, settings: WorkerSettings, spec: WorkerSpec) -> Worker
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
         graceful_shutdown_timeout=settings.shutdown_timeout,
-        interceptors=[FailureTruncationInterceptor()],
+        interceptors=[UnexpectedErrorInterceptor()],
     )
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 from pathlib import Path
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -16,9 +17,15 @@ from fuze_contracts.workflow_ids import workflow_log_fields
 from fuze_gateway import openapi_export
 from fuze_gateway.api_keys import cli as api_keys_cli
 from fuze_gateway.app import create_app
+from fuze_gateway.http_protocol import ConnectionLimits, limit_connections
 from fuze_gateway.settings import GatewaySettings
 from fuze_runtime import cli, telemetry
 from fuze_runtime.settings import ProcessSettings
+
+_RESERVED_FILES = 64
+"""Open files beside the connections of clients: PostgreSQL, Temporal, Redis, logs."""
+
+_log = structlog.get_logger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -75,13 +82,24 @@ def _serve(settings: GatewaySettings) -> None:
     # After its graceful shutdown uvicorn raises the signal again, which would kill the process.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    _raise_file_limit()
-    app = create_app(settings)
+    max_connections = _limit_connections(settings)
+    # Streams must not leave the other requests without connections.
+    max_streams = min(settings.max_streams, max_connections // 2)
+    app = create_app(settings.model_copy(update={"max_streams": max_streams}))
     gc.freeze()  # exclude the application itself from garbage collection
+    limits = ConnectionLimits(
+        max_connections=max_connections,
+        max_head_bytes=settings.max_header_bytes,
+        timeout=settings.connection_timeout,
+    )
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        http=limit_connections(limits),
+        ws="none",
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -90,10 +108,15 @@ def _serve(settings: GatewaySettings) -> None:
     _Server(config, app).run()
 
 
-def _raise_file_limit() -> None:
-    """Raise the limit of open files, and so of connections, to the maximum."""
-    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
+def _limit_connections(settings: GatewaySettings) -> int:
+    """Return the limit of connections, after raising the limit of open files to its maximum."""
+    _, max_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
+    possible = max_files - _RESERVED_FILES - settings.database_pool_size
+    if max_files != resource.RLIM_INFINITY and possible < settings.max_connections:
+        _log.warning("fewer connections than configured", limit=possible, open_files=max_files)
+        return max(possible, 1)
+    return settings.max_connections
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from fuze_gateway.problems import handlers
 from fuze_gateway.problems.openapi import add_problem_components
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.webhooks import endpoints as webhooks
-from fuze_runtime import temporal
+from fuze_runtime import cli, temporal
 from fuze_runtime.telemetry import is_tracing_enabled
 
 VERSION = version("fuze-gateway")
@@ -145,8 +145,7 @@ def _add_middleware(app: FastAPI, settings: GatewaySettings) -> None:
     app.add_middleware(
         BodyLimitsMiddleware, max_bytes=settings.max_body_bytes, timeout=settings.body_timeout
     )
-    if settings.authentication == "required":
-        app.add_middleware(RateLimitMiddleware, settings=settings)
+    app.add_middleware(RateLimitMiddleware)
     app.add_middleware(AuthenticationMiddleware)
     app.add_middleware(RequestTimeoutMiddleware, timeout=settings.request_timeout)
     app.add_middleware(_GZipMiddleware, minimum_size=_MIN_GZIP_BYTES)
@@ -199,5 +198,5 @@ def __getattr__(name: str) -> FastAPI:
 
     """
     if name == "app":
-        return create_app(GatewaySettings())
+        return create_app(cli.load_settings(GatewaySettings))
     raise AttributeError(name)

@@ -16,12 +16,14 @@ from fuze_gateway.auth.principals import Principal
 from fuze_gateway.database import Database
 from fuze_gateway.orders.event_broadcaster import EventBroadcaster
 from fuze_gateway.orders.order_search import OrderSearch
+from fuze_gateway.orders.ownership import OrderOwnership
 from fuze_gateway.orders.queries import OrderQueries
 from fuze_gateway.orders.workflow_client import OrderCommands
 from fuze_gateway.orders.workflow_queries import WorkflowQueries
 from fuze_gateway.payments.commands import RefundCommands
 from fuze_gateway.payments.queries import PaymentQueries
 from fuze_gateway.problems import errors, registry
+from fuze_gateway.rate_limiter import RateLimiter, build_counter
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.types import IdempotencyKey
 from fuze_gateway.webhooks.commands import WebhookCommands
@@ -36,6 +38,7 @@ class AppServices:
     order_search: OrderSearch
     order_commands: OrderCommands
     workflows: WorkflowQueries
+    ownership: OrderOwnership
     broadcaster: EventBroadcaster
     payments: PaymentQueries
     refund_commands: RefundCommands
@@ -43,6 +46,9 @@ class AppServices:
     api_keys: ApiKeyQueries
     api_key_commands: ApiKeyCommands
     authenticator: Authenticator
+    caller_limiter: RateLimiter
+    failure_limiter: RateLimiter
+    webhook_limiter: RateLimiter
 
 
 def build_services(
@@ -51,17 +57,21 @@ def build_services(
     """Build the services on a database pool, a Temporal client and an HTTP client."""
     timeout = settings.read_timeout
     orders = OrderQueries(database)
+    workflows = WorkflowQueries(client, timeout)
     api_keys = ApiKeyQueries(database)
+    counter = build_counter(settings.rate_limit_storage.get_secret_value())
     return AppServices(
         settings=settings,
         orders=orders,
         order_search=OrderSearch(database, settings.cursor_signing_key),
         order_commands=OrderCommands(client, timeout),
-        workflows=WorkflowQueries(client, timeout),
+        workflows=workflows,
+        ownership=OrderOwnership(orders, workflows, is_enforced=settings.ownership == "caller"),
         broadcaster=EventBroadcaster(
             orders,
             poll_interval=settings.stream_poll_interval,
             max_subscriptions=settings.max_streams,
+            max_subscriptions_per_caller=settings.max_streams_per_caller,
         ),
         payments=PaymentQueries(database),
         refund_commands=RefundCommands(client, timeout),
@@ -69,6 +79,9 @@ def build_services(
         api_keys=api_keys,
         api_key_commands=ApiKeyCommands(database),
         authenticator=_build_authenticator(settings, api_keys, http),
+        caller_limiter=RateLimiter("caller", settings.rate_limit, counter),
+        failure_limiter=RateLimiter("failure", settings.failed_authentication_limit, counter),
+        webhook_limiter=RateLimiter("webhook", settings.webhook_rate_limit, counter),
     )
 
 
@@ -80,7 +93,8 @@ def _build_authenticator(
     return Authenticator(
         api_keys=ApiKeyAuthenticator(
             api_keys,
-            cache_ttl=settings.api_key_cache_ttl,
+            # A stream is authenticated again in each half, so that both together take the whole.
+            cache_ttl=settings.api_key_cache_ttl / 2,
             accepts_development_keys=settings.environment != "production",
         ),
         tokens=OidcAuthenticator(settings, http) if settings.oidc_issuer else None,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from limits import parse_many
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from fuze_gateway.rate_limiter import build_counter
 from fuze_psp.registry import WebhookSettings
 from fuze_runtime.settings import DatabaseSettings, Duration, ProcessSettings
 
@@ -20,8 +21,25 @@ def _validate_rate_limit(text: str) -> str:
         ValueError: not of the form `100/second;1000/minute`.
 
     """
-    parse_many(text)
+    try:
+        parse_many(text)
+    except ValueError:
+        raise ValueError("must be limits such as 100/second;1000/minute") from None
     return text
+
+
+def _validate_storage(url: SecretStr) -> SecretStr:
+    """Reject an unusable URL at startup. The message never has the URL: it may have a password.
+
+    Raises:
+        ValueError: not `memory://`, and no URL of Redis.
+
+    """
+    try:
+        build_counter(url.get_secret_value())
+    except Exception:  # noqa: BLE001 - each storage driver has errors of its own
+        raise ValueError("must be memory:// or redis://:password@host:6379") from None
+    return url
 
 
 class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
@@ -34,8 +52,18 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         SecretStr(_DEVELOPMENT_KEY),
         description="Signs list cursors; the same for all gateways of a deployment.",
     )
+    order_id_key: SecretStr = Field(
+        SecretStr(_DEVELOPMENT_KEY),
+        description="Makes order ids that cannot be guessed from an `Idempotency-Key`; the same for"
+        " all gateways. Never change it: a repeated key would place a second order.",
+    )
+    ownership: Literal["none", "caller"] = Field(
+        "none",
+        description="`caller`: callers that neither approve nor operate orders have access to the"
+        " orders that they placed, and to no others.",
+    )
     api_key_cache_ttl: Duration = Field(
-        timedelta(seconds=10), description="How long API keys are cached, which delays revocations."
+        timedelta(seconds=10), description="How long a revocation takes, at most: keys are cached."
     )
     oidc_issuer: str | None = Field(
         None, description="The `iss` of accepted tokens; without it only API keys work."
@@ -50,13 +78,24 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
     oidc_name_claim: str = "sub"
     oidc_roles_claim: str = "roles"
     rate_limit: Annotated[str, AfterValidator(_validate_rate_limit)] = Field(
-        "100/second", description="Requests per caller, e.g. `100/second;2000/minute`."
+        "100/second",
+        description="Requests per caller, e.g. `100/second;2000/minute`. A bulk request counts as"
+        " one for each order.",
     )
-    rate_limit_storage: str = Field(
-        "memory://", description="`redis://host:6379` counts for all gateways together."
+    failed_authentication_limit: Annotated[str, AfterValidator(_validate_rate_limit)] = Field(
+        "60/minute", description="Failed authentications per client address."
+    )
+    webhook_rate_limit: Annotated[str, AfterValidator(_validate_rate_limit)] = Field(
+        "50/second", description="Webhooks per sender."
+    )
+    rate_limit_storage: Annotated[SecretStr, AfterValidator(_validate_storage)] = Field(
+        SecretStr("memory://"),
+        description="`redis://:password@host:6379` counts for all gateways together.",
     )
     cors_origins: list[str] = Field(
-        [], description="Origins whose pages may call the API from a browser."
+        [],
+        description="Origins whose pages may call the API from a browser.",
+        examples=[["https://shop.example"]],
     )
     request_timeout: Duration = Field(
         timedelta(seconds=30), description="Time until the response of a write begins."
@@ -70,6 +109,27 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         description="Time after which a stream ends and the client must authenticate again.",
     )
     max_streams: int = Field(2000, ge=0, description="Maximum number of open event streams.")
+    max_streams_per_caller: int = Field(
+        100, ge=1, description="Maximum number of open event streams of one caller."
+    )
+    max_connections: int = Field(
+        4096,
+        ge=1,
+        description="Maximum number of open connections; fewer where the limit of open files"
+        " requires it.",
+    )
+    connection_timeout: Duration = Field(
+        timedelta(seconds=10),
+        description="Time for the head of a request to arrive, and for a client to read.",
+    )
+    max_header_bytes: int = Field(
+        32_768, ge=1024, description="Maximum size of a request's URL and headers."
+    )
+    trusted_proxies: list[str] = Field(
+        [],
+        examples=[["10.0.0.0/8"]],
+        description="Addresses or networks of proxies whose `X-Forwarded-For` is trusted.",
+    )
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     approval_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
@@ -90,7 +150,9 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         Duration, Field(gt=timedelta(0), le=timedelta(days=3650))
     ] = Field(timedelta(hours=1), description="How long a step fails before it needs attention.")
     auto_approve_limits: dict[str, int] = Field(
-        {}, description='Totals up to which orders are approved automatically: {"USD": 5000}.'
+        {},
+        description="Totals up to which orders are approved automatically, in minor units.",
+        examples=[{"USD": 5000}],
     )
     delivery_tracking_period: Duration | None = Field(
         None,
@@ -112,16 +174,20 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
 
     @model_validator(mode="after")
     def _validate_production(self) -> Self:
+        if self.ownership == "caller" and self.authentication == "none":
+            raise ValueError("FUZE_OWNERSHIP=caller requires FUZE_AUTHENTICATION=required")
         if self.authentication == "required" and self.oidc_issuer and not self.oidc_audience:
             raise ValueError("FUZE_OIDC_ISSUER requires FUZE_OIDC_AUDIENCE")
         if self.environment != "production":
             return self
         if self.authentication == "none":
             raise ValueError("in production FUZE_AUTHENTICATION must be `required`")
-        key = self.cursor_signing_key.get_secret_value()
-        if key == _DEVELOPMENT_KEY or len(key) < _MIN_KEY_LENGTH:
-            raise ValueError(
-                "in production FUZE_CURSOR_SIGNING_KEY must be a secret of at least"
-                f" {_MIN_KEY_LENGTH} characters, such as `openssl rand -hex 32` prints"
-            )
+        for name in ("cursor_signing_key", "order_id_key", "carrier_webhook_secret"):
+            secret: SecretStr | None = getattr(self, name)
+            key = secret.get_secret_value() if secret else None
+            if key is not None and (key == _DEVELOPMENT_KEY or len(key) < _MIN_KEY_LENGTH):
+                raise ValueError(
+                    f"in production FUZE_{name.upper()} must be a secret of at least"
+                    f" {_MIN_KEY_LENGTH} characters, such as `openssl rand -hex 32` prints"
+                )
         return self

@@ -18,14 +18,22 @@ from pydantic import (
 )
 
 from fuze_contracts.money import CURRENCY_EXPONENTS
+from fuze_contracts.order import SYSTEM_ACTORS
 
 EXAMPLE_ORDER_ID = "123e4567-e89b-12d3-a456-426614174000"
 
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}")
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs"})
+_INVISIBLE_CATEGORIES = frozenset({"Cf", "Zl", "Zp"})
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Bidirectional controls: they make one text display as another."""
+
+
+_NAME_PATTERN = (
+    r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e"
+    r"\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]*$"
+)
 
 
 class RequestModel(BaseModel):
@@ -62,6 +70,30 @@ def _reject_control_characters(value: str) -> str:
         unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in value
     ):
         raise ValueError("must not contain control characters or surrogates")
+    return value
+
+
+def _reject_invisible_characters(value: str) -> str:
+    """Reject what makes two names look the same: joiners, soft hyphens, separators.
+
+    Raises:
+        ValueError: the text has a format character or a line separator.
+
+    """
+    if any(unicodedata.category(character) in _INVISIBLE_CATEGORIES for character in value):
+        raise ValueError("must not contain invisible format characters")
+    return value
+
+
+def _reject_system_actor(value: str) -> str:
+    """Reject a name under which the services themselves record events.
+
+    Raises:
+        ValueError: the name is reserved, in any case or form of its letters.
+
+    """
+    if unicodedata.normalize("NFKC", value).strip().casefold() in SYSTEM_ACTORS:
+        raise ValueError("must not be a name that is reserved for the services")
     return value
 
 
@@ -119,7 +151,19 @@ Text = Annotated[
 ]
 ShortText = Annotated[Text, Field(max_length=64)]
 LongText = Annotated[Text, Field(max_length=200)]
-Name = Annotated[Text, Field(min_length=1, max_length=200)]
+Name = Annotated[
+    Text,
+    AfterValidator(_reject_invisible_characters),
+    Field(min_length=1, max_length=200, json_schema_extra={"pattern": _NAME_PATTERN}),
+]
+ActorName = Annotated[Name, AfterValidator(_reject_system_actor)]
+"""A name that can be the actor of an event."""
+ClientName = Annotated[
+    str,
+    AfterValidator(_reject_system_actor),
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$"),
+]
+"""The name of an API client."""
 
 Currency = Annotated[
     str,

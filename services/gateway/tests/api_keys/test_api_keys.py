@@ -71,6 +71,16 @@ async def test_a_secret_is_returned_once_and_never_listed(
     assert created["key"].rpartition("_")[2] not in listed.text
 
 
+async def test_a_client_cannot_have_the_name_of_a_service(
+    secured: httpx.AsyncClient, make_key: MakeKey
+) -> None:
+    request = {"client": "order-service", "role": "viewer"}
+
+    created = await secured.post("/api-keys", json=request, headers=bearer(await make_key()))
+
+    assert created.status_code == 422
+
+
 async def test_a_cached_key_stays_valid_while_the_database_is_unavailable(
     serve: Serve, make_key: MakeKey, no_database: Database
 ) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +16,7 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from gateway_harness import Serve
+from gateway_harness import MakeKey, Serve
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from fuze_gateway.auth import oidc
@@ -135,7 +136,9 @@ async def test_an_invalid_token_is_rejected(
         assert await status(http, issuer.token(**changes)) == 401
 
 
-@pytest.mark.parametrize("name", ["", "a\0b", "\ud800", "a\nb", "\u202eada", "x" * 201], ids=repr)
+@pytest.mark.parametrize(
+    "name", ["", "a\0b", "\ud800", "a\nb", "\u202eada", "x" * 201, "order-service"], ids=repr
+)
 async def test_a_token_with_an_unprintable_name_is_rejected(
     serve: Serve, issuer: Issuer, name: str
 ) -> None:
@@ -191,6 +194,33 @@ async def test_idempotency_keys_of_names_with_slashes_do_not_collide(
             ids.add(placed.json()["order_id"])
 
     assert len(ids) == 2
+
+
+async def test_a_person_and_an_api_client_of_one_name_have_separate_idempotency_keys(
+    serve: Serve, issuer: Issuer, make_key: MakeKey
+) -> None:
+    credentials = [await make_key(client="shop"), issuer.token(sub="shop", roles=["merchant"])]
+    async with serve(**settings_for(issuer)) as http:
+        placed = [
+            await http.post(
+                "/orders",
+                json={"address": {"zip_code": "10001"}},
+                headers={"Authorization": f"Bearer {one}", "Idempotency-Key": "cart-1"},
+            )
+            for one in credentials
+        ]
+
+    assert len({response.json()["order_id"] for response in placed}) == 2
+
+
+async def test_a_key_of_1024_bits_is_not_accepted(serve: Serve, issuer: Issuer) -> None:
+    issuer.keys["short"] = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library warns about the key that this test needs
+        token = issuer.token(key_id="short")
+    async with serve(**settings_for(issuer)) as http:
+        assert await status(http, token) == 401
+        assert await status(http, issuer.token()) == 200
 
 
 async def test_only_the_configured_algorithms_are_accepted(serve: Serve, issuer: Issuer) -> None:

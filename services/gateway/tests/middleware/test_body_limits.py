@@ -27,6 +27,14 @@ async def test_a_chunked_body_above_the_limit_is_rejected(gateway: httpx.AsyncCl
     assert (response.status_code, response.json()["type"]) == (413, "/problems/body-too-large")
 
 
+async def test_a_content_length_of_many_digits_is_rejected(gateway: httpx.AsyncClient) -> None:
+    headers = _JSON | {"Content-Length": "0" * 5000 + "2"}
+
+    response = await gateway.post(f"/orders/{uuid4()}/start", content=b"{}", headers=headers)
+
+    assert (response.status_code, response.json()["type"]) == (400, "/problems/malformed-request")
+
+
 async def test_a_slow_body_is_rejected_at_the_timeout(serve: Serve) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield b'{"address": '

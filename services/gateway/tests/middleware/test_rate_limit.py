@@ -1,6 +1,15 @@
-"""The rate limit of authenticated callers."""
+"""The rate limits of callers, and of failed authentications."""
 
+from uuid import uuid4
+
+import pytest
 from gateway_harness import MakeKey, Serve, bearer
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from fuze_gateway.rate_limiter import get_client_network
+
+_UNKNOWN = bearer(f"fz_{'0' * 12}_{'0' * 64}")
 
 
 async def test_a_caller_above_the_rate_limit_is_rejected_with_the_time_to_wait(
@@ -21,6 +30,70 @@ async def test_requests_are_not_limited_while_redis_is_unavailable(
     serve: Serve, make_key: MakeKey, closed_port: int
 ) -> None:
     key = bearer(await make_key())
-    redis = f"redis://127.0.0.1:{closed_port}"
+    redis = SecretStr(f"redis://127.0.0.1:{closed_port}")
     async with serve(authentication="required", rate_limit_storage=redis) as http:
         assert (await http.get("/orders", headers=key)).status_code == 200
+
+
+async def test_a_bulk_request_counts_as_one_request_for_each_order(
+    serve: Serve, make_key: MakeKey
+) -> None:
+    key = bearer(await make_key())
+    order_ids = [str(uuid4()) for _ in range(5)]
+    async with serve(authentication="required", rate_limit="3/day") as http:
+        response = await http.post(
+            "/orders/bulk/cancel", json={"order_ids": order_ids}, headers=key
+        )
+        after = await http.get("/orders", headers=key)
+
+    types = [result["problem"]["type"] for result in response.json()["results"]]
+    assert types.count("/problems/order-not-found") == 3
+    assert types.count("/problems/rate-limit-exceeded") == 2
+    assert after.status_code == 429
+
+
+async def test_a_bulk_request_waits_for_the_rate_limit(serve: Serve, make_key: MakeKey) -> None:
+    key = bearer(await make_key())
+    order_ids = [str(uuid4()) for _ in range(5)]
+    async with serve(authentication="required", rate_limit="3/second") as http:
+        response = await http.post(
+            "/orders/bulk/cancel", json={"order_ids": order_ids}, headers=key
+        )
+
+    types = {result["problem"]["type"] for result in response.json()["results"]}
+    assert types == {"/problems/order-not-found"}
+
+
+async def test_failed_authentications_are_limited_by_address_and_logged(
+    serve: Serve, make_key: MakeKey
+) -> None:
+    known, new = bearer(await make_key()), bearer(await make_key())
+    limits = {"authentication": "required", "failed_authentication_limit": "2/day"}
+    async with serve(**limits) as http:
+        accepted = await http.get("/orders", headers=known)
+        with capture_logs() as logs:
+            failed = [await http.get("/orders", headers=_UNKNOWN) for _ in range(3)]
+        still_accepted = await http.get("/orders", headers=known)
+        never_seen = await http.get("/orders", headers=new)
+
+    assert [response.status_code for response in failed] == [401, 401, 429]
+    assert "retry-after" in failed[-1].headers
+    assert (accepted.status_code, still_accepted.status_code) == (200, 200)
+    assert never_seen.status_code == 429
+    logged = [one for one in logs if one["event"] == "authentication failed"]
+    assert [(one["client"], one["key_id"]) for one in logged] == [("127.0.0.1", "0" * 12)] * 2
+
+
+@pytest.mark.parametrize(
+    ("client", "counted_as"),
+    [
+        (("192.0.2.1", 4711), "192.0.2.1"),
+        (("2001:db8::1:2:3:4", 4711), "2001:db8::/64"),
+        (("unix:", 0), "unix:"),
+        (None, "unknown"),
+    ],
+)
+def test_addresses_of_one_ipv6_network_are_counted_together(
+    client: tuple[str, int] | None, counted_as: str
+) -> None:
+    assert get_client_network(client) == counted_as

@@ -9,14 +9,16 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from gateway_harness import Record, Serve
+from gateway_harness import MakeKey, Record, Serve, bearer
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 from temporalio.client import Client
 
 from fuze_contracts.read_models import OrderProgressView
 from fuze_devstack.postgres import EmbeddedPostgres
+from fuze_gateway.api_keys.commands import ApiKeyCommands
 from fuze_gateway.app import create_app
+from fuze_gateway.auth.principals import Role
 from fuze_gateway.database import Database, Row, Statement
 from fuze_gateway.orders.event_broadcaster import (
     EventBroadcaster,
@@ -34,7 +36,10 @@ _SOON = timedelta(seconds=10)
 async def broadcaster(database: Database) -> AsyncIterator[EventBroadcaster]:
     queries = OrderQueries(database)
     broadcaster = EventBroadcaster(
-        queries, poll_interval=timedelta(seconds=0.02), max_subscriptions=100
+        queries,
+        poll_interval=timedelta(seconds=0.02),
+        max_subscriptions=100,
+        max_subscriptions_per_caller=100,
     )
     yield broadcaster
     await broadcaster.aclose()
@@ -93,7 +98,10 @@ async def test_many_subscriptions_cost_as_many_queries_as_one(
     await record(order_id)
     database = RecordingDatabase(settings)
     broadcaster = EventBroadcaster(
-        OrderQueries(database), poll_interval=timedelta(seconds=0.02), max_subscriptions=100
+        OrderQueries(database),
+        poll_interval=timedelta(seconds=0.02),
+        max_subscriptions=100,
+        max_subscriptions_per_caller=100,
     )
     subscriptions = [await broadcaster.subscribe(order_id) for _ in range(50)]
     reading = [asyncio.create_task(read(subscription)) for subscription in subscriptions]
@@ -140,7 +148,12 @@ async def test_the_limit_of_subscriptions_is_enforced_and_released(
 ) -> None:
     await record(order_id)
     queries = OrderQueries(database)
-    broadcaster = EventBroadcaster(queries, poll_interval=timedelta(seconds=1), max_subscriptions=1)
+    broadcaster = EventBroadcaster(
+        queries,
+        poll_interval=timedelta(seconds=1),
+        max_subscriptions=1,
+        max_subscriptions_per_caller=1,
+    )
     subscription = await broadcaster.subscribe(order_id)
     assert subscription is not None
 
@@ -152,11 +165,74 @@ async def test_the_limit_of_subscriptions_is_enforced_and_released(
     await broadcaster.aclose()
 
 
+async def test_a_caller_at_its_limit_does_not_keep_others_out(
+    database: Database, record: Record, order_id: UUID
+) -> None:
+    await record(order_id)
+    broadcaster = EventBroadcaster(
+        OrderQueries(database),
+        poll_interval=timedelta(seconds=1),
+        max_subscriptions=10,
+        max_subscriptions_per_caller=1,
+    )
+    subscription = await broadcaster.subscribe(order_id, "busy")
+    assert subscription is not None
+
+    with pytest.raises(TooManySubscriptionsError):
+        await broadcaster.subscribe(order_id, "busy")
+    assert await broadcaster.subscribe(order_id, "other") is not None
+    subscription.close()
+
+    assert await broadcaster.subscribe(order_id, "busy") is not None
+    await broadcaster.aclose()
+
+
+async def test_a_caller_with_too_many_streams_gets_a_problem_that_says_what_to_do(
+    serve: Serve, make_key: MakeKey, record: Record, order_id: UUID
+) -> None:
+    await record(order_id)
+    headers = bearer(await make_key(Role.VIEWER))
+    secured = {"authentication": "required", "stream_lifetime": timedelta(seconds=0.5)}
+    async with serve(**secured, max_streams_per_caller=1) as http:
+        streams = [http.get(f"/orders/{order_id}/events/stream", headers=headers) for _ in "ab"]
+        responses = await asyncio.gather(*streams)
+        after_both = await http.get(f"/orders/{order_id}/events/stream", headers=headers)
+
+    assert sorted(response.status_code for response in responses) == [200, 429]
+    [refused] = [response.json() for response in responses if response.status_code == 429]
+    assert refused["type"] == "/problems/too-many-streams"
+    assert "Close one" in refused["detail"]
+    assert after_both.status_code == 200
+
+
+async def test_a_stream_ends_when_its_key_is_revoked(
+    serve: Serve, make_key: MakeKey, database: Database, record: Record, order_id: UUID
+) -> None:
+    await record(order_id)
+    key = await make_key(Role.VIEWER)
+    cache = timedelta(seconds=0.2)
+    async with serve(authentication="required", api_key_cache_ttl=cache) as http:
+        url = f"/orders/{order_id}/events/stream"
+        reading = asyncio.create_task(http.get(url, headers=bearer(key)))
+        await asyncio.sleep(0.3)
+        assert not reading.done()
+
+        await ApiKeyCommands(database).revoke(key.split("_")[1])
+
+        async with asyncio.timeout(5):
+            assert (await reading).status_code == 200
+
+
 async def test_a_failed_subscription_does_not_count_towards_the_limit(
     no_database: Database, order_id: UUID
 ) -> None:
     queries = OrderQueries(no_database)
-    broadcaster = EventBroadcaster(queries, poll_interval=timedelta(seconds=1), max_subscriptions=1)
+    broadcaster = EventBroadcaster(
+        queries,
+        poll_interval=timedelta(seconds=1),
+        max_subscriptions=1,
+        max_subscriptions_per_caller=1,
+    )
     for _ in range(2):
         with pytest.raises(UpstreamUnavailableError):
             await broadcaster.subscribe(order_id)
@@ -217,7 +293,10 @@ async def test_an_unreadable_order_does_not_stop_the_other_streams(
 
     queries = FailsOnce(database)
     broadcaster = EventBroadcaster(
-        queries, poll_interval=timedelta(seconds=0.02), max_subscriptions=100
+        queries,
+        poll_interval=timedelta(seconds=0.02),
+        max_subscriptions=100,
+        max_subscriptions_per_caller=100,
     )
     await record(order_id)
     reading = asyncio.create_task(read(await broadcaster.subscribe(order_id)))

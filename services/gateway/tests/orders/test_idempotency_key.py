@@ -6,6 +6,7 @@ from uuid import UUID
 
 import httpx
 from gateway_harness import Record, Serve
+from pydantic import SecretStr
 
 SMALL = {"address": {"zip_code": "10001"}}
 
@@ -25,7 +26,16 @@ async def test_the_same_key_returns_the_same_order(gateway: httpx.AsyncClient) -
     assert "idempotent-replayed" not in first.headers
     assert again.headers["idempotent-replayed"] == "true"
     assert first.headers["location"] == first.json()["status_url"]
-    assert UUID(first.json()["order_id"]).version == 5
+    assert UUID(first.json()["order_id"]).version == 8
+
+
+async def test_an_order_id_cannot_be_derived_from_its_key_without_the_secret(
+    gateway: httpx.AsyncClient, serve: Serve
+) -> None:
+    async with serve(order_id_key=SecretStr("another")) as elsewhere:
+        ids = [(await place(http, "cart-0")).json()["order_id"] for http in (gateway, elsewhere)]
+
+    assert ids[0] != ids[1]
 
 
 async def test_a_different_request_with_the_same_key_is_rejected(

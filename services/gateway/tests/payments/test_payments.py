@@ -1,10 +1,16 @@
 """Payments and refunds of an order, as far as they are decided without the payment service."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import httpx
 import pytest
 from gateway_harness import Record
+
+from fuze_contracts.read_models import PublishedPayment
+from fuze_gateway.auth.principals import ALL_SCOPES, Principal
+from fuze_gateway.payments.commands import build_refund
+from fuze_gateway.payments.schemas import RefundOrderRequest
 
 REFUND = {"amount_minor": 1999, "reason": "one teapot was broken"}
 
@@ -77,3 +83,24 @@ async def test_payments_are_unavailable_without_postgresql(
 ) -> None:
     for path in (f"/orders/{order_id}/payments", "/payments/discrepancies"):
         assert (await without_database.get(path)).status_code == 503
+
+
+def test_a_refund_names_the_caller_and_the_person_on_whose_behalf_it_acts(order_id: UUID) -> None:
+    payment = PublishedPayment(
+        payment_id=UUID(int=1),
+        order_id=order_id,
+        payment_token=f"{order_id}:1",
+        state="charged",
+        amount_minor=5997,
+        currency="USD",
+        payment_method="pm_card_visa",
+        provider_reference="ch_1",
+        decline_code=None,
+        refunded_minor=0,
+        created_at=datetime.now(UTC),
+        updated_at=datetime.now(UTC),
+    )
+    principal = Principal(name="shop", id="api-key:shop", scopes=ALL_SCOPES)
+    request = RefundOrderRequest(amount_minor=1999, reason="broken", actor="grace")
+
+    assert build_refund(payment, "refund-1", request, principal).actor == "grace via shop"

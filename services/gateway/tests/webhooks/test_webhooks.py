@@ -1,9 +1,9 @@
-"""Webhooks: verified signatures, recent timestamps, one workflow per event."""
+"""Webhooks: verified signatures, recent timestamps, one workflow per object."""
 
 import hmac
 import json
 import time
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -19,6 +19,7 @@ from fuze_contracts.workflow_ids import (
 from fuze_gateway.webhooks.signatures import verify_signature
 
 _SECRET = "a-shared-secret"
+_IGNORED = UUID("a02ea0ba-7d2a-4c5a-9a43-b7d1cd4a1c4a")
 
 
 def _signed(body: bytes, at: float, secret: str = _SECRET) -> str:
@@ -49,21 +50,60 @@ def test_a_signature_covers_the_raw_body_and_a_recent_timestamp(
     assert verify_signature(signature, b"body", _SECRET, 1000) is valid
 
 
-async def test_a_payment_event_starts_one_workflow(serve: Serve, temporal: Client) -> None:
-    event_id = f"evt_{uuid4().hex}"
-    body = json.dumps({"id": event_id, "payment_id": str(uuid4()), "type": "charge.x"}).encode()
-    headers = {"PSP-Signature": _signed(body, time.time())}
+def _payment_event(payment_id: UUID) -> tuple[bytes, dict[str, str]]:
+    event = {"id": f"evt_{uuid4().hex}", "payment_id": str(payment_id), "type": "charge.x"}
+    body = json.dumps(event).encode()
+    return body, {"PSP-Signature": _signed(body, time.time())}
+
+
+async def test_many_events_of_a_payment_start_one_workflow_at_a_time(
+    serve: Serve, temporal: Client
+) -> None:
+    payment_id = uuid4()
+    handle = temporal.get_workflow_handle(payment_webhook_workflow_id(payment_id))
+
+    async def send(http: httpx.AsyncClient) -> str | None:
+        body, headers = _payment_event(payment_id)
+        response = await http.post("/webhooks/psp", content=body, headers=headers)
+        assert response.status_code == 204
+        return (await handle.describe()).run_id
+
     async with serve(psp_webhook_secret=SecretStr(_SECRET)) as http:
+        while_open = {await send(http) for _ in range(20)}
+        await handle.terminate()
+        after = await send(http)
+
+    assert len(while_open) == 1
+    assert after not in while_open
+    assert (await handle.describe()).workflow_type == "PaymentWebhookWorkflow"
+    await handle.terminate()
+
+
+async def test_the_webhooks_of_a_sender_are_limited(serve: Serve, temporal: Client) -> None:
+    payment_ids = [uuid4() for _ in range(3)]
+    limits = {"psp_webhook_secret": SecretStr(_SECRET), "webhook_rate_limit": "2/day"}
+    async with serve(**limits) as http:
+        responses = []
+        for payment_id in payment_ids:
+            body, headers = _payment_event(payment_id)
+            responses.append(await http.post("/webhooks/psp", content=body, headers=headers))
+
+    assert [one.status_code for one in responses] == [204, 204, 429]
+    assert int(responses[-1].headers["retry-after"]) > 0
+    for payment_id in payment_ids[:2]:
+        await temporal.get_workflow_handle(payment_webhook_workflow_id(payment_id)).terminate()
+
+
+async def test_invalid_signatures_are_limited_by_address(serve: Serve) -> None:
+    body = json.dumps({"id": "evt_1", "payment_id": str(uuid4())}).encode()
+    headers = {"PSP-Signature": _signed(body, time.time(), "a guess")}
+    limits = {"psp_webhook_secret": SecretStr(_SECRET), "failed_authentication_limit": "2/day"}
+    async with serve(**limits) as http:
         responses = [
             await http.post("/webhooks/psp", content=body, headers=headers) for _ in range(3)
         ]
 
-    assert [one.status_code for one in responses] == [204] * 3
-    description = await temporal.get_workflow_handle(
-        payment_webhook_workflow_id(event_id)
-    ).describe()
-    assert description.workflow_type == "PaymentWebhookWorkflow"
-    await temporal.get_workflow_handle(payment_webhook_workflow_id(event_id)).terminate()
+    assert [one.status_code for one in responses] == [401, 401, 429]
 
 
 async def test_a_payment_event_with_a_wrong_signature_is_rejected(serve: Serve) -> None:
@@ -88,11 +128,11 @@ async def test_payment_webhooks_without_a_secret_are_not_found(gateway: httpx.As
     assert response.status_code == 404
 
 
-def _stripe_event(metadata: object, kind: str = "payment_intent.succeeded") -> tuple[str, bytes]:
+def _stripe_event(metadata: object, kind: str = "payment_intent.succeeded") -> bytes:
     event_id = f"evt_{uuid4().hex}"
     payment_intent = {"id": "pi_1", "object": "payment_intent", "metadata": metadata}
     event = {"id": event_id, "object": "event", "type": kind, "data": {"object": payment_intent}}
-    return event_id, json.dumps(event).encode()
+    return json.dumps(event).encode()
 
 
 async def _send_from_stripe(http: httpx.AsyncClient, body: bytes, secret: str = _SECRET) -> int:
@@ -100,8 +140,8 @@ async def _send_from_stripe(http: httpx.AsyncClient, body: bytes, secret: str = 
     return (await http.post("/webhooks/stripe", content=body, headers=headers)).status_code
 
 
-async def _has_workflow(temporal: Client, event_id: str) -> bool:
-    handle = temporal.get_workflow_handle(payment_webhook_workflow_id(event_id))
+async def _has_workflow(temporal: Client, payment_id: UUID) -> bool:
+    handle = temporal.get_workflow_handle(payment_webhook_workflow_id(payment_id))
     try:
         description = await handle.describe()
     except RPCError as error:
@@ -116,18 +156,19 @@ async def _has_workflow(temporal: Client, event_id: str) -> bool:
 async def test_a_stripe_event_of_our_payment_starts_one_workflow(
     serve: Serve, temporal: Client
 ) -> None:
-    event_id, body = _stripe_event({"payment_id": str(uuid4())})
+    payment_id = uuid4()
+    body = _stripe_event({"payment_id": str(payment_id)})
     async with serve(stripe_webhook_secret=SecretStr(_SECRET)) as http:
         responses = [await _send_from_stripe(http, body) for _ in range(3)]
 
     assert responses == [204] * 3
-    assert await _has_workflow(temporal, event_id)
+    assert await _has_workflow(temporal, payment_id)
 
 
 @pytest.mark.parametrize(
     ("metadata", "kind"),
     [
-        ({"payment_id": "a02ea0ba-7d2a-4c5a-9a43-b7d1cd4a1c4a"}, "payment_intent.created"),
+        ({"payment_id": str(_IGNORED)}, "payment_intent.created"),
         ({"payment_id": "not-a-uuid"}, "payment_intent.succeeded"),
         ({}, "payment_intent.succeeded"),
         (None, "balance.available"),
@@ -136,37 +177,42 @@ async def test_a_stripe_event_of_our_payment_starts_one_workflow(
 async def test_other_stripe_events_are_acknowledged_and_ignored(
     serve: Serve, temporal: Client, metadata: object, kind: str
 ) -> None:
-    event_id, body = _stripe_event(metadata, kind)
+    body = _stripe_event(metadata, kind)
     async with serve(stripe_webhook_secret=SecretStr(_SECRET)) as http:
         assert await _send_from_stripe(http, body) == 204
 
-    assert not await _has_workflow(temporal, event_id)
+    assert not await _has_workflow(temporal, _IGNORED)
 
 
 async def test_a_forged_or_malformed_stripe_event_is_rejected(serve: Serve) -> None:
-    _, body = _stripe_event({"payment_id": str(uuid4())})
+    body = _stripe_event({"payment_id": str(uuid4())})
     async with serve(stripe_webhook_secret=SecretStr(_SECRET)) as http:
         assert await _send_from_stripe(http, body, "a guess") == 401
         assert await _send_from_stripe(http, b"[]") == 422
 
 
 async def test_the_secret_of_the_sandbox_does_not_enable_stripe_webhooks(serve: Serve) -> None:
-    _, body = _stripe_event({"payment_id": str(uuid4())})
+    body = _stripe_event({"payment_id": str(uuid4())})
     async with serve(psp_webhook_secret=SecretStr(_SECRET)) as http:
         assert await _send_from_stripe(http, body) == 404
 
 
-async def test_a_carrier_event_starts_one_workflow(serve: Serve, temporal: Client) -> None:
-    event_id = f"evt_{uuid4().hex}"
-    body = json.dumps({"id": event_id, "shipment_id": str(uuid4()), "type": "parcel.x"}).encode()
-    headers = {"Carrier-Signature": _signed(body, time.time())}
+async def test_many_events_of_a_shipment_start_one_workflow_at_a_time(
+    serve: Serve, temporal: Client
+) -> None:
+    shipment_id = uuid4()
+    handle = temporal.get_workflow_handle(carrier_webhook_workflow_id(shipment_id))
+    run_ids = set()
     async with serve(carrier_webhook_secret=SecretStr(_SECRET)) as http:
-        responses = [
-            await http.post("/webhooks/carrier", content=body, headers=headers) for _ in range(3)
-        ]
+        for number in range(3):
+            event = {"id": f"evt_{number}", "shipment_id": str(shipment_id), "type": "parcel.x"}
+            body = json.dumps(event).encode()
+            headers = {"Carrier-Signature": _signed(body, time.time())}
+            response = await http.post("/webhooks/carrier", content=body, headers=headers)
+            assert response.status_code == 204
+            run_ids.add((await handle.describe()).run_id)
 
-    assert [one.status_code for one in responses] == [204] * 3
-    handle = temporal.get_workflow_handle(carrier_webhook_workflow_id(event_id))
+    assert len(run_ids) == 1
     assert (await handle.describe()).workflow_type == "CarrierWebhookWorkflow"
     await handle.terminate()
 

@@ -1,9 +1,15 @@
 """The order service's process: the only place where its parts are assembled."""
 
+from temporalio.client import Client
+
 from fuze_contracts.order import ORDER_TASK_QUEUE
 from fuze_contracts.workflow_ids import workflow_log_fields
-from fuze_order.activities import OrderActivities
+from fuze_order.activities import OrderActivities, ReconciliationActivities
+from fuze_order.reconciliation import OpenOrderComparison
+from fuze_order.reconciliation_repository import ReconciliationRepository
+from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
 from fuze_order.repository import OrderRepository
+from fuze_order.schedule import ensure_schedule
 from fuze_order.settings import OrderSettings
 from fuze_order.workflows import OrderWorkflow
 from fuze_runtime import cli, worker
@@ -15,23 +21,33 @@ async def run_worker() -> None:
     settings = cli.load_settings(OrderSettings)
     engine = create_engine(settings, "fuze-order")
     activities = OrderActivities(OrderRepository(engine))
+    open_orders = ReconciliationRepository(engine)
+    reconciliation = ReconciliationActivities(open_orders, OpenOrderComparison(open_orders))
+
+    async def on_start(temporal: Client) -> None:
+        await ensure_schedule(temporal, settings)
+
     try:
         await worker.run(
             settings,
             worker.WorkerSpec(
                 task_queue=ORDER_TASK_QUEUE,
-                workflows=[OrderWorkflow],
+                workflows=[OrderWorkflow, ReconcileOrdersWorkflow],
                 activities=[
                     activities.order_received,
                     activities.validate_order,
                     activities.transition_recorded,
                     activities.address_validated,
+                    reconciliation.open_orders_compared,
+                    reconciliation.ended_orders_listed,
+                    reconciliation.discrepancies_recorded,
                 ],
                 passthrough_modules=[
                     "fuze_order.activities",
                     "fuze_order.messages",
                     "fuze_order.validation",
                 ],
+                on_start=on_start,
             ),
         )
     finally:

@@ -14,9 +14,22 @@ from fuze_contracts.order import (
 )
 from fuze_contracts.shipping import Address
 from fuze_order import validation
-from fuze_order.messages import InsertResult, ReceiveOrder, Transition, ValidateOrder
+from fuze_order.messages import (
+    CompareOpenOrders,
+    EndedOrder,
+    EndedOrdersPage,
+    InsertResult,
+    OpenOrdersResult,
+    ReceiveOrder,
+    RecordDiscrepancies,
+    Transition,
+    ValidateOrder,
+)
+from fuze_runtime.heartbeats import heartbeats
 
 if TYPE_CHECKING:  # the workflow imports this module, and must not reach a database driver
+    from fuze_order.reconciliation import OpenOrderComparison
+    from fuze_order.reconciliation_repository import ReconciliationRepository
     from fuze_order.repository import OrderRepository
 
 
@@ -91,3 +104,34 @@ class OrderActivities:
         In place of an invalid address the event `address_change_rejected` is recorded.
         """
         return await self._repository.record(validation.reject_invalid_address(transition))
+
+
+class ReconciliationActivities:
+    """The activities of ReconcileOrdersWorkflow."""
+
+    def __init__(
+        self, repository: "ReconciliationRepository", comparison: "OpenOrderComparison"
+    ) -> None:
+        self._repository = repository
+        self._comparison = comparison
+
+    @activity.defn
+    async def open_orders_compared(self, command: CompareOpenOrders) -> OpenOrdersResult:
+        """Flag open orders without a workflow, and publish their number as a metric."""
+        async with heartbeats():
+            result = await self._comparison.compare(activity.client(), command.idle_for)
+        activity.metric_meter().create_gauge(
+            "fuze_orders_without_workflow", "Open orders whose workflow is missing"
+        ).set(result.missing)
+        activity.logger.info("open orders compared", extra={"outcome": result.model_dump()})
+        return result
+
+    @activity.defn
+    async def ended_orders_listed(self, page: EndedOrdersPage) -> list[EndedOrder]:
+        """Return the next orders that have ended."""
+        return await self._repository.list_ended(page)
+
+    @activity.defn
+    async def discrepancies_recorded(self, command: RecordDiscrepancies) -> None:
+        """Store what was found, and resolve what was not found again."""
+        await self._repository.record(command)

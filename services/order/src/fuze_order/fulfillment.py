@@ -37,6 +37,7 @@ class Fulfillment:
         self._messages = messages
         self._steps = steps
         self._shipment: asyncio.Future[ShippingOutcome] | None = None
+        self._is_recheck_requested = False
 
     def is_shipment_done(self) -> bool:
         """Whether the shipment that was requested has an outcome."""
@@ -54,11 +55,16 @@ class Fulfillment:
     async def ship(self) -> None:
         """Request the shipment, and wait for its outcome or for a message that concerns it."""
         self._request_shipment()
+        self._is_recheck_requested = False
         self._state.set_waiting_for(WaitingFor.SHIPPING, "waiting for the shipping service")
         await self._steps.wait(
-            lambda: self.is_shipment_done() or self._messages.has_shipment_message()
+            lambda: (
+                self.is_shipment_done()
+                or self._is_recheck_requested
+                or self._messages.has_shipment_message()
+            )
         )
-        if self.is_shipment_done() or self._messages.has_change():
+        if self.is_shipment_done() or self._is_recheck_requested or self._messages.has_change():
             return
         if failure := self._messages.pop_step_failure():
             await self._steps.flag_for_attention(failure)
@@ -148,6 +154,15 @@ class Fulfillment:
             lambda: service_calls.cancel_shipment(self._order.order_id)
         )
         return not isinstance(outcome, AlreadyDispatched)
+
+    def recheck_shipment(self) -> None:
+        """Forget the child workflow that has closed, so that the shipment is requested again.
+
+        Nothing is dispatched twice: the shipping service has one row for the shipment.
+        """
+        if self._state.status is OrderStatus.PREPARING and not self.is_shipment_done():
+            self._shipment = None
+            self._is_recheck_requested = True
 
     def stop(self) -> None:
         """Cancel the child workflow of a cancelled shipment, so that it ends soon."""

@@ -4,8 +4,8 @@ They never leave the service, but workflow histories contain them, so the rule f
 a field is only ever added, with a default.
 """
 
-from datetime import datetime
-from enum import Enum, auto
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum, auto
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,17 @@ class InsertResult(Enum):
     """Another workflow stored an order of this id."""
     INVALID_VALUES = auto()
     """PostgreSQL cannot store its values: the order did not pass through the gateway."""
+
+
+class DiscrepancyKind(StrEnum):
+    """What contradicts the status of an order that has ended."""
+
+    MONEY_KEPT = "money_kept"
+    """The order ended without a shipment, and money is kept: it is refunded."""
+    PARCEL_OF_CANCELLED_ORDER = "parcel_of_cancelled_order"
+    """The order is cancelled, and the carrier has its parcel: an operator stops the parcel."""
+    SHIPPED_WITHOUT_PARCEL = "shipped_without_parcel"
+    """The order is shipped, and no parcel was dispatched."""
 
 
 class ReceiveOrder(Message):
@@ -107,3 +118,48 @@ def _replace_nul(part: Any) -> Any:  # noqa: ANN401 - any part of a message
             return _replace_nul(part.model_dump())
         case _:
             return part
+
+
+class CompareOpenOrders(Message):
+    """Compare open orders with Temporal; an order that changed within `idle_for` is left out."""
+
+    idle_for: timedelta
+
+
+class OpenOrdersResult(Message):
+    """The result of a comparison: the open orders, and those whose workflow is missing."""
+
+    open_orders: int
+    missing: int
+    rechecked: int
+
+
+class EndedOrdersPage(Message):
+    """A page of orders that ended, or were last changed, between two times (UTC)."""
+
+    changed_from: datetime
+    changed_before: datetime
+    after: UUID | None = None
+
+
+class EndedOrder(Message):
+    """An order that has ended."""
+
+    order_id: UUID
+    status: OrderStatus
+
+
+class OrderDiscrepancy(Message):
+    """A contradiction; one that was repaired is stored as resolved."""
+
+    order_id: UUID
+    kind: DiscrepancyKind
+    is_repaired: bool = False
+    details: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class RecordDiscrepancies(Message):
+    """Store what was found of these orders, and resolve what was not found again."""
+
+    order_ids: tuple[UUID, ...]
+    found: tuple[OrderDiscrepancy, ...]

@@ -22,9 +22,14 @@ class OrderRepository:
         self._engine = engine
 
     async def create(self, command: ReceiveOrder) -> InsertResult:
-        """Insert the order, its lines and event 1, unless they are stored already."""
+        """Insert the order, its lines and event 1, unless they are stored already.
+
+        The row of a recovered order gets the new workflow's run id.
+        """
         try:
             async with self._engine.begin() as connection:
+                if command.order.recovery and await self._adopt(connection, command):
+                    return InsertResult.STORED
                 if await self._insert_order(connection, command):
                     return InsertResult.STORED
                 return await self._compare_run_id(connection, command)
@@ -110,6 +115,7 @@ class OrderRepository:
                 status=OrderStatus.RECEIVED,
                 payment_status=PaymentStatus.NONE,
                 customer=order.customer,
+                owner=order.owner,
                 currency=order.currency,
                 total_minor=order.total_minor,
                 payment_method=order.payment_method,
@@ -146,6 +152,15 @@ class OrderRepository:
             )
         )
         return True
+
+    @staticmethod
+    async def _adopt(connection: AsyncConnection, command: ReceiveOrder) -> bool:
+        adopted = await connection.execute(
+            sa.update(orders)
+            .where(orders.c.id == command.order.order_id)
+            .values(run_id=command.run_id, workflow_missing_at=None)
+        )
+        return adopted.rowcount == 1
 
     @staticmethod
     async def _compare_run_id(connection: AsyncConnection, command: ReceiveOrder) -> InsertResult:

@@ -1,7 +1,23 @@
 """Settings of the order service."""
 
-from fuze_runtime.settings import WorkerSettings
+from datetime import timedelta
+
+from pydantic import Field
+
+from fuze_runtime.settings import Duration, WorkerSettings
 
 
 class OrderSettings(WorkerSettings):
-    """The settings of a worker; the order service has none of its own."""
+    """What the order worker needs."""
+
+    order_reconcile_interval: Duration = Field(
+        timedelta(minutes=5),
+        description="How often orders are compared with Temporal, payments and shipments.",
+    )
+    order_reconcile_look_back: Duration = Field(
+        timedelta(hours=1),
+        description="How long before the last comparison ended orders are compared again.",
+    )
+    order_reconcile_idle: Duration = Field(
+        timedelta(minutes=1), description="An order that changed within this time is left out."
+    )

@@ -46,8 +46,10 @@ class OrderState:
         self.status = OrderStatus.RECEIVED
         self.payment_status = PaymentStatus.NONE
         self.seq = 0
-        # From the history, not the clock: a reset does not extend the approval deadline.
-        self.status_since = self.received_at = workflow.info().workflow_start_time
+        # From the history, not the clock: neither a reset nor a recovery extends a deadline.
+        recovery = order.recovery
+        self.received_at = recovery.received_at if recovery else workflow.info().workflow_start_time
+        self.status_since = self.received_at
         self.reason: str | None = None
         self.address = order.address
         self.rejected_address: Address | None = None
@@ -55,7 +57,7 @@ class OrderState:
         self.payment_token = order.payment_token
         self.tracking_deadline: datetime | None = None
         self.needs_attention = False
-        self.is_reminder_sent = False
+        self.is_reminder_sent = self.is_recovered = False
         self._tracking_number: str | None = None
         self._waiting_for: WaitingFor | None = None
         self._deadline: datetime | None = None
@@ -98,6 +100,8 @@ class OrderState:
                 self.rejected_address = None  # another attempt, even with the same address
             case EventType.APPROVAL_REMINDER_SENT:
                 self.is_reminder_sent = True
+            case EventType.ORDER_RECOVERED:
+                self.is_recovered = True
             case _:
                 pass
 

@@ -103,6 +103,16 @@ class StepRunner:
                 non_retryable=True,
             )
 
+    async def record_recovery(self) -> None:
+        """Commit that the order continues from its row, where this run is a recovery.
+
+        A reset of the recovered workflow finds that it is committed already.
+        """
+        recovery = self._order.recovery
+        if recovery and not self._state.status.is_terminal and not self._state.is_recovered:
+            with suppress(ConflictingCommitError):
+                await self.record(EventType.ORDER_RECOVERED, actor=recovery.actor)
+
     async def validate_address(self, address: Address) -> bool:
         """Return whether the address is valid by today's rules; a replay keeps the answer."""
         return await self._execute(

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import CHAR, JSONB
 
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+from fuze_order.messages import DiscrepancyKind
 
 metadata = MetaData(
     schema="orders",
@@ -33,7 +34,7 @@ metadata = MetaData(
 
 
 def _check_enum(
-    column: str, values: type[OrderStatus | PaymentStatus | EventType]
+    column: str, values: type[OrderStatus | PaymentStatus | EventType | DiscrepancyKind]
 ) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
@@ -49,6 +50,7 @@ orders = Table(
     Column("payment_status", Text, nullable=False),
     Column("reason", Text),
     Column("customer", Text),
+    Column("owner", Text),
     Column("currency", CHAR(3), nullable=False),
     Column("total_minor", BigInteger, nullable=False),
     Column("payment_method", Text),
@@ -57,6 +59,7 @@ orders = Table(
     Column("tracking_number", Text),
     Column("needs_attention", Boolean, nullable=False, server_default=text("false")),
     Column("tracking_deadline", DateTime(timezone=True)),
+    Column("workflow_missing_at", DateTime(timezone=True)),
     Column("last_seq", Integer, nullable=False),
     Column("approval_deadline", DateTime(timezone=True), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
@@ -75,8 +78,18 @@ orders = Table(
     Index(None, "created_at", "id"),
     Index(None, "status", "created_at", "id"),
     Index(None, "customer", "created_at", "id"),
+    Index(None, "owner", "created_at", "id"),
     Index(
         "orders_needs_attention_idx", "created_at", "id", postgresql_where=text("needs_attention")
+    ),
+    # For the comparison with Temporal: the index above has the other open orders.
+    Index(
+        "orders_open_after_shipment_idx",
+        "id",
+        postgresql_where=text(
+            "tracking_deadline IS NOT NULL AND status = 'shipped'"
+            " OR payment_status = 'refunding' AND status = 'returned'"
+        ),
     ),
     Index(
         "orders_customer_prefix_idx",
@@ -116,3 +129,18 @@ events = Table(
     CheckConstraint("jsonb_typeof(details) = 'object'", name="details"),
 )
 """An order's timeline, append-only: the service's role may only INSERT and SELECT."""
+
+discrepancies = Table(
+    "discrepancies",
+    metadata,
+    Column("order_id", ForeignKey(orders.c.id), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("first_seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("last_seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("resolved_at", DateTime(timezone=True)),
+    _check_enum("kind", DiscrepancyKind),
+    CheckConstraint("jsonb_typeof(details) = 'object'", name="details"),
+    Index("discrepancies_open_idx", "first_seen_at", postgresql_where=text("resolved_at IS NULL")),
+)
+"""What the other services have, and an order's status does not allow."""

@@ -43,6 +43,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         try:
             await self._steps.receive()
             await self._steps.validate()
+            await self._steps.record_recovery()
         except ApplicationError:
             await self._messages.finish()
             raise
@@ -253,6 +254,10 @@ class OrderWorkflow(contract.OrderWorkflow):
     @workflow.signal
     async def report_step_failure(self, failure: contract.StepFailure) -> None:
         self._messages.report_step_failure(failure)
+
+    @workflow.signal
+    async def recheck_shipment(self) -> None:
+        self._fulfillment.recheck_shipment()
 
     @workflow.signal
     async def report_delivery_status(self, report: DeliveryStatusChanged) -> None:

@@ -52,6 +52,7 @@ async def run_worker() -> None:
                         payments.payment_charged,
                         payments.payment_refunded,
                         payments.payment_voided,
+                        payments.kept_charges_listed,
                         webhooks.payment_refreshed,
                         reconciliation.payments_reconciled,
                     ],

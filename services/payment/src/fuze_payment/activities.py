@@ -12,6 +12,8 @@ from fuze_contracts.payment import (
     ChargeOutcome,
     ChargePayment,
     Declined,
+    KeptCharges,
+    ListKeptCharges,
     PaymentActivities,
     RefreshPayment,
     RefundOutcome,
@@ -63,6 +65,11 @@ class PaymentActivitiesImpl(PaymentActivities):
         outcome = await self._voids.void(command)
         activity.logger.info("payment voided", extra={"outcome": outcome.outcome})
         return outcome
+
+    @activity.defn
+    async def kept_charges_listed(self, command: ListKeptCharges) -> KeptCharges:
+        """Return the orders' charges of which money is kept."""
+        return KeptCharges(charges=tuple(await self._charges.list_kept(command.order_ids)))
 
 
 class PaymentWebhookActivities:

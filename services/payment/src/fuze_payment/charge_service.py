@@ -1,5 +1,6 @@
 """Charges: one kind of provider operation."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from temporalio.exceptions import ApplicationError
@@ -86,6 +87,10 @@ class ChargeService:
             return await self._repository.settle_free(payment)
         return await self._operations.execute(payment)
 
+    async def list_kept(self, order_ids: Sequence[UUID]) -> list[ChargePayment]:
+        """Return the orders' charges of which money is kept."""
+        return await self._repository.list_kept(order_ids)
+
     async def refresh(self, payment_id: UUID) -> Payment | None:
         """Look up a payment that is under review; None where there is no such payment.
 
@@ -105,7 +110,7 @@ class ChargeService:
 def token_conflict() -> ApplicationError:
     """Return the final error of a command whose token, or order, has another charge."""
     return ApplicationError(
-        "the payment token or the order was already used for another charge",
+        "the order, or its payment token, already has another charge",
         type=PAYMENT_TOKEN_CONFLICT,
         non_retryable=True,
     )

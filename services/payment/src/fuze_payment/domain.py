@@ -11,6 +11,9 @@ from fuze_contracts.payment import ChargePayment
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/payments")
 
+ACTOR = "payment-service"
+"""The actor of refunds that no caller requested."""
+
 LATE_CAPTURE = "charged after a void was requested"
 """The reason of the refund of a late capture."""
 
@@ -104,6 +107,7 @@ class Refund(ProviderOperation):
 
     payment_id: UUID
     reason: str
+    actor: str
     state: RefundState
     rejection_code: str | None
     charge_reference: str | None
@@ -164,9 +168,9 @@ def step_to_void(payment: Payment, guarantees: ProviderGuarantees) -> NextStep:
     return NextStep.WAIT
 
 
-def payment_id(payment_token: str) -> UUID:
-    """Return the payment's id, the same for every attempt with this token."""
-    return uuid5(_NAMESPACE, payment_token)
+def payment_id(order_id: UUID, payment_token: str) -> UUID:
+    """Return the payment's id, the same for every attempt of this order with this token."""
+    return uuid5(_NAMESPACE, f"{order_id}/{payment_token}")
 
 
 def void_refund_id(payment: UUID, attempt: int = 0) -> UUID:

@@ -1,11 +1,14 @@
 """All SQL about payments. Each method is one transaction."""
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fuze_contracts.money import Money
 from fuze_contracts.payment import ChargePayment, VoidPayment
 from fuze_payment import ledger
 from fuze_payment.domain import Payment, PaymentState, payment_id
@@ -37,12 +40,29 @@ class PaymentRepository(OperationRepository[Payment]):
         """
         async with self._engine.begin() as connection:
             await self._insert(connection, command, PaymentState.CREATED)
-            return await self._find(connection, payments.c.payment_token == command.payment_token)
+            return await self._find(connection, payments.c.id == _id(command))
 
-    async def find(self, payment_token: str) -> Payment | None:
-        """Return the token's row."""
+    async def find(self, order_id: UUID, payment_token: str) -> Payment | None:
+        """Return the row of the order's token."""
+        return await self.get(payment_id(order_id, payment_token))
+
+    async def list_kept(self, order_ids: Sequence[UUID]) -> list[ChargePayment]:
+        """Return the orders' charges of which money is kept; open refunds count as refunded."""
+        query = sa.select(payments).where(
+            payments.c.order_id.in_(order_ids),
+            payments.c.state == PaymentState.CHARGED,
+            payments.c.refunded_minor < payments.c.amount_minor,
+        )
         async with self._engine.connect() as connection:
-            return await self._find(connection, payments.c.payment_token == payment_token)
+            return [
+                ChargePayment(
+                    order_id=row.order_id,
+                    payment_token=row.payment_token,
+                    amount=Money(amount_minor=row.amount_minor, currency=row.currency),
+                    payment_method=row.payment_method,
+                )
+                for row in await connection.execute(query)
+            ]
 
     async def mark_under_review(self, operation: Payment, result: UnderReview) -> None:
         """Record that the provider decides later, and end the lease."""
@@ -101,8 +121,7 @@ class PaymentRepository(OperationRepository[Payment]):
             await connection.execute(
                 sa.update(payments)
                 .where(
-                    payments.c.payment_token == charge.payment_token,
-                    payments.c.order_id == charge.order_id,
+                    payments.c.id == _id(charge),
                     payments.c.amount_minor == charge.amount.amount_minor,
                     payments.c.currency == charge.amount.currency,
                 )
@@ -115,7 +134,7 @@ class PaymentRepository(OperationRepository[Payment]):
                     updated_at=sa.func.clock_timestamp(),
                 )
             )
-            return await self._read(connection, payment_id(charge.payment_token))
+            return await self._read(connection, _id(charge))
 
     async def void(self, payment: Payment) -> Payment:
         """Record that nothing was charged, and that a late capture is to be refunded."""
@@ -141,7 +160,7 @@ class PaymentRepository(OperationRepository[Payment]):
         await connection.execute(
             insert(payments)
             .values(
-                id=payment_id(command.payment_token),
+                id=_id(command),
                 payment_token=command.payment_token,
                 order_id=command.order_id,
                 amount_minor=command.amount.amount_minor,
@@ -158,3 +177,7 @@ class PaymentRepository(OperationRepository[Payment]):
 
     def _parse(self, row: sa.RowMapping) -> Payment:
         return Payment.model_validate(dict(row))
+
+
+def _id(command: ChargePayment) -> UUID:
+    return payment_id(command.order_id, command.payment_token)

@@ -6,6 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from fuze_contracts.payment import RefundPayment
 from fuze_payment import ledger
 from fuze_payment.domain import Payment, PaymentState, Refund, RefundState
 from fuze_payment.operation_repository import OperationRepository, lease_columns
@@ -29,20 +30,19 @@ class RefundRepository(OperationRepository[Refund]):
     table = refunds
     settled = [state.value for state in RefundState if state.is_settled]  # noqa: RUF012 - a ClassVar
 
-    async def claim(
-        self, payment: Payment, refund_id: UUID, amount_minor: int, reason: str
-    ) -> Refund | None:
+    async def claim(self, payment: Payment, command: RefundPayment) -> Refund | None:
         """Return the refund's row, inserting it if it does not exist.
 
         None where less than the amount is left to refund. The amount is reserved in the payment's
         row in the same transaction, so that two refunds never share it.
         """
+        amount_minor = command.amount.amount_minor
         async with self._engine.begin() as connection:
             # Lock the payment's row first: every transaction locks in the same order.
             await connection.execute(
                 sa.select(payments.c.id).where(payments.c.id == payment.id).with_for_update()
             )
-            if existing := await self._find(connection, refunds.c.id == refund_id):
+            if existing := await self._find(connection, refunds.c.id == command.refund_id):
                 return existing
             reserved = await connection.execute(
                 sa.update(payments)
@@ -56,19 +56,11 @@ class RefundRepository(OperationRepository[Refund]):
             if reserved.rowcount != 1:
                 return None
             await connection.execute(
-                insert(refunds).values(
-                    id=refund_id,
-                    payment_id=payment.id,
-                    amount_minor=amount_minor,
-                    reason=reason,
-                    state=RefundState.CREATED,
-                )
+                insert(refunds).values(**_to_values(payment, command), state=RefundState.CREATED)
             )
-            return await self._read(connection, refund_id)
+            return await self._read(connection, command.refund_id)
 
-    async def reject(
-        self, payment: Payment, refund_id: UUID, amount_minor: int, reason: str
-    ) -> Refund:
+    async def reject(self, payment: Payment, command: RefundPayment) -> Refund:
         """Record that less than the amount was left to refund, so that the caller can see it.
 
         Returns the refund's row; an existing one is not changed.
@@ -77,16 +69,13 @@ class RefundRepository(OperationRepository[Refund]):
             await connection.execute(
                 insert(refunds)
                 .values(
-                    id=refund_id,
-                    payment_id=payment.id,
-                    amount_minor=amount_minor,
-                    reason=reason,
+                    **_to_values(payment, command),
                     state=RefundState.REJECTED,
                     rejection_code="more_than_charged",
                 )
                 .on_conflict_do_nothing()
             )
-            return await self._read(connection, refund_id)
+            return await self._read(connection, command.refund_id)
 
     async def list_open(self, payment_id: UUID) -> list[Refund]:
         """Return the payment's refunds whose outcome is not known, the oldest first."""
@@ -142,3 +131,13 @@ class RefundRepository(OperationRepository[Refund]):
 
     def _parse(self, row: sa.RowMapping) -> Refund:
         return Refund.model_validate(dict(row))
+
+
+def _to_values(payment: Payment, command: RefundPayment) -> dict[str, Any]:
+    return {
+        "id": command.refund_id,
+        "payment_id": payment.id,
+        "amount_minor": command.amount.amount_minor,
+        "reason": command.reason,
+        "actor": command.actor,
+    }

@@ -12,7 +12,7 @@ from fuze_contracts.payment import (
     Voided,
     VoidOutcome,
 )
-from fuze_payment.domain import Payment, PaymentState, Refund, RefundState, void_refund_id
+from fuze_payment.domain import ACTOR, Payment, PaymentState, Refund, RefundState, void_refund_id
 from fuze_payment.payment_repository import PaymentRepository
 from fuze_payment.refund_repository import RefundRepository
 from fuze_payment.retryable_operations import OperationKind, RetryableOperations, outcome_unknown
@@ -67,8 +67,8 @@ class RefundService:
             ApplicationError: `PAYMENT_IN_FLIGHT` or `PAYMENT_OUTCOME_UNKNOWN`, to be retried.
 
         """
-        payment = await self._payments.find(command.payment_token)
-        if payment is None or payment.order_id != command.order_id:
+        payment = await self._payments.find(command.order_id, command.payment_token)
+        if payment is None:
             return RefundRejected(refund_id=command.refund_id, code="not_charged")
         if not payment.state.is_settled:
             raise outcome_unknown("it is not known yet whether the payment is charged")
@@ -76,8 +76,8 @@ class RefundService:
             return RefundRejected(refund_id=command.refund_id, code="not_charged")
         if payment.currency != command.amount.currency or command.amount.amount_minor == 0:
             return RefundRejected(refund_id=command.refund_id, code="amount_invalid")
-        refund = (payment, command.refund_id, command.amount.amount_minor, command.reason)
-        return _outcome(await self._execute_refund(*refund) or await self._refunds.reject(*refund))
+        refund = await self._execute_refund(payment, command)
+        return _outcome(refund or await self._refunds.reject(payment, command))
 
     async def refund_remaining(self, payment: Payment, reason: str) -> VoidOutcome:
         """Refund what is left of a charged payment; any other payment needs no refund.
@@ -92,14 +92,22 @@ class RefundService:
         if existing is None:
             # What an open refund has reserved is not refunded yet, and may be rejected.
             for other in await self._refunds.list_open(payment.id):
-                await self._execute_refund(payment, other.id, other.amount_minor, other.reason)
+                await self._operations.execute(other)
             payment = await self._payments.get(payment.id) or payment
         remaining = payment.amount_minor - payment.refunded_minor
         if remaining == 0 and existing is None:
             latest = await self._refunds.latest_refund(payment.id)
             return _refunded(latest, payment.amount) if latest else Voided()
         amount_minor = existing.amount_minor if existing else remaining
-        refund = await self._execute_refund(payment, refund_id, amount_minor, reason)
+        command = RefundPayment(
+            order_id=payment.order_id,
+            payment_token=payment.payment_token,
+            refund_id=refund_id,
+            amount=Money(amount_minor=amount_minor, currency=payment.currency),
+            reason=reason,
+            actor=ACTOR,
+        )
+        refund = await self._execute_refund(payment, command)
         if refund is None:
             raise outcome_unknown("another refund has reserved part of the remaining amount")
         if refund.state is RefundState.REJECTED:
@@ -123,11 +131,9 @@ class RefundService:
                 return refund_id, refund
             attempt += 1
 
-    async def _execute_refund(
-        self, payment: Payment, refund_id: UUID, amount_minor: int, reason: str
-    ) -> Refund | None:
+    async def _execute_refund(self, payment: Payment, command: RefundPayment) -> Refund | None:
         """Return the settled refund; None where less than the amount is left to refund."""
-        refund = await self._refunds.claim(payment, refund_id, amount_minor, reason)
+        refund = await self._refunds.claim(payment, command)
         return await self._operations.execute(refund) if refund else None
 
 

@@ -50,7 +50,7 @@ payments = Table(
     "payments",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("payment_token", Text, nullable=False, unique=True),
+    Column("payment_token", Text, nullable=False),
     Column("order_id", Uuid, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     Column("currency", CHAR(3), nullable=False),
@@ -85,9 +85,9 @@ payments = Table(
         unique=True,
         postgresql_where=text("state NOT IN ('declined', 'voided') AND NOT void_requested"),
     ),
-    Index(None, "order_id"),
+    UniqueConstraint("order_id", "payment_token"),
 )
-"""One row for each payment token. `id` is the provider's idempotency key.
+"""One row for each payment token of an order. `id` is the provider's idempotency key.
 
 `refunded_minor` is the sum of all refunds that succeeded or are open. With `void_requested` nothing
 is kept: a late capture is refunded.
@@ -100,6 +100,7 @@ refunds = Table(
     Column("payment_id", ForeignKey(payments.c.id), nullable=False, index=True),
     Column("amount_minor", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("provider_reference", Text, unique=True),
     Column("rejection_code", Text),

@@ -16,6 +16,8 @@ from fuze_contracts.shipping import (
     ChangeShipmentAddress,
     ChangeShipmentAddressOutcome,
     DeliveryStatusChanged,
+    DispatchedOrders,
+    ListDispatchedOrders,
     RefreshShipment,
     ShipmentActivities,
     ShipmentCancelled,
@@ -99,6 +101,13 @@ class ShippingActivities(ShipmentActivities):
         shipment_id = derive_shipment_id(command.order_id)
         changed = await self._repository.change_address(shipment_id, command.address)
         return AddressChanged() if changed else AlreadyDispatched()
+
+    @activity.defn
+    async def dispatched_orders_listed(self, command: ListDispatchedOrders) -> DispatchedOrders:
+        """Return those of the orders whose parcel the carrier has."""
+        return DispatchedOrders(
+            order_ids=tuple(await self._repository.list_dispatched(command.order_ids))
+        )
 
 
 def _to_outcome(shipment: Shipment) -> ShippingOutcome:

@@ -1,5 +1,6 @@
 """All SQL of the shipping service. Each method is one transaction."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -149,6 +150,14 @@ class ShipmentRepository:
         """
         async with self._engine.begin() as connection:
             return await _lock(connection, shipment_id)
+
+    async def list_dispatched(self, order_ids: Sequence[UUID]) -> list[UUID]:
+        """Return those of the orders whose parcel the carrier has."""
+        query = sa.select(shipments.c.order_id).where(
+            shipments.c.order_id.in_(order_ids), shipments.c.state == ShipmentState.DISPATCHED
+        )
+        async with self._engine.connect() as connection:
+            return list((await connection.execute(query)).scalars())
 
     async def record_delivery_status(
         self, shipment_id: UUID, status: DeliveryStatus

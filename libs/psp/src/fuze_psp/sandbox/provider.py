@@ -184,7 +184,7 @@ class SandboxProvider(PaymentProvider):
         except (httpx.ConnectError, httpx.ConnectTimeout):
             return NotAttempted(retry_after=_DEFAULT_RETRY_AFTER)
         except (httpx.HTTPError, TimeoutError) as error:
-            return Indeterminate(reason=repr(error))
+            return Indeterminate(reason=type(error).__name__)
         return response.content if response.is_success else _map_failure(response)
 
 

@@ -23,7 +23,7 @@ class SandboxSettings(ProviderSelection):
 class SandboxWebhookSettings(BaseSettings):
     """How the sandbox PSP's webhooks are verified."""
 
-    model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True, hide_input_in_errors=True)
 
     psp_webhook_secret: SecretStr | None = Field(
         None, description="Signs the sandbox PSP's webhooks; without it they are not accepted."

@@ -26,7 +26,7 @@ class StripeSettings(ProviderSelection):
 class StripeWebhookSettings(BaseSettings):
     """How Stripe's webhooks are verified."""
 
-    model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True, hide_input_in_errors=True)
 
     stripe_webhook_secret: SecretStr | None = Field(
         None,

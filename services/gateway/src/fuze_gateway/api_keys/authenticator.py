@@ -35,8 +35,8 @@ class ApiKeyAuthenticator:
         self._now = now
         self._cache: dict[str, tuple[datetime, ApiKeyRecord]] = {}
 
-    async def authenticate(self, credentials: str) -> Principal:
-        """Return the principal of a key.
+    async def authenticate(self, credentials: str, *, only_known: bool = False) -> Principal:
+        """Return the principal of a key; with `only_known`, only if its id was found before.
 
         Raises:
             UnauthenticatedError: the key is malformed, unknown, expired or revoked.
@@ -47,16 +47,17 @@ class ApiKeyAuthenticator:
         if match is None:
             raise UnauthenticatedError("The API key is malformed.")
         key_id, secret = match.groups()
-        key = await self._get_record(key_id)
+        key = None if only_known and key_id not in self._cache else await self._get_record(key_id)
         digest = sha256(secret.encode()).digest()
         expected = key.secret_sha256 if key else bytes(32)
         if not hmac.compare_digest(digest, expected) or key is None:
-            raise UnauthenticatedError("The API key is unknown.")
+            raise UnauthenticatedError("The API key is unknown.", key_id)
         if not key.is_active(self._now()):
-            raise UnauthenticatedError("The API key has expired or was revoked.")
+            raise UnauthenticatedError("The API key has expired or was revoked.", key_id)
         if key.is_development and not self._accepts_development_keys:
-            raise UnauthenticatedError("Development keys are not accepted in production.")
-        return Principal(name=key.client, scopes=key.scopes)
+            detail = "Development keys are not accepted in production."
+            raise UnauthenticatedError(detail, key_id)
+        return Principal(name=key.client, id=f"api-key:{key.client}", scopes=key.scopes)
 
     async def _get_record(self, key_id: str) -> ApiKeyRecord | None:
         cached = self._cache.get(key_id)

@@ -4,16 +4,20 @@ import argparse
 import sys
 from datetime import timedelta
 
+from pydantic import TypeAdapter, ValidationError
+
 from fuze_gateway.api_keys.commands import ApiKeyCommands, TooManyKeysError
 from fuze_gateway.api_keys.queries import ApiKeyQueries
 from fuze_gateway.auth.principals import Role, get_scopes
 from fuze_gateway.database import Database
+from fuze_gateway.types import ClientName
 from fuze_gateway.upstreams import UpstreamUnavailableError
 from fuze_runtime import cli
 from fuze_runtime.settings import DatabaseSettings
 
 _TIMEOUT = timedelta(seconds=10)
 _CREATED_BY = "command line"
+_CLIENT_NAME: TypeAdapter[str] = TypeAdapter(ClientName)
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -21,7 +25,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     api_keys = commands.add_parser("api-keys", help="create, list and revoke API keys")
     actions = api_keys.add_subparsers(dest="action", required=True, metavar="action")
     create = actions.add_parser("create", help="create a key and print it, once")
-    create.add_argument("--client", required=True, help="the caller's name in order events")
+    create.add_argument(
+        "--client", required=True, type=_parse_client, help="the caller's name in order events"
+    )
     create.add_argument("--role", required=True, choices=[role.value for role in Role])
     create.add_argument(
         "--expires-in-days", type=int, default=90, help="lifetime in days (%(default)s)"
@@ -35,6 +41,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     actions.add_parser("list", help="list every key, without secrets")
     revoke = actions.add_parser("revoke", help="revoke a key")
     revoke.add_argument("id", help="the 12 digits after fz_")
+
+
+def _parse_client(text: str) -> str:
+    try:
+        return _CLIENT_NAME.validate_python(text)
+    except ValidationError as error:
+        raise argparse.ArgumentTypeError(error.errors()[0]["msg"]) from None
 
 
 async def run(arguments: argparse.Namespace) -> None:

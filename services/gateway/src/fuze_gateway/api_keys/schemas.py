@@ -8,7 +8,7 @@ from pydantic.config import JsonDict
 
 from fuze_gateway.api_keys.queries import ApiKeyRecord
 from fuze_gateway.auth.principals import Role
-from fuze_gateway.types import RequestModel
+from fuze_gateway.types import ClientName, RequestModel
 
 _KEY: JsonDict = {
     "id": "0123456789ab",
@@ -29,9 +29,8 @@ class CreateApiKeyRequest(RequestModel):
         json_schema_extra={"examples": [{"client": "shop", "role": "merchant"}]}
     )
 
-    client: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$",
-        description="The name of the caller, which becomes the actor in order events.",
+    client: ClientName = Field(
+        description="The name of the caller, which becomes the actor in order events."
     )
     role: Annotated[Role, Field(strict=False)]
     expires_in_days: int = Field(90, ge=1, le=3650)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import structlog
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -10,11 +11,15 @@ from fuze_gateway.api_keys.authenticator import KEY_PREFIX, ApiKeyAuthenticator
 from fuze_gateway.auth.oidc import OidcAuthenticator
 from fuze_gateway.auth.principals import ANONYMOUS, Principal, UnauthenticatedError
 from fuze_gateway.problems import errors
+from fuze_gateway.problems.errors import Problem
+from fuze_gateway.rate_limiter import RateLimiter, get_client_network
 from fuze_gateway.upstreams import UpstreamUnavailableError
 
 _PUBLIC_PATHS = frozenset({"/", "/livez", "/readyz", "/docs", "/openapi.json", "/problems"})
 _PUBLIC_PREFIXES = ("/webhooks/", "/problems/", "/docs/", "/static-offline-docs/")
 """Paths without authentication: probes, documentation, and webhooks, which are signed."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Authenticator:
@@ -26,8 +31,10 @@ class Authenticator:
         self._api_keys = api_keys
         self._tokens = tokens
 
-    async def authenticate(self, headers: Mapping[str, str]) -> Principal:
-        """Return the caller.
+    async def authenticate(
+        self, headers: Mapping[str, str], *, only_known: bool = False
+    ) -> Principal:
+        """Return the caller; with `only_known`, without a query for an unknown API key.
 
         Raises:
             UnauthenticatedError: the credentials are missing or invalid.
@@ -42,7 +49,7 @@ class Authenticator:
                 "Send an API key or an access token as Authorization: Bearer."
             )
         if credentials.startswith(KEY_PREFIX):
-            return await self._api_keys.authenticate(credentials)
+            return await self._api_keys.authenticate(credentials, only_known=only_known)
         if self._tokens is None:
             raise UnauthenticatedError(
                 "The credentials are not an API key, and access tokens are not configured."
@@ -51,7 +58,10 @@ class Authenticator:
 
 
 class AuthenticationMiddleware:
-    """ASGI middleware: 401 for a caller without valid credentials.
+    """ASGI middleware: 401 for a caller without valid credentials, 429 after too many of them.
+
+    Failures are counted by client address. Above the limit, an API key that has authenticated
+    before is still accepted: others may share the address.
 
     It runs before routing, so that a new endpoint is protected unless its path is made public.
     """
@@ -64,11 +74,16 @@ class AuthenticationMiddleware:
         if scope["type"] != "http" or _is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
-        authenticator: Authenticator = scope["app"].state.services.authenticator
+        services = scope["app"].state.services
+        authenticator: Authenticator = services.authenticator
+        failures: RateLimiter = services.failure_limiter
+        address = get_client_network(scope.get("client"))
         try:
-            principal = await authenticator.authenticate(Headers(scope=scope))
+            principal = await authenticator.authenticate(
+                Headers(scope=scope), only_known=await failures.check(address) is not None
+            )
         except UnauthenticatedError as error:
-            problem = errors.unauthenticated(error.detail)
+            problem = await self._fail(address, error, failures)
         except UpstreamUnavailableError as error:
             problem = errors.upstream_unavailable(error)
         else:
@@ -76,6 +91,16 @@ class AuthenticationMiddleware:
             await self._app(scope, receive, send)
             return
         await errors.to_response(Request(scope), problem)(scope, receive, send)
+
+    @staticmethod
+    async def _fail(address: str, error: UnauthenticatedError, failures: RateLimiter) -> Problem:
+        """Count and log a failed authentication, and return its problem."""
+        if exceeded := await failures.hit(address):
+            return errors.too_many_failures(exceeded)
+        _log.warning(
+            "authentication failed", client=address, key_id=error.key_id, reason=error.detail
+        )
+        return errors.unauthenticated(error.detail)
 
 
 def _is_public(path: str) -> bool:

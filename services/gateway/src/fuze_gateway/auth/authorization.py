@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from typing import Any
+from uuid import UUID
 
 from fastapi import Response
 from fastapi.routing import APIRoute
@@ -22,13 +23,19 @@ SECURITY_SCHEMES = {
 }
 
 
+_CREATES_ORDER = "startOrder"
+
+
 def requires(scope: Scope) -> dict[str, Any]:
     """Return the `openapi_extra` of a `ScopedRoute` that requires this scope."""
     return {"security": [{"bearer": [scope.value]}]}
 
 
 class ScopedRoute(APIRoute):
-    """A route that responds 403 without its documented scope, before it reads the body."""
+    """A route that responds 403 without its documented scope, before it reads the body.
+
+    A route of one order responds 404 to a caller without access to the order.
+    """
 
     def get_route_handler(self) -> Handler:
         """Return FastAPI's handler behind the check.
@@ -42,11 +49,22 @@ class ScopedRoute(APIRoute):
         if security is None:
             raise LookupError(f"{self.path} documents no scope: pass openapi_extra=requires(…)")
         required = frozenset(security["bearer"])
+        is_of_order = "{order_id}" in self.path and self.operation_id != _CREATES_ORDER
 
         async def handle_if_authorized(request: Request) -> Response:
             principal: Principal = request.scope["state"]["principal"]
             if not required <= principal.scopes:
                 raise errors.insufficient_scope(sorted(required))
+            if is_of_order:
+                await _require_access(request, principal)
             return await handle(StrictRequest(request.scope, request.receive))
 
         return handle_if_authorized
+
+
+async def _require_access(request: Request, principal: Principal) -> None:
+    try:
+        order_id = UUID(request.path_params["order_id"])
+    except ValueError:  # the endpoint responds 422
+        return
+    await request.app.state.services.ownership.require_access(principal, order_id)

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fuze_gateway.auth.principals import Principal, UnauthenticatedError, get_scopes
 from fuze_gateway.settings import GatewaySettings
-from fuze_gateway.types import Name
+from fuze_gateway.types import ActorName
 from fuze_gateway.upstreams import UpstreamUnavailableError
 
 _CACHE_SECONDS = 600
@@ -20,7 +20,9 @@ _MIN_REFRESH_SECONDS = 10
 
 _CLOCK_SKEW_SECONDS = 30
 
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
+_JWT = jwt.PyJWT(options={"enforce_minimum_key_length": True})  # RSA: 2,048 bits
+
+_NAME: TypeAdapter[str] = TypeAdapter(ActorName)
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +48,7 @@ class OidcAuthenticator:
         """
         try:
             key = await self._get_key(str(jwt.get_unverified_header(token).get("kid", "")))
-            claims: dict[str, Any] = jwt.decode(
+            claims: dict[str, Any] = _JWT.decode(
                 token,
                 key,
                 algorithms=self._settings.oidc_algorithms,
@@ -59,14 +61,18 @@ class OidcAuthenticator:
         except jwt.PyJWTError as error:
             raise UnauthenticatedError(f"The access token is invalid: {error}.") from error
         except ValidationError:
-            raise UnauthenticatedError("The access token's name is not valid text.") from None
+            raise UnauthenticatedError(
+                "The access token's name is not valid, or reserved."
+            ) from None
         roles = claims.get(self._settings.oidc_roles_claim, [])
         if isinstance(roles, str):
             roles = roles.split()
         if not isinstance(roles, list):
             roles = []
         return Principal(
-            name=name, scopes=get_scopes(role for role in roles if isinstance(role, str))
+            name=name,
+            id=f"token:{name}",
+            scopes=get_scopes(role for role in roles if isinstance(role, str)),
         )
 
     async def _get_key(self, key_id: str) -> jwt.PyJWK:

@@ -47,10 +47,20 @@ def get_scopes(roles: Iterable[str]) -> frozenset[Scope]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """The caller of a request. `name` is None when authentication is off."""
+    """The caller of a request. `name` and `id` are None when authentication is off.
+
+    `name` is for people: the actor in events. `id` is unique: an API client and a person at the
+    identity provider can have the same name.
+    """
 
     name: str | None
+    id: str | None
     scopes: frozenset[Scope]
+
+    @property
+    def can_access_all_orders(self) -> bool:
+        """Whether the caller works on the orders of others: approves or operates them."""
+        return not self.scopes.isdisjoint({Scope.ORDERS_APPROVE, Scope.ORDERS_OPERATE})
 
     def actor_name(self, on_behalf_of: str | None) -> str:
         """Return the actor for an order's events: the caller, and whom the caller acts for."""
@@ -61,13 +71,17 @@ class Principal:
         return f"{on_behalf_of} via {self.name}"
 
 
-ANONYMOUS = Principal(name=None, scopes=ALL_SCOPES)
+ANONYMOUS = Principal(name=None, id=None, scopes=ALL_SCOPES)
 """The caller of every request when authentication is off."""
 
 
 class UnauthenticatedError(Exception):
-    """The credentials are missing or invalid; `detail` is for the caller to read."""
+    """The credentials are missing or invalid; `detail` is for the caller to read.
 
-    def __init__(self, detail: str) -> None:
+    `key_id` is the id of the API key, if they name one.
+    """
+
+    def __init__(self, detail: str, key_id: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.key_id = key_id

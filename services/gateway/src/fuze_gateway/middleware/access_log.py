@@ -47,6 +47,7 @@ class AccessLogMiddleware:
                     status=status,
                     duration_ms=round((time.perf_counter() - started) * 1000, 1),
                     principal=_principal_name(scope),
+                    client=client[0] if (client := scope.get("client")) else None,
                     **_order_field(scope),
                 )
 

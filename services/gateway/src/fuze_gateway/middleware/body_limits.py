@@ -1,13 +1,16 @@
 """Limits on the size and the duration of a request body, enforced while it arrives."""
 
 import asyncio
+import re
 from datetime import timedelta
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fuze_gateway.problems import errors
+from fuze_gateway.problems import errors, registry
+
+_CONTENT_LENGTH = re.compile("[0-9]{1,19}")
 
 
 class BodyLimitsMiddleware:
@@ -29,9 +32,13 @@ class BodyLimitsMiddleware:
         ):  # no endpoint reads the body of a GET
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._max_bytes:
+        announced = Headers(scope=scope).get("content-length", "0")
+        problem = None
+        if not _CONTENT_LENGTH.fullmatch(announced):
+            problem = errors.Problem(registry.MALFORMED_REQUEST)
+        elif int(announced) > self._max_bytes:
             problem = errors.body_too_large(self._max_bytes)
+        if problem:
             await errors.to_response(Request(scope), problem)(scope, receive, send)
             return
         bounded = _BoundedReceive(receive, self._max_bytes, self._timeout)

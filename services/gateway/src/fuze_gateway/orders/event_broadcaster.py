@@ -7,6 +7,7 @@ are no queries.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,7 +26,11 @@ _log = structlog.get_logger(__name__)
 
 
 class TooManySubscriptionsError(Exception):
-    """The process has reached its limit of event streams."""
+    """The process, or the caller, has reached its limit of event streams."""
+
+    def __init__(self, *, of_caller: bool) -> None:
+        super().__init__("too many subscriptions")
+        self.of_caller = of_caller
 
 
 @dataclass
@@ -47,29 +52,42 @@ class EventBroadcaster:
     """The events of all subscribed orders, kept up to date by one task."""
 
     def __init__(
-        self, queries: OrderQueries, *, poll_interval: timedelta, max_subscriptions: int
+        self,
+        queries: OrderQueries,
+        *,
+        poll_interval: timedelta,
+        max_subscriptions: int,
+        max_subscriptions_per_caller: int,
     ) -> None:
         self._queries = queries
         self._poll_seconds = poll_interval.total_seconds()
         self._free_subscriptions = max_subscriptions
+        self._max_subscriptions_per_caller = max_subscriptions_per_caller
+        self._subscriptions_of: Counter[str] = Counter()
         self._topics: dict[UUID, _Topic] = {}
         self._task: asyncio.Task[None] | None = None
         self._is_closing = False
 
-    async def subscribe(self, order_id: UUID) -> "Subscription | None":
+    async def subscribe(self, order_id: UUID, caller: str | None = None) -> "Subscription | None":
         """Return a subscription to the order's events, or None if the order has no row.
 
+        Without a caller, only the limit of the process applies.
+
         Raises:
-            TooManySubscriptionsError: this process is at its limit; retry later.
+            TooManySubscriptionsError: this process or the caller is at its limit.
             UpstreamUnavailableError: PostgreSQL is unavailable.
 
         """
+        if caller and self._subscriptions_of[caller] >= self._max_subscriptions_per_caller:
+            raise TooManySubscriptionsError(of_caller=True)
         if self._free_subscriptions <= 0:
-            raise TooManySubscriptionsError
+            raise TooManySubscriptionsError(of_caller=False)
         self._free_subscriptions -= 1
         topic = self._topics.setdefault(order_id, _Topic())
         topic.subscriptions += 1
-        subscription = Subscription(self, order_id, topic)
+        subscription = Subscription(self, order_id, topic, caller)
+        if caller:
+            self._subscriptions_of[caller] += 1
         try:
             if not topic.events:
                 await self._poll([order_id])
@@ -86,6 +104,9 @@ class EventBroadcaster:
     def unsubscribe(self, subscription: "Subscription") -> None:
         """Remove a subscription, and its order's events with the last one."""
         self._free_subscriptions += 1
+        if subscription.caller:
+            self._subscriptions_of[subscription.caller] -= 1
+            self._subscriptions_of += Counter()  # without the callers that have none left
         subscription.topic.subscriptions -= 1
         if not subscription.topic.subscriptions:
             self._topics.pop(subscription.order_id, None)
@@ -151,10 +172,13 @@ class EventBroadcaster:
 class Subscription:
     """A subscription to one order's events. Its owner must close it."""
 
-    def __init__(self, broadcaster: EventBroadcaster, order_id: UUID, topic: _Topic) -> None:
+    def __init__(
+        self, broadcaster: EventBroadcaster, order_id: UUID, topic: _Topic, caller: str | None
+    ) -> None:
         self._broadcaster = broadcaster
         self.order_id = order_id
         self.topic = topic
+        self.caller = caller
 
     def is_complete(self, after: int) -> bool:
         """Return whether the order is closed and has no event after `after`."""

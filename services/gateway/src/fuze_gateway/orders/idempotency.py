@@ -2,10 +2,12 @@
 
 import asyncio
 import hashlib
+import hmac
 import json
-import re
 from datetime import timedelta
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
+
+from pydantic import SecretStr
 
 from fuze_contracts.order import OrderLine, PlaceOrder
 from fuze_contracts.payment import default_payment_token
@@ -18,22 +20,22 @@ from fuze_gateway.problems.errors import Problem
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.upstreams import UpstreamUnavailableError, database_timeout, temporal_timeout
 
-_NAMESPACE = uuid5(NAMESPACE_URL, "fuze/orders")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# Version 8 of RFC 9562, for ids that are computed in a way of one's own.
+_VERSION_MASK, _VERSION = 0xF << 76, 8 << 76
+_VARIANT_MASK, _VARIANT = 0b11 << 62, 0b10 << 62
 
 
-def get_order_id(principal: Principal, idempotency_key: str) -> UUID:
-    """Return the order id of a caller's idempotency key: a UUID v5 of both."""
-    # Without the escapes, caller `a/b` with key `c` would have the order of `a` with key `b/c`.
-    name = (principal.name or "").replace("%", "%25").replace("/", "%2F")
-    return uuid5(_NAMESPACE, f"{name}/{idempotency_key}")
+def get_order_id(principal: Principal, idempotency_key: str, secret: SecretStr) -> UUID:
+    """Return the order id of a caller's idempotency key: a UUID v8, the HMAC of both.
 
-
-def is_reserved_token(payment_token: str | None, order_id: UUID) -> bool:
-    """Return whether a caller's token is the default payment token of another order."""
-    token_order_id, _, attempt = (payment_token or "").rpartition(":")
-    is_default_token = bool(_UUID.fullmatch(token_order_id)) and attempt.isdecimal()
-    return is_default_token and token_order_id.lower() != str(order_id)
+    It cannot be guessed without the secret.
+    """
+    # Neither part can contain NUL.
+    message = f"{principal.id or ''}\0{idempotency_key}".encode()
+    digest = hmac.digest(secret.get_secret_value().encode(), message, "sha256")
+    value = int.from_bytes(digest[:16])
+    value = value & ~_VERSION_MASK | _VERSION
+    return UUID(int=value & ~_VARIANT_MASK | _VARIANT)
 
 
 def build_place_order(
@@ -58,10 +60,13 @@ def build_place_order(
         delivery_tracking_period=settings.delivery_tracking_period,
         auto_approve_limit=settings.auto_approve_limits.get(request.currency),
         placed_by=principal.name,
+        owner=principal.id,
     )
 
 
-async def start_or_replay(order: PlaceOrder, services: AppServices, conflict: Problem) -> bool:
+async def start_or_replay(
+    order: PlaceOrder, services: AppServices, principal: Principal, conflict: Problem
+) -> bool:
     """Start the order; return False if the request is a replay of the one that started it.
 
     The row is read first, because it outlives the workflow's retention in Temporal. Without
@@ -69,7 +74,8 @@ async def start_or_replay(order: PlaceOrder, services: AppServices, conflict: Pr
     `read_timeout`, so that both together take no longer than one upstream may.
 
     Raises:
-        Problem: the id was used with a different request; raises `conflict`.
+        Problem: the id was used with a different request, or for an order to which the caller has
+            no access; raises `conflict`.
         UpstreamUnavailableError: Temporal is unavailable.
 
     """
@@ -89,6 +95,10 @@ async def start_or_replay(order: PlaceOrder, services: AppServices, conflict: Pr
         earlier = await services.workflows.get_fingerprint(order_workflow_id(order.order_id))
     if earlier != order.fingerprint:
         raise conflict
+    try:
+        await services.ownership.require_access(principal, order.order_id)
+    except Problem:
+        raise conflict from None
     return False
 
 

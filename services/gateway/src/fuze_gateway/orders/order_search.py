@@ -45,6 +45,7 @@ class OrderFilter:
     created_before: datetime | None = None
     needs_attention: bool | None = None
     text: str | None = None
+    owner: str | None = None
     sort: Sort = "-created_at"
 
     @property
@@ -155,6 +156,8 @@ def _conditions(orders: sa.FromClause, criteria: OrderFilter) -> list[sa.ColumnE
         conditions.append(orders.c.status.in_([status.value for status in criteria.statuses]))
     if criteria.customer is not None:
         conditions.append(orders.c.customer == criteria.customer)
+    if criteria.owner is not None:
+        conditions.append(orders.c.owner == criteria.owner)
     if criteria.created_from is not None:
         conditions.append(orders.c.created_at >= criteria.created_from)
     if criteria.created_before is not None:

@@ -38,6 +38,7 @@ _has_id = ORDERS.c.order_id == bindparam("order_id", type_=Uuid())
 _any_id = any_(bindparam("order_ids", type_=ARRAY(Uuid())))
 
 _FINGERPRINT = Statement.compile(select(ORDERS.c.fingerprint).where(_has_id))
+_OWNER = Statement.compile(select(ORDERS.c.owner).where(_has_id))
 _STATUS = Statement.compile(select(ORDERS.c.status).where(_has_id))
 _ORDER = Statement.compile(select(ORDERS).where(_has_id))
 _ORDER_WITH_LAST_EVENT = Statement.compile(
@@ -79,6 +80,11 @@ class OrderQueries:
         """Return the fingerprint of the request that started the order, or None without a row."""
         rows = await self._database.fetch(_FINGERPRINT, order_id=order_id)
         return str(rows[0]["fingerprint"]) if rows else None
+
+    async def get_owner(self, order_id: UUID) -> str | None:
+        """Return the owner in the order's row, or None without a row or an owner."""
+        rows = await self._database.fetch(_OWNER, order_id=order_id)
+        return rows[0]["owner"] if rows else None
 
     async def get_status(self, order_id: UUID) -> OrderStatus | None:
         """Return the status in the order's row, or None without a row."""

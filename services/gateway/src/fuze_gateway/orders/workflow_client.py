@@ -62,7 +62,7 @@ class OrderCommands:
             task_queue=ORDER_TASK_QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            memo={"fingerprint": order.fingerprint},
+            memo={"fingerprint": order.fingerprint, "owner": order.owner},
             static_summary=_summary(order),
             static_details=_details(order),
             rpc_timeout=self._timeout,

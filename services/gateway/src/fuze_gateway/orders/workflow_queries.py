@@ -83,16 +83,21 @@ class WorkflowQueries:
 
     async def get_fingerprint(self, workflow_id: str) -> str | None:
         """Return the fingerprint in a workflow's memo, or None if it has none."""
-        description = await self._describe(workflow_id, self._timeout)
-        if description is None:
-            return None
-        fingerprint = (await description.memo()).get("fingerprint")
-        return None if fingerprint is None else str(fingerprint)
+        return await self._get_from_memo(workflow_id, "fingerprint")
+
+    async def get_owner(self, workflow_id: str) -> str | None:
+        """Return the owner in a workflow's memo, or None if it has none."""
+        return await self._get_from_memo(workflow_id, "owner")
 
     async def ping(self) -> None:
         """Return when Temporal responds."""
         async with temporal_timeout(self._timeout):
             await self._client.service_client.check_health(timeout=self._timeout)
+
+    async def _get_from_memo(self, workflow_id: str, name: str) -> str | None:
+        description = await self._describe(workflow_id, self._timeout)
+        value = None if description is None else (await description.memo()).get(name)
+        return None if value is None else str(value)
 
     async def _describe(
         self, workflow_id: str, limit: timedelta

@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import timedelta
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -11,6 +11,7 @@ from fuze_contracts.money import Money
 from fuze_contracts.payment import PAYMENT_TASK_QUEUE, RefundPayment, RefundWorkflow
 from fuze_contracts.read_models import PublishedPayment
 from fuze_contracts.workflow_ids import refund_workflow_id
+from fuze_gateway.auth.principals import Principal
 from fuze_gateway.payments.schemas import RefundOrderRequest
 from fuze_gateway.upstreams import start_once
 
@@ -18,15 +19,20 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/refunds")
 
 
 def build_refund(
-    order_id: UUID, idempotency_key: str, request: RefundOrderRequest, payment: PublishedPayment
+    payment: PublishedPayment,
+    idempotency_key: str,
+    request: RefundOrderRequest,
+    principal: Principal,
 ) -> RefundPayment:
     """Return the workflow input of a refund. Its id is derived from the order and the key."""
+    order_id = payment.order_id
     return RefundPayment(
         order_id=order_id,
         payment_token=payment.payment_token,
         refund_id=uuid5(_NAMESPACE, f"{order_id}/{idempotency_key}"),
         amount=Money(amount_minor=request.amount_minor, currency=payment.currency),
         reason=request.reason,
+        actor=principal.actor_name(request.actor),
     )
 
 
@@ -53,6 +59,7 @@ class RefundCommands:
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             memo={"fingerprint": get_fingerprint(refund)},
             static_summary=f"refund {refund.amount}",
+            static_details=f"requested by `{refund.actor}`",
             rpc_timeout=self._timeout,
         )
         return await start_once(start, self._timeout)

@@ -14,6 +14,7 @@ from fuze_contracts.workflow_ids import refund_workflow_id
 from fuze_gateway.app_services import (
     AppServices,
     IdempotencyKeyDependency,
+    PrincipalDependency,
     ServicesDependency,
     require_json,
 )
@@ -78,19 +79,20 @@ async def list_payments(order_id: OrderId, services: ServicesDependency) -> List
         registry.UNAVAILABLE,
     ),
 )
-async def refund_order(
+async def refund_order(  # noqa: PLR0913, PLR0917 - FastAPI passes each by its name
     order_id: OrderId,
     request: RefundOrderRequest,
     idempotency_key: IdempotencyKeyDependency,
     response: Response,
     services: ServicesDependency,
+    principal: PrincipalDependency,
 ) -> RefundAcceptedResponse:
     """Refund a shipped order, in full or in part. Its payments show the state of the refund."""
     payment = await _get_charged_payment(order_id, services)
     refundable = Money(
         amount_minor=payment.amount_minor - payment.refunded_minor, currency=payment.currency
     )
-    refund = build_refund(order_id, idempotency_key, request, payment)
+    refund = build_refund(payment, idempotency_key, request, principal)
     if await _is_replay(refund, services):
         response.headers["Idempotent-Replayed"] = "true"
     elif request.amount_minor > refundable.amount_minor:

@@ -1,6 +1,7 @@
 """Request and response models of payments and refunds. Amounts are in minor units."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,7 +9,8 @@ from pydantic.config import JsonDict
 
 from fuze_contracts.money import MAX_AMOUNT_MINOR
 from fuze_contracts.read_models import Discrepancy
-from fuze_gateway.types import EXAMPLE_ORDER_ID, Name, RequestModel
+from fuze_gateway.orders.schemas.commands import CommandRequest
+from fuze_gateway.types import EXAMPLE_ORDER_ID, LongText
 
 _PAYMENT: JsonDict = {
     "payment_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
@@ -29,6 +31,7 @@ _REFUND: JsonDict = {
     "amount_minor": 1999,
     "currency": "USD",
     "reason": "one teapot was broken",
+    "actor": "grace via shop",
     "provider_reference": "re_0123456789",
     "rejection_code": None,
     "created_at": "2026-01-09T08:00:00Z",
@@ -45,7 +48,7 @@ _DISCREPANCY: JsonDict = {
 }
 
 
-class RefundOrderRequest(RequestModel):
+class RefundOrderRequest(CommandRequest):
     """The amount of the refund, in the currency of the payment, and its reason."""
 
     model_config = ConfigDict(
@@ -53,7 +56,7 @@ class RefundOrderRequest(RequestModel):
     )
 
     amount_minor: int = Field(ge=1, le=MAX_AMOUNT_MINOR)
-    reason: Name
+    reason: Annotated[LongText, Field(min_length=1)]
 
 
 class RefundAcceptedResponse(BaseModel):
@@ -104,6 +107,7 @@ class Refund(BaseModel):
     amount_minor: int
     currency: str
     reason: str
+    actor: str
     provider_reference: str | None
     rejection_code: str | None
     created_at: datetime

@@ -16,6 +16,7 @@ from fuze_contracts import order as contract
 from fuze_contracts.money import Money
 from fuze_gateway.problems import registry
 from fuze_gateway.problems.registry import ProblemType
+from fuze_gateway.rate_limiter import LimitExceeded
 from fuze_gateway.upstreams import UpstreamUnavailableError
 
 RETRY_AFTER_SECONDS = 2
@@ -155,10 +156,28 @@ def insufficient_scope(required: Sequence[str]) -> Problem:
     )
 
 
-def rate_limit_exceeded(limit: str, seconds: int) -> Problem:
-    """Return the 429 of a caller above its rate limit, to be retried after `seconds`."""
-    headers = {"Retry-After": str(max(seconds, 1))}
-    return Problem(registry.RATE_LIMIT_EXCEEDED, f"The rate limit is {limit}.", headers=headers)
+def rate_limit_exceeded(exceeded: LimitExceeded) -> Problem:
+    """Return the 429 of a caller above its rate limit."""
+    headers = {"Retry-After": str(exceeded.seconds)}
+    detail = f"The rate limit is {exceeded.limit}."
+    return Problem(registry.RATE_LIMIT_EXCEEDED, detail, headers=headers)
+
+
+def too_many_failures(exceeded: LimitExceeded) -> Problem:
+    """Return the 429 of an address with too many failed authentications."""
+    headers = {"Retry-After": str(exceeded.seconds)}
+    detail = "Authentication has failed too often from this address. Check the credentials."
+    return Problem(registry.RATE_LIMIT_EXCEEDED, detail, headers=headers)
+
+
+def too_many_streams(maximum: int) -> Problem:
+    """Return the 429 of a caller with the maximum number of event streams."""
+    detail = (
+        f"You have {maximum} open event streams, the maximum. Close one, or list the events of the"
+        " order."
+    )
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return Problem(registry.TOO_MANY_STREAMS, detail, headers=headers)
 
 
 def unavailable(detail: str, **extensions: object) -> Problem:

@@ -64,6 +64,7 @@ AUTH_PROBLEMS = (
 """The problems of every operation that requires authentication."""
 
 BODY_PROBLEMS = (
+    registry.MALFORMED_REQUEST,
     registry.MALFORMED_BODY,
     registry.REQUEST_TIMEOUT,
     registry.BODY_TOO_LARGE,

@@ -38,6 +38,12 @@ def _register(slug: str, status: HTTPStatus, meaning: str, example: str) -> Prob
     return problem_type
 
 
+MALFORMED_REQUEST = _register(
+    "malformed-request",
+    HTTPStatus.BAD_REQUEST,
+    "The request is not valid HTTP/1.1, or its `Content-Length` is not a number of bytes.",
+    "The request is not valid HTTP/1.1.",
+)
 MALFORMED_BODY = _register(
     "malformed-body",
     HTTPStatus.BAD_REQUEST,
@@ -227,11 +233,25 @@ ADDRESS_INVALID = _register(
     "The address failed the order's validation; the order's events have the reason.",
     f"{_ORDER} rejected the address; its events have the reason.",
 )
+HEADERS_TOO_LARGE = _register(
+    "headers-too-large",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "The URL and the headers of the request exceed the size limit (`FUZE_MAX_HEADER_BYTES`).",
+    "The URL and the headers of the request are too large. Send fewer or shorter ones.",
+)
 RATE_LIMIT_EXCEEDED = _register(
     "rate-limit-exceeded",
     HTTPStatus.TOO_MANY_REQUESTS,
-    "The caller exceeded its rate limit. Retry after `Retry-After` seconds.",
+    "The caller exceeded its rate limit, or authentication failed too often from its address. Retry"
+    " after `Retry-After` seconds.",
     "The rate limit is 100 per 1 second.",
+)
+TOO_MANY_STREAMS = _register(
+    "too-many-streams",
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "The caller has the maximum number of open event streams. Close one, or read the order's events"
+    " without a stream.",
+    "You have 100 open event streams, the maximum. Close one, or list the events of the order.",
 )
 INTERNAL_ERROR = _register(
     "internal-error",

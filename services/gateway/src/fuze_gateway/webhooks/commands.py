@@ -1,4 +1,9 @@
-"""Webhooks start a workflow that reads the current state from the sender, once per event."""
+"""Webhooks start a workflow that reads the current state from the sender, one at a time per object.
+
+However many events are forged with a stolen secret, each object has one workflow in flight. An
+event that arrives while it runs starts no other: the workflow may have read the state before, and
+then the next event, or the poll, brings the change.
+"""
 
 from datetime import timedelta
 
@@ -18,30 +23,30 @@ class WebhookCommands:
         self._client = client
         self._timeout = timeout
 
-    async def start_payment_webhook(self, event_id: str, command: RefreshPayment) -> bool:
-        """Refresh a payment; return False if the event was received before."""
+    async def start_payment_webhook(self, command: RefreshPayment) -> None:
+        """Refresh a payment, unless it is being refreshed already."""
         start = self._client.start_workflow(
             PaymentWebhookWorkflow.run,
             command,
-            id=payment_webhook_workflow_id(event_id),
+            id=payment_webhook_workflow_id(command.payment_id),
             task_queue=PAYMENT_TASK_QUEUE,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             static_summary="refresh a payment after a webhook",
             rpc_timeout=self._timeout,
         )
-        return await start_once(start, self._timeout)
+        await start_once(start, self._timeout)
 
-    async def start_carrier_webhook(self, event_id: str, command: RefreshShipment) -> bool:
-        """Refresh a shipment; return False if the event was received before."""
+    async def start_carrier_webhook(self, command: RefreshShipment) -> None:
+        """Refresh a shipment, unless it is being refreshed already."""
         start = self._client.start_workflow(
             CarrierWebhookWorkflow.run,
             command,
-            id=carrier_webhook_workflow_id(event_id),
+            id=carrier_webhook_workflow_id(command.shipment_id),
             task_queue=SHIPPING_TASK_QUEUE,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             static_summary="refresh a shipment after a webhook",
             rpc_timeout=self._timeout,
         )
-        return await start_once(start, self._timeout)
+        await start_once(start, self._timeout)

@@ -83,7 +83,7 @@ class SandboxCarrier(Carrier):
         except (httpx.ConnectError, httpx.ConnectTimeout):
             return NotAttempted(reason="the carrier cannot be reached")
         except (httpx.HTTPError, TimeoutError) as error:
-            return Indeterminate(reason=repr(error))
+            return Indeterminate(reason=type(error).__name__)
         if response.status_code in _NO_EFFECT:
             return NotAttempted(reason=f"the carrier responded with {response.status_code}")
         if response.is_success or response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:

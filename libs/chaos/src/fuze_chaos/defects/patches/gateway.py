@@ -71,11 +71,11 @@ def ignore_idempotency_key(patches: Patches) -> None:
     used: set[str] = set()
 
     def deriving(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        def get_order_id(principal: Foreign, idempotency_key: str) -> UUID:
+        def get_order_id(principal: Foreign, idempotency_key: str, secret: Foreign) -> UUID:
             if idempotency_key in used:
                 return uuid4()
             used.add(idempotency_key)
-            first: UUID = original(principal, idempotency_key)
+            first: UUID = original(principal, idempotency_key, secret)
             return first
 
         return get_order_id
@@ -85,5 +85,5 @@ def ignore_idempotency_key(patches: Patches) -> None:
         "fuze_gateway.orders.endpoints.create",
         "get_order_id",
         deriving,
-        parameters=("principal", "idempotency_key"),
+        parameters=("principal", "idempotency_key", "secret"),
     )

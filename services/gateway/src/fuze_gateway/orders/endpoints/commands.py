@@ -20,6 +20,7 @@ from fuze_gateway.app_services import (
     require_json,
 )
 from fuze_gateway.auth.authorization import ScopedRoute, requires
+from fuze_gateway.auth.principals import Principal
 from fuze_gateway.orders.commands import COMMANDS, Bulk, OrderCommand, Signal
 from fuze_gateway.orders.lookup import raise_closed_or_missing
 from fuze_gateway.orders.schemas.commands import (
@@ -110,7 +111,7 @@ def _add_bulk(command: OrderCommand[Any], bulk: Bulk) -> None:
         principal: PrincipalDependency,
     ) -> BulkResponse:
         message = command.to_message(request, principal)
-        return await _execute_updates(request.order_ids, command, message, services)
+        return await _execute_updates(request.order_ids, command, message, services, principal)
 
     router.add_api_route(
         f"/orders/bulk/{bulk.path}",
@@ -152,11 +153,16 @@ async def _execute_update(
 
 
 async def _execute_updates(
-    order_ids: list[UUID], command: OrderCommand[Any], message: Message, services: AppServices
+    order_ids: list[UUID],
+    command: OrderCommand[Any],
+    message: Message,
+    services: AppServices,
+    principal: Principal,
 ) -> BulkResponse:
-    """Execute the command for each order, a few at a time.
+    """Execute the command for each order, a few at a time, within the caller's rate limit.
 
-    Orders not processed before `bulk_timeout` are reported as `unavailable`.
+    Orders not processed before `bulk_timeout` are reported as `unavailable`, or as
+    `rate-limit-exceeded` where the limit is the reason.
     """
     semaphore = asyncio.Semaphore(_BULK_CONCURRENCY)
     timeout = services.settings.bulk_timeout.total_seconds()
@@ -165,6 +171,9 @@ async def _execute_updates(
     async def execute_one(order_id: UUID) -> BulkResult:
         try:
             async with asyncio.timeout_at(deadline), semaphore:
+                if order_id != order_ids[0]:  # the request itself was counted as one
+                    await _wait_for_rate_limit(principal, services, deadline)
+                await services.ownership.require_access(principal, order_id)
                 order = await _execute_update(order_id, command, message, services)
         except errors.Problem as problem:
             return _failed(order_id, problem)
@@ -179,6 +188,23 @@ async def _execute_updates(
     results = await asyncio.gather(*(execute_one(order_id) for order_id in order_ids))
     succeeded = sum(result.problem is None for result in results)
     return BulkResponse(results=results, succeeded=succeeded, failed=len(results) - succeeded)
+
+
+async def _wait_for_rate_limit(
+    principal: Principal, services: AppServices, deadline: float
+) -> None:
+    """Count one order, when the caller's rate limit permits it.
+
+    Raises:
+        Problem: it does not before the deadline.
+
+    """
+    if principal.id is None:
+        return
+    while exceeded := await services.caller_limiter.hit(principal.id):
+        if asyncio.get_running_loop().time() + exceeded.seconds > deadline:
+            raise errors.rate_limit_exceeded(exceeded)
+        await asyncio.sleep(exceeded.seconds)
 
 
 def _failed(order_id: UUID, problem: errors.Problem) -> BulkResult:

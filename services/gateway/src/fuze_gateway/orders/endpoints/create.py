@@ -14,12 +14,11 @@ from fuze_gateway.app_services import (
     require_json,
 )
 from fuze_gateway.auth.authorization import ScopedRoute, requires
-from fuze_gateway.auth.principals import Scope
+from fuze_gateway.auth.principals import Principal, Scope
 from fuze_gateway.orders.commands import COMMANDS
 from fuze_gateway.orders.idempotency import (
     build_place_order,
     get_order_id,
-    is_reserved_token,
     start_or_replay,
 )
 from fuze_gateway.orders.schemas.orders import (
@@ -95,10 +94,10 @@ async def place_order(
     The order id is derived from the caller and the `Idempotency-Key`, so a repeated key returns the
     same order for as long as orders are kept, with the header `Idempotent-Replayed`.
     """
-    order_id = get_order_id(principal, idempotency_key)
-    _reject_reserved_token(request, order_id)
+    order_id = get_order_id(principal, idempotency_key, services.settings.order_id_key)
     order = build_place_order(order_id, request, services.settings, principal)
-    return await _accept(order, response, services, errors.Problem(registry.IDEMPOTENCY_KEY_REUSED))
+    conflict = errors.Problem(registry.IDEMPOTENCY_KEY_REUSED)
+    return await _accept(order, response, services, principal, conflict)
 
 
 @router.post(
@@ -126,22 +125,19 @@ async def start_order(
     """
     if request.order_id not in {None, order_id}:
         raise errors.invalid_field(("body", "order_id"), "must equal the order id in the path")
-    _reject_reserved_token(request, order_id)
     order = build_place_order(order_id, request, services.settings, principal)
-    return await _accept(order, response, services, errors.order_already_exists(order_id))
-
-
-def _reject_reserved_token(request: PlaceOrderRequest, order_id: OrderId) -> None:
-    if is_reserved_token(request.payment_token, order_id):
-        raise errors.invalid_field(
-            ("body", "payment_token"), "must not be the default token of another order"
-        )
+    conflict = errors.order_already_exists(order_id)
+    return await _accept(order, response, services, principal, conflict)
 
 
 async def _accept(
-    order: PlaceOrder, response: Response, services: AppServices, conflict: Problem
+    order: PlaceOrder,
+    response: Response,
+    services: AppServices,
+    principal: Principal,
+    conflict: Problem,
 ) -> OrderAcceptedResponse:
-    if not await start_or_replay(order, services, conflict):
+    if not await start_or_replay(order, services, principal, conflict):
         response.headers["Idempotent-Replayed"] = "true"
     status_url = f"/orders/{order.order_id}/status"
     response.headers["Location"] = status_url

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
 
-from fuze_gateway.app_services import ServicesDependency
+from fuze_gateway.app_services import PrincipalDependency, ServicesDependency
 from fuze_gateway.auth.authorization import ScopedRoute, requires
 from fuze_gateway.auth.principals import Scope
 from fuze_gateway.orders.order_search import InvalidCursorError
@@ -35,6 +35,7 @@ async def list_orders(
     request: Request,
     response: Response,
     services: ServicesDependency,
+    principal: PrincipalDependency,
 ) -> ListOrdersResponse:
     """List orders page by page: pass `next` as `cursor` to get the next page.
 
@@ -45,7 +46,9 @@ async def list_orders(
         return ListOrdersResponse(orders=[], next=None)
     try:
         page = await services.order_search.get_page(
-            query.to_filter(), cursor=query.cursor, size=query.limit
+            query.to_filter(services.ownership.get_required_owner(principal)),
+            cursor=query.cursor,
+            size=query.limit,
         )
     except InvalidCursorError:
         raise Problem(registry.INVALID_CURSOR) from None

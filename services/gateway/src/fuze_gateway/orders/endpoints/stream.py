@@ -6,21 +6,22 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.sse import format_sse_event
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Send
 from starlette.types import Scope as Connection
 
-from fuze_gateway.app_services import ServicesDependency
+from fuze_gateway.app_services import AppServices, PrincipalDependency, ServicesDependency
 from fuze_gateway.auth.authorization import ScopedRoute, requires
-from fuze_gateway.auth.principals import Scope
+from fuze_gateway.auth.principals import Scope, UnauthenticatedError
 from fuze_gateway.orders.event_broadcaster import Subscription, TooManySubscriptionsError
 from fuze_gateway.orders.lookup import wait_until_recorded
 from fuze_gateway.orders.status_merge import to_event
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import AUTH_PROBLEMS, problem_responses
 from fuze_gateway.types import OrderId
+from fuze_gateway.upstreams import UpstreamUnavailableError
 
 router = APIRouter(route_class=ScopedRoute, tags=["orders"])
 
@@ -53,10 +54,12 @@ class _EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, subscription: Subscription, after: int, lifetime: timedelta) -> None:
+    def __init__(
+        self, subscription: Subscription, after: int, request: Request, services: AppServices
+    ) -> None:
         # Without it, nginx buffers the messages.
         headers = {"X-Accel-Buffering": "no"}
-        super().__init__(_messages(subscription, after, lifetime), headers=headers)
+        super().__init__(_messages(subscription, after, request, services), headers=headers)
         self._subscription = subscription
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
@@ -84,13 +87,16 @@ class _EventStream(StreamingResponse):
             *AUTH_PROBLEMS,
             registry.INVALID_REQUEST,
             registry.ORDER_NOT_FOUND,
+            registry.TOO_MANY_STREAMS,
             registry.UNAVAILABLE,
         ),
     },
 )
 async def stream_events(
     order_id: OrderId,
+    request: Request,
     services: ServicesDependency,
+    principal: PrincipalDependency,
     last_event_id: Annotated[
         int,
         Header(
@@ -103,33 +109,44 @@ async def stream_events(
 ) -> Response:
     """Stream the past events of the order, then each new event, until the order has ended.
 
-    A comment is sent every 15 seconds without an event. A stream ends after an hour; resume it with
-    `Last-Event-ID`. The response for an order that has ended and has no further events is 204,
-    which stops an `EventSource`.
+    A comment is sent at least every 15 seconds without an event. A stream ends after an hour, or
+    when its credentials expire or are revoked; resume it with `Last-Event-ID`. The response for an
+    order that has ended and has no further events is 204, which stops an `EventSource`.
     """
     try:
         subscription = await wait_until_recorded(
-            order_id, services, lambda: services.broadcaster.subscribe(order_id)
+            order_id, services, lambda: services.broadcaster.subscribe(order_id, principal.id)
         )
-    except TooManySubscriptionsError:
+    except TooManySubscriptionsError as error:
+        if error.of_caller:
+            maximum = services.settings.max_streams_per_caller
+            raise errors.too_many_streams(maximum) from None
         raise errors.unavailable("This gateway is at its limit of event streams.") from None
     if subscription.is_complete(last_event_id):
         subscription.close()
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    return _EventStream(subscription, last_event_id, services.settings.stream_lifetime)
+    return _EventStream(subscription, last_event_id, request, services)
 
 
 async def _messages(
-    subscription: Subscription, after: int, lifetime: timedelta
+    subscription: Subscription, after: int, request: Request, services: AppServices
 ) -> AsyncIterator[bytes]:
-    """Yield the messages until the stream's lifetime ends, which bounds the use of a revoked key.
+    """Yield the messages until the stream's lifetime ends, or its credentials are revoked.
 
-    The lifetime is checked after each message and heartbeat.
+    Both are checked after a message or heartbeat.
     """
     now = asyncio.get_running_loop().time
+    lifetime = services.settings.stream_lifetime
+    check_interval = services.settings.api_key_cache_ttl / 2
     end = now() + lifetime.total_seconds()
+    next_check = now() + check_interval.total_seconds()
+    heartbeat = min(_HEARTBEAT, lifetime, check_interval)
     yield format_sse_event(retry=_RETRY_MILLISECONDS)
-    async for event in subscription.events(after, heartbeat=min(_HEARTBEAT, lifetime)):
+    async for event in subscription.events(after, heartbeat=heartbeat):
+        if now() >= next_check:
+            if not await _is_authorized(request, services):
+                return
+            next_check = now() + check_interval.total_seconds()
         if event is None:
             yield format_sse_event(comment="heartbeat")
         else:
@@ -137,3 +154,14 @@ async def _messages(
             yield format_sse_event(data_str=data, event=event.type, id=str(event.seq))
         if now() >= end:
             return
+
+
+async def _is_authorized(request: Request, services: AppServices) -> bool:
+    """Return whether the stream's credentials still permit it, as far as that can be known now."""
+    try:
+        principal = await services.authenticator.authenticate(request.headers)
+    except UnauthenticatedError:
+        return False
+    except UpstreamUnavailableError:
+        return True
+    return Scope.ORDERS_READ in principal.scopes

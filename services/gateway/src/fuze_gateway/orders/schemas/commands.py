@@ -8,7 +8,7 @@ from pydantic.config import JsonDict
 
 from fuze_contracts.order import OrderStatus, PaymentStatus
 from fuze_gateway.orders.schemas.orders import AddressRequest, example
-from fuze_gateway.types import EXAMPLE_ORDER_ID, LongText, Name, OrderId, RequestModel
+from fuze_gateway.types import EXAMPLE_ORDER_ID, ActorName, LongText, Name, OrderId, RequestModel
 
 _ORDER: JsonDict = {
     "order_id": EXAMPLE_ORDER_ID,
@@ -26,7 +26,7 @@ Reason = Annotated[LongText | None, Field(examples=["changed my mind"])]
 class CommandRequest(RequestModel):
     """The fields of every command."""
 
-    actor: Name | None = Field(
+    actor: ActorName | None = Field(
         None,
         description="The person on whose behalf the caller acts; recorded in the event.",
         examples=["grace"],

@@ -12,6 +12,7 @@ from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
 from fuze_gateway.orders.order_search import OrderFilter, Sort
 from fuze_gateway.types import (
     EXAMPLE_ORDER_ID,
+    ActorName,
     Country,
     Currency,
     LongText,
@@ -106,7 +107,7 @@ class PlaceOrderRequest(RequestModel):
     )
 
     address: AddressRequest
-    customer: Name | None = None
+    customer: ActorName | None = None
     lines: list[OrderLineRequest] = Field([], max_length=200)
     currency: Currency = "USD"
     payment_method: Name | None = Field(
@@ -114,7 +115,7 @@ class PlaceOrderRequest(RequestModel):
     )
     payment_token: Name | None = Field(
         None,
-        description="Identifies the first charge; derived from the order id if absent.",
+        description="Identifies the order's first charge; derived from the order id if absent.",
     )
 
     @model_validator(mode="after")
@@ -178,8 +179,8 @@ class ListOrdersRequest(RequestModel):
         None, max_length=500, description="`next` of the previous page, with the same filters."
     )
 
-    def to_filter(self) -> OrderFilter:
-        """Return the filter, which is the same for every page."""
+    def to_filter(self, owner: str | None) -> OrderFilter:
+        """Return the filter, which is the same for every page; `owner` is None for every order."""
         waiting = {_WAITING_STATUS[self.waiting_for]} if self.waiting_for else set()
         return OrderFilter(
             statuses=tuple(sorted(waiting or set(self.status))),
@@ -188,6 +189,7 @@ class ListOrdersRequest(RequestModel):
             created_before=self.created_before,
             needs_attention=self.needs_attention,
             text=self.q,
+            owner=owner,
             sort=self.sort,
         )
 

@@ -21,18 +21,23 @@ _EVENT_TYPES = (
     "'payment_method_changed', 'payment_abandoned', 'shipping_started', "
     "'carrier_rejected_address', 'order_shipped', 'order_delivered', 'order_returned', "
     "'cancellation_started', 'payment_refunded', 'payment_voided', 'needs_attention', "
-    "'retry_requested'"
+    "'retry_requested', 'order_recovered'"
 )
 
 
 def upgrade() -> None:
     _create_tables()
+    _create_discrepancies()
     _create_indexes()
     _create_views()
     op.execute("GRANT SELECT, INSERT, UPDATE ON orders.orders TO fuze_order")
     op.execute("GRANT SELECT, INSERT ON orders.order_lines, orders.events TO fuze_order")
+    op.execute("GRANT SELECT, INSERT, UPDATE ON orders.discrepancies TO fuze_order")
     op.execute("GRANT USAGE ON SCHEMA orders TO fuze_gateway")
-    op.execute("GRANT SELECT ON orders.published_orders, orders.published_events TO fuze_gateway")
+    op.execute(
+        "GRANT SELECT ON orders.published_orders, orders.published_events,"
+        " orders.published_discrepancies TO fuze_gateway"
+    )
 
 
 def _create_tables() -> None:
@@ -47,6 +52,7 @@ def _create_tables() -> None:
                 CHECK (payment_status IN ({_PAYMENT_STATUSES})),
             reason text,
             customer text,
+            owner text,
             currency char(3) NOT NULL
                 CONSTRAINT orders_currency_check CHECK (currency ~ '^[A-Z]{{3}}$'),
             total_minor bigint NOT NULL CONSTRAINT orders_total_check CHECK (total_minor >= 0),
@@ -58,6 +64,7 @@ def _create_tables() -> None:
             tracking_number text,
             needs_attention boolean NOT NULL DEFAULT false,
             tracking_deadline timestamptz,
+            workflow_missing_at timestamptz,
             last_seq integer NOT NULL CONSTRAINT orders_last_seq_check CHECK (last_seq >= 1),
             approval_deadline timestamptz NOT NULL,
             created_at timestamptz NOT NULL,
@@ -97,6 +104,27 @@ def _create_tables() -> None:
     """)
 
 
+def _create_discrepancies() -> None:
+    op.execute("""
+        CREATE TABLE orders.discrepancies (
+            order_id uuid CONSTRAINT discrepancies_order_id_fkey REFERENCES orders.orders (id),
+            kind text CONSTRAINT discrepancies_kind_check CHECK (
+                kind IN ('money_kept', 'parcel_of_cancelled_order', 'shipped_without_parcel')
+            ),
+            details jsonb NOT NULL DEFAULT '{}'::jsonb
+                CONSTRAINT discrepancies_details_check CHECK (jsonb_typeof(details) = 'object'),
+            first_seen_at timestamptz NOT NULL DEFAULT now(),
+            last_seen_at timestamptz NOT NULL DEFAULT now(),
+            resolved_at timestamptz,
+            CONSTRAINT discrepancies_pkey PRIMARY KEY (order_id, kind)
+        )
+    """)
+    op.execute(
+        "CREATE INDEX discrepancies_open_idx ON orders.discrepancies (first_seen_at)"
+        " WHERE resolved_at IS NULL"
+    )
+
+
 def _create_indexes() -> None:
     op.execute("CREATE INDEX orders_created_at_id_idx ON orders.orders (created_at, id)")
     op.execute(
@@ -106,12 +134,20 @@ def _create_indexes() -> None:
         "CREATE INDEX orders_customer_created_at_id_idx ON orders.orders (customer, created_at, id)"
     )
     op.execute(
+        "CREATE INDEX orders_owner_created_at_id_idx ON orders.orders (owner, created_at, id)"
+    )
+    op.execute(
         "CREATE INDEX orders_customer_prefix_idx"
         " ON orders.orders (lower(customer) text_pattern_ops)"
     )
     op.execute(
         "CREATE INDEX orders_needs_attention_idx ON orders.orders (created_at, id)"
         " WHERE needs_attention"
+    )
+    op.execute(
+        "CREATE INDEX orders_open_after_shipment_idx ON orders.orders (id)"
+        " WHERE tracking_deadline IS NOT NULL AND status = 'shipped'"
+        " OR payment_status = 'refunding' AND status = 'returned'"
     )
 
 
@@ -120,7 +156,8 @@ def _create_views() -> None:
         CREATE VIEW orders.published_orders AS
         SELECT id AS order_id, status, payment_status, reason, customer, currency::text AS currency,
                total_minor, address, tracking_number, fingerprint, last_seq, created_at, updated_at,
-               needs_attention, payment_method, tracking_deadline,
+               needs_attention, payment_method, payment_token, approval_deadline,
+               tracking_deadline, workflow_missing_at, owner,
                (SELECT coalesce(jsonb_agg(jsonb_build_object(
                            'sku', sku, 'quantity', quantity, 'unit_price_minor', unit_price_minor
                        ) ORDER BY position), '[]')
@@ -131,4 +168,10 @@ def _create_views() -> None:
         CREATE VIEW orders.published_events AS
         SELECT order_id, seq, type, status, payment_status, actor, details, occurred_at, recorded_at
         FROM orders.events
+    """)
+    op.execute("""
+        CREATE VIEW orders.published_discrepancies AS
+        SELECT kind, order_id::text AS reference, order_id, first_seen_at AS occurred_at, details,
+               first_seen_at, last_seen_at
+        FROM orders.discrepancies WHERE resolved_at IS NULL
     """)

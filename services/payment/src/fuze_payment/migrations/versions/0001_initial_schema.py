@@ -29,7 +29,7 @@ def _create_payments() -> None:
     op.execute(f"""
         CREATE TABLE payments.payments (
             id uuid CONSTRAINT payments_pkey PRIMARY KEY,
-            payment_token text NOT NULL CONSTRAINT payments_payment_token_key UNIQUE,
+            payment_token text NOT NULL,
             order_id uuid NOT NULL,
             amount_minor bigint NOT NULL
                 CONSTRAINT payments_amount_check CHECK (amount_minor >= 0),
@@ -45,6 +45,7 @@ def _create_payments() -> None:
             refunded_minor bigint NOT NULL DEFAULT 0,
             void_requested boolean NOT NULL DEFAULT false,
             {_OPERATION_COLUMNS},
+            CONSTRAINT payments_order_id_payment_token_key UNIQUE (order_id, payment_token),
             CONSTRAINT payments_decline_code_check
                 CHECK ((state = 'declined') = (decline_code IS NOT NULL)),
             CONSTRAINT payments_provider_reference_check CHECK (
@@ -63,7 +64,6 @@ def _create_payments() -> None:
         CREATE UNIQUE INDEX payments_one_live_charge_per_order ON payments.payments (order_id)
         WHERE state NOT IN ('declined', 'voided') AND NOT void_requested
     """)
-    op.execute("CREATE INDEX payments_order_id_idx ON payments.payments (order_id)")
     op.execute("GRANT SELECT, INSERT, UPDATE ON payments.payments TO fuze_payment")
 
 
@@ -75,6 +75,7 @@ def _create_refunds() -> None:
                 CONSTRAINT refunds_payment_id_fkey REFERENCES payments.payments (id),
             amount_minor bigint NOT NULL CONSTRAINT refunds_amount_check CHECK (amount_minor > 0),
             reason text NOT NULL,
+            actor text NOT NULL,
             state text NOT NULL CONSTRAINT refunds_state_check
                 CHECK (state IN ('created', 'submitted', 'unknown', 'refunded', 'rejected')),
             provider_reference text CONSTRAINT refunds_provider_reference_key UNIQUE,
@@ -168,7 +169,7 @@ def _publish_views() -> None:
         CREATE VIEW payments.published_refunds AS
         SELECT r.id AS refund_id, r.payment_id, p.order_id, r.state, r.amount_minor,
                p.currency::text AS currency, r.reason, r.provider_reference, r.rejection_code,
-               r.created_at, r.updated_at
+               r.created_at, r.updated_at, r.actor
         FROM payments.refunds AS r JOIN payments.payments AS p ON p.id = r.payment_id
     """)
     op.execute("""

@@ -1,0 +1,145 @@
+"""All SQL that compares orders with the other systems. Each method is one transaction."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from fuze_contracts.order import TERMINAL_STATUSES, OrderStatus, PaymentStatus
+from fuze_order.messages import EndedOrder, EndedOrdersPage, RecordDiscrepancies
+from fuze_order.tables import discrepancies, orders
+
+_OPEN_STATUSES = [status for status in OrderStatus if not status.is_terminal]
+_PAGE_SIZE = 500
+_IS_OPEN_AFTER_SHIPMENT = sa.or_(
+    sa.and_(
+        orders.c.status == OrderStatus.SHIPPED,
+        orders.c.tracking_deadline.is_not(None),  # else the negation would be null
+        orders.c.tracking_deadline > sa.func.now(),
+    ),
+    sa.and_(
+        orders.c.status == OrderStatus.RETURNED,
+        orders.c.payment_status == PaymentStatus.REFUNDING,
+    ),
+)
+# The predicate of the partial index, without the time, which no index can contain.
+_INDEXED_AFTER_SHIPMENT = sa.text(
+    "(tracking_deadline IS NOT NULL AND status = 'shipped'"
+    " OR payment_status = 'refunding' AND status = 'returned')"
+)
+_IS_OPEN = sa.or_(orders.c.status.in_(_OPEN_STATUSES), _IS_OPEN_AFTER_SHIPMENT)
+_HAS_ENDED = sa.and_(orders.c.status.in_(list(TERMINAL_STATUSES)), sa.not_(_IS_OPEN_AFTER_SHIPMENT))
+
+
+class ReconciliationRepository:
+    """Orders as a whole."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def open_orders(self, page_size: int) -> AsyncIterator[tuple[OrderStatus, list[UUID]]]:
+        """Yield the ids of all open orders, in pages of one status, from an index alone."""
+        for status in _OPEN_STATUSES:
+            query = (
+                sa.select(orders.c.created_at, orders.c.id)
+                .where(orders.c.status == status)
+                .order_by(orders.c.created_at, orders.c.id)
+                .limit(page_size)
+            )
+            position = sa.tuple_(orders.c.created_at, orders.c.id)
+            page = query
+            while rows := await self._fetch(page):
+                yield status, [row.id for row in rows]
+                page = query.where(position > sa.tuple_(rows[-1].created_at, rows[-1].id))
+        by_id = (
+            sa.select(orders.c.id, orders.c.status)
+            .where(_IS_OPEN_AFTER_SHIPMENT, _INDEXED_AFTER_SHIPMENT)
+            .order_by(orders.c.id)
+            .limit(page_size)
+        )
+        page = by_id
+        while rows := await self._fetch(page):
+            yield OrderStatus(rows[-1].status), [row.id for row in rows]
+            page = by_id.where(orders.c.id > rows[-1].id)
+
+    async def flag_missing(self, order_ids: Sequence[UUID], idle_for: timedelta) -> int:
+        """Flag those of the orders that are still open, and did not change in the meantime."""
+        statement = (
+            sa.update(orders)
+            .where(
+                orders.c.id.in_(order_ids),
+                orders.c.updated_at < sa.func.now() - idle_for,
+                orders.c.workflow_missing_at.is_(None),
+                _IS_OPEN,
+            )
+            .values(workflow_missing_at=sa.func.now(), needs_attention=True)
+        )
+        async with self._engine.begin() as connection:
+            return (await connection.execute(statement)).rowcount
+
+    async def count_missing(self) -> int:
+        """Return the number of orders that are flagged."""
+        query = sa.select(sa.func.count()).where(orders.c.workflow_missing_at.is_not(None))
+        async with self._engine.connect() as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def find_idle(
+        self, order_ids: Sequence[UUID], status: OrderStatus, idle_for: timedelta
+    ) -> list[UUID]:
+        """Return those of the orders that have had the status for a while."""
+        query = sa.select(orders.c.id).where(
+            orders.c.id.in_(order_ids),
+            orders.c.status == status,
+            orders.c.updated_at < sa.func.now() - idle_for,
+        )
+        return [row.id for row in await self._fetch(query)]
+
+    async def list_ended(self, page: EndedOrdersPage) -> list[EndedOrder]:
+        """Return the next orders that have ended, by their ids; empty after the last page."""
+        query = (
+            sa.select(orders.c.id.label("order_id"), orders.c.status)
+            .where(
+                orders.c.updated_at >= page.changed_from,
+                orders.c.updated_at < page.changed_before,
+                _HAS_ENDED,
+            )
+            .order_by(orders.c.id)
+            .limit(_PAGE_SIZE)
+        )
+        if page.after:
+            query = query.where(orders.c.id > page.after)
+        return [EndedOrder.model_validate(row._asdict()) for row in await self._fetch(query)]
+
+    async def record(self, command: RecordDiscrepancies) -> None:
+        """Store what was found, and resolve what was not found again."""
+        now = sa.func.now()
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                sa.update(discrepancies)
+                .where(
+                    discrepancies.c.order_id.in_(command.order_ids),
+                    discrepancies.c.resolved_at.is_(None),
+                )
+                .values(resolved_at=now)
+            )
+            for found in command.found:
+                resolved_at = now if found.is_repaired else None
+                values = {
+                    "details": found.details,
+                    "last_seen_at": now,
+                    "resolved_at": resolved_at,
+                }
+                await connection.execute(
+                    insert(discrepancies)
+                    .values(order_id=found.order_id, kind=found.kind, **values)
+                    .on_conflict_do_update(constraint="discrepancies_pkey", set_=values)
+                )
+
+    async def _fetch(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        async with self._engine.connect() as connection:
+            rows: Sequence[sa.Row[Any]] = (await connection.execute(query)).all()
+        return rows
