@@ -325,6 +325,34 @@ def test_an_operators_cancellation_binds_the_order_after_a_reset_that_re_applies
     assert violated(snapshot(order)) == {"I6"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "invariant"),
+    [
+        ("money_kept", "I5"),
+        ("parcel_of_cancelled_order", "I6"),
+        ("shipped_without_parcel", "I6"),
+    ],
+)
+def test_what_the_reconciliation_of_orders_found_is_a_violation_even_if_repaired(
+    kind: str, invariant: str
+) -> None:
+    order = cancelled()
+    order.discrepancies = [{"kind": kind, "details": {}}]
+
+    assert violated(snapshot(order)) == {invariant}
+
+
+def test_an_order_that_is_flagged_as_missing_its_workflow_needs_no_event() -> None:
+    order = shipped()
+    assert order.row
+    order.row |= {"needs_attention": True}
+    assert violated(snapshot(order)) == {"I7"}
+
+    order.row |= {"workflow_missing_at": NOON}
+
+    assert violated(snapshot(order)) == set()
+
+
 def returned_parcel(*, webhook_closed: float, deadline: float) -> OrderRecords:
     """A shipped order whose parcel was returned; moments in seconds after noon."""
     order = shipped()

@@ -70,6 +70,7 @@ TRANSITIONS = {
     ),
     "needs_attention": Transition(_WITH_RETRIED_STEP),
     "retry_requested": Transition(_WITH_RETRIED_STEP),
+    "order_recovered": Transition(_OPEN | {"cancelling"}),
 }
 TERMINAL_STATUSES = frozenset(
     {"shipped", "delivered", "returned", "rejected", "expired", "payment_declined", "cancelled"}

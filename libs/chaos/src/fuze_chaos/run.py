@@ -52,6 +52,8 @@ SETTINGS = {
     "FUZE_PSP_REVIEW_POLL_INTERVAL": "2",
     "FUZE_CARRIER_TIMEOUT": "4",
     "FUZE_RECONCILE_INTERVAL": "20",
+    "FUZE_ORDER_RECONCILE_INTERVAL": "10",
+    "FUZE_ORDER_RECONCILE_IDLE": "5",
     "FUZE_SHUTDOWN_TIMEOUT": "15",
 }
 """Deadlines of seconds instead of days, so that orders reach every final status within a run."""

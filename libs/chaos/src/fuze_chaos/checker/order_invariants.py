@@ -17,6 +17,7 @@ _RESOLVED_PAYMENTS = frozenset({"charged", "declined", "voided"})
 _RESOLVED_REFUNDS = frozenset({"refunded", "rejected"})
 _UNRESOLVED_SHIPMENTS = frozenset({"prepared", "dispatching"})
 _DISPATCHED = frozenset({"shipped", "delivered", "returned"})
+_PARCEL_DISCREPANCIES = frozenset({"parcel_of_cancelled_order", "shipped_without_parcel"})
 _REPEAT_REJECTED = frozenset({409, 422})
 
 
@@ -45,6 +46,9 @@ def single_parcel(order: OrderRecords) -> Findings:
         yield f"{order.status}, but the carrier has a parcel", {"parcels": parcels}
     if not parcels and order.status in _DISPATCHED:
         yield f"{order.status}, but the carrier has no parcel", {}
+    for one in order.discrepancies:
+        if one["kind"] in _PARCEL_DISCREPANCIES:
+            yield f"reconciliation found: {one['kind']}", {"details": str(one["details"])}
     for request in order.requests:
         final = _FINAL_STATUS_AFTER.get(request.operation)
         if final and request.is_accepted and (parcels or order.status != final):
@@ -77,7 +81,8 @@ def events_match_row(order: OrderRecords) -> Findings:
         replayed.status,
         replayed.payment_status,
         replayed.seq,
-        replayed.needs_attention,
+        # The comparison with Temporal flags an order without an event.
+        replayed.needs_attention or bool(row.get("workflow_missing_at")),
     )
     if recorded != expected:
         yield (

@@ -120,6 +120,9 @@ def full_compensation(order: OrderRecords) -> Findings:
             f"the carrier has returned the parcel, the order is {order.status}",
             {"parcels": [*parcels]},
         )
+    # Reconciliation refunds it, but an order must not rely on that.
+    if any(one["kind"] == "money_kept" for one in order.discrepancies):
+        yield f"{order.status}, and reconciliation found money that was kept", {}
     if order.status not in _FULLY_REFUNDED:
         return
     if kept := order.net_captured():

@@ -32,6 +32,8 @@ class Defect(StrEnum):
     """Order gives the row of some orders another final status than their last event."""
     FORGET_VOID_AFTER_RESET = "forget-void-after-reset"
     """Order cancels an approved order without a void if its workflow was reset."""
+    IGNORE_MISSING_WORKFLOW = "ignore-missing-workflow"
+    """Order does not report open orders whose workflow is gone."""
     DISPATCH_TWICE = "dispatch-twice"
     """Shipping dispatches some orders twice, with two keys."""
     IGNORE_CANCEL = "ignore-cancel"
@@ -67,6 +69,7 @@ _SERVICES = {
     Defect.SKIP_EVENT: "order",
     Defect.WRONG_FINAL_STATUS: "order",
     Defect.FORGET_VOID_AFTER_RESET: "order",
+    Defect.IGNORE_MISSING_WORKFLOW: "order",
     Defect.DISPATCH_TWICE: "shipping",
     Defect.IGNORE_CANCEL: "shipping",
     Defect.DROP_RETURN: "shipping",

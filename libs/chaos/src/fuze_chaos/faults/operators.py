@@ -30,6 +30,8 @@ from fuze_chaos.workload.client import Request, WorkloadClient
 from fuze_chaos.workload.request_log import RequestLog
 
 _MAX_CANCELLED = 4
+_SHARE_NOTICED = 0.5
+"""How many of the orders without a workflow their operator recovers without a report."""
 _TIMEOUT_SECONDS = 12.0
 _RESOLUTION_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.05
@@ -76,6 +78,7 @@ class OperatorFaults:
         self._log = log
         self._numbers = itertools.count(1)
         self._failed_for_good: set[str] = set()
+        self._unnoticed: set[str] = set()
 
     async def choose(self, fault: ScheduledFault, kind: str, *, on_activity: bool) -> str:
         """Return a running workflow at random; `kind` is `order` or `shipping`.
@@ -166,22 +169,37 @@ class OperatorFaults:
         action = await self._record(fault, "terminate", workflow_id)
         await self._temporal.terminate(workflow_id)
         await self._acknowledge(action)
-        return Intervention(f"{workflow_id} terminated", partial(self._recover, workflow_id))
+        return self._ended(fault, workflow_id, "terminated")
 
     async def delete(self, fault: ScheduledFault, workflow_id: str) -> Intervention:
         """Delete a workflow with its history; recover an order later."""
         action = await self._record(fault, "delete", workflow_id)
         await self._temporal.delete(workflow_id)
         await self._acknowledge(action)
-        return Intervention(f"{workflow_id} deleted", partial(self._recover, workflow_id))
+        return self._ended(fault, workflow_id, "deleted")
 
     async def resolve_all(self) -> None:
-        """Request the retry of every step that was failed for good, once it needs one."""
+        """Resolve what orders report: a step that needs a retry, a workflow that is missing."""
         deadline = time.monotonic() + _RESOLUTION_TIMEOUT_SECONDS
-        while self._failed_for_good and time.monotonic() < deadline:
+        while (self._failed_for_good or self._unnoticed) and time.monotonic() < deadline:
             for workflow_id in tuple(self._failed_for_good):
                 await self._request_retry(workflow_id)
+            for workflow_id in tuple(self._unnoticed):
+                await self._recover_if_reported(workflow_id)
             await asyncio.sleep(_POLL_SECONDS)
+
+    def _ended(self, fault: ScheduledFault, workflow_id: str, how: str) -> Intervention:
+        """Recover half of the orders soon, and the others once they are reported as missing.
+
+        A shipment is requested again by its order.
+        """
+        note = f"{workflow_id} {how}"
+        if not workflow_id.startswith("order/"):
+            return Intervention(note)
+        if _random(fault).random() < _SHARE_NOTICED:
+            return Intervention(note, partial(self._recover, workflow_id))
+        self._unnoticed.add(workflow_id)
+        return Intervention(f"{note}, unnoticed")
 
     async def _reset(
         self, fault: ScheduledFault, workflow_id: str, task: str, messages: str
@@ -216,11 +234,18 @@ class OperatorFaults:
             self._failed_for_good.discard(workflow_id)
         return f"retry requested: {response}"
 
-    async def _recover(self, workflow_id: str) -> str | None:
-        """Start an order's workflow again from its row; a shipment is requested by its order."""
-        if not workflow_id.startswith("order/"):
-            return None
+    async def _recover(self, workflow_id: str) -> str:
+        """Start an order's workflow again from its row."""
         return f"recovery requested: {await self._send(workflow_id, 'recover')}"
+
+    async def _recover_if_reported(self, workflow_id: str) -> None:
+        row = await self._read_order(workflow_id)
+        if row is None or await self._temporal.describe_running(workflow_id):
+            self._unnoticed.discard(workflow_id)
+        elif row["workflow_missing_at"]:
+            await self._recover(workflow_id)
+        elif row["status"] in TERMINAL_STATUSES and row["payment_status"] != "refunding":
+            self._unnoticed.discard(workflow_id)
 
     async def _send(self, workflow_id: str, operation: str) -> int | None:
         """Send a command of an operator through the gateway; return the response's status."""

@@ -54,6 +54,7 @@ async def collect(
     actions = list(await read(OPERATOR, asyncio.to_thread(_read_actions, operator_log)))
     rows = {
         **{field: tables.get(field, []) for field in _PER_ORDER},
+        "discrepancies": tables.get("order_discrepancies", []),
         "provider_charges": provider.get("charges", []),
         "provider_refunds": provider.get("refunds", []),
         "parcels": list(parcels),

@@ -1,8 +1,13 @@
-"""What the checker reads of the order service: its published views alone."""
+"""What the checker reads of the order service: its published views, and all discrepancies.
+
+The view of discrepancies has only those that are not resolved, so this file depends on
+`orders.discrepancies`.
+"""
 
 QUERIES = {
     "orders": "SELECT * FROM orders.published_orders",
     "events": "SELECT * FROM orders.published_events ORDER BY order_id, seq",
+    "order_discrepancies": "SELECT order_id, kind, details FROM orders.discrepancies",
 }
 
 FINISHED_ORDERS = """

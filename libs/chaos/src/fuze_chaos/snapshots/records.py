@@ -74,7 +74,10 @@ class OperatorAction:
 
 @dataclass
 class OrderRecords:
-    """Everything that is recorded about one order."""
+    """Everything that is recorded about one order.
+
+    `discrepancies` are those that the order service's reconciliation has found, repaired or not.
+    """
 
     order_id: str
     row: Row | None = None
@@ -87,6 +90,7 @@ class OrderRecords:
     provider_refunds: list[Row] = field(default_factory=list)
     parcels: list[Row] = field(default_factory=list)
     workflow: WorkflowRecord | None = None
+    discrepancies: list[Row] = field(default_factory=list)
     carrier_webhooks: list[WorkflowRecord] = field(default_factory=list)
     requests: list[RequestRecord] = field(default_factory=list)
     operator_actions: list[OperatorAction] = field(default_factory=list)

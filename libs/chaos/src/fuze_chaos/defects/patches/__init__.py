@@ -14,6 +14,7 @@ _PATCHES: dict[Defect, Callable[[Patches], None]] = {
     Defect.SKIP_EVENT: order.skip_event,
     Defect.WRONG_FINAL_STATUS: order.wrong_final_status,
     Defect.FORGET_VOID_AFTER_RESET: order.forget_void_after_reset,
+    Defect.IGNORE_MISSING_WORKFLOW: order.ignore_missing_workflow,
     Defect.DISPATCH_TWICE: shipping.dispatch_twice,
     Defect.IGNORE_CANCEL: shipping.ignore_cancel,
     Defect.DROP_RETURN: shipping.drop_return,

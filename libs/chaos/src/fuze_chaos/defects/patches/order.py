@@ -98,3 +98,21 @@ def forget_void_after_reset(patches: Patches) -> None:
     patches.replace(
         "fuze_runtime.worker", "sandboxed_runner", creating, parameters=("passthrough_modules",)
     )
+
+
+def ignore_missing_workflow(patches: Patches) -> None:
+    """Compare open orders with Temporal, and flag none of those whose workflow is gone."""
+
+    def flagging(_: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        async def flag_missing(self: Foreign, order_ids: Foreign, idle_for: Foreign) -> int:
+            del self, order_ids, idle_for
+            return 0
+
+        return flag_missing
+
+    patches.replace(
+        "fuze_order.reconciliation_repository",
+        "ReconciliationRepository.flag_missing",
+        flagging,
+        parameters=("self", "order_ids", "idle_for"),
+    )
