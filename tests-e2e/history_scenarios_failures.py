@@ -15,6 +15,7 @@ from history_scenarios import (
     until_attention,
     until_ended,
     until_recorded,
+    until_started,
 )
 from temporalio.api.enums.v1 import EventType as Recorded
 from temporalio.client import WorkflowUpdateFailedError
@@ -113,9 +114,9 @@ class FailureScenarios(Scenarios):
 
     async def commit_failed_by_operator(self) -> Handle:
         order = await self._waiting()
-        async with self._without_database():
+        async with self._locked_events():
             await order.signal(OrderWorkflow.approve)
-            await until_recorded(order, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+            await until_started(order)
             await self._fail_activity(order)
         return order
 

@@ -144,7 +144,7 @@ class OperatorFaults:
         operator then gets a request to retry it. A wrong value blocks the workflow, until it is
         reset to its last task.
         """
-        activity = await self._wait_for_activity(workflow_id)
+        activity = await self._wait_for_activity(workflow_id, started=True)
         name, activity_id = activity.activity_type.name, activity.activity_id
         mistakes = ["failed", "failed for good"]
         if name in _WITH_OUTCOME:
@@ -261,10 +261,14 @@ class OperatorFaults:
         )
         return response.status_code if response else None
 
-    async def _wait_for_activity(self, workflow_id: str) -> PendingActivityInfo:
+    async def _wait_for_activity(
+        self, workflow_id: str, *, started: bool = False
+    ) -> PendingActivityInfo:
+        """Return a pending activity; only one that is `started` can be completed by its id."""
         async with _time_limit(f"{workflow_id} has no pending activity"):
             while running := await self._temporal.describe_running(workflow_id):
-                if activity := find_activity(running):
+                activity = find_activity(running)
+                if activity and (is_started(activity) or not started):
                     return activity
                 await asyncio.sleep(_POLL_SECONDS)
         raise FaultError(f"{workflow_id} has ended before")
