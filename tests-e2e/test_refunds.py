@@ -87,7 +87,7 @@ async def test_reconciliation_runs_on_a_schedule_and_finds_no_discrepancy(
     compared = await temporal.get_workflow_handle(action.workflow_id).result()
 
     assert compared["charges"] > 0
-    listed = stack.get("/payments/discrepancies").json()["discrepancies"]
+    listed = stack.get("/discrepancies").json()["discrepancies"]
     assert [one for one in listed if one["order_id"] == order_id] == []
 
 

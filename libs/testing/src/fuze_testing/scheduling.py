@@ -19,6 +19,7 @@ _UNITS = {
     "tests-e2e/test_order_lifecycle.py": "4: shared stack",
     "tests-e2e/test_delivery.py": "4: shared stack",
     "tests-e2e/test_refunds.py": "4: shared stack",
+    "tests-e2e/test_operators.py": "4: shared stack",
     "tests-e2e/test_stack.py": "5",
 }
 

@@ -24,7 +24,7 @@ from fuze_gateway.middleware.body_limits import BodyLimitsMiddleware
 from fuze_gateway.middleware.rate_limit import RateLimitMiddleware
 from fuze_gateway.middleware.request_timeout import RequestTimeoutMiddleware
 from fuze_gateway.middleware.security_headers import SecurityHeadersMiddleware
-from fuze_gateway.orders.endpoints import commands, create, detail, stream
+from fuze_gateway.orders.endpoints import commands, create, detail, recover, stream
 from fuze_gateway.orders.endpoints import list as order_list
 from fuze_gateway.payments import endpoints as payments
 from fuze_gateway.problems import endpoints as problems
@@ -43,6 +43,7 @@ _ROUTERS = (  # in the order of matching: the most frequent requests first
     create.router,
     stream.router,
     commands.router,
+    recover.router,
     payments.router,
     api_keys.router,
     webhooks.router,

@@ -40,7 +40,7 @@ SCOPES = {
     "changeAddressAsync": "orders:write",
     "approveOrder": "orders:approve", "approveOrders": "orders:approve",
     "rejectOrder": "orders:approve", "approveOrderAsync": "orders:approve",
-    "retryOrder": "orders:operate", "getPaymentDiscrepancies": "orders:operate",
+    "retryOrder": "orders:operate", "recoverOrder": "orders:operate", "listDiscrepancies": "orders:operate",
     "refundOrder": "payments:refund",
     "createApiKey": "keys:manage", "listApiKeys": "keys:manage", "revokeApiKey": "keys:manage",
     "listProblems": None, "getProblem": None,

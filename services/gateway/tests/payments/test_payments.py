@@ -81,7 +81,7 @@ async def test_an_invalid_refund_is_rejected(
 async def test_payments_are_unavailable_without_postgresql(
     without_database: httpx.AsyncClient, order_id: UUID
 ) -> None:
-    for path in (f"/orders/{order_id}/payments", "/payments/discrepancies"):
+    for path in (f"/orders/{order_id}/payments", "/discrepancies"):
         assert (await without_database.get(path)).status_code == 503
 
 

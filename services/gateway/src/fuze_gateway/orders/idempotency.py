@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from fuze_contracts.shipping import Address
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_gateway.app_services import AppServices
 from fuze_gateway.auth.principals import Principal
+from fuze_gateway.orders.recovery import recover_if_missing
 from fuze_gateway.orders.schemas.orders import PlaceOrderRequest
 from fuze_gateway.problems.errors import Problem
 from fuze_gateway.settings import GatewaySettings
@@ -69,6 +71,8 @@ async def start_or_replay(
 ) -> bool:
     """Start the order; return False if the request is a replay of the one that started it.
 
+    The replay of an open order whose workflow is missing recovers it.
+
     The row is read first, because it outlives the workflow's retention in Temporal. Without
     PostgreSQL, Temporal alone rejects duplicates within its retention. PostgreSQL gets half of
     `read_timeout`, so that both together take no longer than one upstream may.
@@ -86,6 +90,7 @@ async def start_or_replay(
             earlier = await services.orders.get_fingerprint(order.order_id)
     except UpstreamUnavailableError:
         earlier = None
+    is_recorded = earlier is not None
     if earlier is None:
         elapsed = timedelta(seconds=asyncio.get_running_loop().time() - started_at)
         async with temporal_timeout(timeout - elapsed):
@@ -99,7 +104,17 @@ async def start_or_replay(
         await services.ownership.require_access(principal, order.order_id)
     except Problem:
         raise conflict from None
+    if is_recorded:
+        await _recover_if_missing(order, services, principal)
     return False
+
+
+async def _recover_if_missing(
+    order: PlaceOrder, services: AppServices, principal: Principal
+) -> None:
+    """Recover an order whose workflow is missing; its row is an acceptance all the same."""
+    with suppress(UpstreamUnavailableError, Problem):  # ended or recovered in the meantime
+        await recover_if_missing(order.order_id, services, principal.actor_name(None))
 
 
 def _fingerprint(order_id: UUID, request: PlaceOrderRequest, token: str) -> str:

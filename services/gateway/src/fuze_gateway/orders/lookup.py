@@ -6,6 +6,7 @@ from typing import NoReturn, TypeVar
 from uuid import UUID
 
 from fuze_gateway.app_services import AppServices
+from fuze_gateway.orders.recovery import is_missing
 from fuze_gateway.problems import errors
 
 Found = TypeVar("Found")
@@ -45,10 +46,12 @@ async def raise_closed_or_missing(order_id: UUID, services: AppServices) -> NoRe
     """Raise the problem of a command to an order without a running workflow.
 
     Raises:
-        Problem: the order has ended, or does not exist.
+        Problem: the order has ended, does not exist, or is open and its workflow is missing.
         UpstreamUnavailableError: PostgreSQL or Temporal is unavailable.
 
     """
+    if await is_missing(order_id, services):
+        raise errors.workflow_missing(order_id)
     if await services.workflows.exists(order_id) or await services.orders.get_fingerprint(order_id):
         raise errors.order_closed(order_id)
     raise errors.order_not_found(order_id)

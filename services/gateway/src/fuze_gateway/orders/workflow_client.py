@@ -14,6 +14,7 @@ from temporalio.workflow import UpdateMethodMultiParam
 from fuze_contracts.base import Message
 from fuze_contracts.order import (
     ORDER_TASK_QUEUE,
+    CancelOrder,
     OrderResult,
     OrderSnapshot,
     OrderWorkflow,
@@ -68,6 +69,26 @@ class OrderCommands:
             rpc_timeout=self._timeout,
         )
         return await start_once(start, self._timeout)
+
+    async def restart(self, order: PlaceOrder, cancellation: CancelOrder | None = None) -> bool:
+        """Start the workflow of a recovered order; return False if one is running."""
+        start = self._client.start_workflow(
+            OrderWorkflow.run,
+            order,
+            id=order_workflow_id(order.order_id),
+            task_queue=ORDER_TASK_QUEUE,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            memo={"fingerprint": order.fingerprint, "owner": order.owner},
+            static_summary=f"recovered: {_summary(order)}",
+            static_details=_details(order),
+            rpc_timeout=self._timeout,
+        )
+        if not await start_once(start, self._timeout):
+            return False
+        if cancellation:
+            await self.signal(order.order_id, OrderWorkflow.cancel, cancellation)
+        return True
 
     async def signal(
         self, order_id: UUID, signal: SignalMethod[MessageT], message: MessageT

@@ -77,6 +77,11 @@ class WorkflowQueries:
             unavailable=unavailable,
         )
 
+    async def is_running(self, order_id: UUID) -> bool:
+        """Return whether the order's workflow is running."""
+        description = await self._describe(order_workflow_id(order_id), self._timeout)
+        return description is not None and description.status is WorkflowExecutionStatus.RUNNING
+
     async def exists(self, order_id: UUID) -> bool:
         """Return whether Temporal has the order's workflow, running or closed."""
         return await self._describe(order_workflow_id(order_id), self._timeout) is not None

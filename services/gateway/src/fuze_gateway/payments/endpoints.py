@@ -110,14 +110,14 @@ async def refund_order(  # noqa: PLR0913, PLR0917 - FastAPI passes each by its n
 
 
 @router.get(
-    "/payments/discrepancies",
-    operation_id="getPaymentDiscrepancies",
-    summary="List payment discrepancies",
+    "/discrepancies",
+    operation_id="listDiscrepancies",
+    summary="List discrepancies",
     openapi_extra=requires(Scope.ORDERS_OPERATE),
     responses=problem_responses(*AUTH_PROBLEMS, registry.UNAVAILABLE),
 )
 async def list_discrepancies(services: ServicesDependency) -> ListDiscrepanciesResponse:
-    """List the open discrepancies with the provider's records, newest first, at most 500."""
+    """List what payments, shipments and the provider contradict each other in, newest first."""
     return ListDiscrepanciesResponse(discrepancies=await services.payments.list_discrepancies())
 
 

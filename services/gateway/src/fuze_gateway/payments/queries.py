@@ -2,11 +2,12 @@
 
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, select
+from sqlalchemy import Uuid, bindparam, select, union_all
 from sqlalchemy.dialects.postgresql import JSONB
 
 from fuze_contracts.read_models import (
     DISCREPANCIES_VIEW,
+    ORDER_DISCREPANCIES_VIEW,
     PAYMENTS_VIEW,
     REFUNDS_VIEW,
     Discrepancy,
@@ -19,7 +20,12 @@ MAX_DISCREPANCIES = 500
 
 _PAYMENTS = published_view(PAYMENTS_VIEW, PublishedPayment, payment_id=Uuid(), order_id=Uuid())
 _REFUNDS = published_view(REFUNDS_VIEW, PublishedRefund, payment_id=Uuid(), order_id=Uuid())
-_DISCREPANCIES = published_view(DISCREPANCIES_VIEW, Discrepancy, order_id=Uuid(), details=JSONB())
+_DISCREPANCIES = union_all(
+    *(
+        select(published_view(view, Discrepancy, order_id=Uuid(), details=JSONB()))
+        for view in (DISCREPANCIES_VIEW, ORDER_DISCREPANCIES_VIEW)
+    )
+).subquery()
 
 _order_id = bindparam("order_id", type_=Uuid())
 
@@ -55,6 +61,6 @@ class PaymentQueries:
         return [PublishedRefund.model_validate(row) for row in rows]
 
     async def list_discrepancies(self) -> list[Discrepancy]:
-        """Return the open discrepancies with the provider's records, newest first, at most 500."""
+        """Return the open discrepancies of payments and orders, newest first, at most 500."""
         rows = await self._database.fetch(_NEWEST_DISCREPANCIES)
         return [Discrepancy.model_validate(row) for row in rows]

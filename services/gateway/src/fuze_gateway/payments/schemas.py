@@ -131,7 +131,7 @@ class ListPaymentsResponse(BaseModel):
 
 
 class ListDiscrepanciesResponse(BaseModel):
-    """The open discrepancies with the payment provider's records, for an operator to resolve."""
+    """The open discrepancies of payments and orders, for an operator to resolve."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"discrepancies": [_DISCREPANCY]}]})
 

@@ -121,6 +121,17 @@ def order_closed(order_id: UUID) -> Problem:
     return Problem(registry.ORDER_CLOSED, f"Order {order_id} has ended; see its status.")
 
 
+def workflow_missing(order_id: UUID) -> Problem:
+    """Return the 409 of a command to an open order without a workflow."""
+    detail = f"Order {order_id} has no workflow; recover it: POST /orders/{order_id}/recover."
+    return Problem(registry.WORKFLOW_MISSING, detail)
+
+
+def workflow_running(order_id: UUID) -> Problem:
+    """Return the 409 of a recovery of an order whose workflow runs."""
+    return Problem(registry.WORKFLOW_RUNNING, f"Order {order_id}: its workflow is running.")
+
+
 def order_not_refundable(order_id: UUID) -> Problem:
     """Return the 409 of a refund before the order shipped, or without a charge."""
     detail = f"Order {order_id} is not shipped, or nothing was charged."

@@ -131,6 +131,19 @@ ORDER_CLOSED = _register(
     "The order has ended and accepts no more commands. Its status and events say how it ended.",
     f"{_ORDER} has ended; see its status.",
 )
+WORKFLOW_MISSING = _register(
+    "workflow-missing",
+    HTTPStatus.CONFLICT,
+    "The order is open, but its workflow was terminated, deleted or lost. An operator recovers it:"
+    " `POST /orders/{order_id}/recover`. Starting the order again with the same request does, too.",
+    f"{_ORDER} has no workflow; recover it.",
+)
+WORKFLOW_RUNNING = _register(
+    "workflow-running",
+    HTTPStatus.CONFLICT,
+    "The order's workflow is running, so there is nothing to recover.",
+    f"{_ORDER}: its workflow is running.",
+)
 ALREADY_APPROVED = _register(
     "already-approved",
     HTTPStatus.CONFLICT,

@@ -44,6 +44,7 @@ _PROBLEMS = (
     *BODY_PROBLEMS,
     registry.ORDER_NOT_FOUND,
     registry.ORDER_CLOSED,
+    registry.WORKFLOW_MISSING,
     registry.UNAVAILABLE,
 )
 

@@ -55,6 +55,17 @@ class CancelOrderRequest(CommandRequest):
     reason: Reason = None
 
 
+class RecoverOrderRequest(CommandRequest):
+    """Recovery of an order whose workflow is missing."""
+
+    model_config = example(actor="grace")
+
+    then: Literal["continue", "cancel"] = Field(
+        "continue", description="Continue the order, or cancel it with everything undone."
+    )
+    reason: Reason = None
+
+
 class ChangeAddressRequest(CommandRequest):
     """A new delivery address."""
 

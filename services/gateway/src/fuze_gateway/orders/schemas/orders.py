@@ -42,6 +42,7 @@ _SUMMARY: JsonDict = {
     "total_minor": 5997,
     "tracking_number": "FZ0123456789",
     "needs_attention": False,
+    "workflow_missing_at": None,
     "created_at": "2026-01-05T10:00:00Z",
     "updated_at": "2026-01-05T10:02:00Z",
 }
@@ -212,6 +213,9 @@ class OrderSummary(BaseModel):
     total_minor: int
     tracking_number: str | None
     needs_attention: bool
+    workflow_missing_at: datetime | None = Field(
+        description="When it was noticed that the open order has no workflow; see recoverOrder."
+    )
     created_at: datetime
     updated_at: datetime
 

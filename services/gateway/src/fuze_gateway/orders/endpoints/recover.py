@@ -1,0 +1,58 @@
+"""The endpoint that recovers an order whose workflow is missing."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends
+
+from fuze_contracts.order import CancelOrder
+from fuze_contracts.workflow_ids import order_workflow_id
+from fuze_gateway.app_services import PrincipalDependency, ServicesDependency, require_json
+from fuze_gateway.auth.authorization import ScopedRoute, requires
+from fuze_gateway.auth.principals import Scope
+from fuze_gateway.orders.recovery import recover
+from fuze_gateway.orders.schemas.commands import RecoverOrderRequest
+from fuze_gateway.orders.schemas.orders import OrderAcceptedResponse
+from fuze_gateway.problems import registry
+from fuze_gateway.problems.openapi import AUTH_PROBLEMS, BODY_PROBLEMS, problem_responses
+from fuze_gateway.types import OrderId
+
+router = APIRouter(route_class=ScopedRoute, tags=["commands"], dependencies=[Depends(require_json)])
+
+
+@router.post(
+    "/orders/{order_id}/recover",
+    operation_id="recoverOrder",
+    summary="Recover an order whose workflow is missing",
+    openapi_extra=requires(Scope.ORDERS_OPERATE),
+    status_code=HTTPStatus.ACCEPTED,
+    responses=problem_responses(
+        *AUTH_PROBLEMS,
+        *BODY_PROBLEMS,
+        registry.ORDER_NOT_FOUND,
+        registry.ORDER_CLOSED,
+        registry.WORKFLOW_RUNNING,
+        registry.UNAVAILABLE,
+    ),
+)
+async def recover_order(
+    order_id: OrderId,
+    services: ServicesDependency,
+    principal: PrincipalDependency,
+    request: RecoverOrderRequest | None = None,
+) -> OrderAcceptedResponse:
+    """Start the workflow of an open order again, from the order's row.
+
+    The order keeps its id, its payment token and its events. It finds out what was charged and
+    dispatched, and continues. With `then: cancel` everything is undone instead.
+    """
+    request = request or RecoverOrderRequest()
+    actor = principal.actor_name(request.actor)
+    cancellation = None
+    if request.then == "cancel":
+        cancellation = CancelOrder(actor=actor, reason=request.reason)
+    await recover(order_id, services, actor, cancellation)
+    return OrderAcceptedResponse(
+        order_id=order_id,
+        workflow_id=order_workflow_id(order_id),
+        status_url=f"/orders/{order_id}/status",
+    )

@@ -1,0 +1,120 @@
+"""An open order without a workflow: what commands answer, and how it is recovered."""
+
+from uuid import UUID
+
+import httpx
+import pytest
+from gateway_harness import Record
+from temporalio.client import Client
+
+from fuze_contracts.order import OrderWorkflow
+from fuze_contracts.workflow_ids import order_workflow_id
+
+
+async def lose_workflow(temporal: Client, order_id: UUID) -> None:
+    await temporal.get_workflow_handle(order_workflow_id(order_id)).terminate("by mistake")
+
+
+async def start(http: httpx.AsyncClient, order_id: UUID) -> httpx.Response:
+    return await http.post(f"/orders/{order_id}/start", json={"address": {"zip_code": "10001"}})
+
+
+@pytest.fixture
+async def lost_order(record: Record, order_id: UUID) -> UUID:
+    """An order that awaits approval in PostgreSQL, and has no workflow."""
+    await record(order_id, status="awaiting_approval")
+    return order_id
+
+
+@pytest.mark.parametrize("command", ["approve", "cancel", "signals/approve"])
+async def test_a_command_to_an_open_order_without_a_workflow_says_so(
+    gateway: httpx.AsyncClient, lost_order: UUID, command: str
+) -> None:
+    response = await gateway.post(f"/orders/{lost_order}/{command}")
+
+    assert response.status_code == 409
+    assert response.json()["type"] == "/problems/workflow-missing"
+    assert f"/orders/{lost_order}/recover" in response.json()["detail"]
+
+
+async def test_a_recovery_starts_the_workflow_from_the_row(
+    gateway: httpx.AsyncClient, temporal: Client, lost_order: UUID
+) -> None:
+    response = await gateway.post(f"/orders/{lost_order}/recover", json={"actor": "grace"})
+
+    assert response.status_code == 202
+    handle = temporal.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(lost_order))
+    history = await handle.fetch_history()
+    started = history.events[0].workflow_execution_started_event_attributes
+    [payload] = started.input.payloads
+    assert b'"actor":"grace"' in payload.data
+    assert b'"payment_token":"token"' in payload.data
+
+
+async def test_a_recovery_of_a_terminated_workflow_starts_another_run(
+    gateway: httpx.AsyncClient, temporal: Client, record: Record, order_id: UUID
+) -> None:
+    await start(gateway, order_id)
+    await record(order_id, status="awaiting_approval")
+    await lose_workflow(temporal, order_id)
+
+    response = await gateway.post(f"/orders/{order_id}/recover")
+
+    assert response.status_code == 202
+    assert (await gateway.post(f"/orders/{order_id}/approve")).status_code == 200
+
+
+async def test_a_recovery_can_cancel_the_order(
+    gateway: httpx.AsyncClient, temporal: Client, lost_order: UUID
+) -> None:
+    response = await gateway.post(f"/orders/{lost_order}/recover", json={"then": "cancel"})
+
+    assert response.status_code == 202
+    handle = temporal.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(lost_order))
+    assert (await handle.result()).status == "cancelled"
+
+
+async def test_a_running_order_is_not_recovered(
+    gateway: httpx.AsyncClient, record: Record, order_id: UUID
+) -> None:
+    await start(gateway, order_id)
+    await record(order_id, status="awaiting_approval")
+
+    response = await gateway.post(f"/orders/{order_id}/recover")
+
+    assert response.status_code == 409
+    assert response.json()["type"] == "/problems/workflow-running"
+
+
+async def test_an_order_that_has_ended_is_not_recovered(
+    gateway: httpx.AsyncClient, record: Record, order_id: UUID
+) -> None:
+    await record(order_id, status="cancelled")
+
+    response = await gateway.post(f"/orders/{order_id}/recover")
+
+    assert response.status_code == 409
+    assert response.json()["type"] == "/problems/order-closed"
+
+
+async def test_an_unknown_order_is_not_recovered(
+    gateway: httpx.AsyncClient, order_id: UUID
+) -> None:
+    response = await gateway.post(f"/orders/{order_id}/recover")
+
+    assert response.status_code == 404
+
+
+async def test_a_repeated_start_of_an_order_without_a_workflow_recovers_it(
+    gateway: httpx.AsyncClient, temporal: Client, record: Record, order_id: UUID
+) -> None:
+    await start(gateway, order_id)
+    handle = temporal.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(order_id))
+    fingerprint = (await (await handle.describe()).memo())["fingerprint"]
+    await record(order_id, status="awaiting_approval", fingerprint=fingerprint)
+    await lose_workflow(temporal, order_id)
+
+    repeated = await start(gateway, order_id)
+
+    assert (repeated.status_code, repeated.headers["Idempotent-Replayed"]) == (202, "true")
+    assert (await gateway.post(f"/orders/{order_id}/approve")).status_code == 200
