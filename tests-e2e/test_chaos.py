@@ -12,7 +12,7 @@ import pytest
 
 from fuze_chaos.defects.defect import Defect
 from fuze_chaos.faults import clock_skew
-from fuze_chaos.faults.catalog import FAULT_NAMES, ORDER_RECOVERY_IS_AVAILABLE
+from fuze_chaos.faults.catalog import FAULT_NAMES
 from fuze_chaos.run import COMPLETION_TIMEOUT_SECONDS
 from fuze_testing import unmeasured_environment
 
@@ -197,8 +197,6 @@ def test_every_defect_has_an_invariant_that_it_violates() -> None:
 @pytest.mark.timeout(500)
 @pytest.mark.parametrize("defect", _DEFECTS, ids=lambda one: one.value)
 def test_every_defect_is_found(fuze: list[str], tmp_path: Path, defect: Defect) -> None:
-    if defect is Defect.IGNORE_MISSING_WORKFLOW and not ORDER_RECOVERY_IS_AVAILABLE:
-        pytest.skip("no order loses its workflow while the gateway cannot recover it")
     tmp_path.chmod(0o711)
     default = ("--orders", "80", "--rate", "6", "--seed", "7", "--faults", "none")
     options = _DEFECT_OPTIONS.get(defect, default)

@@ -47,20 +47,10 @@ STEPS = (
 before the provider has recorded the request, `after_write` before the provider responds.
 """
 
-ORDER_RECOVERY_IS_AVAILABLE = False
-"""Whether the gateway has `POST /orders/{id}/recover`.
-
-Without it nobody can continue an order whose workflow was terminated or deleted, so these faults
-hit shipments alone.
-"""
-
 _PROVIDER_CALLS = tuple(step for step in STEPS if step.endswith("_write"))
 _STEPS_OF_ORDERS = ("order", *(step for step in STEPS if step.startswith(("order@", "payment@"))))
 _STEPS_OF_SHIPMENTS = ("shipping", *(step for step in STEPS if step.startswith("shipping@")))
-_RECOVERABLE = (
-    *_STEPS_OF_SHIPMENTS,
-    *(_STEPS_OF_ORDERS if ORDER_RECOVERY_IS_AVAILABLE else ()),
-)
+_STEPS_OF_WORKFLOWS = (*_STEPS_OF_ORDERS, *_STEPS_OF_SHIPMENTS)
 _WITH_ACTIVITY = (
     "order",
     "order@order_approved",
@@ -161,7 +151,7 @@ FAULT_KINDS = (
         "operator-reset",
         "a workflow is reset to its first or last task",
         Lane.OPERATORS,
-        (*_STEPS_OF_ORDERS, *_STEPS_OF_SHIPMENTS),
+        _STEPS_OF_WORKFLOWS,
         (0, 1),
         ("order", "order@order_approved", "payment@after_write", "shipping@before_write"),
     ),
@@ -193,15 +183,17 @@ FAULT_KINDS = (
         "operator-terminate",
         "a workflow is terminated, then recovered",
         Lane.OPERATORS,
-        _RECOVERABLE,
+        _STEPS_OF_WORKFLOWS,
         (1, 4),
+        ("order", "order@order_approved", "payment@after_write", "shipping"),
     ),
     FaultKind(
         "operator-delete",
         "a workflow is deleted, then recovered",
         Lane.OPERATORS,
-        _RECOVERABLE,
+        _STEPS_OF_WORKFLOWS,
         (1, 4),
+        ("order", "order@order_approved", "payment@after_write", "shipping"),
     ),
 )
 FAULT_NAMES = tuple(kind.name for kind in FAULT_KINDS)
