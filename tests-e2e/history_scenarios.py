@@ -37,6 +37,7 @@ from fuze_contracts.workflow_ids import order_workflow_id
 Handle = WorkflowHandle[Any, Any]
 
 _SCHEDULED = PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+_STARTED = PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
 FUZE = [sys.executable, "-m", "fuze_devstack"]
 CANCEL = CancelOrder(actor="ada", reason="changed my mind")
 NEW_ADDRESS = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
@@ -168,6 +169,17 @@ class Scenarios:
         finally:
             await self._fuze("restart", "postgres")
 
+    @contextlib.asynccontextmanager
+    async def _locked_events(self) -> AsyncIterator[None]:
+        """Lock the table of events, so that a commit waits."""
+        connection = await asyncpg.connect(self.stack["postgres"]["dsn"])
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE orders.events IN ACCESS EXCLUSIVE MODE")
+                yield
+        finally:
+            await connection.close()
+
     async def _execute(self, statement: str, *arguments: object) -> None:
         connection = await asyncpg.connect(self.stack["postgres"]["dsn"])
         try:
@@ -191,6 +203,15 @@ async def until_attention(order: Handle) -> None:
     """Wait until a step of the order needs attention."""
     while not (await order.query(OrderWorkflow.status)).needs_attention:
         await asyncio.sleep(0.1)
+
+
+async def until_started(workflow: Handle) -> None:
+    """Wait until an attempt of the activity runs: only then can it be failed by its id."""
+    while True:
+        pending = (await workflow.describe()).raw_description.pending_activities
+        if any(one.state == _STARTED for one in pending):
+            return
+        await asyncio.sleep(0.05)
 
 
 async def until_recorded(workflow: Handle, what: Recorded.ValueType, times: int = 1) -> None:

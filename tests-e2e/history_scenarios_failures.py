@@ -15,6 +15,7 @@ from history_scenarios import (
     until_attention,
     until_ended,
     until_recorded,
+    until_started,
 )
 from temporalio.api.enums.v1 import EventType as Recorded
 from temporalio.client import WorkflowUpdateFailedError
@@ -109,6 +110,14 @@ class FailureScenarios(Scenarios):
         async with self._without_database():
             await order.signal(OrderWorkflow.approve)
             await until_recorded(order, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+        return order
+
+    async def commit_failed_by_operator(self) -> Handle:
+        order = await self._waiting()
+        async with self._locked_events():
+            await order.signal(OrderWorkflow.approve)
+            await until_started(order)
+            await self._fail_activity(order)
         return order
 
     async def shipment_terminated_by_operator(self) -> Handle:

@@ -18,9 +18,13 @@ from fuze_testing import unmeasured_environment
 
 _ROOT = Path(__file__).parents[1]
 _SEED = os.environ.get("FUZE_CHAOS_SEED", "20261125")
+_SHORT_RUN_KINDS = (
+    *("kill-at-step", "graceful-restart", "reset", "drop-response", "flaky", "duplicate-requests"),
+    *("operator-reset", "operator-cancel", "operator-complete"),
+)
 _SHORT_RUN = (
     *("--orders", "30", "--seed", _SEED),
-    *("--faults", "kill-at-step,graceful-restart,reset,drop-response,flaky,duplicate-requests"),
+    *("--faults", ",".join(_SHORT_RUN_KINDS)),
 )
 _FULL_RUN = ("--orders", "500", "--seed", _SEED, "--track-delivery")
 
@@ -36,8 +40,27 @@ _DEFECTS = {
     Defect.DROP_CANCELLATION: "I6",
     Defect.LOSE_ORDER: "I3",
     Defect.IGNORE_IDEMPOTENCY_KEY: "I9",
+    Defect.FORGET_VOID_AFTER_RESET: "I5",
+    Defect.IGNORE_MISSING_WORKFLOW: "I3",
+    Defect.DROP_RETURN: "I5",
 }
 """Each defect, and an invariant that it violates; it may violate others as well."""
+
+_DEFECT_OPTIONS = {
+    Defect.FORGET_VOID_AFTER_RESET: (
+        *("--orders", "60", "--rate", "3", "--seed", "7"),
+        *("--faults", "operator-reset,operator-cancel,slow"),
+    ),
+    Defect.IGNORE_MISSING_WORKFLOW: (
+        *("--orders", "40", "--rate", "2", "--seed", "7"),
+        *("--faults", "operator-terminate,operator-delete"),
+    ),
+    Defect.DROP_RETURN: (
+        *("--orders", "40", "--rate", "4", "--seed", "7", "--track-delivery"),
+        *("--faults", "operator-reset,operator-cancel"),
+    ),
+}
+"""The runs of defects that operators or deliveries reveal."""
 
 _QUICK_DEFECTS = (Defect.SKIP_EVENT, Defect.DISPATCH_TWICE)
 """Two that eight orders show: both affect one in three of the orders that are approved.
@@ -94,7 +117,7 @@ def full_run(fuze: list[str]) -> FinishedRun:
 
 
 @pytest.mark.timeout(300)
-def test_thirty_orders_survive_a_fault_of_each_lane(short_run: FinishedRun) -> None:
+def test_thirty_orders_survive_faults_of_each_lane(short_run: FinishedRun) -> None:
     assert (short_run.report["verdict"], short_run.exit_code) == ("pass", 0), short_run.output
     # A duplicate burst is an order of its own.
     assert sum(short_run.report["final_statuses"].values()) >= 30
@@ -104,7 +127,10 @@ def test_thirty_orders_survive_a_fault_of_each_lane(short_run: FinishedRun) -> N
 def test_the_short_run_injects_its_faults(short_run: FinishedRun) -> None:
     injected = short_run.injected
 
-    assert injected.keys() >= {"graceful-restart", "reset", "flaky", "duplicate-requests"}
+    assert injected.keys() >= {
+        *("graceful-restart", "reset", "flaky", "duplicate-requests"),
+        "operator-reset",
+    }
     # A fault at a step is not injected if no order reaches the step within 12 s.
     assert sum(injected.values()) >= 0.7 * len(short_run.report["faults"]), short_run.output
 
@@ -172,7 +198,8 @@ def test_every_defect_has_an_invariant_that_it_violates() -> None:
 @pytest.mark.parametrize("defect", _DEFECTS, ids=lambda one: one.value)
 def test_every_defect_is_found(fuze: list[str], tmp_path: Path, defect: Defect) -> None:
     tmp_path.chmod(0o711)
-    options = ("--orders", "80", "--rate", "6", "--seed", "7", "--faults", "none")
+    default = ("--orders", "80", "--rate", "6", "--seed", "7", "--faults", "none")
+    options = _DEFECT_OPTIONS.get(defect, default)
 
     run = run_chaos(fuze, tmp_path, *options, "--inject-defect", defect.value)
 

@@ -12,6 +12,8 @@ from fuze_chaos.checker.checker import check
 from fuze_chaos.checker.results import Verdict
 from fuze_chaos.snapshots.records import (
     CARRIER,
+    OPERATOR,
+    OperatorAction,
     OrderRecords,
     RequestRecord,
     Snapshot,
@@ -251,6 +253,147 @@ def test_an_accepted_decision_without_effect_violates_i6(decision: str) -> None:
     assert violated(snapshot(order)) == {"I6"}
 
 
+def action(kind: str, **fields: Any) -> OperatorAction:  # noqa: ANN401 - of any type
+    return OperatorAction(**{"fault": 1, "at": 0, "kind": kind, "workflow": "order"} | fields)
+
+
+@pytest.mark.parametrize("kind", ["terminate", "delete"])
+@pytest.mark.parametrize("workflow", [None, WorkflowRecord("TERMINATED")])
+def test_a_finished_order_whose_workflow_an_operator_ended_needs_no_result(
+    kind: str, workflow: WorkflowRecord | None
+) -> None:
+    order = shipped()
+    order.workflow = workflow
+
+    assert violated(snapshot(order)) >= {"I8"}
+    order.operator_actions = [action(kind)]
+    assert violated(snapshot(order)) == set()
+
+
+@pytest.mark.parametrize("workflow", [None, WorkflowRecord("TERMINATED")])
+def test_an_open_order_whose_workflow_an_operator_ended_violates_i3(
+    workflow: WorkflowRecord | None,
+) -> None:
+    order = shipped()
+    order.workflow, order.operator_actions = workflow, [action("terminate")]
+    assert order.row
+    order.row["status"] = "preparing"
+
+    assert violated(snapshot(order)) >= {"I3", "I8"}
+
+
+def test_a_shipment_that_an_operator_ended_does_not_excuse_its_order() -> None:
+    order = shipped()
+    order.workflow = WorkflowRecord("TERMINATED")
+    order.operator_actions = [action("terminate", workflow="shipping")]
+
+    assert violated(snapshot(order)) == {"I8"}
+
+
+CANCEL = {"is_accepted": True, "status": "awaiting_approval"}
+
+
+def test_an_order_that_is_dispatched_after_an_operators_cancellation_violates_i6() -> None:
+    order = shipped()
+    order.operator_actions = [action("cancel", **CANCEL)]
+
+    assert violated(snapshot(order)) == {"I6"}
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        [action("cancel", is_accepted=True, status="approved")],
+        [action("cancel", status="awaiting_approval")],
+        [action("cancel", **CANCEL), action("reset", excludes_messages=True)],
+        [action("cancel", **CANCEL), action("terminate")],
+    ],
+)
+def test_an_order_may_be_dispatched_after_a_cancellation_that_does_not_bind_it(
+    actions: list[OperatorAction],
+) -> None:
+    order = shipped()
+    order.operator_actions = actions
+
+    assert violated(snapshot(order)) == set()
+
+
+def test_an_operators_cancellation_binds_the_order_after_a_reset_that_re_applies_it() -> None:
+    order = shipped()
+    order.operator_actions = [action("cancel", **CANCEL), action("reset")]
+
+    assert violated(snapshot(order)) == {"I6"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "invariant"),
+    [
+        ("money_kept", "I5"),
+        ("parcel_of_cancelled_order", "I6"),
+        ("shipped_without_parcel", "I6"),
+    ],
+)
+def test_what_the_reconciliation_of_orders_found_is_a_violation_even_if_repaired(
+    kind: str, invariant: str
+) -> None:
+    order = cancelled()
+    order.discrepancies = [{"kind": kind, "details": {}}]
+
+    assert violated(snapshot(order)) == {invariant}
+
+
+def test_an_order_that_is_flagged_as_missing_its_workflow_needs_no_event() -> None:
+    order = shipped()
+    assert order.row
+    order.row |= {"needs_attention": True}
+    assert violated(snapshot(order)) == {"I7"}
+
+    order.row |= {"workflow_missing_at": NOON}
+
+    assert violated(snapshot(order)) == set()
+
+
+def returned_parcel(*, webhook_closed: float, deadline: float) -> OrderRecords:
+    """A shipped order whose parcel was returned; moments in seconds after noon."""
+    order = shipped()
+    assert order.row
+    order.row["tracking_deadline"] = NOON + timedelta(seconds=deadline)
+    order.parcels[0] |= {
+        "status": "returned",
+        "status_changed_at": (NOON + timedelta(seconds=10)).isoformat(),
+    }
+    order.carrier_webhooks = [
+        WorkflowRecord(
+            "COMPLETED",
+            started_at=NOON + timedelta(seconds=11),
+            closed_at=NOON + timedelta(seconds=webhook_closed),
+        )
+    ]
+    return order
+
+
+def test_an_order_that_was_told_of_the_return_in_time_and_keeps_the_money_violates_i5() -> None:
+    assert violated(snapshot(returned_parcel(webhook_closed=12, deadline=20))) == {"I5"}
+
+
+def test_a_return_that_became_known_after_the_deadline_is_no_violation() -> None:
+    assert violated(snapshot(returned_parcel(webhook_closed=21, deadline=20))) == set()
+
+
+def test_a_webhook_that_was_received_before_the_return_says_nothing_of_it() -> None:
+    order = returned_parcel(webhook_closed=12, deadline=20)
+    order.carrier_webhooks[0].started_at = NOON + timedelta(seconds=9)
+
+    assert violated(snapshot(order)) == set()
+
+
+def test_an_unreadable_operator_log_leaves_what_depends_on_it_unknown() -> None:
+    results = check(snapshot(shipped(), unreadable={OPERATOR: "gone"}), logged_errors=[])
+
+    unknown = {one.invariant for one in results if one.verdict is Verdict.UNKNOWN}
+    assert unknown == {"I3", "I6", "I8"}
+
+
 @pytest.mark.parametrize(
     "leftover",
     [
@@ -313,6 +456,7 @@ def test_an_unreadable_system_leaves_its_invariants_unknown() -> None:
 
     assert {name for name, verdict in verdicts.items() if verdict is Verdict.UNKNOWN} == {
         "I4",
+        "I5",
         "I6",
     }
     assert {name for name, verdict in verdicts.items() if verdict is Verdict.FAIL} == set()

@@ -7,6 +7,7 @@ import pytest
 
 from fuze_chaos.faults.catalog import ScheduledFault
 from fuze_chaos.faults.injector import Environment, FaultInjector
+from fuze_chaos.faults.operators import OperatorFaults
 from fuze_chaos.proxy.pool import ProxyPool
 from fuze_devstack.stack import Stack
 
@@ -27,6 +28,7 @@ async def test_a_proxy_fault_without_traffic_says_so(kind: str, tmp_path: Path) 
             sandbox="",
             dsn="",
             duplicate_burst=_no_burst,
+            operator=cast("OperatorFaults", None),
         )
         fault = ScheduledFault(number=1, kind=kind, target=_CONNECTION, at=0, duration=0)
 

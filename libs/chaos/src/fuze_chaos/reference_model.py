@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fuze_chaos.snapshots.records import OperatorAction
+
 _OPEN = frozenset(
     {
         "awaiting_approval",
@@ -20,6 +22,8 @@ _OPEN = frozenset(
 )
 _WITH_RETRIED_STEP = frozenset({"approved", "paid", "preparing", "cancelling", "returned"})
 _COMPENSATING = frozenset({"cancelling", "returned"})
+_UNDECIDED = frozenset({"received", "awaiting_approval"})
+_ENDING_ACTIONS = frozenset({"terminate", "delete"})
 _KEEPS_ATTENTION = frozenset({"address_changed", "address_change_rejected"})
 
 
@@ -66,6 +70,7 @@ TRANSITIONS = {
     ),
     "needs_attention": Transition(_WITH_RETRIED_STEP),
     "retry_requested": Transition(_WITH_RETRIED_STEP),
+    "order_recovered": Transition(_OPEN | {"cancelling"}),
 }
 TERMINAL_STATUSES = frozenset(
     {"shipped", "delivered", "returned", "rejected", "expired", "payment_declined", "cancelled"}
@@ -113,3 +118,30 @@ def _payment_status_after(kind: str, transition: Transition, payment_status: str
     if kind == "order_cancelled" and payment_status == "pending":
         return "none"  # cancelled before any charge was attempted
     return transition.payment_status or payment_status
+
+
+def may_lack_result(actions: Sequence[OperatorAction]) -> bool:
+    """Whether a finished order's workflow may be missing, or have no result.
+
+    An operator who terminates or deletes a workflow can hit it after its last commit.
+    """
+    return any(one.workflow == "order" and one.kind in _ENDING_ACTIONS for one in actions)
+
+
+def binding_cancellation(actions: Sequence[OperatorAction]) -> OperatorAction | None:
+    """Return an operator's cancellation after which the order cannot be dispatched any more.
+
+    Temporal had accepted it, and the order was still undecided after that: from there the order
+    sees the cancellation before it is charged. A later reset that excludes messages withdraws a
+    cancellation that is not committed, and so does a later termination.
+    """
+    of_order = [one for one in actions if one.workflow == "order"]
+    for index, action in enumerate(of_order):
+        is_binding = action.kind == "cancel" and action.is_accepted and action.status in _UNDECIDED
+        if is_binding and not any(map(_withdraws_messages, of_order[index + 1 :])):
+            return action
+    return None
+
+
+def _withdraws_messages(action: OperatorAction) -> bool:
+    return action.excludes_messages or action.kind in _ENDING_ACTIONS

@@ -16,12 +16,14 @@ from fuze_chaos.checker import diagnostics, quiescence
 from fuze_chaos.defects.defect import Defect
 from fuze_chaos.faults.catalog import (
     PROXIED_CONNECTIONS,
+    FaultError,
     InjectedFault,
     Lane,
     ScheduledFault,
     format_kinds,
 )
-from fuze_chaos.faults.injector import Environment, FaultError, FaultInjector
+from fuze_chaos.faults.injector import Environment, FaultInjector
+from fuze_chaos.faults.operators import OperatorFaults
 from fuze_chaos.faults.schedule import build_schedule, first_round_length
 from fuze_chaos.proxy.pool import ProxyPool
 from fuze_chaos.report.builder import RunFacts, build_report
@@ -50,6 +52,8 @@ SETTINGS = {
     "FUZE_PSP_REVIEW_POLL_INTERVAL": "2",
     "FUZE_CARRIER_TIMEOUT": "4",
     "FUZE_RECONCILE_INTERVAL": "20",
+    "FUZE_ORDER_RECONCILE_INTERVAL": "10",
+    "FUZE_ORDER_RECONCILE_IDLE": "5",
     "FUZE_SHUTDOWN_TIMEOUT": "15",
 }
 """Deadlines of seconds instead of days, so that orders reach every final status within a run."""
@@ -121,6 +125,7 @@ class _RunningStack:
     workload: Workload
     temporal: Client
     request_log: Path
+    operator_log: Path
 
 
 class Run:
@@ -160,6 +165,7 @@ class Run:
                 sandbox=environment.sandbox,
                 temporal=stack.temporal,
                 request_log=stack.request_log,
+                operator_log=stack.operator_log,
             )
             facts = RunFacts(
                 seed=config.seed,
@@ -205,28 +211,30 @@ class Run:
             http = await resources.enter_async_context(
                 http_client.create_client(gateway, timeout=10, connections=200)
             )
-            request_log = self._folder / "client.jsonl"
-            log = RequestLog(request_log)
-            resources.push_async_callback(log.close)
-            sandbox = addresses["sandbox"]["url"]
-            workload = Workload(
-                WorkloadClient(http, log, self._progress.responses),
-                sandbox=sandbox,
-                temporal=temporal,
+            request_log, operator_log = (
+                self._folder / name for name in ("client.jsonl", "operator.jsonl")
             )
+            log, actions = RequestLog(request_log), RequestLog(operator_log)
+            resources.push_async_callback(log.close)
+            resources.push_async_callback(actions.close)
+            client = WorkloadClient(http, log, self._progress.responses)
+            sandbox, dsn = addresses["sandbox"]["url"], addresses["postgres"]["dsn"]
+            workload = Workload(client, sandbox=sandbox, temporal=temporal)
             environment = Environment(
                 stack=stack,
                 folder=self._folder,
                 proxies=proxies,
                 sandbox=sandbox,
-                dsn=addresses["postgres"]["dsn"],
+                dsn=dsn,
                 duplicate_burst=lambda number: workload.duplicate_burst(config.seed, number),
+                operator=OperatorFaults(dsn=dsn, temporal=temporal, gateway=client, log=actions),
             )
             yield _RunningStack(
                 environment=environment,
                 workload=workload,
                 temporal=temporal,
                 request_log=request_log,
+                operator_log=operator_log,
             )
 
     async def _run_workload_and_faults(

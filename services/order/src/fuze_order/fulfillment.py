@@ -144,15 +144,17 @@ class Fulfillment:
         if self._state.status is OrderStatus.PREPARING:
             self._request_shipment()  # the shipping service changes only what it has
         self._state.set_waiting_for(WaitingFor.SHIPPING, "changing the shipment's address")
-        outcome = await self._steps.run(
-            service_calls.change_shipment_address(self._order.order_id, address)
+        outcome = await self._steps.run_until_it_succeeds(
+            lambda: service_calls.change_shipment_address(self._order.order_id, address)
         )
         return not isinstance(outcome, AlreadyDispatched)
 
     async def cancel(self) -> bool:
         """Cancel the shipment, whether it was requested or not; False where it is too late."""
         self._state.set_waiting_for(WaitingFor.SHIPPING, "cancelling the shipment")
-        outcome = await self._steps.run(service_calls.cancel_shipment(self._order.order_id))
+        outcome = await self._steps.run_until_it_succeeds(
+            lambda: service_calls.cancel_shipment(self._order.order_id)
+        )
         return not isinstance(outcome, AlreadyDispatched)
 
     def recheck_shipment(self) -> None:

@@ -10,6 +10,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from fuze_contracts.order import (
+    ORDER_ID_TAKEN,
     ORDER_REJECTED,
     EventType,
     PlaceOrder,
@@ -31,6 +32,10 @@ from fuze_runtime.step_execution import (
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
+
+_REPEAT_FAILED_STEP_AFTER = timedelta(seconds=1)
+_MAX_REPEAT_INTERVAL = timedelta(minutes=15)
+_FINAL_ERRORS = frozenset({ORDER_ID_TAKEN, ORDER_REJECTED})
 
 
 class ConflictingCommitError(Exception):
@@ -192,6 +197,26 @@ class StepRunner:
         """Return the step's outcome, even when the workflow is cancelled meanwhile."""
         return await run_to_completion(step, on_cancel=self._messages.on_workflow_cancelled)
 
+    async def run_until_it_succeeds(self, step: Callable[[], Awaitable[Result]]) -> Result:
+        """Return the step's outcome, although an operator may fail its activity for good.
+
+        The order cannot continue without the outcome, so the step is requested again.
+
+        Raises:
+            ApplicationError: `ORDER_ID_TAKEN` or `ORDER_REJECTED`, final.
+
+        """
+        interval = _REPEAT_FAILED_STEP_AFTER
+        while True:
+            try:
+                return await self.run(step())
+            except (ActivityError, ApplicationError) as error:
+                if isinstance(error, ApplicationError) and error.type in _FINAL_ERRORS:
+                    raise
+                workflow.logger.warning("step failed; it is requested again", exc_info=error)
+            await self.run(workflow.sleep(interval, summary="request the failed step again"))
+            interval = min(interval * 2, _MAX_REPEAT_INTERVAL)
+
     async def wait(self, condition: Callable[[], object]) -> None:
         """Wait for a condition; a cancellation of the workflow becomes a pending request."""
         while not condition():
@@ -306,14 +331,15 @@ class StepRunner:
         *,
         local_first: bool = True,
     ) -> Result:
-        step = (
-            execute_local_then_remote(
-                activity, argument, summary=summary, on_error=self._state.set_database_error
+        return await self.run_until_it_succeeds(
+            lambda: (
+                execute_local_then_remote(
+                    activity, argument, summary=summary, on_error=self._state.set_database_error
+                )
+                if local_first
+                else execute_remote(activity, argument, summary=summary)
             )
-            if local_first
-            else execute_remote(activity, argument, summary=summary)
         )
-        return await self.run(step)
 
 
 async def _cancel_and_wait(attempt: asyncio.Future[Result]) -> None:

@@ -6,6 +6,7 @@ lost, accepted seconds later), `error_once` (first a 500), `error` (always a 500
 (first a 429), `down` (always a 503), `slow`. Any other parcel is accepted.
 """
 
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Response
@@ -55,7 +56,8 @@ class CarrierSandbox:
 
     def report(self, parcel_id: str, report: DeliveryReport) -> Record:
         """Record a delivery status, as a driver would, and send the webhook."""
-        parcel = self._store.update(parcel_id, status=report.status)
+        now = datetime.now(UTC).isoformat()
+        parcel = self._store.update(parcel_id, status=report.status, status_changed_at=now)
         if parcel is None:
             raise HTTPException(404, "there is no such parcel")
         if self._webhook:

@@ -7,6 +7,7 @@ from fuze_chaos.checker import order_invariants, payment_invariants
 from fuze_chaos.snapshots.records import (
     CARRIER,
     CLIENT,
+    OPERATOR,
     POSTGRES,
     PROVIDER,
     TEMPORAL,
@@ -45,7 +46,7 @@ ORDER_INVARIANTS = (
         "I3",
         "accepted-order-completes",
         "Every accepted order is in Temporal and PostgreSQL, and completes in time",
-        frozenset({POSTGRES, TEMPORAL, CLIENT}),
+        frozenset({POSTGRES, TEMPORAL, CLIENT, OPERATOR}),
         order_invariants.accepted_order_completes,
     ),
     Invariant(
@@ -59,14 +60,14 @@ ORDER_INVARIANTS = (
         "I5",
         "full-compensation",
         "Cancelled, rejected, expired, declined or returned: net captured amount 0",
-        frozenset({POSTGRES, PROVIDER}),
+        frozenset({POSTGRES, PROVIDER, CARRIER, TEMPORAL}),
         payment_invariants.full_compensation,
     ),
     Invariant(
         "I6",
         "single-parcel",
         "At most one parcel per order; none after an accepted cancellation or rejection",
-        frozenset({POSTGRES, CARRIER, CLIENT}),
+        frozenset({POSTGRES, CARRIER, CLIENT, OPERATOR}),
         order_invariants.single_parcel,
     ),
     Invariant(
@@ -80,7 +81,7 @@ ORDER_INVARIANTS = (
         "I8",
         "view-matches-workflow",
         "The published view equals the workflow's result",
-        frozenset({POSTGRES, TEMPORAL}),
+        frozenset({POSTGRES, TEMPORAL, OPERATOR}),
         order_invariants.view_matches_workflow,
     ),
     Invariant(

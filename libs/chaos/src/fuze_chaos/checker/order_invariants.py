@@ -4,7 +4,12 @@ from collections import defaultdict
 
 from pydantic import JsonValue
 
-from fuze_chaos.reference_model import TERMINAL_STATUSES, replay
+from fuze_chaos.reference_model import (
+    TERMINAL_STATUSES,
+    binding_cancellation,
+    may_lack_result,
+    replay,
+)
 from fuze_chaos.snapshots.records import Findings, OrderRecords
 
 _FINAL_STATUS_AFTER = {"cancel": "cancelled", "reject": "rejected"}
@@ -12,6 +17,7 @@ _RESOLVED_PAYMENTS = frozenset({"charged", "declined", "voided"})
 _RESOLVED_REFUNDS = frozenset({"refunded", "rejected"})
 _UNRESOLVED_SHIPMENTS = frozenset({"prepared", "dispatching"})
 _DISPATCHED = frozenset({"shipped", "delivered", "returned"})
+_PARCEL_DISCREPANCIES = frozenset({"parcel_of_cancelled_order", "shipped_without_parcel"})
 _REPEAT_REJECTED = frozenset({409, 422})
 
 
@@ -19,13 +25,14 @@ def accepted_order_completes(order: OrderRecords) -> Findings:
     """Find accepted orders that are missing, or have not ended."""
     if not order.is_accepted:
         return
-    if order.workflow is None:
+    has_ended = _has_ended(order)
+    may_be_missing = has_ended and may_lack_result(order.operator_actions)
+    if order.workflow is None and not may_be_missing:
         yield "accepted, but Temporal has no workflow", {}
     if order.row is None:
         yield "accepted, but PostgreSQL has no row", {}
         return
-    has_ended = order.status in TERMINAL_STATUSES and order.row["payment_status"] != "refunding"
-    is_closed = order.workflow is not None and order.workflow.status != "RUNNING"
+    is_closed = order.workflow.status != "RUNNING" if order.workflow else may_be_missing
     if not (has_ended and is_closed):
         yield "has not reached a final status", {"status": order.status or ""}
 
@@ -39,6 +46,9 @@ def single_parcel(order: OrderRecords) -> Findings:
         yield f"{order.status}, but the carrier has a parcel", {"parcels": parcels}
     if not parcels and order.status in _DISPATCHED:
         yield f"{order.status}, but the carrier has no parcel", {}
+    for one in order.discrepancies:
+        if one["kind"] in _PARCEL_DISCREPANCIES:
+            yield f"reconciliation found: {one['kind']}", {"details": str(one["details"])}
     for request in order.requests:
         final = _FINAL_STATUS_AFTER.get(request.operation)
         if final and request.is_accepted and (parcels or order.status != final):
@@ -46,6 +56,12 @@ def single_parcel(order: OrderRecords) -> Findings:
                 f"{request.operation} was accepted, but the order continued",
                 {"status": order.status, "parcels": parcels},
             )
+    cancellation = binding_cancellation(order.operator_actions)
+    if cancellation and (parcels or order.status in _DISPATCHED):
+        yield (
+            "an operator's cancellation was accepted, but the order continued",
+            {"status": order.status, "parcels": parcels, "fault": cancellation.fault},
+        )
 
 
 def events_match_row(order: OrderRecords) -> Findings:
@@ -65,7 +81,8 @@ def events_match_row(order: OrderRecords) -> Findings:
         replayed.status,
         replayed.payment_status,
         replayed.seq,
-        replayed.needs_attention,
+        # The comparison with Temporal flags an order without an event.
+        replayed.needs_attention or bool(row.get("workflow_missing_at")),
     )
     if recorded != expected:
         yield (
@@ -77,9 +94,11 @@ def events_match_row(order: OrderRecords) -> Findings:
 def view_matches_workflow(order: OrderRecords) -> Findings:
     """Compare the published view with the workflow's result."""
     workflow, row = order.workflow, order.row
-    if workflow is None and row is not None:
+    is_running = workflow is not None and workflow.status == "RUNNING"
+    if row is None or is_running or _has_ended_without_result(order):
+        return
+    if workflow is None:
         yield "PostgreSQL has an order without a workflow in Temporal", {"row": row["status"]}
-    if workflow is None or row is None or workflow.status == "RUNNING":
         return
     evidence: dict[str, JsonValue] = {
         "workflow": workflow.status,
@@ -141,3 +160,15 @@ def nothing_unresolved(order: OrderRecords) -> Findings:
     for shipment in order.shipments:
         if shipment["state"] in _UNRESOLVED_SHIPMENTS:
             yield "a shipment is unresolved", {"shipment": shipment["state"]}
+
+
+def _has_ended_without_result(order: OrderRecords) -> bool:
+    """Whether an operator ended the workflow after the last commit of its order."""
+    has_no_result = order.workflow is None or order.workflow.status == "TERMINATED"
+    return has_no_result and _has_ended(order) and may_lack_result(order.operator_actions)
+
+
+def _has_ended(order: OrderRecords) -> bool:
+    if order.row is None:
+        return False
+    return order.status in TERMINAL_STATUSES and order.row["payment_status"] != "refunding"

@@ -115,6 +115,14 @@ def captured_before_dispatch(order: OrderRecords) -> Findings:
 
 def full_compensation(order: OrderRecords) -> Findings:
     """Find money that the provider keeps from an order that ended without a sale."""
+    if order.status != "returned" and (parcels := _parcels_returned_in_time(order)):
+        yield (
+            f"the carrier has returned the parcel, the order is {order.status}",
+            {"parcels": [*parcels]},
+        )
+    # Reconciliation refunds it, but an order must not rely on that.
+    if any(one["kind"] == "money_kept" for one in order.discrepancies):
+        yield f"{order.status}, and reconciliation found money that was kept", {}
     if order.status not in _FULLY_REFUNDED:
         return
     if kept := order.net_captured():
@@ -122,6 +130,30 @@ def full_compensation(order: OrderRecords) -> Findings:
     # The provider may still capture it, when the review ends.
     if pending := _charges_under_review(order):
         yield f"{order.status}, but a charge is under review", {"charges": [*pending]}
+
+
+def _parcels_returned_in_time(order: OrderRecords) -> list[str]:
+    """Return the parcels of whose return the order was told while it tracked its delivery.
+
+    It was told by a webhook that the shipping service received after the return, and had processed
+    before the deadline.
+    """
+    deadline = order.row.get("tracking_deadline") if order.row else None
+    if deadline is None:
+        return []
+    return [
+        parcel["id"]
+        for parcel in order.parcels
+        if parcel.get("status") == "returned"
+        and any(
+            webhook.status == "COMPLETED"
+            and webhook.started_at is not None
+            and webhook.started_at >= datetime.fromisoformat(parcel["status_changed_at"])
+            and webhook.closed_at is not None
+            and webhook.closed_at < deadline
+            for webhook in order.carrier_webhooks
+        )
+    ]
 
 
 def _charges_under_review(order: OrderRecords) -> list[str]:

@@ -12,8 +12,7 @@ from fuze_chaos.snapshots import order_sql, payment_sql
 from fuze_chaos.snapshots.postgres import connect
 from fuze_chaos.workload.request_log import accepted_orders
 
-_RECONCILIATION_SCHEDULE = "reconcile-payments"
-_ORDER_RECONCILIATION_SCHEDULE = "reconcile-orders"
+_RECONCILIATIONS = ("reconcile-payments", "reconcile-orders")
 _RECONCILIATION_TIMEOUT_SECONDS = 90.0
 _RECONCILIATION_POLL_SECONDS = 5
 _POLL_SECONDS = 0.5
@@ -37,20 +36,20 @@ async def wait_for_orders(
 
 
 async def reconcile(dsn: str, temporal: Client) -> None:
-    """Run reconciliation until payments and provider agree, or for 90 s; then pause it."""
-    schedule = temporal.get_schedule_handle(_RECONCILIATION_SCHEDULE)
+    """Run both reconciliations until payments and provider agree, or for 90 s; then pause them."""
+    schedules = [temporal.get_schedule_handle(name) for name in _RECONCILIATIONS]
     deadline = time.monotonic() + _RECONCILIATION_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        await schedule.trigger()
+        for schedule in schedules:
+            await schedule.trigger()
         await asyncio.sleep(_RECONCILIATION_POLL_SECONDS)
         async with connect(dsn) as connection:
             if await connection.fetchval(payment_sql.UNRESOLVED) == 0:
                 break
-    # A reconciliation that starts during the snapshot would look like a stuck workflow.
-    orders = temporal.get_schedule_handle(_ORDER_RECONCILIATION_SCHEDULE)
-    for one in (schedule, orders):
-        await one.pause(note="fuze chaos takes its snapshot")
-        while (await one.describe()).info.running_actions and time.monotonic() < deadline:
+    for schedule in schedules:
+        # A reconciliation that starts during the snapshot would look like a stuck workflow.
+        await schedule.pause(note="fuze chaos takes its snapshot")
+        while (await schedule.describe()).info.running_actions and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_SECONDS)
     await asyncio.sleep(_SETTLE_SECONDS)
 
@@ -73,4 +72,4 @@ async def _running_workflows(temporal: Client) -> list[str]:
     A workflow whose worker was killed continues when its activity's attempt has timed out.
     """
     running = temporal.list_workflows("ExecutionStatus = 'Running'")
-    return [one.id async for one in running if not one.id.startswith("reconcile-")]
+    return [one.id async for one in running if not one.id.startswith(_RECONCILIATIONS)]

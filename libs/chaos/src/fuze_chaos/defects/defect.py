@@ -30,10 +30,16 @@ class Defect(StrEnum):
     """Order updates the row of some orders on approval, but writes no event."""
     WRONG_FINAL_STATUS = "wrong-final-status"
     """Order gives the row of some orders another final status than their last event."""
+    FORGET_VOID_AFTER_RESET = "forget-void-after-reset"
+    """Order cancels an approved order without a void if its workflow was reset."""
+    IGNORE_MISSING_WORKFLOW = "ignore-missing-workflow"
+    """Order does not report open orders whose workflow is gone."""
     DISPATCH_TWICE = "dispatch-twice"
     """Shipping dispatches some orders twice, with two keys."""
     IGNORE_CANCEL = "ignore-cancel"
     """Shipping reports a shipment as cancelled, and dispatches it nevertheless."""
+    DROP_RETURN = "drop-return"
+    """Shipping reports a returned parcel as one in transit."""
     DROP_CANCELLATION = "drop-cancellation"
     """Gateway accepts a cancellation, and sends it to no workflow."""
     LOSE_ORDER = "lose-order"
@@ -62,8 +68,11 @@ _SERVICES = {
     Defect.SHIP_BEFORE_CAPTURE: "payment",
     Defect.SKIP_EVENT: "order",
     Defect.WRONG_FINAL_STATUS: "order",
+    Defect.FORGET_VOID_AFTER_RESET: "order",
+    Defect.IGNORE_MISSING_WORKFLOW: "order",
     Defect.DISPATCH_TWICE: "shipping",
     Defect.IGNORE_CANCEL: "shipping",
+    Defect.DROP_RETURN: "shipping",
     Defect.DROP_CANCELLATION: "gateway",
     Defect.LOSE_ORDER: "gateway",
     Defect.IGNORE_IDEMPOTENCY_KEY: "gateway",

@@ -1,7 +1,8 @@
 """The catalog of faults: every kind, its targets, its duration, and what it does.
 
-Faults run in two lanes that do not wait for each other, so that two faults overlap most of the
-time: one lane hits the stack's own processes, the other the network and the external providers.
+Faults run in three lanes that do not wait for each other, so that faults overlap most of the time:
+one lane hits the stack's own processes, one the network and the external providers, and in one an
+operator changes workflows and activities in Temporal.
 """
 
 from dataclasses import dataclass
@@ -46,12 +47,29 @@ STEPS = (
 before the provider has recorded the request, `after_write` before the provider responds.
 """
 
+_PROVIDER_CALLS = tuple(step for step in STEPS if step.endswith("_write"))
+_STEPS_OF_ORDERS = ("order", *(step for step in STEPS if step.startswith(("order@", "payment@"))))
+_STEPS_OF_SHIPMENTS = ("shipping", *(step for step in STEPS if step.startswith("shipping@")))
+_STEPS_OF_WORKFLOWS = (*_STEPS_OF_ORDERS, *_STEPS_OF_SHIPMENTS)
+_WITH_ACTIVITY = (
+    "order",
+    "order@order_approved",
+    "order@cancellation_started",
+    "shipping",
+    *_PROVIDER_CALLS,
+)
+"""Targets of operators: `order` and `shipping` are a running workflow at random, `order@<event>`
+the order that has just committed this event, `payment@<breakpoint>` an order whose charge or refund
+waits at the provider, `shipping@<breakpoint>` a shipment whose dispatch waits at the carrier.
+"""
+
 
 class Lane(StrEnum):
-    """Faults of one lane run one after another; the two lanes run concurrently."""
+    """Faults of one lane run one after another; the lanes run concurrently."""
 
     PROCESSES = "processes"
     EXTERNAL = "external"
+    OPERATORS = "operators"
 
 
 @dataclass(frozen=True)
@@ -129,6 +147,54 @@ FAULT_KINDS = (
         ("gateway",),
         (0, 0),
     ),
+    FaultKind(
+        "operator-reset",
+        "a workflow is reset to its first or last task",
+        Lane.OPERATORS,
+        _STEPS_OF_WORKFLOWS,
+        (0, 1),
+        ("order", "order@order_approved", "payment@after_write", "shipping@before_write"),
+    ),
+    FaultKind(
+        "operator-cancel",
+        "up to four order workflows are cancelled",
+        Lane.OPERATORS,
+        _STEPS_OF_ORDERS,
+        (0, 1),
+        ("order", "order@order_approved", "payment@before_write"),
+    ),
+    FaultKind(
+        "operator-pause",
+        "an activity is paused, then unpaused",
+        Lane.OPERATORS,
+        _WITH_ACTIVITY,
+        (2, 6),
+        ("payment@before_write", "shipping@after_write"),
+    ),
+    FaultKind(
+        "operator-complete",
+        "an activity is failed or completed wrongly",
+        Lane.OPERATORS,
+        _WITH_ACTIVITY,
+        (1, 3),
+        ("payment@before_write", "payment@after_write", "shipping@before_write"),
+    ),
+    FaultKind(
+        "operator-terminate",
+        "a workflow is terminated, then recovered",
+        Lane.OPERATORS,
+        _STEPS_OF_WORKFLOWS,
+        (1, 4),
+        ("order", "order@order_approved", "payment@after_write", "shipping"),
+    ),
+    FaultKind(
+        "operator-delete",
+        "a workflow is deleted, then recovered",
+        Lane.OPERATORS,
+        _STEPS_OF_WORKFLOWS,
+        (1, 4),
+        ("order", "order@order_approved", "payment@after_write", "shipping"),
+    ),
 )
 FAULT_NAMES = tuple(kind.name for kind in FAULT_KINDS)
 
@@ -165,6 +231,10 @@ class InjectedFault(BaseModel):
     error: str | None = None
     recovery_event: str | None = None
     recovered_after: float | None = None
+
+
+class FaultError(Exception):
+    """A fault could not be injected, for example because its step did not occur in time."""
 
 
 def format_kinds(names: frozenset[str]) -> str:

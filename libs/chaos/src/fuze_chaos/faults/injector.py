@@ -1,7 +1,8 @@
 """Injects scheduled faults into a running stack, and reverts each of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import asyncpg
 import httpx
 import psutil
 import stamina
+from temporalio.service import RPCError
 
 from fuze_chaos.faults import clock_skew, postgres
-from fuze_chaos.faults.catalog import ScheduledFault
+from fuze_chaos.faults.catalog import FaultError, ScheduledFault
+from fuze_chaos.faults.operators import Intervention, OperatorFaults
 from fuze_chaos.faults.processes import ProcessFaults
 from fuze_chaos.proxy.pool import ProxyPool
 from fuze_chaos.proxy.tcp_proxy import TcpProxy
@@ -31,15 +34,12 @@ _FLAKY = {
 _SLOW_SECONDS = 2.0
 _LATENCY_SECONDS = 0.5
 _PROVIDER_OF = {"payment": "psp", "shipping": "carrier"}
-
-
-class FaultError(Exception):
-    """A fault could not be injected, for example because its step did not occur in time."""
+_BREAKPOINTS = frozenset({"before_write", "after_write"})
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What faults are injected into; `sandbox` and `dsn` bypass every proxy."""
+    """What faults are injected into; `sandbox`, `dsn` and the operator bypass every proxy."""
 
     stack: Stack
     folder: Path
@@ -47,6 +47,7 @@ class Environment:
     sandbox: str
     dsn: str
     duplicate_burst: Callable[[int], Awaitable[None]]
+    operator: OperatorFaults
 
 
 class FaultInjector:
@@ -56,6 +57,7 @@ class FaultInjector:
         self._environment = environment
         self._processes = ProcessFaults(environment.stack, environment.folder)
         self._provider_faults: dict[str, dict[str, Any]] = {"psp": {}, "carrier": {}}
+        self._breakpoints = {provider: asyncio.Lock() for provider in self._provider_faults}
 
     async def inject(self, fault: ScheduledFault) -> str | None:
         """Inject a fault for its duration, revert it, and return a note on its effect.
@@ -74,21 +76,24 @@ class FaultInjector:
             asyncpg.InterfaceError,
             httpx.HTTPError,
             psutil.Error,
+            RPCError,
         ) as error:
             raise FaultError(repr(error)) from error
 
     async def revert_all(self) -> None:
-        """Restore proxies and providers, and make sure that every process runs."""
+        """Restore proxies, providers and what the operator has broken; make every process run."""
         await self._environment.proxies.heal()
         for name in self._processes.names:
             await self._processes.ensure_running(name)
         for provider in self._provider_faults:
             self._provider_faults[provider] = {}
             await self._configure(provider)
+        await self._environment.operator.resolve_all()
 
     async def _inject(self, fault: ScheduledFault) -> str | None:
         target, duration = fault.target, fault.duration
         processes, dsn = self._processes, self._environment.dsn
+        operator = self._environment.operator
         kinds: dict[str, Callable[[], Awaitable[str | None]]] = {
             "kill": lambda: processes.kill(target, duration),
             "pause": lambda: processes.pause(target, duration),
@@ -112,6 +117,12 @@ class FaultInjector:
                 fault, lambda proxy: proxy.add_latency(_LATENCY_SECONDS)
             ),
             "drop-response": lambda: self._in_proxy(fault, TcpProxy.drop_responses),
+            "operator-reset": lambda: self._operate(fault, operator.reset),
+            "operator-cancel": lambda: self._operate(fault, operator.cancel),
+            "operator-pause": lambda: self._operate(fault, operator.pause, on_activity=True),
+            "operator-complete": lambda: self._operate(fault, operator.complete, on_activity=True),
+            "operator-terminate": lambda: self._operate(fault, operator.terminate),
+            "operator-delete": lambda: self._operate(fault, operator.delete),
         }
         return await kinds[fault.kind]()
 
@@ -142,37 +153,67 @@ class FaultInjector:
     ) -> str | None:
         """Hit a component at a step boundary: `order@payment_charged`."""
         component, _, step = where.partition("@")
-        if step in {"before_write", "after_write"}:
-            return await self._at_breakpoint(
-                _PROVIDER_OF[component], step, lambda: hit(component, duration)
-            )
+        if step in _BREAKPOINTS:
+            async with self._paused_request(_PROVIDER_OF[component], step):
+                hitting = asyncio.ensure_future(hit(component, duration))
+                await asyncio.sleep(0.1)  # the process is down before its request is released
+            return await hitting
+        await self._wait_for_event(step)
+        return await hit(component, duration)
+
+    async def _operate(
+        self,
+        fault: ScheduledFault,
+        act: Callable[[ScheduledFault, str], Awaitable[Intervention]],
+        *,
+        on_activity: bool = False,
+    ) -> str:
+        """Let an operator act on a workflow at random, or at a step; then resolve it."""
+        operator = self._environment.operator
+        component, _, step = fault.target.partition("@")
+        if step in _BREAKPOINTS:
+            async with self._paused_request(_PROVIDER_OF[component], step):
+                kind = "shipping" if component == "shipping" else "order"
+                workflow_id = await operator.choose(fault, kind, on_activity=True)
+                intervention = await act(fault, workflow_id)
+        elif step:
+            intervention = await act(fault, f"{component}/{await self._wait_for_event(step)}")
+        else:
+            workflow_id = await operator.choose(fault, component, on_activity=on_activity)
+            intervention = await act(fault, workflow_id)
+        await asyncio.sleep(fault.duration)
+        resolution = await intervention.resolve()
+        return f"{intervention.note}; {resolution}" if resolution else intervention.note
+
+    async def _wait_for_event(self, step: str) -> str:
+        """Return the order that commits this event next."""
         try:
             async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
-                await postgres.wait_for_event(self._environment.dsn, step, _POLL_SECONDS)
+                return await postgres.wait_for_event(self._environment.dsn, step, _POLL_SECONDS)
         except TimeoutError:
             raise FaultError(
                 f"no order reached {step} within {_STEP_TIMEOUT_SECONDS:.0f} s"
             ) from None
-        return await hit(component, duration)
 
-    async def _at_breakpoint(
-        self, provider: str, where: str, hit: Callable[[], Awaitable[str | None]]
-    ) -> str | None:
-        """Hit the component whose request waits at a breakpoint of the sandbox."""
-        await self._configure(provider, pause_at=where)
-        try:
-            async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
-                while not await self._count_paused(provider):
-                    await asyncio.sleep(_POLL_SECONDS)
-        except TimeoutError:
-            await self._configure(provider, "pause_at")
-            raise FaultError(
-                f"no request reached the {provider} at {where} within {_STEP_TIMEOUT_SECONDS:.0f} s"
-            ) from None
-        hitting = asyncio.ensure_future(hit())
-        await asyncio.sleep(0.1)  # the process is down before its request is released
-        await self._configure(provider, "pause_at")
-        return await hitting
+    @asynccontextmanager
+    async def _paused_request(self, provider: str, where: str) -> AsyncIterator[None]:
+        """Hold the next request at a breakpoint of the sandbox for the length of the block."""
+        async with self._breakpoints[provider]:
+            await self._configure(provider, pause_at=where)
+            try:
+                async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
+                    while not await self._count_paused(provider):
+                        await asyncio.sleep(_POLL_SECONDS)
+            except TimeoutError:
+                await self._configure(provider, "pause_at")
+                raise FaultError(
+                    f"no request reached the {provider} at {where} "
+                    f"within {_STEP_TIMEOUT_SECONDS:.0f} s"
+                ) from None
+            try:
+                yield
+            finally:
+                await self._configure(provider, "pause_at")
 
     async def _count_paused(self, provider: str) -> int:
         async with http_client.create_client() as client:

@@ -60,15 +60,16 @@ async def migrate(dsn: str, service: str, seconds: float) -> str:
     return f"altered after {waited:.2f} s"
 
 
-async def wait_for_event(dsn: str, event: str, poll_interval: float) -> None:
-    """Return as soon as a new event of this type is committed."""
+async def wait_for_event(dsn: str, event: str, poll_interval: float) -> str:
+    """Return the order of the next event of this type, as soon as it is committed."""
     async with connect(dsn) as connection:
         # The table is append-only: new events are in its last pages, a scan of which is cheap.
         pages = await connection.fetchval("SELECT pg_relation_size('orders.events') / 8192")
         query = (
-            f"SELECT EXISTS (SELECT FROM orders.events WHERE ctid >= '({max(pages - 1, 0)},0)'"  # noqa: S608 - a number
-            " AND type = $1 AND recorded_at > $2)"
+            f"SELECT order_id::text FROM orders.events WHERE ctid >= '({max(pages - 1, 0)},0)'"  # noqa: S608 - a number
+            " AND type = $1 AND recorded_at > $2 LIMIT 1"
         )
         since = await connection.fetchval("SELECT clock_timestamp()")
-        while not await connection.fetchval(query, event, since):
+        while (order_id := await connection.fetchval(query, event, since)) is None:
             await asyncio.sleep(poll_interval)
+        return str(order_id)

@@ -24,8 +24,8 @@ def build_schedule(seed: int, lane: Lane, kinds: frozenset[str]) -> Iterator[Sch
         at += rng.uniform(*_GAP_SECONDS)
         duration = rng.uniform(*kind.duration)
         yield ScheduledFault(
-            # Odd in one lane and even in the other: unique across both.
-            number=2 * index - (lane is Lane.PROCESSES),
+            # Another remainder in each lane: unique across all of them.
+            number=len(Lane) * index - list(Lane).index(lane),
             kind=kind.name,
             target=target,
             at=round(at, 2),

@@ -17,7 +17,15 @@ from fuze_chaos.faults.catalog import InjectedFault
 from fuze_chaos.reference_model import TERMINAL_STATUSES
 from fuze_chaos.report.formatting import summarize_durations
 from fuze_chaos.report.report import Report, ThroughputSample
-from fuze_chaos.snapshots.records import CARRIER, CLIENT, POSTGRES, TEMPORAL, OrderRecords, Snapshot
+from fuze_chaos.snapshots.records import (
+    CARRIER,
+    CLIENT,
+    OPERATOR,
+    POSTGRES,
+    TEMPORAL,
+    OrderRecords,
+    Snapshot,
+)
 
 _MAX_HISTORIES = 60
 _NEARBY_SECONDS = 5.0
@@ -101,6 +109,16 @@ async def build_report(snapshot: Snapshot, facts: RunFacts, temporal: Client) ->
             Counter(order.status or "unknown" for order in snapshot.orders.values())
         ),
         responses=facts.responses,
+        operator_actions=dict(
+            Counter(
+                action.kind
+                for order in snapshot.orders.values()
+                for action in order.operator_actions
+            )
+        ),
+        operated_orders=tuple(
+            order.order_id for order in snapshot.orders.values() if order.operator_actions
+        ),
         recovery=summarize_durations(
             one.recovered_after for one in faults if one.recovered_after is not None
         ),
@@ -183,6 +201,11 @@ def _summarize(order: OrderRecords) -> dict[str, Any]:
         CARRIER: [one["id"] for one in order.parcels],
         TEMPORAL: order.workflow.status if order.workflow else "unknown",
         CLIENT: [f"{one.operation} {one.status or 'no response'}" for one in order.requests],
+        OPERATOR: [
+            f"fault {one.fault}: {one.kind} {one.workflow} {one.details}".rstrip()
+            + ("" if one.is_accepted else ", not acknowledged")
+            for one in order.operator_actions
+        ],
     }
 
 

@@ -10,6 +10,9 @@ from fuze_chaos.checker.results import Verdict
 from fuze_chaos.faults.catalog import InjectedFault
 from fuze_chaos.report.report import DurationSummary, Report
 
+_OF_MONEY_AND_GOODS = ("I1", "I4", "I5", "I6")
+"""What an operator must not be able to break: charges, dispatches, refunds, parcels."""
+
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 _TWO_DECIMALS_BELOW = 10
@@ -97,6 +100,38 @@ def explain_defects(report: Report) -> str | None:
     }
     names = ", ".join(report.defects)
     return f"Injected on purpose: {names}; {meaning[report.verdict]}."
+
+
+def explain_operators(report: Report) -> str | None:
+    """Return what operators did, and whether it cost money or goods; None if they did nothing."""
+    if not report.operated_orders:
+        return None
+    total = sum(report.operator_actions.values())
+    kinds = ", ".join(
+        f"{kind} {count:,}"
+        for kind, count in sorted(report.operator_actions.items(), key=lambda pair: -pair[1])
+    )
+    orders = format_count(len(report.operated_orders), "order")
+    return (
+        f"Operators acted {format_count(total, 'time')} on {orders} ({kinds}); "
+        f"{_verdict_of_operated(report)}."
+    )
+
+
+def _verdict_of_operated(report: Report) -> str:
+    checks = [one for one in report.checks if one.invariant in _OF_MONEY_AND_GOODS]
+    operated = frozenset(report.operated_orders)
+    violated = [
+        check.invariant
+        for check in checks
+        if any(violation.order_id in operated for violation in check.violations)
+    ]
+    unknown = [one.invariant for one in checks if one.verdict is Verdict.UNKNOWN]
+    if violated:
+        return f"{', '.join(violated)} violated by some of them"
+    if unknown:
+        return f"{', '.join(unknown)} could not be checked completely"
+    return f"{', '.join(one.invariant for one in checks)} hold for all of them"
 
 
 def rerun_command(report: Report) -> str:

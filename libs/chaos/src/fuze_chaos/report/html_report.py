@@ -56,6 +56,7 @@ def render_html(report: Report) -> str:
         report=report,
         headline=formatting.headline(report),
         defect=formatting.explain_defects(report),
+        operators=formatting.explain_operators(report),
         rerun_command=formatting.rerun_command(report),
         failed_checks=[one for one in report.checks if one.verdict is not Verdict.PASS],
         findings=findings,

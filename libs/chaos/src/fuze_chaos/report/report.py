@@ -38,7 +38,11 @@ class DurationSummary(_Model):
 
 
 class Report(_Model):
-    """The report of one run."""
+    """The report of one run.
+
+    `operator_actions` counts what operators did, by kind; `operated_orders` are the orders whose
+    workflow or shipment it was done to.
+    """
 
     verdict: Verdict
     seed: int
@@ -58,6 +62,8 @@ class Report(_Model):
     responses: dict[str, int]
     recovery: DurationSummary | None
     order_duration: DurationSummary | None
+    operator_actions: dict[str, int] = {}
+    operated_orders: tuple[str, ...] = ()
     diagnostics: tuple[str, ...] = ()
     versions: dict[str, str] = {}
 

@@ -12,6 +12,7 @@ from fuze_chaos.checker.results import Verdict, Violation
 from fuze_chaos.report.formatting import (
     count_not_injected,
     explain_defects,
+    explain_operators,
     format_count,
     format_duration,
     headline,
@@ -37,6 +38,8 @@ def _parts(report: Report, path: Path | None) -> Iterator[RenderableType]:
     defect = explain_defects(report)
     if defect:
         yield _indented((defect, "bold"))
+    if operators := explain_operators(report):
+        yield _indented(operators)
     yield _indented(
         f"seed {report.seed}, {format_count(report.orders, 'order')}, "
         f"{format_count(len(report.faults), 'fault')}, {format_duration(report.duration)}\n"

@@ -1,7 +1,7 @@
 """Reads every system of record into one snapshot: PostgreSQL, Temporal, providers, client log."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from fuze_chaos.snapshots.postgres import connect, list_service_connections
 from fuze_chaos.snapshots.records import (
     CARRIER,
     CLIENT,
+    OPERATOR,
     POSTGRES,
     PROVIDER,
     TEMPORAL,
+    OperatorAction,
     OrderRecords,
     RequestRecord,
     Row,
@@ -31,7 +33,9 @@ _QUERIES = order_sql.QUERIES | payment_sql.QUERIES | shipping_sql.QUERIES
 _PER_ORDER = ("events", "payments", "refunds", "ledger", "shipments")
 
 
-async def collect(*, dsn: str, sandbox: str, temporal: Client, request_log: Path) -> Snapshot:
+async def collect(
+    *, dsn: str, sandbox: str, temporal: Client, request_log: Path, operator_log: Path
+) -> Snapshot:
     """Read every system of record; one that fails is named in `unreadable`, the others count."""
     unreadable: dict[str, str] = {}
 
@@ -47,14 +51,16 @@ async def collect(*, dsn: str, sandbox: str, temporal: Client, request_log: Path
     parcels = await read(CARRIER, _read_sandbox(sandbox, "/carrier/parcels", "parcels"))
     workflows = await read(TEMPORAL, _read_workflows(temporal))
     requests = list(await read(CLIENT, asyncio.to_thread(_read_requests, request_log)))
+    actions = list(await read(OPERATOR, asyncio.to_thread(_read_actions, operator_log)))
     rows = {
         **{field: tables.get(field, []) for field in _PER_ORDER},
+        "discrepancies": tables.get("order_discrepancies", []),
         "provider_charges": provider.get("charges", []),
         "provider_refunds": provider.get("refunds", []),
         "parcels": list(parcels),
     }
     return Snapshot(
-        orders=_group_by_order(tables.get("orders", []), rows, workflows, requests),
+        orders=_group_by_order(tables.get("orders", []), rows, workflows, requests, actions),
         requests=[request for _, request in requests],
         discrepancies=tables.get("discrepancies", []),
         open_workflows=[name for name, one in workflows.items() if one.status == "RUNNING"],
@@ -68,6 +74,7 @@ def _group_by_order(
     rows: dict[str, list[Row]],
     workflows: dict[str, WorkflowRecord],
     requests: list[tuple[str, RequestRecord]],
+    actions: list[tuple[str, OperatorAction]],
 ) -> dict[str, OrderRecords]:
     """Return the records of each order; `rows` has its other rows by field of `OrderRecords`."""
     grouped: dict[str, OrderRecords] = {}
@@ -84,9 +91,23 @@ def _group_by_order(
         kind, _, order_id = workflow_id.partition("/")
         if kind == "order":
             records_of(order_id).workflow = workflow
+    for order_id, webhook in _carrier_webhooks(workflows, rows.get("parcels", [])):
+        records_of(order_id).carrier_webhooks.append(webhook)
     for order_id, request in requests:
         records_of(order_id).requests.append(request)
+    for order_id, action in actions:
+        records_of(order_id).operator_actions.append(action)
     return grouped
+
+
+def _carrier_webhooks(
+    workflows: dict[str, WorkflowRecord], parcels: list[Row]
+) -> Iterator[tuple[str, WorkflowRecord]]:
+    """Yield the workflow of each webhook of the carrier with the order that it is about."""
+    order_ids = {one["shipment_id"]: one["order_id"] for one in parcels if "shipment_id" in one}
+    for workflow in workflows.values():
+        if workflow.shipment_id in order_ids:
+            yield order_ids[workflow.shipment_id], workflow
 
 
 async def _read_postgres(dsn: str) -> dict[str, list[Row]]:
@@ -117,25 +138,38 @@ async def _read_sandbox(sandbox: str, path: str, name: str) -> list[Row]:
 
 
 async def _read_workflows(temporal: Client) -> dict[str, WorkflowRecord]:
+    runs = [one async for one in temporal.list_workflows(page_size=_PAGE_SIZE)]
+    # A workflow that was reset or started again has several runs; the latest one counts.
     workflows = {
-        one.id: WorkflowRecord(one.status.name if one.status else "UNKNOWN")
-        async for one in temporal.list_workflows(page_size=_PAGE_SIZE)
+        one.id: WorkflowRecord(
+            one.status.name if one.status else "UNKNOWN",
+            started_at=one.start_time,
+            closed_at=one.close_time,
+        )
+        for one in sorted(runs, key=lambda one: one.start_time)
     }
     slots = asyncio.Semaphore(_CONCURRENT_HISTORIES)
 
-    async def read_result(workflow_id: str, workflow: WorkflowRecord) -> None:
+    async def read(workflow_id: str, workflow: WorkflowRecord) -> None:
         async with slots:
-            await _read_result(temporal, workflow_id, workflow)
+            if workflow_id.startswith("carrier-webhook/"):
+                await _read_shipment(temporal, workflow_id, workflow)
+            elif workflow_id.startswith("order/") and workflow.status != running:
+                await _read_result(temporal, workflow_id, workflow)
 
     running = WorkflowExecutionStatus.RUNNING.name
-    await asyncio.gather(
-        *(
-            read_result(workflow_id, workflow)
-            for workflow_id, workflow in workflows.items()
-            if workflow_id.startswith("order/") and workflow.status != running
-        )
-    )
+    await asyncio.gather(*(read(*one) for one in workflows.items()))
     return workflows
+
+
+async def _read_shipment(temporal: Client, workflow_id: str, workflow: WorkflowRecord) -> None:
+    """Read the shipment that a carrier's webhook is about, from the input of its workflow."""
+    handle = temporal.get_workflow_handle(workflow_id)
+    async for event in handle.fetch_history_events(page_size=1):
+        payloads = event.workflow_execution_started_event_attributes.input.payloads
+        (command,) = await temporal.data_converter.decode(payloads, [dict])
+        workflow.shipment_id = command["shipment_id"]
+        return
 
 
 async def _read_result(temporal: Client, workflow_id: str, workflow: WorkflowRecord) -> None:
@@ -173,3 +207,27 @@ def _read_requests(request_log: Path) -> list[tuple[str, RequestRecord]]:
         if record.operation == "place" and record.is_accepted and not record.is_key_reuse:
             assigned[order_id] = record.body["order_id"]
     return [(assigned.get(order_id, order_id), record) for order_id, record in requests.values()]
+
+
+def _read_actions(operator_log: Path) -> list[tuple[str, OperatorAction]]:
+    """Return every action of an operator with its order id, in the order in which they were sent.
+
+    Actions on a shipment belong to its order.
+    """
+    actions: dict[int, tuple[str, OperatorAction]] = {}
+    for line in read_log(operator_log):
+        if "action" in line:
+            workflow, _, order_id = line["workflow_id"].partition("/")
+            action = OperatorAction(
+                line["fault"],
+                line["at"],
+                line["kind"],
+                workflow,
+                line["details"],
+                line["excludes_messages"],
+            )
+            actions[line["action"]] = (order_id, action)
+            continue
+        _, action = actions[line["accepted"]]
+        action.is_accepted, action.status = True, line["status"]
+    return list(actions.values())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
@@ -15,16 +16,23 @@ TEMPORAL = "Temporal"
 PROVIDER = "payment provider"
 CARRIER = "carrier"
 CLIENT = "client log"
-"""The systems of record. The last three are written by no service of Fuze."""
+OPERATOR = "operator log"
+"""The systems of record. The last four are written by no service of Fuze."""
 
 
 @dataclass
 class WorkflowRecord:
-    """A workflow's status in Temporal, and its result or failure type once it has closed."""
+    """A workflow's status in Temporal, and its result or failure type once it has closed.
+
+    `shipment_id` is the shipment that a carrier's webhook is about.
+    """
 
     status: str
     result: Row | None = None
     failure: str | None = None
+    started_at: datetime | None = None
+    closed_at: datetime | None = None
+    shipment_id: str | None = None
 
 
 @dataclass
@@ -47,8 +55,29 @@ class RequestRecord:
 
 
 @dataclass
+class OperatorAction:
+    """What an operator did to an order's workflow or to its shipment's.
+
+    `workflow` is `order` or `shipping`. An action that is not `is_accepted` may have had its effect
+    nevertheless. `status` is the order's status after Temporal had accepted a cancellation.
+    """
+
+    fault: int
+    at: float
+    kind: str
+    workflow: str
+    details: str = ""
+    excludes_messages: bool = False
+    is_accepted: bool = False
+    status: str | None = None
+
+
+@dataclass
 class OrderRecords:
-    """Everything that is recorded about one order."""
+    """Everything that is recorded about one order.
+
+    `discrepancies` are those that the order service's reconciliation has found, repaired or not.
+    """
 
     order_id: str
     row: Row | None = None
@@ -61,7 +90,10 @@ class OrderRecords:
     provider_refunds: list[Row] = field(default_factory=list)
     parcels: list[Row] = field(default_factory=list)
     workflow: WorkflowRecord | None = None
+    discrepancies: list[Row] = field(default_factory=list)
+    carrier_webhooks: list[WorkflowRecord] = field(default_factory=list)
     requests: list[RequestRecord] = field(default_factory=list)
+    operator_actions: list[OperatorAction] = field(default_factory=list)
 
     @property
     def is_accepted(self) -> bool:

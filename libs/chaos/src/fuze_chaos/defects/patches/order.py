@@ -70,3 +70,49 @@ def wrong_final_status(patches: Patches) -> None:
         return record
 
     patches.replace(*_RECORD, recording, parameters=("self", "transition"))
+
+
+def forget_void_after_reset(patches: Patches) -> None:
+    """Take an approved order for one without a charge if its workflow was reset."""
+    workflow = import_module("temporalio.workflow")
+    transitions = import_module("fuze_order.transitions")
+
+    def deriving(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        def external_effects(status: Foreign) -> Foreign:
+            info = workflow.info()
+            was_reset = info.run_id != info.first_execution_run_id
+            if was_reset and status == "approved":
+                return transitions.ExternalEffect.NONE
+            return original(status)
+
+        return external_effects
+
+    def creating(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        def sandboxed_runner(*passthrough_modules: str) -> Foreign:
+            # The sandbox imports a workflow's modules again, without the patch.
+            return original(*passthrough_modules, "fuze_order.transitions")
+
+        return sandboxed_runner
+
+    patches.replace("fuze_order.transitions", "external_effects", deriving, parameters=("status",))
+    patches.replace(
+        "fuze_runtime.worker", "sandboxed_runner", creating, parameters=("passthrough_modules",)
+    )
+
+
+def ignore_missing_workflow(patches: Patches) -> None:
+    """Compare open orders with Temporal, and flag none of those whose workflow is gone."""
+
+    def flagging(_: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        async def flag_missing(self: Foreign, order_ids: Foreign, idle_for: Foreign) -> int:
+            del self, order_ids, idle_for
+            return 0
+
+        return flag_missing
+
+    patches.replace(
+        "fuze_order.reconciliation_repository",
+        "ReconciliationRepository.flag_missing",
+        flagging,
+        parameters=("self", "order_ids", "idle_for"),
+    )

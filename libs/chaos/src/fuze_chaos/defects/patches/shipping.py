@@ -66,3 +66,24 @@ def ignore_cancel(patches: Patches) -> None:
         dispatching,
         parameters=("self", "shipment_id"),
     )
+
+
+def drop_return(patches: Patches) -> None:
+    """Report a parcel that the carrier has returned as one in transit."""
+    statuses = import_module("fuze_contracts.shipping").DeliveryStatus
+
+    def refreshing(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        async def refresh_delivery_status(self: Foreign, shipment_id: UUID) -> Foreign:
+            changed = await original(self, shipment_id)
+            if changed.status is not statuses.RETURNED:
+                return changed
+            return changed.model_copy(update={"status": statuses.IN_TRANSIT})
+
+        return refresh_delivery_status
+
+    patches.replace(
+        "fuze_shipping.dispatch_service",
+        "DispatchService.refresh_delivery_status",
+        refreshing,
+        parameters=("self", "shipment_id"),
+    )
