@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format types imports unit e2e fuzz chaos chaos-defects bench-gateway mutation proof migrate revision openapi histories services new-service lock images clean
+.PHONY: help setup demo up test lint format types imports unit e2e fuzz chaos chaos-defects bench-gateway mutation proof migrate revision openapi histories services new-service no-name lock images clean
 
 ##@ Run it
 help: ## Show this help
@@ -91,9 +91,12 @@ openapi: $(READY) ## Generate docs/openapi.json and docs/problems.md from the co
 histories: $(READY) ## Record the workflow histories that the replay tests use
 	$(BIN)/python tests-e2e/record_histories.py
 
-new-service: $(READY) ## Create a service from the template: make new-service NAME=inventory
+new-service: $(if $(NAME),$(READY),no-name) ## Create a service from the template: make new-service NAME=inventory
 	@$(BIN)/python deploy/new_service.py "$(NAME)"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/lock.sh
+
+no-name:
+	@echo "a service needs a name: make new-service NAME=inventory" >&2; exit 1
 
 services: $(READY) ## Generate compose, roles.sql and package lists from services.toml
 	@$(BIN)/python deploy/generate.py

@@ -1,5 +1,8 @@
 """The revisions of every service lead to the tables that its code has."""
 
+import asyncio
+
+import asyncpg
 import pytest
 
 from fuze_devstack.postgres import EmbeddedPostgres
@@ -13,3 +16,17 @@ def test_no_revision_is_missing(postgres: EmbeddedPostgres, service: Service) ->
     settings = MigrationSettings(migration_database_url=postgres.url(service.migrator.name))
 
     migrations.check(settings, service.package)
+
+
+async def test_a_database_that_newer_code_has_migrated_is_refused_with_what_to_do(
+    postgres: EmbeddedPostgres,
+) -> None:
+    settings = MigrationSettings(migration_database_url=postgres.url("order_migrator"))
+    connection = await asyncpg.connect(postgres.dsn)
+    await connection.execute("UPDATE orders.alembic_version SET version_num = '9999'")
+    try:
+        with pytest.raises(migrations.UnknownRevisionError, match="9999.*delete the data"):
+            await asyncio.to_thread(migrations.upgrade, settings, "fuze_order")
+    finally:
+        await connection.execute("UPDATE orders.alembic_version SET version_num = '0001'")
+        await connection.close()

@@ -29,4 +29,7 @@ def upgrade_all(url_of: Callable[[str], str]) -> None:
 
 if __name__ == "__main__":
     urls = TypeAdapter(dict[str, str]).validate_json(os.environ[MIGRATION_URLS])
-    upgrade_all(urls.__getitem__)
+    try:
+        upgrade_all(urls.__getitem__)
+    except migrations.UnknownRevisionError as error:
+        raise SystemExit(f"{error}: fuze reset") from None

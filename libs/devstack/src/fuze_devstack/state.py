@@ -120,6 +120,11 @@ class StackFile:
         try:
             content: dict[str, dict[str, Any]] = json.loads(self.path.read_bytes())
         except FileNotFoundError:
+            if FolderLock(self.path.parent).is_held():
+                raise StackError(
+                    f"a stack is starting in {self.path.parent}; wait until it is ready, "
+                    "or press Ctrl-C in its terminal"
+                ) from None
             raise StackError(f"no stack runs in {self.path.parent}; start one: fuze up") from None
         if not FolderLock(self.path.parent).is_held():
             self.remove()

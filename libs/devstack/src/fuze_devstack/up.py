@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -77,7 +78,7 @@ async def _up(folder: Path, ports: Ports, log_level: str, *, auth: bool) -> None
             await starting
             if stack.api_key:
                 console.print(f"\nAPI key:  Authorization: Bearer {stack.api_key}")
-            console.print(f"\nReady. State and logs: {folder}. Ctrl-C stops everything.")
+            console.print(f"\nReady. State and logs: {folder}. {_how_to_stop(folder)}")
             await stopping
         console.print("\nStopping: the workers drain …")
     finally:
@@ -86,6 +87,11 @@ async def _up(folder: Path, ports: Ports, log_level: str, *, auth: bool) -> None
             await starting
         await stack.stop()
     console.print("Stopped; no process is left.")
+
+
+def _how_to_stop(folder: Path) -> str:
+    is_detached = os.getsid(0) == os.getpid()
+    return f"Stop it: fuze down --state-dir {folder}" if is_detached else "Ctrl-C stops everything."
 
 
 def _detach(folder: Path, arguments: list[str]) -> None:

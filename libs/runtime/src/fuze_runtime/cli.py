@@ -72,7 +72,10 @@ def handle_schema_command(arguments: argparse.Namespace, package: str) -> bool:
 
     match arguments.command:
         case "migrate":
-            migrations.upgrade(load_settings(MigrationSettings), package)
+            try:
+                migrations.upgrade(load_settings(MigrationSettings), package)
+            except migrations.UnknownRevisionError as error:
+                raise SystemExit(str(error)) from None
         case "check":
             migrations.check(load_settings(MigrationSettings), package)
         case "revision":

@@ -12,12 +12,17 @@ import stamina
 import structlog
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from fuze_runtime.settings import MigrationSettings
+
+
+class UnknownRevisionError(Exception):
+    """The database has a revision that this code does not have."""
 
 
 def upgrade(settings: MigrationSettings, package: str) -> None:
@@ -29,9 +34,18 @@ def upgrade(settings: MigrationSettings, package: str) -> None:
 
     Raises:
         DBAPIError: the migration failed and was rolled back.
+        UnknownRevisionError: newer code has migrated the database.
 
     """
-    asyncio.run(_with_connection(settings, package, lambda config: command.upgrade(config, "head")))
+    try:
+        asyncio.run(
+            _with_connection(settings, package, lambda config: command.upgrade(config, "head"))
+        )
+    except CommandError as error:
+        raise UnknownRevisionError(
+            f"{error}: the database was migrated by other code than this {package}; "
+            "run that code, or delete the data"
+        ) from None
     structlog.get_logger(package).info("schema upgraded")
 
 
