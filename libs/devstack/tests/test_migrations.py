@@ -25,7 +25,7 @@ async def test_a_database_that_newer_code_has_migrated_is_refused_with_what_to_d
     connection = await asyncpg.connect(postgres.dsn)
     await connection.execute("UPDATE orders.alembic_version SET version_num = '9999'")
     try:
-        with pytest.raises(migrations.UnknownRevisionError, match="9999.*delete the data"):
+        with pytest.raises(migrations.UnknownRevisionError, match=r"9999.*delete the data"):
             await asyncio.to_thread(migrations.upgrade, settings, "fuze_order")
     finally:
         await connection.execute("UPDATE orders.alembic_version SET version_num = '0001'")
