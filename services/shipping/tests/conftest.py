@@ -1,6 +1,7 @@
 """The shipping service's activities over a real PostgreSQL and the sandbox carrier."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -36,9 +37,12 @@ async def sandbox(store: SandboxStore) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def dispatch_service(
-    repository: ShipmentRepository, sandbox: httpx.AsyncClient
-) -> AsyncIterator[DispatchService]:
+async def carrier(sandbox: httpx.AsyncClient) -> AsyncIterator[SandboxCarrier]:
     transport = sandbox._transport
     async with httpx.AsyncClient(transport=transport, base_url="http://sandbox/carrier/") as client:
-        yield DispatchService(repository, SandboxCarrier(client, timeout=5))
+        yield SandboxCarrier(client, timeout=5)
+
+
+@pytest.fixture
+def dispatch_service(repository: ShipmentRepository, carrier: SandboxCarrier) -> DispatchService:
+    return DispatchService(repository, carrier, settle_window=timedelta(minutes=5))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import uuid4
 
 import httpx
@@ -17,7 +18,7 @@ from fuze_contracts.shipping import (
     ShipOrder,
 )
 from fuze_sandbox.store import SandboxStore
-from fuze_shipping.carrier import NotAttempted
+from fuze_shipping.carrier import Accepted, NotAttempted
 from fuze_shipping.carrier.sandbox import SandboxCarrier
 from fuze_shipping.dispatch_service import DispatchService
 from fuze_shipping.messages import Shipment, ShipmentState
@@ -116,7 +117,7 @@ async def test_a_carrier_that_cannot_be_reached_leaves_the_shipment_prepared(
     repository: ShipmentRepository, prepared: Shipment, unreachable_carrier: SandboxCarrier
 ) -> None:
     with pytest.raises(ApplicationError) as raised:
-        await DispatchService(repository, unreachable_carrier).dispatch(prepared.id)
+        await DispatchService(repository, unreachable_carrier, timedelta(0)).dispatch(prepared.id)
 
     assert raised.value.type == CARRIER_UNAVAILABLE
     assert (await repository.get(prepared.id)).state is ShipmentState.PREPARED
@@ -170,3 +171,74 @@ async def test_the_delivery_status_waits_while_the_carrier_is_unavailable(
         await dispatch_service.refresh_delivery_status(prepared.id)
 
     assert raised.value.type == CARRIER_UNAVAILABLE
+
+
+class RefusingCarrier:
+    """The carrier, at a time when it refuses every new parcel, and still answers look-ups."""
+
+    def __init__(self, carrier: SandboxCarrier) -> None:
+        self.find = carrier.find
+
+    async def submit(self, shipment: Shipment) -> NotAttempted:
+        return NotAttempted(reason=f"no new parcels, such as {shipment.id}")
+
+
+@pytest.fixture
+async def uncertain(
+    repository: ShipmentRepository, dispatch_service: DispatchService, sandbox: httpx.AsyncClient
+) -> Shipment:
+    """A shipment whose request may have had an effect."""
+    shipment_id = uuid4()
+    command = ShipOrder(order_id=uuid4(), address=Address(zip_code="10001"))
+    await repository.prepare(shipment_id, command)
+    await sandbox.put("/control/carrier", json={"faults": {"error": 1}})
+    with pytest.raises(ApplicationError, match="500"):
+        await dispatch_service.dispatch(shipment_id)
+    await sandbox.put("/control/carrier", json={})
+    return await repository.get(shipment_id)
+
+
+async def dispatch_in_vain(
+    repository: ShipmentRepository, carrier: SandboxCarrier, shipment: Shipment, window: timedelta
+) -> ShipmentState:
+    """Dispatch to a carrier that refuses the parcel; return the state after that."""
+    service = DispatchService(repository, RefusingCarrier(carrier), window)
+    with pytest.raises(ApplicationError, match="no new parcels"):
+        await service.dispatch(shipment.id)
+    return (await repository.get(shipment.id)).state
+
+
+async def test_a_request_that_the_carrier_does_not_know_may_have_an_effect_for_a_while(
+    repository: ShipmentRepository, carrier: SandboxCarrier, uncertain: Shipment
+) -> None:
+    for _ in range(2):
+        state = await dispatch_in_vain(repository, carrier, uncertain, timedelta(minutes=5))
+
+        assert state is ShipmentState.DISPATCHING
+    assert (await repository.get(uncertain.id)).submitted_at == uncertain.submitted_at
+    assert await repository.cancel(uncertain.id, uncertain.order_id) is ShipmentState.DISPATCHING
+
+
+async def test_a_request_that_the_carrier_does_not_know_after_the_window_had_no_effect(
+    repository: ShipmentRepository, carrier: SandboxCarrier, uncertain: Shipment
+) -> None:
+    state = await dispatch_in_vain(repository, carrier, uncertain, timedelta(0))
+
+    assert state is ShipmentState.PREPARED
+    assert await repository.cancel(uncertain.id, uncertain.order_id) is ShipmentState.CANCELLED
+
+
+async def test_a_parcel_that_is_accepted_after_the_window_is_listed_as_dispatched(
+    repository: ShipmentRepository,
+    carrier: SandboxCarrier,
+    dispatch_service: DispatchService,
+    uncertain: Shipment,
+) -> None:
+    await dispatch_in_vain(repository, carrier, uncertain, timedelta(0))
+    await repository.cancel(uncertain.id, uncertain.order_id)
+    before = await dispatch_service.list_dispatched([uncertain.order_id])
+
+    assert isinstance(await carrier.submit(uncertain), Accepted)
+
+    assert before == []
+    assert await dispatch_service.list_dispatched([uncertain.order_id]) == [uncertain.order_id]

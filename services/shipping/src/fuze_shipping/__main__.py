@@ -24,7 +24,9 @@ async def run_worker() -> None:
     try:
         async with httpx.AsyncClient(base_url=url, timeout=timeout) as client:
             repository = ShipmentRepository(engine)
-            dispatch_service = DispatchService(repository, SandboxCarrier(client, timeout))
+            dispatch_service = DispatchService(
+                repository, SandboxCarrier(client, timeout), settings.carrier_settle_window
+            )
             activities = ShippingActivities(repository, dispatch_service)
             reports = OrderReports()
             await worker.run(

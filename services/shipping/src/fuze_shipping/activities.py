@@ -106,7 +106,7 @@ class ShippingActivities(ShipmentActivities):
     async def dispatched_orders_listed(self, command: ListDispatchedOrders) -> DispatchedOrders:
         """Return those of the orders whose parcel the carrier has."""
         return DispatchedOrders(
-            order_ids=tuple(await self._repository.list_dispatched(command.order_ids))
+            order_ids=tuple(await self._dispatch_service.list_dispatched(command.order_ids))
         )
 
 

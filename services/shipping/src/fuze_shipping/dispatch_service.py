@@ -1,5 +1,7 @@
 """Dispatch to the carrier, crash-safe at every await: a new attempt resumes from the row."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import assert_never
 from uuid import UUID
 
@@ -17,7 +19,6 @@ from fuze_shipping.carrier import (
     NotAttempted,
     NotFound,
     Rejected,
-    SubmitResult,
 )
 from fuze_shipping.messages import Shipment, ShipmentState
 from fuze_shipping.repository import ShipmentRepository
@@ -26,15 +27,20 @@ from fuze_shipping.repository import ShipmentRepository
 class DispatchService:
     """Dispatches shipments and tracks their delivery, over a repository and a carrier."""
 
-    def __init__(self, repository: ShipmentRepository, carrier: Carrier) -> None:
+    def __init__(
+        self, repository: ShipmentRepository, carrier: Carrier, settle_window: timedelta
+    ) -> None:
         self._repository = repository
         self._carrier = carrier
+        self._settle_window = settle_window
 
     async def dispatch(self, shipment_id: UUID) -> Shipment:
         """Return the shipment as it is committed: dispatched, rejected or cancelled.
 
         `dispatching` is committed before the carrier is called. An attempt that finds it there
-        looks the shipment up before it submits again, with the same idempotency key.
+        looks the shipment up before it submits again, with the same idempotency key. What the
+        carrier does not have after the settle window counts as not submitted: the shipment can be
+        cancelled then, or sent to another address.
 
         Raises:
             LookupError: the shipment is not prepared; retry.
@@ -44,12 +50,16 @@ class DispatchService:
         shipment = await self._repository.begin_dispatch(shipment_id)
         if shipment.state is not ShipmentState.DISPATCHING:
             return shipment
-        result = await self._submit_once(shipment)
+        found = await self._look_up(shipment)
+        result = found or await self._carrier.submit(shipment)
         match result:
             case Accepted() | Rejected():
                 return await self._repository.finish_dispatch(shipment, result)
             case NotAttempted():
-                await self._repository.finish_dispatch(shipment, result)
+                settled_after = None if found else self._settle_window
+                await self._repository.finish_dispatch(
+                    shipment, result, settled_after=settled_after
+                )
                 raise ApplicationError(result.reason, type=CARRIER_UNAVAILABLE)
             case Indeterminate():
                 raise ApplicationError(result.reason, type=CARRIER_OUTCOME_UNKNOWN)
@@ -81,9 +91,32 @@ class DispatchService:
             case _:
                 assert_never(found)
 
-    async def _submit_once(self, shipment: Shipment) -> SubmitResult:
-        if shipment.may_have_been_submitted:
+    async def list_dispatched(self, order_ids: Sequence[UUID]) -> list[UUID]:
+        """Return those of the orders whose parcel the carrier has.
+
+        A shipment that counted as not submitted may have been accepted later.
+
+        Raises:
+            ApplicationError: `CARRIER_UNAVAILABLE`; retry.
+
+        """
+        dispatched = await self._repository.list_dispatched(order_ids)
+        for shipment in await self._repository.list_given_up(order_ids):
             found = await self._carrier.find(shipment)
-            if not isinstance(found, NotFound):
-                return found
-        return await self._carrier.submit(shipment)
+            match found:
+                case Accepted():
+                    dispatched.append(shipment.order_id)
+                case NotFound():
+                    pass
+                case NotAttempted() | Indeterminate():
+                    raise ApplicationError(found.reason, type=CARRIER_UNAVAILABLE)
+                case _:
+                    assert_never(found)
+        return dispatched
+
+    async def _look_up(self, shipment: Shipment) -> Accepted | NotAttempted | Indeterminate | None:
+        """Return what the carrier has of an earlier attempt; None where it has nothing."""
+        if not shipment.may_have_been_submitted:
+            return None
+        found = await self._carrier.find(shipment)
+        return None if isinstance(found, NotFound) else found

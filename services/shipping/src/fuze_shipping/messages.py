@@ -1,5 +1,6 @@
 """Messages between ShippingWorkflow and the service's own activities, and the shipment itself."""
 
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -40,8 +41,8 @@ class Shipment(Message):
     """A shipment as PostgreSQL holds it.
 
     `dispatch_attempt` counts the dispatches that were begun. `may_have_been_submitted` is true
-    where an earlier attempt may have reached the carrier. A shipment that was cancelled before it
-    was prepared has neither address nor items.
+    where an earlier attempt may have reached the carrier, at `submitted_at`. A shipment that was
+    cancelled before it was prepared has neither address nor items.
     """
 
     id: UUID
@@ -54,4 +55,6 @@ class Shipment(Message):
     tracking_number: str | None = None
     rejection_code: str | None = None
     delivery_status: DeliveryStatus | None = None
+    submitted_at: datetime | None = None
+    given_up_at: datetime | None = None
     may_have_been_submitted: bool = False

@@ -1,6 +1,7 @@
 """All SQL of the shipping service. Each method is one transaction."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -69,18 +70,26 @@ class ShipmentRepository:
                 shipment_id,
                 state=ShipmentState.DISPATCHING,
                 dispatch_attempt=before.dispatch_attempt + 1,
+                submitted_at=sa.func.clock_timestamp(),
             )
         was_open = before.state is ShipmentState.DISPATCHING
-        return after.model_copy(update={"may_have_been_submitted": was_open})
+        return after.model_copy(
+            update={"may_have_been_submitted": was_open, "submitted_at": before.submitted_at}
+        )
 
     async def finish_dispatch(
-        self, shipment: Shipment, result: Accepted | Rejected | NotAttempted
+        self,
+        shipment: Shipment,
+        result: Accepted | Rejected | NotAttempted,
+        *,
+        settled_after: timedelta | None = None,
     ) -> Shipment:
         """Record what came of the attempt that `begin_dispatch` returned; return the shipment.
 
         Acceptance is a fact, whichever attempt learns of it. A rejection is recorded only for the
         latest attempt. `NotAttempted` makes the shipment `prepared` again only for the latest
-        attempt, and only where no earlier one may have been submitted.
+        attempt, and only where no earlier one may have been submitted: or where the carrier, asked
+        in this attempt, does not have the parcel `settled_after` the last one.
         """
         async with self._engine.begin() as connection:
             before = await _lock(connection, shipment.id)
@@ -106,7 +115,16 @@ class ShipmentRepository:
                         rejection_code=result.code,
                     )
                 case NotAttempted() if is_latest and not shipment.may_have_been_submitted:
-                    return await _update(connection, shipment.id, state=ShipmentState.PREPARED)
+                    return await _update(
+                        connection, shipment.id, state=ShipmentState.PREPARED, submitted_at=None
+                    )
+                case NotAttempted() if is_latest and settled_after is not None:
+                    given_up = await _give_up(connection, shipment, settled_after)
+                    return given_up or before
+                case NotAttempted() if is_latest:
+                    return await _update(
+                        connection, shipment.id, submitted_at=shipment.submitted_at
+                    )
                 case _:
                     return before
 
@@ -151,6 +169,17 @@ class ShipmentRepository:
         async with self._engine.begin() as connection:
             return await _lock(connection, shipment_id)
 
+    async def list_given_up(self, order_ids: Sequence[UUID]) -> list[Shipment]:
+        """Return the orders' undispatched shipments that the carrier may have accepted late."""
+        query = sa.select(shipments).where(
+            shipments.c.order_id.in_(order_ids),
+            shipments.c.given_up_at.is_not(None),
+            shipments.c.state != ShipmentState.DISPATCHED,
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings()
+            return [Shipment.model_validate(dict(row)) for row in rows]
+
     async def list_dispatched(self, order_ids: Sequence[UUID]) -> list[UUID]:
         """Return those of the orders whose parcel the carrier has."""
         query = sa.select(shipments.c.order_id).where(
@@ -178,6 +207,23 @@ class ShipmentRepository:
             furthest = max(recorded, status, key=list(DeliveryStatus).index)
             await _update(connection, shipment_id, delivery_status=furthest)
             return furthest
+
+
+async def _give_up(
+    connection: AsyncConnection, shipment: Shipment, settled_after: timedelta
+) -> Shipment | None:
+    """Make the shipment `prepared` again if its last submission is old enough."""
+    now = (await connection.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
+    if shipment.submitted_at is not None and now - shipment.submitted_at < settled_after:
+        await _update(connection, shipment.id, submitted_at=shipment.submitted_at)
+        return None
+    return await _update(
+        connection,
+        shipment.id,
+        state=ShipmentState.PREPARED,
+        submitted_at=None,
+        given_up_at=now,
+    )
 
 
 async def _lock(connection: AsyncConnection, shipment_id: UUID) -> Shipment:

@@ -16,3 +16,7 @@ class ShippingSettings(WorkerSettings):
         lt=timedelta(seconds=30),
         description="Timeout of one request to the carrier; below the activity's own timeout.",
     )
+    carrier_settle_window: Duration = Field(
+        timedelta(minutes=5),
+        description="After it, a request that the carrier does not know had no effect.",
+    )

@@ -44,6 +44,8 @@ shipments = Table(
     Column("delivery_status", Text),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("dispatched_at", DateTime(timezone=True)),
+    Column("submitted_at", DateTime(timezone=True)),
+    Column("given_up_at", DateTime(timezone=True)),
     CheckConstraint(f"state IN ({_STATES})", name="state"),
     CheckConstraint(
         "state = 'cancelled' OR (address IS NOT NULL AND items IS NOT NULL)", name="prepared"
@@ -64,6 +66,9 @@ shipments = Table(
     ),
 )
 """One row per order. `id` is the idempotency key of the requests to the carrier.
+
+`submitted_at` is the last request that may have had an effect. `given_up_at` is when such a request
+counted as without effect, because the carrier did not have the parcel after the settle window.
 
 A shipment that was cancelled before it was prepared has neither address nor items.
 """

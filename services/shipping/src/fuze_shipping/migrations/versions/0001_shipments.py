@@ -26,6 +26,8 @@ def upgrade() -> None:
             delivery_status text,
             created_at timestamptz NOT NULL DEFAULT now(),
             dispatched_at timestamptz,
+            submitted_at timestamptz,
+            given_up_at timestamptz,
             CONSTRAINT shipments_prepared_check CHECK (
                 state = 'cancelled' OR (address IS NOT NULL AND items IS NOT NULL)
             ),
