@@ -1,4 +1,4 @@
-"""Log lines that nobody reads, or that repeat."""
+"""Log lines without a reader, or that repeat."""
 
 import asyncio
 import fcntl
@@ -28,7 +28,7 @@ _PIPE_SIZE = 4096
 
 @pytest.fixture
 def full_pipe() -> Iterator[tuple[int, int]]:
-    """A pipe that is full: the next write to it waits until somebody reads."""
+    """A pipe that is full: the next write to it waits for a read."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
     os.write(writing, b"\n" * _PIPE_SIZE)
@@ -44,7 +44,7 @@ def read_until(reading: int, text: str) -> str:
     return read
 
 
-def test_lines_that_nobody_reads_are_dropped_and_counted(full_pipe: tuple[int, int]) -> None:
+def test_lines_without_a_reader_are_dropped_and_counted(full_pipe: tuple[int, int]) -> None:
     reading, writing = full_pipe
     handler = QueuedOutput(writing, capacity=10)
     handler.setFormatter(logging.Formatter("%(message)s %(dropped)s", defaults={"dropped": ""}))
@@ -62,7 +62,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted(full_pipe: tuple[int, i
     assert f"log lines dropped {100 - written}" in read
 
 
-async def test_a_worker_whose_stdout_nobody_reads_stays_alive(
+async def test_a_worker_whose_stdout_is_a_full_pipe_stays_alive(
     dev_server: WorkflowEnvironment, full_pipe: tuple[int, int]
 ) -> None:
     port = Ports.free().order

@@ -73,7 +73,7 @@ async def get_look_back(client: Client, described: ScheduleDescription) -> timed
     action = described.schedule.action
     assert isinstance(action, ScheduleActionStartWorkflow)
     [look_back, _] = await client.data_converter.decode(list(action.args), [timedelta, timedelta])
-    return look_back  # type: ignore[no-any-return] # of the type that was asked for
+    return look_back  # type: ignore[no-any-return] # of the requested type
 
 
 async def set_interval(client: Client, interval: timedelta) -> None:

@@ -37,7 +37,7 @@ Handle = WorkflowHandle[ShippingWorkflow, ShippingOutcome]
 
 @workflow.defn(name="OrderWorkflow")
 class FakeOrderWorkflow:
-    """Stands in for the order: it ends with the reports that it got, when it is told to."""
+    """Stands in for the order: after the signal `end` it ends with the reports that it got."""
 
     @workflow.init
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """How log lines leave the process: bounded by what a reader takes, and for each place in the SDK.
 
-A pipe that nobody reads, or an error that repeats ten thousand times, must not stop a worker.
+A pipe without a reader, or an error that repeats ten thousand times, must not stop a worker.
 """
 
 import logging
@@ -64,7 +64,7 @@ class QueuedOutput(logging.Handler):
                 self._write(line)
                 self._report_dropped()
             except OSError:
-                self._dropped += 1  # nobody reads any more
+                self._dropped += 1  # the reader is gone
             finally:
                 self._lines.task_done()
 

@@ -57,7 +57,7 @@ async def connect(
 
 _LOGGING = LoggingConfig(
     filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
-    # By itself the core writes to stdout, in its own format, and stops where nobody reads it.
+    # By itself the core writes to stdout, in its own format, and stops when the pipe is full.
     forwarding=LogForwardingConfig(logging.getLogger("temporalio.core")),
 )
 
