@@ -214,9 +214,7 @@ async def test_a_burst_of_cancellations_after_many_address_changes_cancels_once(
     await asyncio.to_thread(stack.wait_for_status, order_id, "awaiting_approval")
     url = f"{stack.connection_info['gateway']['url']}/orders/{order_id}"
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-        changes = await asyncio.gather(
-            *(http.put(f"{url}/address", json=OTHER_ADDRESS) for _ in range(40))
-        )
+        changes = [await http.put(f"{url}/address", json=OTHER_ADDRESS) for _ in range(40)]
         answers = await asyncio.gather(
             *(http.post(f"{url}/cancel", json=CANCELLATION) for _ in range(40))
         )

@@ -198,7 +198,7 @@ async def uncertain(
     return await repository.get(shipment_id)
 
 
-async def dispatch_in_vain(
+async def dispatch_without_success(
     repository: ShipmentRepository, carrier: SandboxCarrier, shipment: Shipment, window: timedelta
 ) -> ShipmentState:
     """Dispatch to a carrier that refuses the parcel; return the state after that."""
@@ -212,7 +212,7 @@ async def test_a_request_that_the_carrier_does_not_know_may_have_an_effect_for_a
     repository: ShipmentRepository, carrier: SandboxCarrier, uncertain: Shipment
 ) -> None:
     for _ in range(2):
-        state = await dispatch_in_vain(repository, carrier, uncertain, timedelta(minutes=5))
+        state = await dispatch_without_success(repository, carrier, uncertain, timedelta(minutes=5))
 
         assert state is ShipmentState.DISPATCHING
     assert (await repository.get(uncertain.id)).submitted_at == uncertain.submitted_at
@@ -222,7 +222,7 @@ async def test_a_request_that_the_carrier_does_not_know_may_have_an_effect_for_a
 async def test_a_request_that_the_carrier_does_not_know_after_the_window_had_no_effect(
     repository: ShipmentRepository, carrier: SandboxCarrier, uncertain: Shipment
 ) -> None:
-    state = await dispatch_in_vain(repository, carrier, uncertain, timedelta(0))
+    state = await dispatch_without_success(repository, carrier, uncertain, timedelta(0))
 
     assert state is ShipmentState.PREPARED
     assert await repository.cancel(uncertain.id, uncertain.order_id) is ShipmentState.CANCELLED
@@ -234,7 +234,7 @@ async def test_a_parcel_that_is_accepted_after_the_window_is_listed_as_dispatche
     dispatch_service: DispatchService,
     uncertain: Shipment,
 ) -> None:
-    await dispatch_in_vain(repository, carrier, uncertain, timedelta(0))
+    await dispatch_without_success(repository, carrier, uncertain, timedelta(0))
     await repository.cancel(uncertain.id, uncertain.order_id)
     before = await dispatch_service.list_dispatched([uncertain.order_id])
 
