@@ -36,6 +36,7 @@ async def run_worker() -> None:
                         activities.shipment_cancelled,
                         activities.shipment_address_changed,
                         activities.delivery_status_refreshed,
+                        activities.delivery_status_found,
                         activities.dispatched_orders_listed,
                     ],
                     passthrough_modules=["fuze_shipping.activities", "fuze_shipping.messages"],
