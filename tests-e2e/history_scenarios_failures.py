@@ -172,7 +172,7 @@ class FailureScenarios(Scenarios):
         await self._commit_unseen(
             order, 6, "carrier_rejected_address", "awaiting_address", "charged", rejection
         )
-        await order.signal(OrderWorkflow.report_step_failure, StepFailure(step="dispatch"))
+        await order.execute_update(OrderWorkflow.report_step_failure, StepFailure(step="dispatch"))
         await until(order, "address")
         await self._control("carrier")
         await until_recorded(order, Recorded.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED)

@@ -19,6 +19,7 @@ from history_scenarios import FUZE, Handle, Scenarios, until_ended
 from history_scenarios_addresses import AddressScenarios
 from history_scenarios_failures import FailureScenarios
 from history_scenarios_orders import OrderScenarios
+from history_scenarios_recovery import RecoveryScenarios
 from history_scenarios_services import PaymentScenarios, ShipmentScenarios
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -35,6 +36,7 @@ _SCENARIOS: tuple[tuple[type[Scenarios], Path], ...] = (
     (OrderScenarios, _ORDERS),
     (AddressScenarios, _ORDERS),
     (FailureScenarios, _ORDERS),
+    (RecoveryScenarios, _ORDERS),
     (ShipmentScenarios, _SHIPMENTS),
     (PaymentScenarios, _PAYMENTS),
 )

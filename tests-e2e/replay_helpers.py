@@ -32,6 +32,12 @@ class RecordedHistories(Mapping[str, WorkflowHistory]):
             )
         return self._read[name]
 
+    def of(self, workflow_type: str) -> Iterator[WorkflowHistory]:
+        """Yield the histories of one workflow type."""
+        for history in self.values():
+            if get_workflow_types([history]) == {workflow_type}:
+                yield history
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
 

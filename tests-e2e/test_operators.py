@@ -39,7 +39,8 @@ async def test_an_order_terminated_while_it_ships_can_be_cancelled_with_everythi
     order_id = stack.start_approved_order()
     stack.wait_for_status(order_id, "preparing")
     eventually(
-        lambda: stack.has_failing_activity(order_id, "shipment_dispatched"), "the carrier is away"
+        lambda: stack.has_failing_activity(order_id, "shipment_dispatched"),
+        "the carrier is unavailable",
     )
     await temporal.get_workflow_handle(order_workflow_id(order_id)).terminate("by mistake")
 

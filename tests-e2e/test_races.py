@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
@@ -205,6 +205,28 @@ async def test_fifty_identical_starts_and_approvals_count_once(stack: StackClien
     stack.wait_for_status(order_id, "shipped")
     event_types = stack.get_event_types(order_id)
     assert event_types.count("order_received") == event_types.count("order_approved") == 1
+
+
+async def test_a_burst_of_cancellations_after_many_address_changes_cancels_once(
+    stack: StackClient, temporal: Client
+) -> None:
+    order_id = stack.start_order()
+    await asyncio.to_thread(stack.wait_for_status, order_id, "awaiting_approval")
+    url = f"{stack.connection_info['gateway']['url']}/orders/{order_id}"
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        changes = await asyncio.gather(
+            *(http.put(f"{url}/address", json=OTHER_ADDRESS) for _ in range(40))
+        )
+        answers = await asyncio.gather(
+            *(http.post(f"{url}/cancel", json=CANCELLATION) for _ in range(40))
+        )
+
+    assert {answer.status_code for answer in changes} == {200}
+    statuses = [answer.status_code for answer in answers]
+    assert (statuses.count(200), statuses.count(409)) == (1, 39), statuses
+    async with asyncio.timeout(20):
+        await temporal.get_workflow_handle(order_workflow_id(UUID(order_id))).result()
+    assert stack.get_event_types(order_id).count("order_cancelled") == 1
 
 
 async def _post_fifty_times(

@@ -372,7 +372,7 @@ def returned_parcel(*, webhook_closed: float, deadline: float) -> OrderRecords:
     return order
 
 
-def test_an_order_that_was_told_of_the_return_in_time_and_keeps_the_money_violates_i5() -> None:
+def test_an_order_that_knew_of_the_return_in_time_and_keeps_the_money_violates_i5() -> None:
     assert violated(snapshot(returned_parcel(webhook_closed=12, deadline=20))) == {"I5"}
 
 

@@ -133,11 +133,11 @@ async def test_an_order_whose_termination_is_noticed_is_recovered(harness: Harne
 async def test_an_unnoticed_termination_is_recovered_once_it_is_reported(harness: Harness) -> None:
     workflow_id = await terminate(harness, is_noticed=False)
     path = f"/{workflow_id.replace('order/', 'orders/')}/recover"
-    await harness.operator._recover_if_reported(workflow_id)
+    await harness.operator.resolve_reported()
     assert path not in harness.requests
 
     await harness.flag(workflow_id)
-    await harness.operator._recover_if_reported(workflow_id)
+    await harness.operator.resolve_reported()
 
     assert path in harness.requests
 

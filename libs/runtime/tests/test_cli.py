@@ -116,17 +116,14 @@ def configured() -> Iterator[None]:
 
 @pytest.mark.usefixtures("configured")
 def test_every_log_line_is_one_json_object_with_the_same_fields(
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    handler = logging.getLogger().handlers[0]
-    assert isinstance(handler, logging.StreamHandler)
-    handler.setStream(sys.stdout)
-
     with trace.get_tracer("a-test").start_as_current_span("a span"):
         structlog.get_logger("ours").info("order received", seq=1)
         logging.getLogger("library").warning("pool is %s", "full")
+    logging.getLogger().handlers[0].flush()
 
-    ours, library = map(json.loads, capsys.readouterr().out.splitlines())
+    ours, library = map(json.loads, capfd.readouterr().out.splitlines())
     assert (ours["event"], ours["seq"], ours["level"]) == ("order received", 1, "info")
     assert (library["event"], library["logger"]) == ("pool is full", "library")
     assert ours["service"] == library["service"] == "order"

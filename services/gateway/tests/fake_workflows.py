@@ -20,6 +20,9 @@ from fuze_contracts.workflow_ids import shipping_workflow_id
 REJECTED_ACTOR = "mallory"
 """The order rejects every command of this actor."""
 
+MAX_ADDRESS_CHANGES = 3
+"""The order drops the signals after these."""
+
 
 @workflow.defn
 class OrderWorkflow(contract.OrderWorkflow):
@@ -31,6 +34,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._command: str | None = None
         self._reason: str | None = None
         self._zip_code = command.address.zip_code
+        self._address_changes = 0
 
     @workflow.run
     async def run(self, command: contract.PlaceOrder) -> OrderResult:
@@ -65,8 +69,9 @@ class OrderWorkflow(contract.OrderWorkflow):
     @workflow.signal
     async def change_address(self, request: contract.ChangeAddress) -> None:
         self._zip_code = request.address.zip_code
+        self._address_changes += 1
 
-    @workflow.signal
+    @workflow.update
     async def report_step_failure(self, failure: contract.StepFailure) -> None:
         pass
 
@@ -74,7 +79,7 @@ class OrderWorkflow(contract.OrderWorkflow):
     async def recheck_shipment(self) -> None:
         pass
 
-    @workflow.signal
+    @workflow.update
     async def report_delivery_status(self, change: shipping.DeliveryStatusChanged) -> None:
         pass
 
@@ -133,6 +138,13 @@ class OrderWorkflow(contract.OrderWorkflow):
     def _reject_if_requested(error_type: str, actor: str) -> None:
         if actor == REJECTED_ACTOR:
             raise ApplicationError("not now", type=error_type, non_retryable=True)
+
+    @workflow.query
+    def signal_rejection(self, signal: contract.OrderSignal) -> str | None:
+        is_exhausted = self._address_changes >= MAX_ADDRESS_CHANGES
+        if signal is contract.OrderSignal.CHANGE_ADDRESS and is_exhausted:
+            return contract.ADDRESS_CHANGE_LIMIT
+        return None
 
     @workflow.query
     def status(self) -> OrderSnapshot:

@@ -40,6 +40,12 @@ async def _either(*events: asyncio.Event) -> None:
         waiter.cancel()
 
 
+def _set_event() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 Handle = WorkflowHandle[OrderWorkflow, OrderResult]
 
 
@@ -106,6 +112,7 @@ class FakeShippingService(shipping.ShipmentActivities):
     rejected_zip_codes: set[str] = field(default_factory=set)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     may_dispatch: asyncio.Event = field(default_factory=asyncio.Event)
+    may_change_address: asyncio.Event = field(default_factory=_set_event)
 
     @activity.defn
     async def shipment_dispatched(
@@ -144,6 +151,7 @@ class FakeShippingService(shipping.ShipmentActivities):
     async def shipment_address_changed(
         self, command: shipping.ChangeShipmentAddress
     ) -> shipping.ChangeShipmentAddressOutcome:
+        await self.may_change_address.wait()
         if command.order_id in self.dispatched:
             return shipping.AlreadyDispatched()
         self.addresses[command.order_id] = command.address

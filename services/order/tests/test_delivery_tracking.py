@@ -20,7 +20,7 @@ def followed(make_order: Order) -> PlaceOrder:
 
 async def report(handle: Handle, order: PlaceOrder, state: DeliveryStatus) -> None:
     parcel = DeliveryStatusChanged(order_id=order.order_id, status=state)
-    await handle.signal(OrderWorkflow.report_delivery_status, parcel)
+    await handle.execute_update(OrderWorkflow.report_delivery_status, parcel)
 
 
 async def test_an_order_ends_when_its_parcel_is_delivered(

@@ -7,11 +7,12 @@ from datetime import timedelta
 import pytest
 from order_harness import Handle, OrderHarness, until, waits_for
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts import payment
 from fuze_contracts.order import (
+    ADDRESS_CHANGE_LIMIT,
     ADDRESS_INVALID,
     ALREADY_APPROVED,
     NOT_AWAITING_APPROVAL,
@@ -233,6 +234,29 @@ async def test_an_address_change_is_too_late_once_the_shipment_is_dispatched(
     assert why == TOO_LATE_TO_CHANGE_ADDRESS
     assert ((await handle.result()).tracking_number or "").startswith("to-10001-")
     assert "address_changed" not in await harness.timeline(order.order_id)
+
+
+async def test_few_address_changes_are_pending_at_once(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    harness.shipping.may_change_address.clear()
+    handle = await harness.preparing(make_order())
+    pending = [
+        await handle.start_update(
+            OrderWorkflow.change_order_address,
+            ELSEWHERE,
+            wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+        )
+        for _ in range(4)
+    ]
+
+    why = await refusal(handle, OrderWorkflow.change_order_address, ELSEWHERE)
+
+    assert why == ADDRESS_CHANGE_LIMIT
+    harness.shipping.may_change_address.set()
+    await asyncio.gather(*(update.result() for update in pending))
+    harness.shipping.may_dispatch.set()
+    await handle.result()
 
 
 async def test_an_address_that_the_carrier_rejected_is_corrected_and_shipped_to(

@@ -49,7 +49,7 @@ async def test_the_same_change_behind_patched_replays_every_recorded_history(
 ) -> None:
     changed(change, is_behind_patched=True)
 
-    for history in _HISTORIES.values():
+    for history in _HISTORIES.of("OrderWorkflow"):
         await replay_unsandboxed([PatchedWorkflow], history)
 
 

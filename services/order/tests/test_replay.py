@@ -14,13 +14,15 @@ from temporalio.client import WorkflowHistory
 
 from fuze_contracts.order import TERMINAL_STATUSES, EventType
 from fuze_order import fulfillment, message_handlers, service_calls, state, step_runner, workflows
+from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
 from fuze_order.workflows import OrderWorkflow
 
+_WORKFLOWS = (OrderWorkflow, ReconcileOrdersWorkflow)
 _HISTORIES = RecordedHistories(Path(__file__).parent / "histories/0.1")
 _MODULES = (workflows, fulfillment, message_handlers, state, step_runner, service_calls)
 
 # Queries and validators leave nothing in a history; `_nothing` is a default that is never awaited.
-_WITHOUT_TRACE = (r"_?validate_\w+_\w+", "_require_awaiting_approval", "status", "_nothing")
+_WITHOUT_TRACE = (r"_?validate_\w+_\w+", r"_require_\w+", "signal_rejection", "status", "_nothing")
 
 
 def _transitions(history: WorkflowHistory) -> list[dict[str, object]]:
@@ -31,7 +33,7 @@ def _transitions(history: WorkflowHistory) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("name", _HISTORIES)
 async def test_a_recorded_order_replays(name: str) -> None:
-    await replay([OrderWorkflow], _HISTORIES[name])
+    await replay(_WORKFLOWS, _HISTORIES[name])
 
 
 def test_every_event_of_an_order_is_in_some_recorded_history() -> None:
@@ -50,14 +52,14 @@ def test_every_end_of_an_order_is_the_end_of_some_recorded_history() -> None:
     assert TERMINAL_STATUSES - ends == set()
 
 
-def test_no_other_workflow_is_among_the_orders() -> None:
-    assert get_workflow_types(_HISTORIES.values()) == {"OrderWorkflow"}
+def test_every_workflow_of_the_service_is_recorded() -> None:
+    assert get_workflow_types(_HISTORIES.values()) == {one.__name__ for one in _WORKFLOWS}
 
 
 async def test_every_line_of_the_workflow_is_on_some_recorded_history() -> None:
     """A new path through the workflow needs a scenario: `tests-e2e/history_scenarios_*.py`."""
     missing = await find_unreplayed_lines(
-        [OrderWorkflow], _HISTORIES.values(), _MODULES, without=_WITHOUT_TRACE
+        _WORKFLOWS, _HISTORIES.values(), _MODULES, without=_WITHOUT_TRACE
     )
 
     assert missing == set()
@@ -65,7 +67,7 @@ async def test_every_line_of_the_workflow_is_on_some_recorded_history() -> None:
 
 async def test_a_line_that_no_history_reaches_is_found() -> None:
     missing = await find_unreplayed_lines(
-        [OrderWorkflow], [_HISTORIES["shipped"]], _MODULES, without=_WITHOUT_TRACE
+        _WORKFLOWS, [_HISTORIES["shipped"]], _MODULES, without=_WITHOUT_TRACE
     )
 
     assert any("ORDER_EXPIRED" in line for line in missing)

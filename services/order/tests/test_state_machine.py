@@ -290,7 +290,14 @@ class OrderStateMachine(RuleBasedStateMachine):
 
     def _report(self, state: DeliveryStatus) -> None:
         parcel = DeliveryStatusChanged(order_id=self.order.order_id, status=state)
-        self._signal(OrderWorkflow.report_delivery_status, parcel)
+
+        async def send() -> None:
+            try:
+                await self.handle.execute_update(OrderWorkflow.report_delivery_status, parcel)
+            except RPCError:
+                assert self.model.status.is_terminal
+
+        self.runner.run(send())
 
     async def _cancel_through_temporal(self) -> None:
         try:

@@ -141,6 +141,14 @@ class EventType(StrEnum):
     ORDER_RECOVERED = "order_recovered"
 
 
+class OrderSignal(StrEnum):
+    """The signals of an order; the values are their names."""
+
+    APPROVE = "approve"
+    CANCEL = "cancel"
+    CHANGE_ADDRESS = "change_address"
+
+
 class OrderLine(Message):
     """A quantity of one article; `unit_price_minor` is in minor units of the order's currency."""
 
@@ -320,7 +328,7 @@ class OrderWorkflow(ABC):
     async def change_address(self, request: ChangeAddress) -> None:
         """Change the address; without effect once the shipment is being dispatched."""
 
-    @workflow.signal
+    @workflow.update
     @abstractmethod
     async def report_step_failure(self, failure: StepFailure) -> None:
         """Report that a step of the shipment keeps failing."""
@@ -330,7 +338,7 @@ class OrderWorkflow(ABC):
     async def recheck_shipment(self) -> None:
         """Request the shipment again: its workflow has closed, and the order missed it."""
 
-    @workflow.signal
+    @workflow.update
     @abstractmethod
     async def report_delivery_status(self, report: DeliveryStatusChanged) -> None:
         """Report the delivery status of the order's parcel."""
@@ -370,6 +378,15 @@ class OrderWorkflow(ABC):
     @abstractmethod
     async def retry_step(self, request: RetryOrder) -> OrderSnapshot:
         """Retry the step that needs attention now; error: `NOTHING_TO_RETRY`."""
+
+    @workflow.query
+    @abstractmethod
+    def signal_rejection(self, signal: OrderSignal) -> str | None:
+        """Return the error with which the signal's update is rejected now, or None.
+
+        A signal is dropped there. Temporal limits the signals to a workflow, and would refuse all
+        later ones, so send none that is dropped.
+        """
 
     @workflow.query
     @abstractmethod

@@ -43,7 +43,7 @@ class ShipOrder(Message):
     """Input of ShippingWorkflow: prepare an order's shipment and dispatch it to the carrier.
 
     A dispatch that keeps failing for `step_failure_alert_after` is reported to the order, by the
-    signal `report_step_failure`, and retried without a limit.
+    update `report_step_failure`, and retried without a limit.
     """
 
     order_id: UUID

@@ -65,6 +65,23 @@ async def execute_local_then_remote(
         workflow.logger.warning("local attempts failed; the server retries", exc_info=error)
         on_error(str(failure))
     try:
+        return await execute_remote(step, argument, summary=summary)
+    finally:
+        on_error(None)
+
+
+async def execute_remote(
+    step: Callable[[Owner, Argument], Awaitable[Result]], argument: Argument, *, summary: str
+) -> Result:
+    """Execute a short step as a remote activity, which the server retries without limit.
+
+    It starts only once the workflow task that requests it is in the history.
+
+    Raises:
+        ApplicationError: the step failed with a non-retryable error.
+
+    """
+    try:
         return await workflow.execute_activity_method(
             step,
             argument,
@@ -76,8 +93,6 @@ async def execute_local_then_remote(
         if isinstance(error.cause, ApplicationError):
             raise error.cause from error
         raise
-    finally:
-        on_error(None)
 
 
 async def run_to_completion(step: Awaitable[Result], *, on_cancel: Callable[[], None]) -> Result:

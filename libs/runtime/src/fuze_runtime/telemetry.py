@@ -7,7 +7,6 @@ its `trace_id`. Lines of libraries, which use the standard logging module, have 
 
 import logging
 import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,8 +22,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from structlog.typing import EventDict, Processor, WrappedLogger
 from temporalio import activity, workflow
 
-from fuze_runtime import failure_interceptor
+from fuze_runtime import failure_interceptor, log_output
 from fuze_runtime.settings import ProcessSettings
+
+_STDOUT = 1
 
 WorkflowLogFields = Callable[[str], Mapping[str, str]]
 """Returns the log fields that a workflow id contains."""
@@ -54,7 +55,9 @@ def is_tracing_enabled(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def shut_down() -> None:
-    """Export the pending spans."""
+    """Write the queued log lines, and export the pending spans."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
         provider.shutdown()
@@ -96,7 +99,8 @@ def _configure_logging(
         if settings.log_format == "json"
         else structlog.dev.ConsoleRenderer()
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = log_output.QueuedOutput(_STDOUT)
+    handler.addFilter(log_output.SdkRateLimit())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -126,7 +130,10 @@ def _configure_logging(
     activity.logger.activity_info_on_extra = False
 
 
-_EXTRA_FIELDS = ("step", "status", "seq", "actor", "reason", "error", "outcome")
+_EXTRA_FIELDS = (
+    *("step", "status", "seq", "actor", "reason", "error", "outcome"),
+    *("dropped", "suppressed"),
+)
 """The fields that `workflow.logger.info(…, extra={…})` may add to a line."""
 
 

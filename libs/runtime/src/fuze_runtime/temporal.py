@@ -1,5 +1,6 @@
 """The one way that a Fuze process connects to Temporal."""
 
+import logging
 from datetime import timedelta
 
 import stamina
@@ -7,7 +8,14 @@ from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
 
 
 async def connect(
@@ -27,7 +35,9 @@ async def connect(
         RuntimeError: no server answered before the timeout.
 
     """
-    runtime = Runtime(telemetry=TelemetryConfig(metrics=_prometheus(metrics_address)))
+    runtime = Runtime(
+        telemetry=TelemetryConfig(metrics=_prometheus(metrics_address), logging=_LOGGING)
+    )
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "127.0.0.1:7233")
 
@@ -43,6 +53,13 @@ async def connect(
         )
 
     return await connect_to_temporal()
+
+
+_LOGGING = LoggingConfig(
+    filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+    # By itself the core writes to stdout, in its own format, and stops where there is no reader.
+    forwarding=LogForwardingConfig(logging.getLogger("temporalio.core")),
+)
 
 
 def _prometheus(address: str | None) -> PrometheusConfig | None:

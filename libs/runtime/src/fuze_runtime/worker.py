@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -29,15 +30,15 @@ class WorkerSpec:
     """What a worker runs.
 
     `activities` are bound methods. `passthrough_modules` are imported once and not again in each
-    workflow's sandbox; they must hold no mutable state. `on_start` creates what the service needs
-    in Temporal, such as a schedule; it is idempotent.
+    workflow's sandbox; they must hold no mutable state. `background` runs beside the worker, and is
+    cancelled with it: it keeps what the service needs in Temporal, such as a schedule.
     """
 
     task_queue: str
     activities: Sequence[Callable[..., Any]]
     workflows: Sequence[type] = ()
     passthrough_modules: Sequence[str] = ()
-    on_start: Callable[[Client], Awaitable[None]] | None = None
+    background: Callable[[Client], Awaitable[None]] | None = None
 
 
 async def run(settings: WorkerSettings, spec: WorkerSpec) -> None:
@@ -56,9 +57,6 @@ async def run(settings: WorkerSettings, spec: WorkerSpec) -> None:
     if client is None:
         return
 
-    if spec.on_start:
-        await spec.on_start(client)
-
     async def check_polling() -> str | None:
         return await _readiness_error(client, spec.task_queue)
 
@@ -66,7 +64,7 @@ async def run(settings: WorkerSettings, spec: WorkerSpec) -> None:
         settings.health_host, settings.health_port, {"temporal": check_polling}
     ):
         log.info("worker started", task_queue=spec.task_queue)
-        async with create(client, settings, spec):
+        async with create(client, settings, spec), _background(client, spec):
             await stop.wait()
             log.info("worker draining", seconds=settings.shutdown_timeout.total_seconds())
     log.info("worker stopped")
@@ -94,6 +92,18 @@ def sandboxed_runner(*passthrough_modules: str) -> SandboxedWorkflowRunner:
         *_PASSTHROUGH_MODULES, *passthrough_modules
     )
     return SandboxedWorkflowRunner(restrictions=restrictions)
+
+
+@asynccontextmanager
+async def _background(client: Client, spec: WorkerSpec) -> AsyncIterator[None]:
+    running = asyncio.ensure_future(spec.background(client)) if spec.background else None
+    try:
+        yield
+    finally:
+        if running:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
 
 
 def create(client: Client, settings: WorkerSettings, spec: WorkerSpec) -> Worker:

@@ -9,15 +9,19 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 
-async def start_dev_server(interceptors: Sequence[Interceptor] = ()) -> WorkflowEnvironment:
+async def start_dev_server(
+    interceptors: Sequence[Interceptor] = (), options: Sequence[str] = ()
+) -> WorkflowEnvironment:
     """Start Temporal's development server, in memory, on a free port, with the real clock.
 
-    Use it in `async with`, which stops it. `interceptors` are those of its client.
+    Use it in `async with`, which stops it. `interceptors` are those of its client; `options` are
+    those of `temporal server start-dev`.
     """
     return await WorkflowEnvironment.start_local(
         dev_server_existing_path=_get_binary("temporal"),
         data_converter=pydantic_data_converter,
         interceptors=interceptors,
+        dev_server_extra_args=options,
         dev_server_log_level="error",
     )
 

@@ -1,5 +1,7 @@
 """Commands to an order that wait for the outcome."""
 
+import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -7,7 +9,14 @@ from uuid import UUID
 import httpx
 import pytest
 from gateway_harness import Serve
-from temporalio.client import Client
+from temporalio.client import (
+    Client,
+    Interceptor,
+    OutboundInterceptor,
+    StartWorkflowUpdateInput,
+    WorkflowUpdateHandle,
+)
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from fuze_contracts.order import OrderWorkflow, PlaceOrder
 from fuze_contracts.shipping import Address
@@ -128,3 +137,51 @@ async def test_a_command_is_unavailable_without_a_worker(
 
     assert [response.status_code for response in responses] == [503, 503]
     assert all(response.headers["retry-after"] for response in responses)
+
+
+@dataclass
+class UpdatesInFlight(Interceptor):
+    """Counts the updates that a client waits for."""
+
+    current: int = 0
+    highest: int = 0
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - the SDK's name
+        return _CountingInterceptor(next, self)
+
+
+class _CountingInterceptor(OutboundInterceptor):
+    def __init__(self, following: OutboundInterceptor, counter: UpdatesInFlight) -> None:
+        super().__init__(following)
+        self._counter = counter
+
+    async def start_workflow_update(
+        self,
+        input: StartWorkflowUpdateInput,  # noqa: A002 - the SDK's name
+    ) -> WorkflowUpdateHandle[Any]:
+        self._counter.current += 1
+        self._counter.highest = max(self._counter.highest, self._counter.current)
+        try:
+            return await super().start_workflow_update(input)
+        finally:
+            self._counter.current -= 1
+
+
+async def test_a_burst_of_commands_stays_below_the_limit_of_updates_in_flight(
+    serve: Serve, temporal: Client, order_id: UUID
+) -> None:
+    counter = UpdatesInFlight()
+    client = Client(
+        temporal.service_client,
+        namespace=temporal.namespace,
+        data_converter=pydantic_data_converter,
+        interceptors=[counter],
+    )
+    async with serve(client=client) as http:
+        await place(http, order_id)
+        responses = await asyncio.gather(
+            *(send(http, order_id, ("POST", "cancel")) for _ in range(40))
+        )
+
+    assert {response.status_code for response in responses} == {200}
+    assert counter.highest == 2  # Temporal allows ten, from all gateways

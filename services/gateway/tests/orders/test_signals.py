@@ -1,10 +1,20 @@
 """Signals to an order, which do not wait for the outcome."""
 
+import asyncio
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from gateway_harness import Eventually, Record
+from fake_workflows import MAX_ADDRESS_CHANGES
+from gateway_harness import Eventually, Record, Serve
+from temporalio.client import Client, WorkflowHandle
+
+from fuze_contracts.order import OrderWorkflow, PlaceOrder
+from fuze_contracts.shipping import Address
+from fuze_contracts.workflow_ids import order_workflow_id
+from fuze_gateway.orders import workflow_client
 
 SMALL = {"address": {"zip_code": "10001"}}
 BODIES = {"approve": None, "cancel": None, "change-address": {"address": {"zip_code": "94105"}}}
@@ -89,6 +99,61 @@ async def test_the_new_address_reaches_the_order(
     status = (await gateway.get(f"/orders/{order_id}/status")).json()
 
     assert status["reason"] == "94105"  # the fake workflow reports its zip code there
+
+
+async def test_a_signal_that_the_order_would_drop_is_a_conflict(
+    gateway: httpx.AsyncClient, temporal: Client, order_id: UUID
+) -> None:
+    await place(gateway, order_id)
+
+    responses = [await send(gateway, order_id, "change-address") for _ in range(10)]
+
+    codes = [response.status_code for response in responses]
+    assert codes == [202] * MAX_ADDRESS_CHANGES + [409] * (10 - MAX_ADDRESS_CHANGES)
+    assert responses[-1].json()["type"] == "/problems/address-change-limit"
+    order = temporal.get_workflow_handle(order_workflow_id(order_id))
+    assert await count_signals(order) == MAX_ADDRESS_CHANGES
+
+
+async def test_a_flood_of_signals_stops_where_the_order_drops_them(
+    gateway: httpx.AsyncClient, temporal: Client, order_id: UUID
+) -> None:
+    await place(gateway, order_id)
+
+    responses = await asyncio.gather(
+        *(send(gateway, order_id, "change-address") for _ in range(100))
+    )
+
+    assert {response.status_code for response in responses} == {202, 409}
+    order = temporal.get_workflow_handle(order_workflow_id(order_id))
+    assert await count_signals(order) <= MAX_ADDRESS_CHANGES + 1  # two are in flight at once
+
+
+async def test_signals_without_a_worker_are_accepted_while_the_history_is_short(
+    serve: Serve, temporal: Client, order_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow_client, "_MAX_HISTORY_LENGTH_WITHOUT_WORKER", 5)
+    order = await temporal.start_workflow(
+        OrderWorkflow.run,
+        PlaceOrder(
+            order_id=order_id,
+            address=Address(zip_code="10001"),
+            fingerprint="none",
+            payment_token=f"{order_id}:1",
+        ),
+        id=order_workflow_id(order_id),
+        task_queue="queue-without-a-worker",
+    )
+    async with serve(read_timeout=timedelta(seconds=0.3)) as http:
+        codes = [(await send(http, order_id, "approve")).status_code for _ in range(6)]
+
+    assert codes == [202] * 4 + [503] * 2
+    assert await count_signals(order) == 4
+
+
+async def count_signals(order: WorkflowHandle[Any, Any]) -> int:
+    events = (await order.fetch_history()).events
+    return sum(event.HasField("workflow_execution_signaled_event_attributes") for event in events)
 
 
 @pytest.mark.parametrize("signal", BODIES)

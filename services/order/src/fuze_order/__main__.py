@@ -9,11 +9,18 @@ from fuze_order.reconciliation import OpenOrderComparison
 from fuze_order.reconciliation_repository import ReconciliationRepository
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
 from fuze_order.repository import OrderRepository
-from fuze_order.schedule import ensure_schedule
 from fuze_order.settings import OrderSettings
 from fuze_order.workflows import OrderWorkflow
 from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
+from fuze_runtime.schedule import ReconciliationSchedule, ScheduleSettings, keep_schedule
+
+_RECONCILIATION = ReconciliationSchedule(
+    id="reconcile-orders",
+    workflow=ReconcileOrdersWorkflow,
+    task_queue=ORDER_TASK_QUEUE,
+    summary="compare orders with Temporal, payments and shipments",
+)
 
 
 async def run_worker() -> None:
@@ -24,8 +31,16 @@ async def run_worker() -> None:
     open_orders = ReconciliationRepository(engine)
     reconciliation = ReconciliationActivities(open_orders, OpenOrderComparison(open_orders))
 
-    async def on_start(temporal: Client) -> None:
-        await ensure_schedule(temporal, settings)
+    async def keep_reconciling(temporal: Client) -> None:
+        await keep_schedule(
+            temporal,
+            _RECONCILIATION,
+            ScheduleSettings(
+                interval=settings.order_reconcile_interval,
+                look_back=settings.order_reconcile_look_back,
+                idle_for=settings.order_reconcile_idle,
+            ),
+        )
 
     try:
         await worker.run(
@@ -47,7 +62,7 @@ async def run_worker() -> None:
                     "fuze_order.messages",
                     "fuze_order.validation",
                 ],
-                on_start=on_start,
+                background=keep_reconciling,
             ),
         )
     finally:

@@ -99,8 +99,10 @@ class Fulfillment:
                 pending = self._messages.request_system_cancellation(
                     "shipping-service", "the shipment was cancelled"
                 )
-                await self._steps.record_decision(
-                    pending, EventType.CANCELLATION_STARTED, default_reason="cancelled"
+                await self._steps.record_request(
+                    pending,
+                    EventType.CANCELLATION_STARTED,
+                    reason=pending.request.reason or "cancelled",
                 )
 
     async def await_address(self) -> None:

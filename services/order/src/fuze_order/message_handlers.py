@@ -18,6 +18,7 @@ from fuze_contracts.order import (
     CancelOrder,
     ChangeAddress,
     ChangePaymentMethod,
+    OrderSignal,
     OrderSnapshot,
     OrderStatus,
     PlaceOrder,
@@ -32,6 +33,8 @@ from fuze_order.transitions import AWAITING_DECISION, is_approved, is_changeable
 Request = TypeVar("Request")
 
 _MAX_ADDRESS_CHANGES = 50
+_MAX_PENDING_ADDRESSES = 4
+"""With one update of every other kind, fewer than the ten in flight that the server allows."""
 _MAX_CANCELLATIONS = 50
 """Each is in the history: without a limit one caller could fill that of a paid order."""
 
@@ -40,10 +43,15 @@ _CANCELLED = {OrderStatus.CANCELLING, OrderStatus.CANCELLED}
 
 
 class PendingRequest(Generic[Request]):
-    """A request that waits for the workflow's decision."""
+    """A request that waits for the workflow's decision.
 
-    def __init__(self, request: Request) -> None:
+    A signal is in the history before the workflow receives it. An update is there only once the
+    workflow task that accepted it has completed.
+    """
+
+    def __init__(self, request: Request, *, is_update: bool = False) -> None:
         self.request = request
+        self.is_update = is_update
         self._is_decided = False
         self._error: ApplicationError | None = None
 
@@ -95,10 +103,24 @@ class MessageHandlers:
         self._address_changes_left = _MAX_ADDRESS_CHANGES
         self._cancellations_left = _MAX_CANCELLATIONS
 
+    def signal_rejection(self, signal: OrderSignal) -> str | None:
+        """Return the error type with which a signal is dropped now, or None."""
+        try:
+            match signal:
+                case OrderSignal.APPROVE:
+                    self._require_approvable()
+                case OrderSignal.CANCEL:
+                    self._require_cancellable()
+                case OrderSignal.CHANGE_ADDRESS:
+                    self._require_changeable_address()
+        except ApplicationError as error:
+            return error.type
+        return None
+
     def approve(self, approval: ApproveOrder) -> None:
         """Store an approval, unless the order is decided."""
-        if self._state.status in AWAITING_DECISION:
-            self.approval = self.approval or PendingRequest(approval)
+        if not self.signal_rejection(OrderSignal.APPROVE):
+            self.approval = PendingRequest(approval)
 
     def auto_approve(self, order: PlaceOrder) -> None:
         """Store an approval of an order whose total is within the limit that needs none."""
@@ -108,13 +130,13 @@ class MessageHandlers:
 
     def cancel(self, request: CancelOrder) -> None:
         """Store a cancellation, unless it is too late or another one is pending."""
-        if self._is_cancellable() and not self.cancellation:
+        if not self.signal_rejection(OrderSignal.CANCEL):
             self._cancellations_left -= 1
             self.cancellation = PendingRequest(request)
 
     def change_address(self, request: ChangeAddress) -> None:
         """Store a new address, unless it is too late or there were too many."""
-        if self._address_changes_left and is_changeable(self._state.status):
+        if not self.signal_rejection(OrderSignal.CHANGE_ADDRESS):
             self._address_changes_left -= 1
             self.addresses.append(PendingRequest(request))
 
@@ -129,18 +151,16 @@ class MessageHandlers:
 
     async def approve_order(self, approval: ApproveOrder) -> OrderSnapshot:
         """Return the order once the approval is committed."""
-        self.approval = PendingRequest(approval)
+        self.approval = PendingRequest(approval, is_update=True)
         return await self._await_decision(self.approval)
 
     def validate_approve_order(self, _: ApproveOrder) -> None:
         """Reject an approval of an order that is approved, or decided otherwise."""
-        if self.approval or is_approved(self._state.status):
-            raise rejection_error(ALREADY_APPROVED, "the order is approved")
-        self._require_awaiting_approval()
+        self._require_approvable()
 
     async def reject_order(self, request: RejectOrder) -> OrderSnapshot:
         """Return the order once the rejection is committed."""
-        self.rejection = PendingRequest(request)
+        self.rejection = PendingRequest(request, is_update=True)
         return await self._await_decision(self.rejection)
 
     def validate_reject_order(self, _: RejectOrder) -> None:
@@ -150,37 +170,31 @@ class MessageHandlers:
     async def cancel_order(self, request: CancelOrder) -> OrderSnapshot:
         """Return the order once the cancellation is committed; the refund may take longer."""
         self._cancellations_left -= 1
-        self.cancellation = PendingRequest(request)
+        self.cancellation = PendingRequest(request, is_update=True)
         return await self._await_decision(self.cancellation)
 
     def validate_cancel_order(self, _: CancelOrder) -> None:
         """Reject a second cancellation, and one that is too late."""
-        if self.cancellation or self._state.status in _CANCELLED:
-            raise rejection_error(ALREADY_CANCELLED, "the order is being cancelled")
-        if not self._is_cancellable():
-            raise rejection_error(TOO_LATE_TO_CANCEL, "the shipment is dispatched")
+        self._require_cancellable()
 
     async def change_order_address(self, request: ChangeAddress) -> OrderSnapshot:
         """Return the order once the new address is committed."""
         self._address_changes_left -= 1
-        pending = PendingRequest(request)
+        pending = PendingRequest(request, is_update=True)
         self.addresses.append(pending)
         return await self._await_decision(pending)
 
     def validate_change_order_address(self, _: ChangeAddress) -> None:
         """Reject a new address that is too late, or one too many."""
-        if self.cancellation or not is_changeable(self._state.status):
+        self._require_changeable_address()
+        if len(self.addresses) >= _MAX_PENDING_ADDRESSES:
             raise rejection_error(
-                TOO_LATE_TO_CHANGE_ADDRESS, "the order is cancelled, or its shipment is dispatched"
-            )
-        if not self._address_changes_left:
-            raise rejection_error(
-                ADDRESS_CHANGE_LIMIT, f"the address changed {_MAX_ADDRESS_CHANGES} times already"
+                ADDRESS_CHANGE_LIMIT, "too many address changes are pending; retry later"
             )
 
     async def change_payment_method(self, request: ChangePaymentMethod) -> OrderSnapshot:
         """Return the order once the new payment method is committed."""
-        self.payment_method = PendingRequest(request)
+        self.payment_method = PendingRequest(request, is_update=True)
         return await self._await_decision(self.payment_method)
 
     def validate_change_payment_method(self, _: ChangePaymentMethod) -> None:
@@ -193,7 +207,7 @@ class MessageHandlers:
 
     async def retry_step(self, request: RetryOrder) -> OrderSnapshot:
         """Return the order once the retry is committed."""
-        self.retry = PendingRequest(request)
+        self.retry = PendingRequest(request, is_update=True)
         return await self._await_decision(self.retry)
 
     def validate_retry_step(self, _: RetryOrder) -> None:
@@ -264,8 +278,26 @@ class MessageHandlers:
         await pending.wait()
         return self._state.snapshot()
 
-    def _is_cancellable(self) -> bool:
-        return is_changeable(self._state.status) and self._cancellations_left > 0
+    def _require_approvable(self) -> None:
+        if self.approval or is_approved(self._state.status):
+            raise rejection_error(ALREADY_APPROVED, "the order is approved")
+        self._require_awaiting_approval()
+
+    def _require_cancellable(self) -> None:
+        if self.cancellation or self._state.status in _CANCELLED:
+            raise rejection_error(ALREADY_CANCELLED, "the order is being cancelled")
+        if not is_changeable(self._state.status) or not self._cancellations_left:
+            raise rejection_error(TOO_LATE_TO_CANCEL, "the shipment is dispatched")
+
+    def _require_changeable_address(self) -> None:
+        if self.cancellation or not is_changeable(self._state.status):
+            raise rejection_error(
+                TOO_LATE_TO_CHANGE_ADDRESS, "the order is cancelled, or its shipment is dispatched"
+            )
+        if not self._address_changes_left:
+            raise rejection_error(
+                ADDRESS_CHANGE_LIMIT, f"the address changed {_MAX_ADDRESS_CHANGES} times already"
+            )
 
     def _require_awaiting_approval(self) -> None:
         is_decided = self.approval or self.rejection or self.cancellation

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -12,10 +12,8 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from fuze_contracts.order import (
     ORDER_ID_TAKEN,
     ORDER_REJECTED,
-    CancelOrder,
     EventType,
     PlaceOrder,
-    RejectOrder,
     StepFailure,
     WaitingFor,
 )
@@ -26,6 +24,7 @@ from fuze_order.messages import ReceiveOrder, Transition, ValidateOrder
 from fuze_order.state import ORDER_SERVICE_ACTOR, ColumnChanges, OrderState
 from fuze_runtime.step_execution import (
     execute_local_then_remote,
+    execute_remote,
     is_schedule_to_close_timeout,
     last_attempt_error,
     run_to_completion,
@@ -125,6 +124,7 @@ class StepRunner:
         *,
         actor: str = ORDER_SERVICE_ACTOR,
         reason: str | None = None,
+        local_first: bool = True,
         **changes: Unpack[ColumnChanges],
     ) -> Transition:
         """Commit one event with the row that it leads to, and continue from what is committed.
@@ -137,7 +137,10 @@ class StepRunner:
         """
         requested = self._state.transition(event, actor, reason, changes)
         committed = await self._execute(
-            OrderActivities.transition_recorded, requested, event.replace("_", " ")
+            OrderActivities.transition_recorded,
+            requested,
+            event.replace("_", " "),
+            local_first=local_first,
         )
         self._state.apply(committed)
         workflow.logger.info(
@@ -148,17 +151,31 @@ class StepRunner:
             raise ConflictingCommitError(f"{committed.type} instead of {event}")
         return committed
 
-    async def record_decision(
+    async def record_request(
         self,
-        pending: PendingRequest[CancelOrder] | PendingRequest[RejectOrder],
+        pending: PendingRequest[Any],
         event: EventType,
         *,
-        default_reason: str,
-    ) -> None:
-        """Commit the event that was requested, and answer the request."""
-        request = pending.request
-        await self.record(event, actor=request.actor, reason=request.reason or default_reason)
-        pending.accept()
+        reason: str | None = None,
+        **changes: Unpack[ColumnChanges],
+    ) -> Transition:
+        """Commit the event that was requested, and answer the request.
+
+        The workflow task of an update may be speculative: the server forgets it when another
+        update exceeds its limit of updates in flight. A local activity would have committed by
+        then, and nothing would wake the order up to follow. A remote activity starts only once the
+        update is in the history.
+        """
+        committed = await self.record(
+            event,
+            actor=pending.request.actor,
+            reason=reason,
+            local_first=not pending.is_update,
+            **changes,
+        )
+        if committed.type is event:
+            pending.accept()
+        return committed
 
     async def flag_for_attention(self, failure: StepFailure) -> None:
         """Commit that a step keeps failing, for an operator; it is retried all the same."""
@@ -173,8 +190,7 @@ class StepRunner:
     async def record_retry(self) -> None:
         """Commit who requested the retry of a failing step, and answer the request."""
         if pending := self._messages.retry:
-            await self.record(EventType.RETRY_REQUESTED, actor=pending.request.actor)
-            pending.accept()
+            await self.record_request(pending, EventType.RETRY_REQUESTED)
             self._messages.retry = None
 
     async def run(self, step: Awaitable[Result]) -> Result:
@@ -312,10 +328,16 @@ class StepRunner:
         activity: Callable[[OrderActivities, Argument], Awaitable[Result]],
         argument: Argument,
         summary: str,
+        *,
+        local_first: bool = True,
     ) -> Result:
         return await self.run_until_it_succeeds(
-            lambda: execute_local_then_remote(
-                activity, argument, summary=summary, on_error=self._state.set_database_error
+            lambda: (
+                execute_local_then_remote(
+                    activity, argument, summary=summary, on_error=self._state.set_database_error
+                )
+                if local_first
+                else execute_remote(activity, argument, summary=summary)
             )
         )
 

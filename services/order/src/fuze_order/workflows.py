@@ -112,13 +112,13 @@ class OrderWorkflow(contract.OrderWorkflow):
         if messages.has_change():
             return
         if messages.rejection:
-            await self._steps.record_decision(
-                messages.rejection, EventType.ORDER_REJECTED, default_reason="not approved"
+            await self._steps.record_request(
+                messages.rejection,
+                EventType.ORDER_REJECTED,
+                reason=messages.rejection.request.reason or "not approved",
             )
         elif messages.approval:
-            actor = messages.approval.request.actor
-            await self._steps.record(EventType.ORDER_APPROVED, actor=actor)
-            messages.approval.accept()
+            await self._steps.record_request(messages.approval, EventType.ORDER_APPROVED)
         elif not in_time and is_reminder_due:
             await self._steps.record(EventType.APPROVAL_REMINDER_SENT)
         elif not in_time:
@@ -164,13 +164,12 @@ class OrderWorkflow(contract.OrderWorkflow):
         if messages.has_change():
             return
         if pending := messages.payment_method:
-            await self._steps.record(
+            await self._steps.record_request(
+                pending,
                 EventType.PAYMENT_METHOD_CHANGED,
-                actor=pending.request.actor,
                 payment_method=pending.request.payment_method,
                 payment_token=self._state.next_payment_token(),
             )
-            pending.accept()
         elif not in_time:
             await self._steps.record(
                 EventType.PAYMENT_ABANDONED,
@@ -188,13 +187,11 @@ class OrderWorkflow(contract.OrderWorkflow):
             self._messages.addresses.remove(pending)
             pending.reject(contract.TOO_LATE_TO_CHANGE_ADDRESS, "the shipment is being dispatched")
             return
-        committed = await self._steps.record(
-            EventType.ADDRESS_CHANGED, actor=pending.request.actor, address=address
+        committed = await self._steps.record_request(
+            pending, EventType.ADDRESS_CHANGED, address=address
         )
         self._messages.addresses.remove(pending)
-        if committed.type is EventType.ADDRESS_CHANGED:
-            pending.accept()
-        else:
+        if committed.type is not EventType.ADDRESS_CHANGED:
             pending.reject(
                 contract.ADDRESS_INVALID, "the address is not valid; the event lists the violations"
             )
@@ -207,7 +204,9 @@ class OrderWorkflow(contract.OrderWorkflow):
             return
         is_charged = ExternalEffect.CHARGE in effects
         event = EventType.CANCELLATION_STARTED if is_charged else EventType.ORDER_CANCELLED
-        await self._steps.record_decision(pending, event, default_reason="cancelled")
+        await self._steps.record_request(
+            pending, event, reason=pending.request.reason or "cancelled"
+        )
 
     async def _compensate(self) -> None:
         """Void the payment, retried until it succeeds; then complete the cancellation."""
@@ -251,16 +250,16 @@ class OrderWorkflow(contract.OrderWorkflow):
     async def change_address(self, request: contract.ChangeAddress) -> None:
         self._messages.change_address(request)
 
-    @workflow.signal
-    async def report_step_failure(self, failure: contract.StepFailure) -> None:
+    @workflow.update
+    async def report_step_failure(self, failure: contract.StepFailure) -> None:  # type: ignore[override]
         self._messages.report_step_failure(failure)
 
     @workflow.signal
     async def recheck_shipment(self) -> None:
         self._fulfillment.recheck_shipment()
 
-    @workflow.signal
-    async def report_delivery_status(self, report: DeliveryStatusChanged) -> None:
+    @workflow.update
+    async def report_delivery_status(self, report: DeliveryStatusChanged) -> None:  # type: ignore[override]
         self._messages.report_delivery_status(report)
 
     @workflow.update
@@ -312,6 +311,10 @@ class OrderWorkflow(contract.OrderWorkflow):
     @retry_step.validator
     def _validate_retry_step(self, request: contract.RetryOrder) -> None:
         self._messages.validate_retry_step(request)
+
+    @workflow.query
+    def signal_rejection(self, signal: contract.OrderSignal) -> str | None:
+        return self._messages.signal_rejection(signal)
 
     @workflow.query
     def status(self) -> contract.OrderSnapshot:

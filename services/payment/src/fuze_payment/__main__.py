@@ -17,7 +17,6 @@ from fuze_payment.reconciliation_repository import ReconciliationRepository
 from fuze_payment.refund_repository import RefundRepository
 from fuze_payment.refund_service import Refunds, RefundService
 from fuze_payment.retryable_operations import RetryableOperations
-from fuze_payment.schedule import ensure_schedule
 from fuze_payment.settings import PaymentSettings
 from fuze_payment.void_service import VoidService
 from fuze_payment.workflows import PaymentWebhookWorkflow, ReconcileWorkflow, RefundWorkflow
@@ -25,6 +24,14 @@ from fuze_psp.provider import PaymentProvider
 from fuze_psp.registry import open_provider
 from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
+from fuze_runtime.schedule import ReconciliationSchedule, ScheduleSettings, keep_schedule
+
+_RECONCILIATION = ReconciliationSchedule(
+    id="reconcile-payments",
+    workflow=ReconcileWorkflow,
+    task_queue=PAYMENT_TASK_QUEUE,
+    summary="compare the provider's records with ours",
+)
 
 
 async def run_worker() -> None:
@@ -35,12 +42,15 @@ async def run_worker() -> None:
         async with open_provider(settings, request_timeout=settings.psp_timeout) as provider:
             payments, webhooks, reconciliation = build_activities(settings, engine, provider)
 
-            async def on_start(temporal: Client) -> None:
-                await ensure_schedule(
+            async def keep_reconciling(temporal: Client) -> None:
+                await keep_schedule(
                     temporal,
-                    interval=settings.reconcile_interval,
-                    look_back=settings.reconcile_look_back,
-                    idle_for=settings.psp_settle_window,
+                    _RECONCILIATION,
+                    ScheduleSettings(
+                        interval=settings.reconcile_interval,
+                        look_back=settings.reconcile_look_back,
+                        idle_for=settings.psp_settle_window,
+                    ),
                 )
 
             await worker.run(
@@ -61,7 +71,7 @@ async def run_worker() -> None:
                         "fuze_payment.domain",
                         "fuze_payment.messages",
                     ],
-                    on_start=on_start,
+                    background=keep_reconciling,
                 ),
             )
     finally:

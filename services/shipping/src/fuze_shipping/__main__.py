@@ -9,6 +9,7 @@ from fuze_runtime.database import create_engine
 from fuze_shipping.activities import ShippingActivities
 from fuze_shipping.carrier.sandbox import SandboxCarrier
 from fuze_shipping.dispatch_service import DispatchService
+from fuze_shipping.order_reports import OrderReports
 from fuze_shipping.repository import ShipmentRepository
 from fuze_shipping.settings import ShippingSettings
 from fuze_shipping.workflows import CarrierWebhookWorkflow, ShippingWorkflow
@@ -25,6 +26,7 @@ async def run_worker() -> None:
             repository = ShipmentRepository(engine)
             dispatch_service = DispatchService(repository, SandboxCarrier(client, timeout))
             activities = ShippingActivities(repository, dispatch_service)
+            reports = OrderReports()
             await worker.run(
                 settings,
                 worker.WorkerSpec(
@@ -38,8 +40,14 @@ async def run_worker() -> None:
                         activities.delivery_status_refreshed,
                         activities.delivery_status_found,
                         activities.dispatched_orders_listed,
+                        reports.delivery_status_reported,
+                        reports.step_failure_reported,
                     ],
-                    passthrough_modules=["fuze_shipping.activities", "fuze_shipping.messages"],
+                    passthrough_modules=[
+                        "fuze_shipping.activities",
+                        "fuze_shipping.messages",
+                        "fuze_shipping.order_reports",
+                    ],
                 ),
             )
     finally:

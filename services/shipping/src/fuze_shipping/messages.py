@@ -13,6 +13,14 @@ class DispatchShipment(Message):
     order_id: UUID
 
 
+class StepFailureReport(Message):
+    """Report to the order that a step of its shipment keeps failing."""
+
+    order_id: UUID
+    step: str
+    last_error: str | None = None
+
+
 class ShipmentState(StrEnum):
     """The state of a shipment. The committed row decides every race."""
 

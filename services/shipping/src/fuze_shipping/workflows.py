@@ -8,10 +8,9 @@ from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError
 
 from fuze_contracts import shipping as contract
-from fuze_contracts.order import OrderWorkflow, StepFailure
 from fuze_contracts.shipping import (
     CancelShipment,
     RefreshShipment,
@@ -21,7 +20,6 @@ from fuze_contracts.shipping import (
     ShippingOutcome,
     ShippingStep,
 )
-from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_runtime.step_execution import (
     execute_local_then_remote,
     is_schedule_to_close_timeout,
@@ -29,7 +27,8 @@ from fuze_runtime.step_execution import (
     run_to_completion,
 )
 from fuze_shipping.activities import ShippingActivities
-from fuze_shipping.messages import DispatchShipment
+from fuze_shipping.messages import DispatchShipment, StepFailureReport
+from fuze_shipping.order_reports import OrderReports
 
 _CARRIER_ATTEMPT_TIMEOUT = timedelta(seconds=30)
 # No maximum_attempts: an outage of the carrier for a day delays the parcel by a day, no more.
@@ -38,6 +37,7 @@ _CARRIER_RETRIES = RetryPolicy(
 )
 # Bounded: a webhook may be about a parcel that is not ours.
 _WEBHOOK_TIMEOUT = timedelta(minutes=30)
+_REPORT_ATTEMPT_TIMEOUT = timedelta(seconds=30)
 
 Dispatch = asyncio.Task[ShippingOutcome]
 Result = TypeVar("Result")
@@ -58,6 +58,7 @@ class ShippingWorkflow(contract.ShippingWorkflow):
         self._step_since = workflow.now()
         self._cancel_requested = False
         self._retry_requested = False
+        self._report: asyncio.Future[bool] | None = None
 
     @workflow.run
     async def run(self, command: ShipOrder) -> ShippingOutcome:
@@ -69,6 +70,7 @@ class ShippingWorkflow(contract.ShippingWorkflow):
         )
         self._enter(ShippingStep.DISPATCHING)
         outcome = await self._dispatch_or_cancel()
+        self._cancel_report()
         self._enter(ShippingStep(outcome.outcome))
         workflow.logger.info("shipment finished", extra={"outcome": outcome.outcome})
         return outcome
@@ -85,7 +87,7 @@ class ShippingWorkflow(contract.ShippingWorkflow):
                 except ActivityError as error:
                     if not is_schedule_to_close_timeout(error):
                         raise
-                    await self._finish(self._report_step_failure(last_attempt_error(error)))
+                    self._report_step_failure(last_attempt_error(error))
                     dispatch = self._start_dispatch(alert_after=None)
             elif self._cancel_requested:
                 self._cancel_requested = False
@@ -118,18 +120,25 @@ class ShippingWorkflow(contract.ShippingWorkflow):
         )
         return isinstance(outcome, ShipmentCancelled)
 
-    async def _report_step_failure(self, last_error: str | None) -> None:
+    def _report_step_failure(self, last_error: str | None) -> None:
+        """Start to report the failure; the dispatch does not wait until the order is reached."""
         workflow.logger.warning("dispatch keeps failing", extra={"error": last_error})
-        order = workflow.get_external_workflow_handle_for(
-            OrderWorkflow.run, order_workflow_id(self._command.order_id)
-        )
-        failure = StepFailure(step="dispatch", last_error=last_error)
-        try:
-            await order.signal(OrderWorkflow.report_step_failure, failure)
-        except ApplicationError as error:
-            workflow.logger.warning(
-                "order workflow not found; failure report dropped", exc_info=error
+        self._cancel_report()
+        self._report = asyncio.ensure_future(
+            workflow.execute_activity_method(
+                OrderReports.step_failure_reported,
+                StepFailureReport(
+                    order_id=self._command.order_id, step="dispatch", last_error=last_error
+                ),
+                start_to_close_timeout=_REPORT_ATTEMPT_TIMEOUT,
+                retry_policy=_CARRIER_RETRIES,
+                summary="report the failing dispatch to the order",
             )
+        )
+
+    def _cancel_report(self) -> None:
+        if self._report:
+            self._report.cancel()
 
     async def _wait_for_completion_or_request(self, dispatch: Dispatch) -> None:
         try:
@@ -165,7 +174,7 @@ class ShippingWorkflow(contract.ShippingWorkflow):
 
 @workflow.defn
 class CarrierWebhookWorkflow(contract.CarrierWebhookWorkflow):
-    """Process one event of the carrier: refresh the delivery status and signal it to the order."""
+    """Process one event of the carrier: refresh the delivery status and report it to the order."""
 
     @workflow.run
     async def run(self, command: RefreshShipment) -> str:
@@ -178,13 +187,15 @@ class CarrierWebhookWorkflow(contract.CarrierWebhookWorkflow):
             retry_policy=_CARRIER_RETRIES,
             summary="fetch the delivery status from the carrier",
         )
-        order = workflow.get_external_workflow_handle_for(
-            OrderWorkflow.run, order_workflow_id(changed.order_id)
+        is_reported = await workflow.execute_activity_method(
+            OrderReports.delivery_status_reported,
+            changed,
+            start_to_close_timeout=_REPORT_ATTEMPT_TIMEOUT,
+            retry_policy=_CARRIER_RETRIES,
+            summary="report the delivery status to the order",
         )
-        try:
-            await order.signal(OrderWorkflow.report_delivery_status, changed)
-        except ApplicationError:
-            workflow.logger.info("order workflow closed; delivery status not signalled")
+        if not is_reported:
+            workflow.logger.info("order has ended; delivery status not reported")
         return changed.status
 
 

@@ -133,10 +133,10 @@ def full_compensation(order: OrderRecords) -> Findings:
 
 
 def _parcels_returned_in_time(order: OrderRecords) -> list[str]:
-    """Return the parcels of whose return the order was told while it tracked its delivery.
+    """Return the parcels of whose return the order was informed while it tracked its delivery.
 
-    It was told by a webhook that the shipping service received after the return, and had processed
-    before the deadline.
+    It was informed by a webhook that the shipping service received after the return, and had
+    processed before the deadline.
     """
     deadline = order.row.get("tracking_deadline") if order.row else None
     if deadline is None:

@@ -183,6 +183,7 @@ class FaultInjector:
             intervention = await act(fault, workflow_id)
         await asyncio.sleep(fault.duration)
         resolution = await intervention.resolve()
+        await operator.resolve_reported()
         return f"{intervention.note}; {resolution}" if resolution else intervention.note
 
     async def _wait_for_event(self, step: str) -> str:

@@ -178,14 +178,18 @@ class OperatorFaults:
         await self._acknowledge(action)
         return self._ended(fault, workflow_id, "deleted")
 
-    async def resolve_all(self) -> None:
+    async def resolve_reported(self) -> None:
         """Resolve what orders report: a step that needs a retry, a workflow that is missing."""
+        for workflow_id in tuple(self._failed_for_good):
+            await self._request_retry(workflow_id)
+        for workflow_id in tuple(self._unnoticed):
+            await self._recover_if_reported(workflow_id)
+
+    async def resolve_all(self) -> None:
+        """Resolve what orders report until nothing is left, or for 60 s."""
         deadline = time.monotonic() + _RESOLUTION_TIMEOUT_SECONDS
         while (self._failed_for_good or self._unnoticed) and time.monotonic() < deadline:
-            for workflow_id in tuple(self._failed_for_good):
-                await self._request_retry(workflow_id)
-            for workflow_id in tuple(self._unnoticed):
-                await self._recover_if_reported(workflow_id)
+            await self.resolve_reported()
             await asyncio.sleep(_POLL_SECONDS)
 
     def _ended(self, fault: ScheduledFault, workflow_id: str, how: str) -> Intervention:

@@ -8,6 +8,7 @@ from fuze_contracts.order import (
     CancelOrder,
     ChangeAddress,
     ChangePaymentMethod,
+    OrderSignal,
     OrderWorkflow,
     RejectOrder,
     RetryOrder,
@@ -44,6 +45,7 @@ class Signal:
     """The asynchronous form of a command: `POST /orders/{order_id}/signals/{path}`."""
 
     path: Literal["approve", "cancel", "change-address"]
+    name: OrderSignal
     method: SignalMethod[Any]
     operation: Operation
 
@@ -101,12 +103,13 @@ COMMANDS: tuple[OrderCommand[Any], ...] = (
         problems=(registry.ALREADY_APPROVED, registry.NOT_AWAITING_APPROVAL),
         signal=Signal(
             path="approve",
+            name=OrderSignal.APPROVE,
             method=OrderWorkflow.approve,
             operation=Operation(
                 operation_id="approveOrderAsync",
                 summary="Approve an order asynchronously",
-                description="Send an approval to the order. It has no effect on an order that is"
-                " not waiting for approval.",
+                description="Send an approval to the order. It is refused where it could have no"
+                " effect; what comes of it is in the order's status.",
             ),
         ),
         bulk=Bulk(
@@ -150,12 +153,13 @@ COMMANDS: tuple[OrderCommand[Any], ...] = (
         problems=(registry.ALREADY_CANCELLED, registry.TOO_LATE_TO_CANCEL),
         signal=Signal(
             path="cancel",
+            name=OrderSignal.CANCEL,
             method=OrderWorkflow.cancel,
             operation=Operation(
                 operation_id="cancelOrderAsync",
                 summary="Cancel an order asynchronously",
-                description="Send a cancellation to the order. It has no effect once the shipment"
-                " is being dispatched.",
+                description="Send a cancellation to the order. It is refused where it could have"
+                " no effect; once the shipment is being dispatched it has none.",
             ),
         ),
         bulk=Bulk(
@@ -188,12 +192,13 @@ COMMANDS: tuple[OrderCommand[Any], ...] = (
         ),
         signal=Signal(
             path="change-address",
+            name=OrderSignal.CHANGE_ADDRESS,
             method=OrderWorkflow.change_address,
             operation=Operation(
                 operation_id="changeAddressAsync",
                 summary="Change the delivery address of an order asynchronously",
-                description="Send a new delivery address to the order. It has no effect once the"
-                " shipment is being dispatched.",
+                description="Send a new delivery address to the order. It is refused where it"
+                " could have no effect; once the shipment is being dispatched it has none.",
             ),
         ),
     ),

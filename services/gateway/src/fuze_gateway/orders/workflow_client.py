@@ -1,11 +1,23 @@
 """Writes to order workflows in Temporal: start, signal, update."""
 
+import asyncio
 from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
+from weakref import WeakValueDictionary
 
-from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.client import (
+    Client,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import (
+    QueryRejectCondition,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 from temporalio.types import MethodAsyncSingleParam
@@ -16,15 +28,27 @@ from fuze_contracts.order import (
     ORDER_TASK_QUEUE,
     CancelOrder,
     OrderResult,
+    OrderSignal,
     OrderSnapshot,
     OrderWorkflow,
     PlaceOrder,
 )
 from fuze_contracts.workflow_ids import order_workflow_id
-from fuze_gateway.upstreams import start_once, temporal_timeout
+from fuze_gateway.upstreams import UpstreamUnavailableError, start_once, temporal_timeout
 
 _MAX_DETAIL_LINES = 20
 """Temporal limits a workflow's details to 20 kB."""
+
+_MAX_COMMANDS_IN_FLIGHT = 2
+"""How many commands a gateway sends to one order at once.
+
+Temporal allows ten updates in flight to one workflow. It refuses the next one, and forgets the ten
+that it has: all of them have to be sent again. Five gateways stay below.
+"""
+
+_QUERY_TIMEOUT = timedelta(seconds=2)
+_MAX_HISTORY_LENGTH_WITHOUT_WORKER = 2_000
+"""In events. An order has about fifty, and Temporal accepts ten thousand signals."""
 
 MessageT = TypeVar("MessageT", bound=Message)
 SignalMethod = MethodAsyncSingleParam[OrderWorkflow, MessageT, None]
@@ -35,8 +59,8 @@ Update = UpdateMethodMultiParam[[OrderWorkflow, MessageT], OrderSnapshot]
 """An update of the order workflow: takes one message, returns the order."""
 
 
-class UpdateRejectedError(Exception):
-    """The order rejected an update; `error_type` is a type from contracts, if it gave one."""
+class CommandRejectedError(Exception):
+    """The order rejected a command; `error_type` is a type from contracts, if it gave one."""
 
     def __init__(self, error_type: str | None) -> None:
         super().__init__(error_type or "rejected")
@@ -53,6 +77,7 @@ class OrderCommands:
     def __init__(self, client: Client, timeout: timedelta) -> None:
         self._client = client
         self._timeout = timeout
+        self._slots: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
 
     async def start(self, order: PlaceOrder) -> bool:
         """Start the order's workflow; return False if its id was used before."""
@@ -87,19 +112,51 @@ class OrderCommands:
         if not await start_once(start, self._timeout):
             return False
         if cancellation:
-            await self.signal(order.order_id, OrderWorkflow.cancel, cancellation)
+            async with temporal_timeout(self._timeout):
+                await self._handle(order.order_id).signal(
+                    OrderWorkflow.cancel, cancellation, rpc_timeout=self._timeout
+                )
         return True
 
     async def signal(
-        self, order_id: UUID, signal: SignalMethod[MessageT], message: MessageT
+        self, order_id: UUID, name: OrderSignal, signal: SignalMethod[MessageT], message: MessageT
     ) -> bool:
-        """Send a signal; return False if no such workflow is running."""
+        """Send a signal; return False if no such workflow is running.
+
+        A signal needs no worker, but Temporal refuses all signals after the ten thousandth. So the
+        order is queried whether it would drop this one; without a worker, its history has to be
+        short.
+
+        Raises:
+            CommandRejectedError: the order would drop the signal.
+
+        """
+        order = self._handle(order_id)
         try:
-            async with temporal_timeout(self._timeout):
-                await self._handle(order_id).signal(signal, message, rpc_timeout=self._timeout)
-        except RPCError:  # only NOT_FOUND is passed through: never started, closed, or deleted
+            async with self._slot(order_id):
+                if rejection := await self._signal_rejection(order, name):
+                    raise CommandRejectedError(rejection)
+                async with temporal_timeout(self._timeout):
+                    await order.signal(signal, message, rpc_timeout=self._timeout)
+        except (WorkflowQueryRejectedError, RPCError):  # closed; never started, or deleted
             return False
         return True
+
+    async def _signal_rejection(self, order: OrderHandle, name: OrderSignal) -> str | None:
+        try:
+            async with temporal_timeout(min(self._timeout, _QUERY_TIMEOUT)):
+                return await order.query(
+                    OrderWorkflow.signal_rejection,
+                    name,
+                    reject_condition=QueryRejectCondition.NOT_OPEN,
+                    rpc_timeout=_QUERY_TIMEOUT,
+                )
+        except (UpstreamUnavailableError, WorkflowQueryFailedError):  # no worker answers
+            async with temporal_timeout(self._timeout):
+                described = await order.describe(rpc_timeout=self._timeout)
+            if described.history_length > _MAX_HISTORY_LENGTH_WITHOUT_WORKER:
+                raise
+            return None
 
     async def execute_update(
         self, order_id: UUID, update: Update[MessageT], message: MessageT
@@ -107,20 +164,23 @@ class OrderCommands:
         """Execute an update and return the order; None if no such workflow is running.
 
         Raises:
-            UpdateRejectedError: the order rejected the update.
+            CommandRejectedError: the order rejected the update.
 
         """
         try:
-            async with temporal_timeout(self._timeout):
+            async with temporal_timeout(self._timeout), self._slot(order_id):
                 return await self._handle(order_id).execute_update(
                     update, message, rpc_timeout=self._timeout
                 )
         except WorkflowUpdateFailedError as error:
             cause = error.cause
             error_type = cause.type if isinstance(cause, ApplicationError) else None
-            raise UpdateRejectedError(error_type) from error
+            raise CommandRejectedError(error_type) from error
         except RPCError:  # only NOT_FOUND is passed through: never started, closed, or deleted
             return None
+
+    def _slot(self, order_id: UUID) -> asyncio.Semaphore:
+        return self._slots.setdefault(order_id, asyncio.Semaphore(_MAX_COMMANDS_IN_FLIGHT))
 
     def _handle(self, order_id: UUID) -> OrderHandle:
         return self._client.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(order_id))

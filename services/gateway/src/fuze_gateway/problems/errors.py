@@ -55,7 +55,7 @@ _REJECTIONS = {
     ),
     contract.NOTHING_TO_RETRY: (registry.NOTHING_TO_RETRY, "has no failing step."),
 }
-"""The problem of each error type with which an order rejects an update."""
+"""The problem of each error type with which an order rejects a command."""
 
 
 class Problem(HTTPException):
@@ -143,8 +143,8 @@ def refund_too_large(refundable: Money) -> Problem:
     return Problem(registry.REFUND_TOO_LARGE, f"At most {refundable} can be refunded.")
 
 
-def update_rejected(order_id: UUID, error_type: str | None) -> Problem:
-    """Return the 409 or 422 of an update that the order rejected, by its type from contracts."""
+def command_rejected(order_id: UUID, error_type: str | None) -> Problem:
+    """Return the 409 or 422 of a command that the order rejected, by its type from contracts."""
     problem_type, predicate = _REJECTIONS.get(
         error_type or "", (registry.REQUEST_REJECTED, "rejected the request.")
     )

@@ -30,7 +30,7 @@ from fuze_gateway.orders.schemas.commands import (
     ProblemSummary,
     SignalResponse,
 )
-from fuze_gateway.orders.workflow_client import UpdateRejectedError
+from fuze_gateway.orders.workflow_client import CommandRejectedError
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import AUTH_PROBLEMS, BODY_PROBLEMS, problem_responses
 from fuze_gateway.types import OrderId
@@ -86,7 +86,13 @@ def _add_signal(command: OrderCommand[Any], signal: Signal) -> None:
         request: request_type = no_body,  # type: ignore[valid-type] # the command's own model
     ) -> SignalResponse:
         message = command.to_message(request, principal)
-        if not await services.order_commands.signal(order_id, signal.method, message):
+        try:
+            is_open = await services.order_commands.signal(
+                order_id, signal.name, signal.method, message
+            )
+        except CommandRejectedError as error:
+            raise errors.command_rejected(order_id, error.error_type) from None
+        if not is_open:
             await raise_closed_or_missing(order_id, services)
         status_url = f"/orders/{order_id}/status"
         return SignalResponse(order_id=order_id, signal=signal.path, status_url=status_url)
@@ -101,7 +107,7 @@ def _add_signal(command: OrderCommand[Any], signal: Signal) -> None:
         summary=signal.operation.summary,
         description=signal.operation.description,
         openapi_extra=requires(command.scope),
-        responses=problem_responses(*_PROBLEMS),
+        responses=problem_responses(*_PROBLEMS, *command.problems),
     )
 
 
@@ -146,8 +152,8 @@ async def _execute_update(
     """
     try:
         order = await services.order_commands.execute_update(order_id, command.update, message)
-    except UpdateRejectedError as error:
-        raise errors.update_rejected(order_id, error.error_type) from None
+    except CommandRejectedError as error:
+        raise errors.command_rejected(order_id, error.error_type) from None
     if order is None:
         await raise_closed_or_missing(order_id, services)
     return CommandResponse.model_validate(order.model_dump())

@@ -1,0 +1,140 @@
+"""The schedule of a reconciliation: workers create it, and operators may change it."""
+
+import asyncio
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+
+import structlog
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+_CHECK_INTERVAL = timedelta(minutes=1)
+_DEPLOYED = "deployed"
+"""The memo of the schedule's workflows that has the settings of the last deployment."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSettings:
+    """What a deployment sets: the interval, and the two arguments of the workflow."""
+
+    interval: timedelta
+    look_back: timedelta
+    idle_for: timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconciliationSchedule:
+    """The schedule of a workflow with the arguments `look_back` and `idle_for`.
+
+    Its id is also the id of the workflow, so that one runs at a time.
+    """
+
+    id: str
+    workflow: type
+    task_queue: str
+    summary: str
+
+
+async def keep_schedule(
+    client: Client,
+    schedule: ReconciliationSchedule,
+    settings: ScheduleSettings,
+    *,
+    check_interval: timedelta = _CHECK_INTERVAL,
+) -> None:
+    """Create the schedule whenever it is missing; run this as long as the worker runs.
+
+    An existing schedule is updated once, at the start, and only in the settings that differ from
+    those of the last deployment. So an operator may pause it, change it, or leave a note. Of two
+    workers with different settings the one that starts last decides.
+    """
+    is_applied = False
+    while True:
+        try:
+            is_created = await _create_if_missing(client, schedule, settings)
+            if not is_applied and not is_created:
+                await _apply_changed_settings(client, schedule.id, settings)
+            is_applied = True
+        except Exception:  # noqa: BLE001 - checked again; the worker serves its queue without it
+            _log.warning("schedule not checked", exc_info=True)
+        await asyncio.sleep(check_interval.total_seconds())
+
+
+async def _create_if_missing(
+    client: Client, reconciliation: ReconciliationSchedule, settings: ScheduleSettings
+) -> bool:
+    try:
+        await client.get_schedule_handle(reconciliation.id).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+    else:
+        return False
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            reconciliation.workflow.__name__,
+            args=[settings.look_back, settings.idle_for],
+            id=reconciliation.id,
+            task_queue=reconciliation.task_queue,
+            static_summary=reconciliation.summary,
+            memo=_to_memo(settings),
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=settings.interval)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
+    )
+    try:
+        await client.create_schedule(reconciliation.id, schedule)
+    except ScheduleAlreadyRunningError:  # another worker was first
+        return False
+    _log.info("schedule created", interval=str(settings.interval))
+    return True
+
+
+async def _apply_changed_settings(
+    client: Client, schedule_id: str, settings: ScheduleSettings
+) -> None:
+    async def update(current: ScheduleUpdateInput) -> ScheduleUpdate | None:
+        schedule = current.description.schedule
+        action = schedule.action
+        if not isinstance(action, ScheduleActionStartWorkflow):
+            return None
+        deployed = await _read_memo(client, action)
+        if deployed == settings:
+            return None
+        if deployed is None or deployed.interval != settings.interval:
+            schedule.spec.intervals = [ScheduleIntervalSpec(every=settings.interval)]
+        arguments = settings.look_back, settings.idle_for
+        if deployed is None or (deployed.look_back, deployed.idle_for) != arguments:
+            action.args = arguments
+        action.memo = _to_memo(settings)
+        _log.info("schedule updated", before=str(deployed), after=str(settings))
+        return ScheduleUpdate(schedule=schedule)
+
+    await client.get_schedule_handle(schedule_id).update(update)
+
+
+def _to_memo(settings: ScheduleSettings) -> dict[str, dict[str, float]]:
+    return {_DEPLOYED: {name: time.total_seconds() for name, time in asdict(settings).items()}}
+
+
+async def _read_memo(
+    client: Client, action: ScheduleActionStartWorkflow
+) -> ScheduleSettings | None:
+    payload = (action.memo or {}).get(_DEPLOYED)
+    if payload is None:
+        return None
+    [seconds] = await client.data_converter.decode([payload], [dict[str, float]])
+    return ScheduleSettings(**{name: timedelta(seconds=value) for name, value in seconds.items()})
