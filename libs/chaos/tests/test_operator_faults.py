@@ -15,6 +15,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from fuze_chaos.faults.catalog import FaultError, ScheduledFault
+from fuze_chaos.faults.operator_targets import create_random
 from fuze_chaos.faults.operators import OperatorFaults
 from fuze_chaos.snapshots.postgres import connect
 from fuze_chaos.workload.client import ResponseCounts, WorkloadClient
@@ -53,12 +54,12 @@ class Harness:
         )
         return handle.id
 
-    async def flag(self, workflow_id: str) -> None:
+    async def flag(self, order_id: str) -> None:
         """Report the order's workflow as missing, as the comparison does."""
         async with connect(self.dsn) as connection:
             await connection.execute(
                 "UPDATE orders.orders SET workflow_missing_at = now() WHERE id = $1",
-                UUID(workflow_id.removeprefix("order/")),
+                UUID(order_id),
             )
 
     async def logged(self) -> list[dict[str, object]]:
@@ -114,32 +115,39 @@ def fault(kind: str, *, at: float = 1) -> ScheduledFault:
 
 
 async def terminate(harness: Harness, *, is_noticed: bool) -> str:
-    """Terminate orders until the fault's sequence says whether it is noticed; return the order."""
-    for at in count():
-        workflow_id = await harness.place()
-        done = await harness.operator.terminate(fault("operator-terminate", at=at), workflow_id)
-        if done.note.endswith("unnoticed") is not is_noticed:
-            await done.resolve()
-            return workflow_id
-    raise AssertionError("unreachable")
+    """Terminate an order of which the operator knows, or does not; return its recovery's path."""
+    drawn = (fault("operator-terminate", at=at) for at in count())
+    one = next(one for one in drawn if (create_random(one).random() < 0.5) is is_noticed)
+    workflow_id = await harness.place()
+    await harness.operator.terminate(one, workflow_id)
+    return f"/{workflow_id.replace('order/', 'orders/')}/recover"
 
 
 async def test_an_order_whose_termination_is_noticed_is_recovered(harness: Harness) -> None:
-    workflow_id = await terminate(harness, is_noticed=True)
+    path = await terminate(harness, is_noticed=True)
 
-    assert f"/{workflow_id.replace('order/', 'orders/')}/recover" in harness.requests
+    [note] = await harness.operator.resolve()
+
+    assert harness.requests == [path]
+    assert note.endswith(" recovered")
 
 
 async def test_an_unnoticed_termination_is_recovered_once_it_is_reported(harness: Harness) -> None:
-    workflow_id = await terminate(harness, is_noticed=False)
-    path = f"/{workflow_id.replace('order/', 'orders/')}/recover"
-    await harness.operator._recover_if_reported(workflow_id)
-    assert path not in harness.requests
+    path = await terminate(harness, is_noticed=False)
+    assert (await harness.operator.resolve(), harness.requests) == ([], [])
 
-    await harness.flag(workflow_id)
-    await harness.operator._recover_if_reported(workflow_id)
+    await harness.flag(path.split("/")[2])
+    [note] = await harness.operator.resolve()
 
-    assert path in harness.requests
+    assert harness.requests == [path]
+    assert note.endswith("reported and recovered")
+
+
+async def test_what_is_resolved_is_not_resolved_again(harness: Harness) -> None:
+    path = await terminate(harness, is_noticed=True)
+    await harness.operator.resolve()
+
+    assert (await harness.operator.resolve(), harness.requests) == ([], [path])
 
 
 async def test_a_shipment_that_is_terminated_needs_no_recovery(harness: Harness) -> None:
@@ -147,10 +155,9 @@ async def test_a_shipment_that_is_terminated_needs_no_recovery(harness: Harness)
         Idle.run, id=f"shipping/{uuid4()}", task_queue=_TASK_QUEUE
     )
 
-    done = await harness.operator.terminate(fault("operator-terminate"), handle.id)
+    await harness.operator.terminate(fault("operator-terminate"), handle.id)
 
-    assert await done.resolve() is None
-    assert harness.requests == []
+    assert (await harness.operator.resolve(), harness.requests) == ([], [])
 
 
 async def test_a_cancellation_is_logged_with_the_status_of_each_order(harness: Harness) -> None:
@@ -181,7 +188,9 @@ async def test_a_running_workflow_of_an_open_order_is_chosen(harness: Harness) -
     await harness.client.get_workflow_handle(ended).terminate()
     await harness.place()
 
-    chosen = await harness.operator.choose(fault("operator-reset"), "order", on_activity=False)
+    chosen = await harness.operator.targets.choose(
+        fault("operator-reset"), "order", on_activity=False
+    )
 
     description = await harness.client.get_workflow_handle(chosen).describe()
     assert description.status is WorkflowExecutionStatus.RUNNING

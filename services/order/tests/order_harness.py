@@ -108,6 +108,7 @@ class FakeShippingService(shipping.ShipmentActivities):
     cancelled: set[UUID] = field(default_factory=set)
     shipped: dict[UUID, shipping.Shipped] = field(default_factory=dict)
     addresses: dict[UUID, shipping.Address] = field(default_factory=dict)
+    delivery_statuses: dict[UUID, shipping.DeliveryStatus] = field(default_factory=dict)
     rejected_zip_codes: set[str] = field(default_factory=set)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     may_dispatch: asyncio.Event = field(default_factory=asyncio.Event)
@@ -155,6 +156,13 @@ class FakeShippingService(shipping.ShipmentActivities):
             return shipping.AlreadyDispatched()
         self.addresses[command.order_id] = command.address
         return shipping.AddressChanged()
+
+    @activity.defn
+    async def delivery_status_found(
+        self, command: shipping.FindDeliveryStatus
+    ) -> shipping.DeliveryStatusChanged:
+        status = self.delivery_statuses.get(command.order_id, shipping.DeliveryStatus.ACCEPTED)
+        return shipping.DeliveryStatusChanged(order_id=command.order_id, status=status)
 
     @activity.defn
     async def dispatched_orders_listed(
@@ -300,6 +308,7 @@ async def run_workers(
                 harness.shipping.shipment_dispatched,
                 harness.shipping.shipment_cancelled,
                 harness.shipping.shipment_address_changed,
+                harness.shipping.delivery_status_found,
                 harness.shipping.dispatched_orders_listed,
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),

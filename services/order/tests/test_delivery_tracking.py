@@ -66,6 +66,28 @@ async def test_an_order_without_a_delivery_report_ends_as_shipped(
     assert (await handle.result()).status is OrderStatus.SHIPPED
 
 
+@pytest.mark.parametrize(
+    ("recorded", "status", "payment_status"),
+    [
+        (DeliveryStatus.RETURNED, OrderStatus.RETURNED, PaymentStatus.REFUNDED),
+        (DeliveryStatus.DELIVERED, OrderStatus.DELIVERED, PaymentStatus.CHARGED),
+        (DeliveryStatus.IN_TRANSIT, OrderStatus.SHIPPED, PaymentStatus.CHARGED),
+    ],
+)
+async def test_a_delivery_whose_signal_was_lost_is_found_at_the_end_of_the_tracking_period(
+    harness: OrderHarness,
+    followed: PlaceOrder,
+    recorded: DeliveryStatus,
+    status: OrderStatus,
+    payment_status: PaymentStatus,
+) -> None:
+    harness.shipping.delivery_statuses[followed.order_id] = recorded
+
+    result = await (await harness.place(followed)).result()
+
+    assert (result.status, result.payment_status) == (status, payment_status)
+
+
 async def test_a_cancellation_through_temporal_does_not_stop_the_tracking(
     harness: OrderHarness, followed: PlaceOrder
 ) -> None:

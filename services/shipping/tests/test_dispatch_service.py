@@ -14,15 +14,19 @@ from fuze_contracts.shipping import (
     CARRIER_UNAVAILABLE,
     Address,
     DeliveryStatus,
+    FindDeliveryStatus,
     ParcelItem,
     ShipOrder,
 )
 from fuze_sandbox.store import SandboxStore
+from fuze_shipping.activities import ShippingActivities, derive_shipment_id
 from fuze_shipping.carrier import Accepted, NotAttempted
 from fuze_shipping.carrier.sandbox import SandboxCarrier
 from fuze_shipping.dispatch_service import DispatchService
-from fuze_shipping.messages import Shipment, ShipmentState
+from fuze_shipping.messages import DispatchShipment, Shipment, ShipmentState
 from fuze_shipping.repository import ShipmentRepository
+
+ADDRESS = Address(zip_code="10001")
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ async def prepared(repository: ShipmentRepository) -> Shipment:
     shipment_id = uuid4()
     command = ShipOrder(
         order_id=uuid4(),
-        address=Address(zip_code="10001"),
+        address=ADDRESS,
         items=(ParcelItem(sku="TEAPOT-1", quantity=3),),
     )
     await repository.prepare(shipment_id, command)
@@ -242,3 +246,21 @@ async def test_a_parcel_that_is_accepted_after_the_window_is_listed_as_dispatche
 
     assert before == []
     assert await dispatch_service.list_dispatched([uncertain.order_id]) == [uncertain.order_id]
+
+
+@pytest.mark.parametrize("reported", [None, DeliveryStatus.RETURNED])
+async def test_an_order_finds_the_delivery_status_that_was_reported_last(
+    dispatch_service: DispatchService,
+    repository: ShipmentRepository,
+    reported: DeliveryStatus | None,
+) -> None:
+    activities = ShippingActivities(repository, dispatch_service)
+    order_id = uuid4()
+    await activities.shipment_prepared(ShipOrder(order_id=order_id, address=ADDRESS))
+    await activities.shipment_dispatched(DispatchShipment(order_id=order_id))
+    if reported:
+        await repository.record_delivery_status(derive_shipment_id(order_id), reported)
+
+    found = await activities.delivery_status_found(FindDeliveryStatus(order_id=order_id))
+
+    assert found.status is (reported or DeliveryStatus.ACCEPTED)

@@ -136,6 +136,12 @@ ChangeShipmentAddressOutcome = Annotated[
 ]
 
 
+class FindDeliveryStatus(Message):
+    """Input of `delivery_status_found`."""
+
+    order_id: UUID
+
+
 class ListDispatchedOrders(Message):
     """List those of the orders whose parcel the carrier has."""
 
@@ -167,6 +173,11 @@ class ShipmentActivities(Protocol):
 
         Fails, and is retried, until the shipment is prepared.
         """
+        ...
+
+    @activity.defn
+    async def delivery_status_found(self, command: FindDeliveryStatus) -> DeliveryStatusChanged:
+        """Return how far the order's parcel has come by the carrier's reports until now."""
         ...
 
     @activity.defn

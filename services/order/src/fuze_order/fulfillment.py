@@ -37,6 +37,7 @@ class Fulfillment:
         self._messages = messages
         self._steps = steps
         self._shipment: asyncio.Future[ShippingOutcome] | None = None
+        self.is_tracking_over = False
         self._is_recheck_requested = False
 
     def is_shipment_done(self) -> bool:
@@ -125,12 +126,22 @@ class Fulfillment:
             )
 
     async def track_delivery(self) -> None:
-        """Wait until the parcel is delivered or returned, or the tracking period is over."""
-        await self._steps.wait_until(
+        """Wait until the parcel is delivered or returned, or the tracking period is over.
+
+        At its end the shipping service has the last word: a signal is lost if it comes while the
+        order has no workflow, or if a reset excludes it.
+        """
+        in_time = await self._steps.wait_until(
             lambda: self._messages.delivery_status,
             WaitingFor.DELIVERY,
             self._state.tracking_deadline or workflow.now(),
         )
+        if not in_time:
+            found = await self._steps.run_until_it_succeeds(
+                lambda: service_calls.find_delivery_status(self._order.order_id)
+            )
+            self._messages.report_delivery_status(found)
+            self.is_tracking_over = not self._messages.delivery_status
         match self._messages.delivery_status:
             case DeliveryStatus.DELIVERED:
                 await self._steps.record(EventType.ORDER_DELIVERED, actor="carrier")

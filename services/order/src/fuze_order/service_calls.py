@@ -31,6 +31,8 @@ from fuze_contracts.shipping import (
     CancelShipmentOutcome,
     ChangeShipmentAddress,
     ChangeShipmentAddressOutcome,
+    DeliveryStatusChanged,
+    FindDeliveryStatus,
     ParcelItem,
     ShipmentActivities,
     ShipOrder,
@@ -150,6 +152,18 @@ async def change_shipment_address(order_id: UUID, address: Address) -> ChangeShi
         start_to_close_timeout=_ATTEMPT_TIMEOUT,
         retry_policy=_RETRIES,
         summary="change the shipment's address",
+    )
+
+
+async def find_delivery_status(order_id: UUID) -> DeliveryStatusChanged:
+    """Return how far the parcel has come by the carrier's reports to the shipping service."""
+    return await workflow.execute_activity_method(
+        ShipmentActivities.delivery_status_found,
+        FindDeliveryStatus(order_id=order_id),
+        task_queue=SHIPPING_TASK_QUEUE,
+        start_to_close_timeout=_ATTEMPT_TIMEOUT,
+        retry_policy=_RETRIES,
+        summary="find the parcel's last delivery status",
     )
 
 

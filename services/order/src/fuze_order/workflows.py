@@ -82,8 +82,8 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     def _is_finished(self) -> bool:
         match self._state.status:
-            case OrderStatus.SHIPPED if deadline := self._state.tracking_deadline:
-                return workflow.now() >= deadline and not self._messages.delivery_status
+            case OrderStatus.SHIPPED if self._state.tracking_deadline:
+                return self._fulfillment.is_tracking_over
             case OrderStatus.RETURNED:
                 return self._state.payment_status is not PaymentStatus.REFUNDING
             case status:

@@ -40,6 +40,7 @@ async def run_worker() -> None:
                         activities.shipment_cancelled,
                         activities.shipment_address_changed,
                         activities.delivery_status_refreshed,
+                        activities.delivery_status_found,
                         activities.dispatched_orders_listed,
                         reports.delivery_status_reported,
                         reports.step_failure_reported,

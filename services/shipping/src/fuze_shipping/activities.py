@@ -15,8 +15,10 @@ from fuze_contracts.shipping import (
     CancelShipmentOutcome,
     ChangeShipmentAddress,
     ChangeShipmentAddressOutcome,
+    DeliveryStatus,
     DeliveryStatusChanged,
     DispatchedOrders,
+    FindDeliveryStatus,
     ListDispatchedOrders,
     RefreshShipment,
     ShipmentActivities,
@@ -101,6 +103,18 @@ class ShippingActivities(ShipmentActivities):
         shipment_id = derive_shipment_id(command.order_id)
         changed = await self._repository.change_address(shipment_id, command.address)
         return AddressChanged() if changed else AlreadyDispatched()
+
+    @activity.defn
+    async def delivery_status_found(self, command: FindDeliveryStatus) -> DeliveryStatusChanged:
+        """Return how far the order's parcel has come by the carrier's reports until now.
+
+        Raises:
+            LookupError: the order has no shipment; retry.
+
+        """
+        shipment = await self._repository.get(derive_shipment_id(command.order_id))
+        status = shipment.delivery_status or DeliveryStatus.ACCEPTED
+        return DeliveryStatusChanged(order_id=command.order_id, status=status)
 
     @activity.defn
     async def dispatched_orders_listed(self, command: ListDispatchedOrders) -> DispatchedOrders:

@@ -88,8 +88,8 @@ class ShipmentRepository:
 
         Acceptance is a fact, whichever attempt learns of it. A rejection is recorded only for the
         latest attempt. `NotAttempted` makes the shipment `prepared` again only for the latest
-        attempt, and only where no earlier one may have been submitted: or where the carrier, queried
-        in this attempt, does not have the parcel `settled_after` the last one.
+        attempt, and only where no earlier one may have been submitted: or where the carrier does
+        not have the parcel `settled_after` the last one. None: the carrier was not queried.
         """
         async with self._engine.begin() as connection:
             before = await _lock(connection, shipment.id)

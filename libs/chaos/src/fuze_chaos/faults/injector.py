@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 
 from fuze_chaos.faults import clock_skew, postgres
 from fuze_chaos.faults.catalog import FaultError, ScheduledFault
-from fuze_chaos.faults.operators import Intervention, OperatorFaults
+from fuze_chaos.faults.operators import OperatorFaults
 from fuze_chaos.faults.processes import ProcessFaults
 from fuze_chaos.proxy.pool import ProxyPool
 from fuze_chaos.proxy.tcp_proxy import TcpProxy
@@ -164,7 +164,7 @@ class FaultInjector:
     async def _operate(
         self,
         fault: ScheduledFault,
-        act: Callable[[ScheduledFault, str], Awaitable[Intervention]],
+        act: Callable[[ScheduledFault, str], Awaitable[str]],
         *,
         on_activity: bool = False,
     ) -> str:
@@ -174,16 +174,15 @@ class FaultInjector:
         if step in _BREAKPOINTS:
             async with self._paused_request(_PROVIDER_OF[component], step):
                 kind = "shipping" if component == "shipping" else "order"
-                workflow_id = await operator.choose(fault, kind, on_activity=True)
-                intervention = await act(fault, workflow_id)
+                workflow_id = await operator.targets.choose(fault, kind, on_activity=True)
+                note = await act(fault, workflow_id)
         elif step:
-            intervention = await act(fault, f"{component}/{await self._wait_for_event(step)}")
+            note = await act(fault, f"{component}/{await self._wait_for_event(step)}")
         else:
-            workflow_id = await operator.choose(fault, component, on_activity=on_activity)
-            intervention = await act(fault, workflow_id)
+            workflow_id = await operator.targets.choose(fault, component, on_activity=on_activity)
+            note = await act(fault, workflow_id)
         await asyncio.sleep(fault.duration)
-        resolution = await intervention.resolve()
-        return f"{intervention.note}; {resolution}" if resolution else intervention.note
+        return "; ".join((note, *await operator.resolve()))
 
     async def _wait_for_event(self, step: str) -> str:
         """Return the order that commits this event next."""

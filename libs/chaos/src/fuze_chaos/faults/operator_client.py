@@ -33,7 +33,7 @@ from temporalio.api.workflowservice.v1 import (
     StartBatchOperationRequest,
     UnpauseActivityRequest,
 )
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from fuze_chaos.faults.catalog import FaultError
@@ -63,11 +63,15 @@ Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response")
 
 
+class TemporalUnavailableError(FaultError):
+    """Temporal did not respond for 30 s: the call may have had its effect."""
+
+
 class OperatorClient:
     """Calls Temporal as an operator.
 
     Every method raises `FaultError` if Temporal refuses the call, for example because the workflow
-    or the activity has ended.
+    or the activity has ended, and `TemporalUnavailableError` if it does not respond.
     """
 
     def __init__(self, temporal: Client) -> None:
@@ -77,22 +81,14 @@ class OperatorClient:
 
     async def describe_running(self, workflow_id: str) -> DescribeWorkflowExecutionResponse | None:
         """Return the current run of a workflow if it is running."""
-        handle = self._temporal.get_workflow_handle(workflow_id)
-        try:
-            found = await _retry(lambda: handle.describe(rpc_timeout=_CALL_TIMEOUT))
-        except FaultError:
-            return None
-        is_running = found.status is WorkflowExecutionStatus.RUNNING
-        return found.raw_description if is_running else None
+        found = await self._describe(workflow_id)
+        is_running = found is not None and found.status is WorkflowExecutionStatus.RUNNING
+        return found.raw_description if found and is_running else None
 
     async def is_cancel_requested(self, workflow_id: str) -> bool:
         """Whether Temporal has recorded a cancellation of the workflow's current run."""
-        handle = self._temporal.get_workflow_handle(workflow_id)
-        try:
-            found = await _retry(lambda: handle.describe(rpc_timeout=_CALL_TIMEOUT))
-        except FaultError:
-            return False
-        return found.raw_description.workflow_extended_info.cancel_requested
+        found = await self._describe(workflow_id)
+        return bool(found and found.raw_description.workflow_extended_info.cancel_requested)
 
     async def reset(self, workflow_id: str, *, to_first: bool, excludes_messages: bool) -> None:
         """Reset a workflow to its first or its last workflow task.
@@ -209,6 +205,15 @@ class OperatorClient:
         )
         await self._call(self._service.respond_activity_task_completed_by_id, request)
 
+    async def _describe(self, workflow_id: str) -> WorkflowExecutionDescription | None:
+        handle = self._temporal.get_workflow_handle(workflow_id)
+        try:
+            return await _retry(lambda: handle.describe(rpc_timeout=_CALL_TIMEOUT))
+        except TemporalUnavailableError:
+            raise
+        except FaultError:
+            return None
+
     async def _call(self, method: Callable[..., Awaitable[Response]], request: Request) -> Response:
         return await _retry(lambda: method(request, timeout=_CALL_TIMEOUT))
 
@@ -232,7 +237,8 @@ async def _retry(call: Callable[[], Awaitable[Response]]) -> Response:
     """Retry a call while Temporal is unavailable, for 30 s.
 
     Raises:
-        FaultError: Temporal refuses the call, or stays unavailable.
+        FaultError: Temporal refuses the call.
+        TemporalUnavailableError: it stays unavailable.
 
     """
     retries = stamina.retry_context(
@@ -243,6 +249,8 @@ async def _retry(call: Callable[[], Awaitable[Response]]) -> Response:
             with attempt:
                 return await call()
     except RPCError as error:
+        if _is_transient(error):
+            raise TemporalUnavailableError(error.message) from error
         if error.status is RPCStatusCode.ALREADY_EXISTS:
             raise FaultError("an earlier attempt has arrived, its response was lost") from error
         raise FaultError(error.message) from error
