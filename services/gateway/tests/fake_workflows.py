@@ -40,6 +40,8 @@ class OrderWorkflow(contract.OrderWorkflow):
     async def run(self, command: contract.PlaceOrder) -> OrderResult:
         if command.address.zip_code == "REJECT":
             raise ApplicationError("bad zip code", type=ORDER_REJECTED, non_retryable=True)
+        if command.address.zip_code == "BROKEN":
+            raise RuntimeError("a bad deploy")
         if command.address.zip_code == "STUCK":
             await workflow.execute_activity(
                 "payment_charged", start_to_close_timeout=timedelta(seconds=5)

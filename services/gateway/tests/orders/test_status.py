@@ -109,6 +109,34 @@ async def test_a_failing_activity_is_reported_without_its_sql(
     await eventually(is_reported)
 
 
+async def test_a_failing_workflow_task_is_reported_with_its_cause(
+    gateway: httpx.AsyncClient, order_id: UUID, eventually: Eventually
+) -> None:
+    await place(gateway, order_id, "BROKEN")
+
+    async def is_reported() -> bool:
+        status = (await gateway.get(f"/orders/{order_id}/status")).json()
+        reason = status["unavailable"].get("live")
+        return (reason, status["live"]["last_error"]) == ("workflow_task_failing", "a bad deploy")
+
+    await eventually(is_reported)
+
+
+async def test_a_pending_activity_says_whether_an_attempt_runs(
+    gateway: httpx.AsyncClient, order_id: UUID, eventually: Eventually
+) -> None:
+    await place(gateway, order_id, "STUCK")
+    seen: set[str] = set()
+
+    async def is_reported() -> bool:
+        live = (await gateway.get(f"/orders/{order_id}/status")).json()["live"]
+        seen.update(one["state"] for one in live["pending_activities"])
+        return "backing_off" in seen
+
+    await eventually(is_reported)
+    assert seen <= {"scheduled", "started", "backing_off"}
+
+
 async def test_the_pending_activities_of_the_shipment_are_reported(
     gateway: httpx.AsyncClient, order_id: UUID, eventually: Eventually
 ) -> None:

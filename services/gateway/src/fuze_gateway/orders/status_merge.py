@@ -146,7 +146,7 @@ def _copy(message: Message, model: type[ResponseModel], **more: Any) -> Response
 def _to_live_order(snapshot: WorkflowSnapshot) -> LiveOrder:
     order = snapshot.order
     fields = order.model_dump(exclude={"order_id", "last_error"}) if order else {}
-    last_error = order.last_error if order else None
+    last_error = order.last_error if order else snapshot.last_error
     return LiveOrder(
         execution=snapshot.execution.name.lower(),
         pending_activities=list(snapshot.pending_activities),

@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
@@ -18,23 +21,26 @@ from temporalio.service import RPCError
 
 from fuze_contracts.order import OrderSnapshot, OrderWorkflow
 from fuze_contracts.workflow_ids import order_workflow_id, shipping_workflow_id
-from fuze_gateway.orders.schemas.status import LiveUnavailable, PendingActivity
+from fuze_gateway.orders.schemas.status import ActivityState, LiveUnavailable, PendingActivity
 from fuze_gateway.upstreams import UpstreamUnavailableError, temporal_timeout
 
 _MAX_FAILURE_LENGTH = 200
+_LAST_EVENTS = 20
+_QUERY_SHARE = 0.7
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkflowSnapshot:
     """The state of a workflow execution, and the order's snapshot if a worker could return it.
 
-    `unavailable` is the reason why `order` is None.
+    `unavailable` is the reason why `order` is None; `last_error` the failure of its workflow task.
     """
 
     execution: WorkflowExecutionStatus
     pending_activities: Sequence[PendingActivity] = ()
     order: OrderSnapshot | None = None
     unavailable: LiveUnavailable | None = None
+    last_error: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -65,13 +71,20 @@ class WorkflowQueries:
             return WorkflowSnapshot(
                 execution=execution, unavailable=LiveUnavailable.WORKFLOW_CLOSED
             )
-        remaining = timedelta(seconds=max(deadline - loop.time(), 0.001))
+        # Some time is left to find out why a query is not answered.
+        remaining = timedelta(seconds=max(deadline - loop.time(), 0.001)) * _QUERY_SHARE
         (order, unavailable), shipping_activities = await asyncio.gather(
             self._query(order_id, remaining),
             self._shipping_activities(order_id, description, remaining),
         )
+        last_error = None
+        if unavailable is LiveUnavailable.NO_WORKER:
+            last_error = await self._find_task_failure(order_id, remaining / 2)
+            if last_error:
+                unavailable = LiveUnavailable.WORKFLOW_TASK_FAILING
         return WorkflowSnapshot(
             execution=execution,
+            last_error=last_error,
             pending_activities=[*_pending_activities(description), *shipping_activities],
             order=order,
             unavailable=unavailable,
@@ -133,6 +146,37 @@ class WorkflowQueries:
         except RPCError:  # closed and deleted since it was described
             return None, LiveUnavailable.WORKFLOW_NOT_FOUND
 
+    async def _find_task_failure(self, order_id: UUID, limit: timedelta) -> str | None:
+        """Return why the workflow task keeps failing; None where it does not fail.
+
+        Only its first failure is in the history, near its end.
+        """
+        workflow_id = order_workflow_id(order_id)
+        request = GetWorkflowExecutionHistoryReverseRequest(
+            namespace=self._client.namespace,
+            execution=WorkflowExecution(workflow_id=workflow_id),
+            maximum_page_size=_LAST_EVENTS,
+        )
+        try:
+            description = await self._describe(workflow_id, limit)
+            if description is None:
+                return None
+            if description.raw_description.pending_workflow_task.attempt <= 1:
+                return None
+            service = self._client.workflow_service
+            async with temporal_timeout(limit):
+                response = await service.get_workflow_execution_history_reverse(
+                    request, timeout=limit
+                )
+        except (RPCError, UpstreamUnavailableError):
+            return None
+        failures = (
+            event.workflow_task_failed_event_attributes.failure.message
+            for event in response.history.events
+            if event.HasField("workflow_task_failed_event_attributes")
+        )
+        return next(failures, None) or "the workflow task fails"
+
     async def _shipping_activities(
         self, order_id: UUID, parent: WorkflowExecutionDescription, limit: timedelta
     ) -> list[PendingActivity]:
@@ -160,10 +204,26 @@ def _pending_activities(description: WorkflowExecutionDescription) -> list[Pendi
 def _to_pending_activity(info: PendingActivityInfo) -> PendingActivity:
     return PendingActivity(
         name=info.activity_type.name,
+        state=_activity_state(info),
         attempt=info.attempt,
         last_failure=first_line(info.last_failure.message) or None,
         next_attempt_at=_to_datetime(info.next_attempt_schedule_time),
     )
+
+
+def _activity_state(info: PendingActivityInfo) -> ActivityState:
+    match info.state:
+        case PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
+            return "started"
+        case PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED:
+            return "cancel_requested"
+        case (
+            PendingActivityState.PENDING_ACTIVITY_STATE_PAUSED
+            | PendingActivityState.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED
+        ):
+            return "paused"
+        case _:
+            return "backing_off" if info.next_attempt_schedule_time.seconds else "scheduled"
 
 
 def _to_datetime(timestamp: Timestamp) -> datetime | None:

@@ -26,6 +26,7 @@ class LiveUnavailable(StrEnum):
     WORKFLOW_CLOSED = "workflow_closed"
     WORKFLOW_NOT_FOUND = "workflow_not_found"
     NO_WORKER = "no_worker"
+    WORKFLOW_TASK_FAILING = "workflow_task_failing"
     TEMPORAL_UNAVAILABLE = "temporal_unavailable"
     TIMEOUT = "timeout"
 
@@ -59,10 +60,18 @@ Execution = Literal[
 """The status of the workflow execution in Temporal."""
 
 
+ActivityState = Literal["scheduled", "backing_off", "started", "paused", "cancel_requested"]
+
+
 class PendingActivity(BaseModel):
-    """An activity that Temporal is executing or retrying, and its last failure."""
+    """An activity that Temporal is executing or retrying, and its last failure.
+
+    It is `scheduled` until a worker starts it, `backing_off` until its next attempt, and `paused`
+    until an operator resumes it.
+    """
 
     name: str
+    state: ActivityState
     attempt: int
     last_failure: str | None = None
     next_attempt_at: datetime | None = None
@@ -71,7 +80,8 @@ class PendingActivity(BaseModel):
 class LiveOrder(BaseModel):
     """The order in its workflow.
 
-    If no worker responds, only `execution` and `pending_activities` are known and `status` is null.
+    If no worker responds, or the workflow's code fails, only `execution` and `pending_activities`
+    are known and `status` is null.
     """
 
     execution: Execution
