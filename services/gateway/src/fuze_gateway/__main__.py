@@ -28,6 +28,9 @@ _RESERVED_FILES = 64
 _log = structlog.get_logger(__name__)
 
 
+_KEEP_ALIVE_SECONDS = 75
+
+
 class _Server(uvicorn.Server):
     """Ends the event streams before the graceful shutdown, which would wait for their orders."""
 
@@ -103,6 +106,8 @@ def _serve(settings: GatewaySettings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # Longer than clients and load balancers keep theirs: else both close one at the same time.
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.shutdown_timeout.total_seconds()),
     )
     _Server(config, app).run()

@@ -156,7 +156,13 @@ Name = Annotated[
     AfterValidator(_reject_invisible_characters),
     Field(min_length=1, max_length=200, json_schema_extra={"pattern": _NAME_PATTERN}),
 ]
-ActorName = Annotated[Name, AfterValidator(_reject_system_actor)]
+ActorName = Annotated[
+    Name,
+    AfterValidator(_reject_system_actor),
+    Field(
+        json_schema_extra={"pattern": _NAME_PATTERN, "not": {"enum": [*sorted(SYSTEM_ACTORS)]}},
+    ),
+]
 """A name that can be the actor of an event."""
 ClientName = Annotated[
     str,
