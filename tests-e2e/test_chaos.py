@@ -194,7 +194,7 @@ def test_every_defect_has_an_invariant_that_it_violates() -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize("defect", _DEFECTS, ids=lambda one: one.value)
 def test_every_defect_is_found(fuze: list[str], tmp_path: Path, defect: Defect) -> None:
     tmp_path.chmod(0o711)
