@@ -175,7 +175,7 @@ def test_the_full_run_injects_every_kind_of_fault(full_run: FinishedRun) -> None
 
 @pytest.mark.proof
 @pytest.mark.timeout(900)
-def test_the_last_order_ends_within_a_minute_of_the_last_fault(full_run: FinishedRun) -> None:
+def test_the_last_order_ends_in_time_after_the_last_fault(full_run: FinishedRun) -> None:
     report = full_run.report
 
     assert report["last_order_ended"] - report["last_fault_ended"] <= COMPLETION_TIMEOUT_SECONDS
@@ -194,7 +194,7 @@ def test_every_defect_has_an_invariant_that_it_violates() -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize("defect", _DEFECTS, ids=lambda one: one.value)
 def test_every_defect_is_found(fuze: list[str], tmp_path: Path, defect: Defect) -> None:
     tmp_path.chmod(0o711)

@@ -156,6 +156,29 @@ def test_the_command_repeats_the_faults_and_the_rate() -> None:
 @pytest.mark.parametrize(
     ("check", "meaning"),
     [
+        (_check(invariant="I5"), "I5 hold for all of them"),
+        (_check(_violation(3, invariant="I5"), invariant="I5"), "I5 hold for all of them"),
+        (_check(_violation(1, invariant="I5"), invariant="I5"), "I5 violated by some of them"),
+        (_check(invariant="I5", unreadable=("a system",)), "I5 could not be checked completely"),
+    ],
+)
+def test_the_report_says_what_operators_did_and_whether_it_cost_money_or_goods(
+    check: CheckResult, meaning: str
+) -> None:
+    report = _report(
+        check,
+        operator_actions={"reset": 1, "cancel": 2},
+        operated_orders=("order-1", "order-2"),
+    )
+
+    for rendered in (_Page(render_html(report)).text, " ".join(_terminal(report).split())):
+        assert "Operators acted 3 times on 2 orders (cancel 2, reset 1);" in rendered
+        assert meaning in rendered
+
+
+@pytest.mark.parametrize(
+    ("check", "meaning"),
+    [
         (_check(_violation()), "has found violations"),
         (_check(), "has found no violation"),
         (_check(unreadable=("a system",)), "no readable system of record shows a violation"),

@@ -186,6 +186,25 @@ async def test_an_order_whose_shipment_went_on_alone_is_recovered_as_shipped(
     assert harness.shipping.dispatched == {order.order_id}
 
 
+async def test_a_recovered_order_that_tracks_its_delivery_needs_no_attention(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order(auto_approve_limit=10_000, delivery_tracking_period=timedelta(minutes=10))
+    handle = await harness.place(order)
+    await until(handle, waits_for(WaitingFor.DELIVERY))
+    await handle.terminate("by mistake")
+    await reconcile(harness)
+    assert order.order_id in await find_missing(harness)
+
+    await until(await recover(harness, order), waits_for(WaitingFor.DELIVERY))
+
+    query = sa.select(orders.c.status, orders.c.needs_attention).where(
+        orders.c.id == order.order_id
+    )
+    async with harness.engine.connect() as connection:
+        assert (await connection.execute(query)).one() == ("shipped", False)
+
+
 async def test_a_recovered_order_can_be_cancelled_with_everything_undone(
     harness: OrderHarness, make_order: Order
 ) -> None:

@@ -61,8 +61,13 @@ SETTINGS = {
 DELIVERY_TRACKING_SETTINGS = {"FUZE_DELIVERY_TRACKING_PERIOD": "10"}
 
 MAX_ACTIVITY_TIMEOUT_SECONDS = 30
-COMPLETION_TIMEOUT_SECONDS = MAX_ACTIVITY_TIMEOUT_SECONDS + 30
-"""How long after the last fault every order has to be complete."""
+MAX_RETRY_INTERVAL_SECONDS = 30
+COMPLETION_TIMEOUT_SECONDS = MAX_ACTIVITY_TIMEOUT_SECONDS + MAX_RETRY_INTERVAL_SECONDS + 30
+"""How long after the last fault every order has to be complete.
+
+An attempt that the last fault made Temporal lose times out, the next one may be the longest retry
+interval later, and then come the order's remaining steps.
+"""
 
 _MAX_RATE = 3.0
 _ASSUMED_RESTART_SECONDS = 3.0

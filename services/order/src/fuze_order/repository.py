@@ -158,7 +158,14 @@ class OrderRepository:
         adopted = await connection.execute(
             sa.update(orders)
             .where(orders.c.id == command.order.order_id)
-            .values(run_id=command.run_id, workflow_missing_at=None)
+            .values(
+                run_id=command.run_id,
+                workflow_missing_at=None,
+                # No event follows that would clear the flag; others continue with one.
+                needs_attention=sa.and_(
+                    orders.c.needs_attention, orders.c.status != OrderStatus.SHIPPED
+                ),
+            )
         )
         return adopted.rowcount == 1
 
