@@ -28,11 +28,11 @@ def drop_cancellation(patches: Patches) -> None:
 
     def signalling(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
         async def send_signal(
-            self: Foreign, order_id: UUID, signal: str, message: Foreign
+            self: Foreign, order_id: UUID, name: Foreign, signal: Foreign, message: Foreign
         ) -> Foreign:
             if isinstance(message, contract.CancelOrder):
                 return True
-            return await original(self, order_id, signal, message)
+            return await original(self, order_id, name, signal, message)
 
         return send_signal
 
@@ -56,7 +56,7 @@ def drop_cancellation(patches: Patches) -> None:
         _COMMANDS,
         "OrderCommands.signal",
         signalling,
-        parameters=("self", "order_id", "signal", "message"),
+        parameters=("self", "order_id", "name", "signal", "message"),
     )
     patches.replace(
         _COMMANDS,
