@@ -20,6 +20,7 @@ def main() -> None:
             host=os.environ.get("FUZE_SANDBOX_HOST", "127.0.0.1"),
             port=int(os.environ.get("FUZE_SANDBOX_PORT", "8090")),
             access_log=False,
+            timeout_keep_alive=75,  # longer than clients: else both close at the same time
         )
     finally:
         store.close()
