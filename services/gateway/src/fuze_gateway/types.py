@@ -166,8 +166,12 @@ ActorName = Annotated[
 """A name that can be the actor of an event."""
 ClientName = Annotated[
     str,
+    # Before the validator: after it, the pattern would be missing in the OpenAPI document.
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$",
+        json_schema_extra={"not": {"enum": [*sorted(SYSTEM_ACTORS)]}},
+    ),
     AfterValidator(_reject_system_actor),
-    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$"),
 ]
 """The name of an API client."""
 

@@ -31,7 +31,9 @@ class RequestTimeoutMiddleware:
             nonlocal has_begun
             if not has_begun:
                 has_begun = True
-                timeout.reschedule(None)
+                # An application may turn the cancellation at the timeout into a response.
+                if not timeout.expired():
+                    timeout.reschedule(None)
             await send(message)
 
         try:
