@@ -1,10 +1,10 @@
 """Scenarios of orders whose workflow is gone, or that missed the end of their shipment."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from history_scenarios import Handle, Scenarios, order_id, until
 
-from fuze_contracts.order import ORDER_TASK_QUEUE, OrderWorkflow, Recovery
+from fuze_contracts.order import ORDER_TASK_QUEUE, CancelOrder, OrderWorkflow, Recovery
 
 
 class RecoveryScenarios(Scenarios):
@@ -20,6 +20,18 @@ class RecoveryScenarios(Scenarios):
         await again.signal(OrderWorkflow.approve)
         return again
 
+    async def recovered_and_cancelled(self) -> Handle:
+        order = await self._waiting()
+        await order.terminate("by mistake")
+        return await self._place(
+            order_id(order),
+            recovery=Recovery(
+                actor="grace",
+                received_at=datetime.now(UTC),
+                cancellation=CancelOrder(actor="grace", reason="fraud"),
+            ),
+        )
+
     async def shipment_rechecked(self) -> Handle:
         order = await self._preparing()
         await self._shipment(order).terminate("as if its end were lost")
@@ -33,7 +45,7 @@ class RecoveryScenarios(Scenarios):
         await cancelled.result()
         return await self.client.start_workflow(
             "ReconcileOrdersWorkflow",
-            args=[timedelta(hours=1), timedelta(milliseconds=1)],
+            {"look_back": "PT1H", "idle_for": "PT0.001S"},
             id="reconcile-orders-once",
             task_queue=ORDER_TASK_QUEUE,
         )

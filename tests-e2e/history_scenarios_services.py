@@ -149,8 +149,8 @@ class PaymentScenarios(Scenarios):
     async def reconciled(self) -> Handle:
         await self._shipped()
         return await self.client.start_workflow(
-            "ReconcileWorkflow",
-            args=[timedelta(days=3), timedelta(seconds=60)],
+            "ReconcilePaymentsWorkflow",
+            {"look_back": "P3D", "idle_for": "PT60S"},
             id="reconcile-payments-once",
             task_queue=PAYMENT_TASK_QUEUE,
         )

@@ -27,6 +27,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 RELEASE = "0.1"
 """The release that the histories belong to; once it is cut, its files never change."""
 
+_TIMEOUT = 300
+"""Seconds for a scenario: its workflow may be stuck on a task that fails."""
+
 _ROOT = Path(__file__).parent.parent
 _ORDERS, _SHIPMENTS, _PAYMENTS = (
     _ROOT / f"services/{name}/tests/histories/{RELEASE}"
@@ -99,8 +102,9 @@ async def _record(state: Path, missing: list[tuple[type[Scenarios], str, list[Pa
     )
     async with httpx.AsyncClient(base_url=stack["sandbox"]["url"], trust_env=False) as sandbox:
         for kind, name, files in missing:
-            started: Handle = await getattr(kind(client, sandbox, stack, state), name)()
-            await until_ended(started)
+            async with asyncio.timeout(_TIMEOUT):
+                started: Handle = await getattr(kind(client, sandbox, stack, state), name)()
+                await until_ended(started)
             for file in files:
                 is_shipment = file.parent == _SHIPMENTS and started.id.startswith("order/")
                 shipment = client.get_workflow_handle(started.id.replace("order/", "shipping/"))

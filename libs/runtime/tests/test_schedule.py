@@ -33,6 +33,7 @@ class ReconcileSomething:
 SCHEDULE = ReconciliationSchedule(
     id="reconcile-something",
     workflow=ReconcileSomething,
+    input=dict[str, timedelta],
     task_queue="something",
     summary="compare something",
 )
@@ -84,8 +85,8 @@ def get_interval(described: ScheduleDescription) -> timedelta:
 async def get_look_back(client: Client, described: ScheduleDescription) -> timedelta:
     action = described.schedule.action
     assert isinstance(action, ScheduleActionStartWorkflow)
-    [look_back, _] = await client.data_converter.decode(list(action.args), [timedelta, timedelta])
-    return look_back  # type: ignore[no-any-return] # of the type that was requested
+    [fields] = await client.data_converter.decode(list(action.args), [dict[str, timedelta]])
+    return fields["look_back"]  # type: ignore[no-any-return] # of the type that was requested
 
 
 async def set_interval(client: Client, interval: timedelta) -> None:
@@ -128,20 +129,15 @@ async def test_what_an_operator_changed_stays_where_the_deployment_did_not_chang
     async with worker(client):
         await until(client)
     await set_interval(client, timedelta(hours=1))
-    other_settings = replace(DEPLOYED, look_back=timedelta(days=7))
+    days = timedelta(days=7)
+    other_settings = replace(DEPLOYED, look_back=days)
 
     async with worker(client, other_settings):
-        before = await until(client)
-        described = await until(
-            client,
-            lambda one: (
-                one.info.last_updated_at != before.info.last_updated_at
-                or one.schedule.action != before.schedule.action
-            ),
-        )
+        async with asyncio.timeout(10):
+            while await get_look_back(client, await get_handle(client).describe()) != days:
+                await asyncio.sleep(0.02)
 
-    assert get_interval(described) == timedelta(hours=1)
-    assert await get_look_back(client, described) == timedelta(days=7)
+    assert get_interval(await get_handle(client).describe()) == timedelta(hours=1)
 
 
 async def test_a_schedule_that_is_deleted_while_a_worker_runs_is_created_again(

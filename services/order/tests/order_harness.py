@@ -287,6 +287,7 @@ async def run_workers(
                 activities.address_validated,
                 reconciliation.open_orders_compared,
                 reconciliation.ended_orders_listed,
+                reconciliation.discrepant_orders_listed,
                 reconciliation.discrepancies_recorded,
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),

@@ -15,14 +15,14 @@ from payment_harness import (
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts.payment import ChargePayment, Voided
-from fuze_payment.messages import ReconcilePayments, ReconciliationResult
+from fuze_payment.messages import ComparePayments, ReconciliationResult
 from fuze_payment.reconciliation_repository import ReconciliationRepository
 from fuze_payment.reconciliation_rules import Discrepancy
 
 
 async def _reconcile(harness: PaymentHarness, since: datetime) -> ReconciliationResult:
     harness.service()
-    command = ReconcilePayments(since=since, idle_for=timedelta(0))
+    command = ComparePayments(since=since, idle_for=timedelta(0))
     return await harness.reconciliation.payments_reconciled(command)
 
 

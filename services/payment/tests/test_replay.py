@@ -6,10 +6,10 @@ import pytest
 from replay_helpers import RecordedHistories, find_unreplayed_lines, get_workflow_types, replay
 
 from fuze_payment import workflows
-from fuze_payment.workflows import PaymentWebhookWorkflow, ReconcileWorkflow, RefundWorkflow
+from fuze_payment.workflows import PaymentWebhookWorkflow, ReconcilePaymentsWorkflow, RefundWorkflow
 
 _HISTORIES = RecordedHistories(Path(__file__).parent / "histories/0.1")
-_WORKFLOWS = (RefundWorkflow, ReconcileWorkflow, PaymentWebhookWorkflow)
+_WORKFLOWS = (RefundWorkflow, ReconcilePaymentsWorkflow, PaymentWebhookWorkflow)
 
 
 @pytest.mark.parametrize("name", _HISTORIES)

@@ -14,7 +14,7 @@ from fuze_contracts.payment import (
     Refunded,
     Voided,
 )
-from fuze_payment.messages import ReconcilePayments
+from fuze_payment.messages import ComparePayments
 
 pytestmark = pytest.mark.filterwarnings(
     # Stripe's package passes the body to httpx by a deprecated name.
@@ -123,7 +123,7 @@ async def test_matching_records_agree_and_an_unknown_intent_is_listed(
     unknown = await stripe.fake.create("payment_intents", amount=42, currency="isk", **form)
 
     await stripe.reconciliation.payments_reconciled(
-        ReconcilePayments(since=since, idle_for=timedelta(milliseconds=1))
+        ComparePayments(since=since, idle_for=timedelta(milliseconds=1))
     )
 
     assert await stripe.state(lost.order_id) == "charged"

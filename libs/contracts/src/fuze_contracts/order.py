@@ -157,14 +157,24 @@ class OrderLine(Message):
     unit_price_minor: int
 
 
+class CancelOrder(Message):
+    """Cancel an order."""
+
+    actor: str = "unknown"
+    reason: str | None = None
+
+
 class Recovery(Message):
     """Continue an order from its row: its workflow was terminated, deleted or lost.
 
-    `received_at` is when the order was received (UTC): its deadlines count from then.
+    `received_at` is when the order was received (UTC): its deadlines count from then. With a
+    `cancellation` the order is cancelled, and everything undone: in one message, so that it does
+    not go on in between.
     """
 
     actor: str
     received_at: datetime
+    cancellation: CancelOrder | None = None
 
 
 class PlaceOrder(Message):
@@ -219,13 +229,6 @@ class ApproveOrder(Message):
 
 class RejectOrder(Message):
     """Reject an order that awaits approval."""
-
-    actor: str = "unknown"
-    reason: str | None = None
-
-
-class CancelOrder(Message):
-    """Cancel an order."""
 
     actor: str = "unknown"
     reason: str | None = None

@@ -1,6 +1,7 @@
 """The schedule of a reconciliation: workers create it, and operators may change it."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
@@ -28,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleSettings:
-    """What a deployment sets: the interval, and the two arguments of the workflow."""
+    """What a deployment sets: the interval, and the two fields of the workflow's input."""
 
     interval: timedelta
     look_back: timedelta
@@ -37,13 +38,14 @@ class ScheduleSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ReconciliationSchedule:
-    """The schedule of a workflow with the arguments `look_back` and `idle_for`.
+    """The schedule of a workflow whose input has the fields `look_back` and `idle_for`.
 
     Its id is also the id of the workflow, so that one runs at a time.
     """
 
     id: str
     workflow: type
+    input: Callable[..., object]
     task_queue: str
     summary: str
 
@@ -66,7 +68,7 @@ async def keep_schedule(
         try:
             is_created = await _create_if_missing(client, schedule, settings)
             if not is_applied and not is_created:
-                await _apply_changed_settings(client, schedule.id, settings)
+                await _apply_changed_settings(client, schedule, settings)
             is_applied = True
         except Exception:  # noqa: BLE001 - checked again; the worker serves its queue without it
             _log.warning("schedule not checked", exc_info=True)
@@ -86,7 +88,7 @@ async def _create_if_missing(
     schedule = Schedule(
         action=ScheduleActionStartWorkflow(
             reconciliation.workflow.__name__,
-            args=[settings.look_back, settings.idle_for],
+            args=[_build_input(reconciliation, settings)],
             id=reconciliation.id,
             task_queue=reconciliation.task_queue,
             static_summary=reconciliation.summary,
@@ -97,14 +99,16 @@ async def _create_if_missing(
     )
     try:
         await client.create_schedule(reconciliation.id, schedule)
-    except ScheduleAlreadyRunningError:  # another worker was first
-        return False
+    except ScheduleAlreadyRunningError:
+        # Created at this moment: by another worker, or by an attempt whose reply was lost. To apply
+        # the settings later could undo those of a worker that has started since.
+        return True
     _log.info("schedule created", interval=str(settings.interval))
     return True
 
 
 async def _apply_changed_settings(
-    client: Client, schedule_id: str, settings: ScheduleSettings
+    client: Client, reconciliation: ReconciliationSchedule, settings: ScheduleSettings
 ) -> None:
     async def update(current: ScheduleUpdateInput) -> ScheduleUpdate | None:
         schedule = current.description.schedule
@@ -116,14 +120,18 @@ async def _apply_changed_settings(
             return None
         if deployed is None or deployed.interval != settings.interval:
             schedule.spec.intervals = [ScheduleIntervalSpec(every=settings.interval)]
-        arguments = settings.look_back, settings.idle_for
-        if deployed is None or (deployed.look_back, deployed.idle_for) != arguments:
-            action.args = arguments
+        before = _build_input(reconciliation, deployed) if deployed else None
+        if (after := _build_input(reconciliation, settings)) != before:
+            action.args = [after]
         action.memo = _to_memo(settings)
         _log.info("schedule updated", before=str(deployed), after=str(settings))
         return ScheduleUpdate(schedule=schedule)
 
-    await client.get_schedule_handle(schedule_id).update(update)
+    await client.get_schedule_handle(reconciliation.id).update(update)
+
+
+def _build_input(reconciliation: ReconciliationSchedule, settings: ScheduleSettings) -> object:
+    return reconciliation.input(look_back=settings.look_back, idle_for=settings.idle_for)
 
 
 def _to_memo(settings: ScheduleSettings) -> dict[str, dict[str, float]]:

@@ -7,12 +7,19 @@ import pytest
 from gateway_harness import Record
 from temporalio.client import Client
 
-from fuze_contracts.order import OrderWorkflow
+from fuze_contracts.order import CancelOrder, OrderWorkflow, PlaceOrder
 from fuze_contracts.workflow_ids import order_workflow_id
 
 
 async def lose_workflow(temporal: Client, order_id: UUID) -> None:
     await temporal.get_workflow_handle(order_workflow_id(order_id)).terminate("by mistake")
+
+
+async def read_input(temporal: Client, order_id: UUID) -> PlaceOrder:
+    history = await temporal.get_workflow_handle(order_workflow_id(order_id)).fetch_history()
+    started = history.events[0].workflow_execution_started_event_attributes
+    [order] = await temporal.data_converter.decode(started.input.payloads, [PlaceOrder])
+    return PlaceOrder.model_validate(order)
 
 
 async def start(http: httpx.AsyncClient, order_id: UUID) -> httpx.Response:
@@ -43,12 +50,9 @@ async def test_a_recovery_starts_the_workflow_from_the_row(
     response = await gateway.post(f"/orders/{lost_order}/recover", json={"actor": "grace"})
 
     assert response.status_code == 202
-    handle = temporal.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(lost_order))
-    history = await handle.fetch_history()
-    started = history.events[0].workflow_execution_started_event_attributes
-    [payload] = started.input.payloads
-    assert b'"actor":"grace"' in payload.data
-    assert b'"payment_token":"token"' in payload.data
+    order = await read_input(temporal, lost_order)
+    assert order.recovery is not None
+    assert (order.recovery.actor, order.payment_token) == ("grace", "token")
 
 
 async def test_a_recovery_of_a_terminated_workflow_starts_another_run(
@@ -64,14 +68,18 @@ async def test_a_recovery_of_a_terminated_workflow_starts_another_run(
     assert (await gateway.post(f"/orders/{order_id}/approve")).status_code == 200
 
 
-async def test_a_recovery_can_cancel_the_order(
+async def test_a_recovery_can_cancel_the_order_in_the_same_message(
     gateway: httpx.AsyncClient, temporal: Client, lost_order: UUID
 ) -> None:
-    response = await gateway.post(f"/orders/{lost_order}/recover", json={"then": "cancel"})
+    """With a signal of its own, the order could go on before it came."""
+    request = {"then": "cancel", "actor": "grace", "reason": "fraud"}
+
+    response = await gateway.post(f"/orders/{lost_order}/recover", json=request)
 
     assert response.status_code == 202
-    handle = temporal.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(lost_order))
-    assert (await handle.result()).status == "cancelled"
+    order = await read_input(temporal, lost_order)
+    assert order.recovery is not None
+    assert order.recovery.cancellation == CancelOrder(actor="grace", reason="fraud")
 
 
 async def test_a_running_order_is_not_recovered(

@@ -5,6 +5,7 @@ from temporalio.client import Client
 from fuze_contracts.order import ORDER_TASK_QUEUE
 from fuze_contracts.workflow_ids import workflow_log_fields
 from fuze_order.activities import OrderActivities, ReconciliationActivities
+from fuze_order.messages import ReconcileOrders
 from fuze_order.reconciliation import OpenOrderComparison
 from fuze_order.reconciliation_repository import ReconciliationRepository
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
@@ -18,6 +19,7 @@ from fuze_runtime.schedule import ReconciliationSchedule, ScheduleSettings, keep
 _RECONCILIATION = ReconciliationSchedule(
     id="reconcile-orders",
     workflow=ReconcileOrdersWorkflow,
+    input=ReconcileOrders,
     task_queue=ORDER_TASK_QUEUE,
     summary="compare orders with Temporal, payments and shipments",
 )
@@ -55,6 +57,7 @@ async def run_worker() -> None:
                     activities.address_validated,
                     reconciliation.open_orders_compared,
                     reconciliation.ended_orders_listed,
+                    reconciliation.discrepant_orders_listed,
                     reconciliation.discrepancies_recorded,
                 ],
                 passthrough_modules=[

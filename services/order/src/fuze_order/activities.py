@@ -132,6 +132,11 @@ class ReconciliationActivities:
         return await self._repository.list_ended(page)
 
     @activity.defn
+    async def discrepant_orders_listed(self) -> list[EndedOrder]:
+        """Return the orders with open discrepancies."""
+        return await self._repository.list_discrepant()
+
+    @activity.defn
     async def discrepancies_recorded(self, command: RecordDiscrepancies) -> None:
         """Store what was found, and resolve what was not found again."""
         await self._repository.record(command)

@@ -135,18 +135,48 @@ class OpenOrdersResult(Message):
 
 
 class EndedOrdersPage(Message):
-    """A page of orders that ended, or were last changed, between two times (UTC)."""
+    """A page of orders that have ended, by the time of their last change (UTC).
+
+    `after` is the last order of the page before, whose time is `changed_from`.
+    """
 
     changed_from: datetime
     changed_before: datetime
     after: UUID | None = None
 
+    def following(self, last: "EndedOrder") -> "EndedOrdersPage":
+        """Return the page after this one."""
+        return self.model_copy(update={"changed_from": last.changed_at, "after": last.order_id})
+
 
 class EndedOrder(Message):
-    """An order that has ended."""
+    """An order that has ended, and when it last changed (UTC)."""
 
     order_id: UUID
     status: OrderStatus
+    changed_at: datetime
+
+
+class ReconcileOrdersResult(Message):
+    """What was compared. The next run starts where this one ended."""
+
+    compared_until: datetime
+    open: OpenOrdersResult
+    ended_orders: int = 0
+    repaired: int = 0
+    discrepancies: int = 0
+
+
+class ReconcileOrders(Message):
+    """Compare open orders, and those that ended in the `look_back` before the last comparison.
+
+    A run that continues another one has its next `page` and its `result` so far.
+    """
+
+    look_back: timedelta
+    idle_for: timedelta
+    page: EndedOrdersPage | None = None
+    result: ReconcileOrdersResult | None = None
 
 
 class OrderDiscrepancy(Message):

@@ -9,9 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fuze_contracts.order import TERMINAL_STATUSES, OrderStatus, PaymentStatus
+from fuze_contracts.order import OrderStatus, PaymentStatus
 from fuze_order.messages import EndedOrder, EndedOrdersPage, RecordDiscrepancies
-from fuze_order.tables import discrepancies, orders
+from fuze_order.tables import (
+    OPEN_AFTER_SHIPMENT_PREDICATE,
+    TERMINAL_PREDICATE,
+    discrepancies,
+    orders,
+)
 
 _OPEN_STATUSES = [status for status in OrderStatus if not status.is_terminal]
 _PAGE_SIZE = 500
@@ -26,13 +31,15 @@ _IS_OPEN_AFTER_SHIPMENT = sa.or_(
         orders.c.payment_status == PaymentStatus.REFUNDING,
     ),
 )
-# The predicate of the partial index, without the time, which no index can contain.
-_INDEXED_AFTER_SHIPMENT = sa.text(
-    "(tracking_deadline IS NOT NULL AND status = 'shipped'"
-    " OR payment_status = 'refunding' AND status = 'returned')"
-)
+# The predicate of the partial index, which can contain no time.
+_INDEXED_AFTER_SHIPMENT = sa.text(f"({OPEN_AFTER_SHIPMENT_PREDICATE})")
 _IS_OPEN = sa.or_(orders.c.status.in_(_OPEN_STATUSES), _IS_OPEN_AFTER_SHIPMENT)
-_HAS_ENDED = sa.and_(orders.c.status.in_(list(TERMINAL_STATUSES)), sa.not_(_IS_OPEN_AFTER_SHIPMENT))
+# As in the predicate of its index: a parameter would not match it.
+_TERMINAL = sa.text(TERMINAL_PREDICATE)
+_SELECT_ENDED = sa.select(
+    orders.c.id.label("order_id"), orders.c.status, orders.c.updated_at.label("changed_at")
+)
+_BEFORE_EVERY_ID = UUID(int=0)
 
 
 class ReconciliationRepository:
@@ -82,8 +89,10 @@ class ReconciliationRepository:
             return (await connection.execute(statement)).rowcount
 
     async def count_missing(self) -> int:
-        """Return the number of orders that are flagged."""
-        query = sa.select(sa.func.count()).where(orders.c.workflow_missing_at.is_not(None))
+        """Return the number of flagged orders; each needs attention, which has an index."""
+        query = sa.select(sa.func.count()).where(
+            orders.c.needs_attention, orders.c.workflow_missing_at.is_not(None)
+        )
         async with self._engine.connect() as connection:
             return int((await connection.execute(query)).scalar_one())
 
@@ -99,19 +108,28 @@ class ReconciliationRepository:
         return [row.id for row in await self._fetch(query)]
 
     async def list_ended(self, page: EndedOrdersPage) -> list[EndedOrder]:
-        """Return the next orders that have ended, by their ids; empty after the last page."""
+        """Return the next orders that have ended, in the order in which they did; at last none."""
+        position = sa.tuple_(orders.c.updated_at, orders.c.id)
         query = (
-            sa.select(orders.c.id.label("order_id"), orders.c.status)
-            .where(
-                orders.c.updated_at >= page.changed_from,
+            _SELECT_ENDED.where(
+                position > sa.tuple_(page.changed_from, page.after or _BEFORE_EVERY_ID),
                 orders.c.updated_at < page.changed_before,
-                _HAS_ENDED,
+                _TERMINAL,
+                sa.not_(_IS_OPEN_AFTER_SHIPMENT),
             )
-            .order_by(orders.c.id)
+            .order_by(orders.c.updated_at, orders.c.id)
             .limit(_PAGE_SIZE)
         )
-        if page.after:
-            query = query.where(orders.c.id > page.after)
+        return [EndedOrder.model_validate(row._asdict()) for row in await self._fetch(query)]
+
+    async def list_discrepant(self) -> list[EndedOrder]:
+        """Return the orders with open discrepancies, the oldest first, at most a page."""
+        query = (
+            _SELECT_ENDED.join(discrepancies, discrepancies.c.order_id == orders.c.id)
+            .where(discrepancies.c.resolved_at.is_(None))
+            .order_by(discrepancies.c.first_seen_at)
+            .limit(_PAGE_SIZE)
+        )
         return [EndedOrder.model_validate(row._asdict()) for row in await self._fetch(query)]
 
     async def record(self, command: RecordDiscrepancies) -> None:

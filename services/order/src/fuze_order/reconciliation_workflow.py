@@ -1,40 +1,29 @@
 """The workflow that compares orders with Temporal, payments and shipments; a schedule starts it."""
 
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
-from fuze_contracts.base import Message
 from fuze_contracts.order import OrderStatus
-from fuze_contracts.payment import (
-    PAYMENT_TASK_QUEUE,
-    ChargePayment,
-    ListKeptCharges,
-    PaymentActivities,
-    VoidPayment,
-)
-from fuze_contracts.shipping import SHIPPING_TASK_QUEUE, ListDispatchedOrders, ShipmentActivities
+from fuze_contracts.payment import ChargePayment
+from fuze_order import service_calls
 from fuze_order.activities import ReconciliationActivities
 from fuze_order.messages import (
     CompareOpenOrders,
     DiscrepancyKind,
     EndedOrder,
     EndedOrdersPage,
-    OpenOrdersResult,
     OrderDiscrepancy,
+    ReconcileOrders,
+    ReconcileOrdersResult,
     RecordDiscrepancies,
 )
+from fuze_order.service_calls import ATTEMPT_TIMEOUT, RETRIES
 
-_ATTEMPT_TIMEOUT = timedelta(seconds=30)
 _REFUND_TIMEOUT = timedelta(minutes=2)
 _COMPARISON_TIMEOUT = timedelta(minutes=10)
 _HEARTBEAT_TIMEOUT = timedelta(seconds=20)
-_RETRIES = RetryPolicy(
-    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
-)
 _WITHOUT_PARCEL = {
     OrderStatus.REJECTED,
     OrderStatus.EXPIRED,
@@ -44,38 +33,28 @@ _WITHOUT_PARCEL = {
 _WITHOUT_MONEY = {*_WITHOUT_PARCEL, OrderStatus.RETURNED}
 
 
-class ReconcileOrdersResult(Message):
-    """What was compared. The next run starts where this one ended."""
-
-    compared_until: datetime
-    open: OpenOrdersResult
-    ended_orders: int = 0
-    repaired: int = 0
-    discrepancies: int = 0
-
-
 @workflow.defn
 class ReconcileOrdersWorkflow:
     """Find orders that no workflow, payment or shipment agrees with; repair what is clear."""
 
     @workflow.run
-    async def run(self, look_back: timedelta, idle_for: timedelta) -> ReconcileOrdersResult:
+    async def run(self, command: ReconcileOrders) -> ReconcileOrdersResult:
         """Return what was compared, repaired and found."""
-        result = await self._compare_open_orders(idle_for)
-        page = EndedOrdersPage(
-            changed_from=self._start(look_back), changed_before=result.compared_until
-        )
-        while orders := await self._list_ended(page):
-            found = await self._compare_ended_orders(orders)
-            repaired = sum(one.is_repaired for one in found)
-            result = result.model_copy(
-                update={
-                    "ended_orders": result.ended_orders + len(orders),
-                    "repaired": result.repaired + repaired,
-                    "discrepancies": result.discrepancies + len(found) - repaired,
-                }
+        page, result = command.page, command.result
+        if page is None or result is None:
+            result = await self._compare_open_orders(command.idle_for)
+            # However old they are, so that one that is resolved outside is resolved here.
+            result = await self._compare_ended_orders(await self._list_discrepant(), result)
+            page = EndedOrdersPage(
+                changed_from=self._start(command.look_back), changed_before=result.compared_until
             )
-            page = page.model_copy(update={"after": orders[-1].order_id})
+        while orders := await self._list_ended(page):
+            result = await self._compare_ended_orders(orders, result)
+            page = page.following(orders[-1])
+            if workflow.info().is_continue_as_new_suggested():
+                workflow.continue_as_new(
+                    command.model_copy(update={"page": page, "result": result})
+                )
         workflow.set_current_details(
             f"missing: {result.open.missing}, repaired: {result.repaired}, "
             f"discrepancies: {result.discrepancies}"
@@ -93,29 +72,41 @@ class ReconcileOrdersWorkflow:
             CompareOpenOrders(idle_for=idle_for),
             start_to_close_timeout=_COMPARISON_TIMEOUT,
             heartbeat_timeout=_HEARTBEAT_TIMEOUT,
-            retry_policy=_RETRIES,
+            retry_policy=RETRIES,
             summary="compare open orders with their workflows",
         )
         return ReconcileOrdersResult(compared_until=workflow.now() - idle_for, open=compared)
+
+    async def _list_discrepant(self) -> tuple[EndedOrder, ...]:
+        return tuple(
+            await workflow.execute_activity_method(
+                ReconciliationActivities.discrepant_orders_listed,
+                start_to_close_timeout=ATTEMPT_TIMEOUT,
+                retry_policy=RETRIES,
+                summary="list orders with open discrepancies",
+            )
+        )
 
     async def _list_ended(self, page: EndedOrdersPage) -> tuple[EndedOrder, ...]:
         return tuple(
             await workflow.execute_activity_method(
                 ReconciliationActivities.ended_orders_listed,
                 page,
-                start_to_close_timeout=_ATTEMPT_TIMEOUT,
-                retry_policy=_RETRIES,
+                start_to_close_timeout=ATTEMPT_TIMEOUT,
+                retry_policy=RETRIES,
                 summary="list orders that have ended",
             )
         )
 
     async def _compare_ended_orders(
-        self, orders: tuple[EndedOrder, ...]
-    ) -> tuple[OrderDiscrepancy, ...]:
-        kept = await self._list_kept_charges(
+        self, orders: tuple[EndedOrder, ...], so_far: ReconcileOrdersResult
+    ) -> ReconcileOrdersResult:
+        if not orders:
+            return so_far
+        kept = await service_calls.list_kept_charges(
             [one.order_id for one in orders if one.status in _WITHOUT_MONEY]
         )
-        dispatched = await self._list_dispatched([one.order_id for one in orders])
+        dispatched = await service_calls.list_dispatched([one.order_id for one in orders])
         found = [await self._refund(charge) for charge in kept]
         for one in orders:
             has_parcel = one.order_id in dispatched
@@ -135,35 +126,18 @@ class ReconcileOrdersWorkflow:
             RecordDiscrepancies(
                 order_ids=tuple(one.order_id for one in orders), found=tuple(found)
             ),
-            start_to_close_timeout=_ATTEMPT_TIMEOUT,
-            retry_policy=_RETRIES,
+            start_to_close_timeout=ATTEMPT_TIMEOUT,
+            retry_policy=RETRIES,
             summary="record discrepancies",
         )
-        return tuple(found)
-
-    async def _list_kept_charges(self, order_ids: list[UUID]) -> tuple[ChargePayment, ...]:
-        if not order_ids:
-            return ()
-        listed = await workflow.execute_activity_method(
-            PaymentActivities.kept_charges_listed,
-            ListKeptCharges(order_ids=tuple(order_ids)),
-            task_queue=PAYMENT_TASK_QUEUE,
-            start_to_close_timeout=_ATTEMPT_TIMEOUT,
-            retry_policy=_RETRIES,
-            summary="list kept charges",
+        repaired = sum(one.is_repaired for one in found)
+        return so_far.model_copy(
+            update={
+                "ended_orders": so_far.ended_orders + len(orders),
+                "repaired": so_far.repaired + repaired,
+                "discrepancies": so_far.discrepancies + len(found) - repaired,
+            }
         )
-        return listed.charges
-
-    async def _list_dispatched(self, order_ids: list[UUID]) -> set[UUID]:
-        listed = await workflow.execute_activity_method(
-            ShipmentActivities.dispatched_orders_listed,
-            ListDispatchedOrders(order_ids=tuple(order_ids)),
-            task_queue=SHIPPING_TASK_QUEUE,
-            start_to_close_timeout=_ATTEMPT_TIMEOUT,
-            retry_policy=_RETRIES,
-            summary="list dispatched orders",
-        )
-        return set(listed.order_ids)
 
     async def _refund(self, charge: ChargePayment) -> OrderDiscrepancy:
         """Refund what is kept of an order without a parcel: the payment service sends it once.
@@ -172,14 +146,8 @@ class ReconcileOrdersWorkflow:
         comparison tries again.
         """
         try:
-            await workflow.execute_activity_method(
-                PaymentActivities.payment_voided,
-                VoidPayment(charge=charge, reason="the order has ended without a shipment"),
-                task_queue=PAYMENT_TASK_QUEUE,
-                start_to_close_timeout=_ATTEMPT_TIMEOUT,
-                schedule_to_close_timeout=_REFUND_TIMEOUT,
-                retry_policy=_RETRIES,
-                summary=f"refund {charge.amount}",
+            await service_calls.void_payment(
+                charge, _REFUND_TIMEOUT, reason="the order has ended without a shipment"
             )
         except ActivityError as error:
             workflow.logger.warning("kept money is not refunded yet", exc_info=error)

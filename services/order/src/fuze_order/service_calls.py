@@ -1,5 +1,6 @@
-"""The calls of OrderWorkflow to other services. Each is idempotent and survives any outage."""
+"""The order service's calls to other services. Each is idempotent and survives any outage."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from fuze_contracts.payment import (
     ChargeOutcome,
     ChargePayment,
     Declined,
+    ListKeptCharges,
     PaymentActivities,
     Voided,
     VoidOutcome,
@@ -33,6 +35,7 @@ from fuze_contracts.shipping import (
     ChangeShipmentAddressOutcome,
     DeliveryStatusChanged,
     FindDeliveryStatus,
+    ListDispatchedOrders,
     ParcelItem,
     ShipmentActivities,
     ShipOrder,
@@ -42,13 +45,11 @@ from fuze_contracts.shipping import (
 from fuze_contracts.workflow_ids import shipping_workflow_id
 from fuze_order.state import OrderState
 
-_ATTEMPT_TIMEOUT = timedelta(seconds=30)
+ATTEMPT_TIMEOUT = timedelta(seconds=30)
 _RESTART_SHIPMENT_AFTER = timedelta(seconds=1)
 _MAX_RESTART_INTERVAL = timedelta(minutes=15)
 """A reset order waits for a shipment that may run for days: each request is in its history."""
-_RETRIES = RetryPolicy(
-    initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)
-)
+RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
 
 
 def build_charge(order: PlaceOrder, state: OrderState) -> ChargePayment:
@@ -71,9 +72,9 @@ async def charge_payment(charge: ChargePayment, time_limit: timedelta | None) ->
             PaymentActivities.payment_charged,
             charge,
             task_queue=PAYMENT_TASK_QUEUE,
-            start_to_close_timeout=_ATTEMPT_TIMEOUT,
+            start_to_close_timeout=ATTEMPT_TIMEOUT,
             schedule_to_close_timeout=time_limit,
-            retry_policy=_RETRIES,
+            retry_policy=RETRIES,
             summary=f"charge {charge.amount}",
         )
     except ActivityError as error:
@@ -94,15 +95,41 @@ async def void_payment(
             PaymentActivities.payment_voided,
             VoidPayment(charge=charge, reason=reason),
             task_queue=PAYMENT_TASK_QUEUE,
-            start_to_close_timeout=_ATTEMPT_TIMEOUT,
+            start_to_close_timeout=ATTEMPT_TIMEOUT,
             schedule_to_close_timeout=time_limit,
-            retry_policy=_RETRIES,
+            retry_policy=RETRIES,
             summary=f"void {charge.amount}",
         )
     except ActivityError as error:
         if _is_token_conflict(error):
             return Voided()
         raise
+
+
+async def list_kept_charges(order_ids: Sequence[UUID]) -> tuple[ChargePayment, ...]:
+    """Return the orders' charges of which money is kept."""
+    listed = await workflow.execute_activity_method(
+        PaymentActivities.kept_charges_listed,
+        ListKeptCharges(order_ids=tuple(order_ids)),
+        task_queue=PAYMENT_TASK_QUEUE,
+        start_to_close_timeout=ATTEMPT_TIMEOUT,
+        retry_policy=RETRIES,
+        summary="list kept charges",
+    )
+    return listed.charges
+
+
+async def list_dispatched(order_ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of the orders whose parcel the carrier has."""
+    listed = await workflow.execute_activity_method(
+        ShipmentActivities.dispatched_orders_listed,
+        ListDispatchedOrders(order_ids=tuple(order_ids)),
+        task_queue=SHIPPING_TASK_QUEUE,
+        start_to_close_timeout=ATTEMPT_TIMEOUT,
+        retry_policy=RETRIES,
+        summary="list dispatched orders",
+    )
+    return set(listed.order_ids)
 
 
 async def ship_order(order: PlaceOrder, address: Address) -> ShippingOutcome:
@@ -137,8 +164,8 @@ async def cancel_shipment(order_id: UUID) -> CancelShipmentOutcome:
         ShipmentActivities.shipment_cancelled,
         CancelShipment(order_id=order_id),
         task_queue=SHIPPING_TASK_QUEUE,
-        start_to_close_timeout=_ATTEMPT_TIMEOUT,
-        retry_policy=_RETRIES,
+        start_to_close_timeout=ATTEMPT_TIMEOUT,
+        retry_policy=RETRIES,
         summary="cancel the shipment",
     )
 
@@ -149,8 +176,8 @@ async def change_shipment_address(order_id: UUID, address: Address) -> ChangeShi
         ShipmentActivities.shipment_address_changed,
         ChangeShipmentAddress(order_id=order_id, address=address),
         task_queue=SHIPPING_TASK_QUEUE,
-        start_to_close_timeout=_ATTEMPT_TIMEOUT,
-        retry_policy=_RETRIES,
+        start_to_close_timeout=ATTEMPT_TIMEOUT,
+        retry_policy=RETRIES,
         summary="change the shipment's address",
     )
 
@@ -161,8 +188,8 @@ async def find_delivery_status(order_id: UUID) -> DeliveryStatusChanged:
         ShipmentActivities.delivery_status_found,
         FindDeliveryStatus(order_id=order_id),
         task_queue=SHIPPING_TASK_QUEUE,
-        start_to_close_timeout=_ATTEMPT_TIMEOUT,
-        retry_policy=_RETRIES,
+        start_to_close_timeout=ATTEMPT_TIMEOUT,
+        retry_policy=RETRIES,
         summary="find the parcel's last delivery status",
     )
 

@@ -105,7 +105,7 @@ class StepRunner:
     async def record_recovery(self) -> None:
         """Commit that the order continues from its row, where this run is a recovery.
 
-        A reset of the recovered workflow finds that it is committed already.
+        A reset commits it once more, unless it is still the latest event.
         """
         recovery = self._order.recovery
         if recovery and not self._state.status.is_terminal and not self._state.is_recovered:

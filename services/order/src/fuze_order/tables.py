@@ -40,6 +40,13 @@ def _check_enum(
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
+_TERMINAL = ", ".join(f"'{status}'" for status in OrderStatus if status.is_terminal)
+TERMINAL_PREDICATE = f"status IN ({_TERMINAL})"
+OPEN_AFTER_SHIPMENT_PREDICATE = (
+    "tracking_deadline IS NOT NULL AND status = 'shipped'"
+    " OR payment_status = 'refunding' AND status = 'returned'"
+)
+
 orders = Table(
     "orders",
     metadata,
@@ -82,15 +89,13 @@ orders = Table(
     Index(
         "orders_needs_attention_idx", "created_at", "id", postgresql_where=text("needs_attention")
     ),
-    # For the comparison with Temporal: the index above has the other open orders.
+    # For the reconciliation. The index of statuses above has the other open orders.
     Index(
         "orders_open_after_shipment_idx",
         "id",
-        postgresql_where=text(
-            "tracking_deadline IS NOT NULL AND status = 'shipped'"
-            " OR payment_status = 'refunding' AND status = 'returned'"
-        ),
+        postgresql_where=text(OPEN_AFTER_SHIPMENT_PREDICATE),
     ),
+    Index("orders_ended_idx", "updated_at", "id", postgresql_where=text(TERMINAL_PREDICATE)),
     Index(
         "orders_customer_prefix_idx",
         text("lower(customer)"),

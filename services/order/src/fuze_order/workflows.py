@@ -35,6 +35,8 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._messages = MessageHandlers(self._state)
         self._steps = StepRunner(command, self._state, self._messages)
         self._fulfillment = Fulfillment(command, self._state, self._messages, self._steps)
+        if command.recovery and command.recovery.cancellation:
+            self._messages.cancel(command.recovery.cancellation)
 
     @workflow.run
     async def run(self, command: PlaceOrder) -> contract.OrderResult:

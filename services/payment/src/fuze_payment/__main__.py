@@ -11,6 +11,7 @@ from fuze_payment.activities import (
     ReconciliationActivities,
 )
 from fuze_payment.charge_service import Charges, ChargeService
+from fuze_payment.messages import ReconcilePayments
 from fuze_payment.payment_repository import PaymentRepository
 from fuze_payment.reconciliation import Reconciliation
 from fuze_payment.reconciliation_repository import ReconciliationRepository
@@ -19,7 +20,7 @@ from fuze_payment.refund_service import Refunds, RefundService
 from fuze_payment.retryable_operations import RetryableOperations
 from fuze_payment.settings import PaymentSettings
 from fuze_payment.void_service import VoidService
-from fuze_payment.workflows import PaymentWebhookWorkflow, ReconcileWorkflow, RefundWorkflow
+from fuze_payment.workflows import PaymentWebhookWorkflow, ReconcilePaymentsWorkflow, RefundWorkflow
 from fuze_psp.provider import PaymentProvider
 from fuze_psp.registry import open_provider
 from fuze_runtime import cli, worker
@@ -28,7 +29,8 @@ from fuze_runtime.schedule import ReconciliationSchedule, ScheduleSettings, keep
 
 _RECONCILIATION = ReconciliationSchedule(
     id="reconcile-payments",
-    workflow=ReconcileWorkflow,
+    input=ReconcilePayments,
+    workflow=ReconcilePaymentsWorkflow,
     task_queue=PAYMENT_TASK_QUEUE,
     summary="compare the provider's records with ours",
 )
@@ -57,7 +59,7 @@ async def run_worker() -> None:
                 settings,
                 worker.WorkerSpec(
                     task_queue=PAYMENT_TASK_QUEUE,
-                    workflows=[RefundWorkflow, ReconcileWorkflow, PaymentWebhookWorkflow],
+                    workflows=[RefundWorkflow, ReconcilePaymentsWorkflow, PaymentWebhookWorkflow],
                     activities=[
                         payments.payment_charged,
                         payments.payment_refunded,

@@ -22,7 +22,7 @@ from fuze_contracts.payment import (
     VoidPayment,
 )
 from fuze_payment.domain import LATE_CAPTURE, Payment, PaymentState
-from fuze_payment.messages import ReconcilePayments, ReconciliationResult
+from fuze_payment.messages import ComparePayments, ReconciliationResult
 from fuze_runtime.heartbeats import heartbeats
 
 if TYPE_CHECKING:  # workflows import this module, and must not reach HTTP or a database driver
@@ -92,13 +92,13 @@ class PaymentWebhookActivities:
 
 
 class ReconciliationActivities:
-    """The activities of ReconcileWorkflow."""
+    """The activities of ReconcilePaymentsWorkflow."""
 
     def __init__(self, reconciliation: "Reconciliation") -> None:
         self._reconciliation = reconciliation
 
     @activity.defn
-    async def payments_reconciled(self, command: ReconcilePayments) -> ReconciliationResult:
+    async def payments_reconciled(self, command: ComparePayments) -> ReconciliationResult:
         """Compare the provider's records with ours, and repair what they decide."""
         async with heartbeats():
             result = await self._reconciliation.reconcile(command)

@@ -6,6 +6,13 @@ from fuze_contracts.base import Message
 
 
 class ReconcilePayments(Message):
+    """Compare the payments of the last `look_back`, except what changed within `idle_for`."""
+
+    look_back: timedelta
+    idle_for: timedelta
+
+
+class ComparePayments(Message):
     """Compare the provider's records with ours, from `since` (UTC) on.
 
     What changed less than `idle_for` ago is skipped: an attempt may still be in flight.

@@ -6,7 +6,7 @@ import structlog
 from temporalio.exceptions import ApplicationError
 
 from fuze_payment.domain import LATE_CAPTURE, Payment
-from fuze_payment.messages import ReconcilePayments, ReconciliationResult
+from fuze_payment.messages import ComparePayments, ReconciliationResult
 from fuze_payment.payment_repository import PaymentRepository
 from fuze_payment.reconciliation_repository import ReconciliationRepository
 from fuze_payment.reconciliation_rules import compare, is_auto_repairable
@@ -35,7 +35,7 @@ class Reconciliation:
         self._refunds = refunds
         self._provider = provider
 
-    async def reconcile(self, command: ReconcilePayments) -> ReconciliationResult:
+    async def reconcile(self, command: ComparePayments) -> ReconciliationResult:
         """Compare, repair, and record the discrepancies; safe to repeat.
 
         Raises:
@@ -57,7 +57,7 @@ class Reconciliation:
             discrepancies=len(discrepancies),
         )
 
-    async def _repair(self, theirs: ProviderRecords, command: ReconcilePayments) -> int:
+    async def _repair(self, theirs: ProviderRecords, command: ComparePayments) -> int:
         """Settle captures that are missing here, and refund those of voided payments."""
         ours = await self._repository.list_since(command.since - _MARGIN, command.idle_for)
         repaired = 0

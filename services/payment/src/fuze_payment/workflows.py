@@ -8,7 +8,7 @@ from temporalio.common import RetryPolicy
 from fuze_contracts import payment as contract
 from fuze_contracts.payment import PaymentActivities, RefreshPayment, RefundOutcome, RefundPayment
 from fuze_payment.activities import PaymentWebhookActivities, ReconciliationActivities
-from fuze_payment.messages import ReconcilePayments, ReconciliationResult
+from fuze_payment.messages import ComparePayments, ReconcilePayments, ReconciliationResult
 
 _ATTEMPT_TIMEOUT = timedelta(seconds=30)
 _WEBHOOK_TIMEOUT = timedelta(minutes=5)
@@ -55,15 +55,15 @@ class PaymentWebhookWorkflow(contract.PaymentWebhookWorkflow):
 
 
 @workflow.defn
-class ReconcileWorkflow:
+class ReconcilePaymentsWorkflow:
     """Compare the provider's records with ours; a schedule starts it."""
 
     @workflow.run
-    async def run(self, look_back: timedelta, idle_for: timedelta) -> ReconciliationResult:
+    async def run(self, command: ReconcilePayments) -> ReconciliationResult:
         """Return the result of the comparison."""
         result = await workflow.execute_activity_method(
             ReconciliationActivities.payments_reconciled,
-            ReconcilePayments(since=workflow.now() - look_back, idle_for=idle_for),
+            ComparePayments(since=workflow.now() - command.look_back, idle_for=command.idle_for),
             start_to_close_timeout=_RECONCILIATION_TIMEOUT,
             heartbeat_timeout=_RECONCILIATION_HEARTBEAT_TIMEOUT,
             retry_policy=_RETRIES,

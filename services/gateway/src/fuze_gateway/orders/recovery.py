@@ -13,7 +13,7 @@ from fuze_gateway.settings import GatewaySettings
 
 
 def build_recovery(
-    order: PublishedOrderWithLines, settings: GatewaySettings, actor: str
+    order: PublishedOrderWithLines, settings: GatewaySettings, recovery: Recovery
 ) -> PlaceOrder:
     """Return the workflow input that continues an order: its row, and this gateway's timeouts."""
     return PlaceOrder(
@@ -33,14 +33,14 @@ def build_recovery(
         delivery_tracking_period=settings.delivery_tracking_period,
         auto_approve_limit=settings.auto_approve_limits.get(order.currency),
         owner=order.owner,
-        recovery=Recovery(actor=actor, received_at=order.created_at),
+        recovery=recovery,
     )
 
 
 async def recover(
     order_id: UUID, services: AppServices, actor: str, cancellation: CancelOrder | None = None
 ) -> None:
-    """Start the order's workflow again from its row; a cancellation then undoes everything.
+    """Start the order's workflow again from its row; with a cancellation, undo everything.
 
     The workflow finds out what happened outside: every step of an order can be repeated.
 
@@ -55,8 +55,9 @@ async def recover(
     order = PublishedOrderWithLines.model_validate(row)
     if order.is_closed(datetime.now(UTC)):
         raise errors.order_closed(order_id)
-    recovery = build_recovery(order, services.settings, actor)
-    if not await services.order_commands.restart(recovery, cancellation):
+    recovery = Recovery(actor=actor, received_at=order.created_at, cancellation=cancellation)
+    restarted = build_recovery(order, services.settings, recovery)
+    if not await services.order_commands.restart(restarted):
         raise errors.workflow_running(order_id)
 
 

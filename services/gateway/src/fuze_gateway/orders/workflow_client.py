@@ -26,7 +26,6 @@ from temporalio.workflow import UpdateMethodMultiParam
 from fuze_contracts.base import Message
 from fuze_contracts.order import (
     ORDER_TASK_QUEUE,
-    CancelOrder,
     OrderResult,
     OrderSignal,
     OrderSnapshot,
@@ -81,12 +80,19 @@ class OrderCommands:
 
     async def start(self, order: PlaceOrder) -> bool:
         """Start the order's workflow; return False if its id was used before."""
+        return await self._start(order, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+
+    async def restart(self, order: PlaceOrder) -> bool:
+        """Start the workflow of a recovered order; return False if one is running."""
+        return await self._start(order, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+
+    async def _start(self, order: PlaceOrder, reuse: WorkflowIDReusePolicy) -> bool:
         start = self._client.start_workflow(
             OrderWorkflow.run,
             order,
             id=order_workflow_id(order.order_id),
             task_queue=ORDER_TASK_QUEUE,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_reuse_policy=reuse,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             memo={"fingerprint": order.fingerprint, "owner": order.owner},
             static_summary=_summary(order),
@@ -94,29 +100,6 @@ class OrderCommands:
             rpc_timeout=self._timeout,
         )
         return await start_once(start, self._timeout)
-
-    async def restart(self, order: PlaceOrder, cancellation: CancelOrder | None = None) -> bool:
-        """Start the workflow of a recovered order; return False if one is running."""
-        start = self._client.start_workflow(
-            OrderWorkflow.run,
-            order,
-            id=order_workflow_id(order.order_id),
-            task_queue=ORDER_TASK_QUEUE,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            memo={"fingerprint": order.fingerprint, "owner": order.owner},
-            static_summary=f"recovered: {_summary(order)}",
-            static_details=_details(order),
-            rpc_timeout=self._timeout,
-        )
-        if not await start_once(start, self._timeout):
-            return False
-        if cancellation:
-            async with temporal_timeout(self._timeout):
-                await self._handle(order.order_id).signal(
-                    OrderWorkflow.cancel, cancellation, rpc_timeout=self._timeout
-                )
-        return True
 
     async def signal(
         self, order_id: UUID, name: OrderSignal, signal: SignalMethod[MessageT], message: MessageT

@@ -149,6 +149,11 @@ def _create_indexes() -> None:
         " WHERE tracking_deadline IS NOT NULL AND status = 'shipped'"
         " OR payment_status = 'refunding' AND status = 'returned'"
     )
+    op.execute(
+        "CREATE INDEX orders_ended_idx ON orders.orders (updated_at, id)"
+        " WHERE status IN ('shipped', 'delivered', 'returned', 'rejected', 'expired',"
+        " 'payment_declined', 'cancelled')"
+    )
 
 
 def _create_views() -> None:
