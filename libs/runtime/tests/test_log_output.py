@@ -149,8 +149,11 @@ class Waiting:
 
 @pytest.mark.usefixtures("configured")
 async def test_a_flood_of_malformed_signals_logs_a_few_lines(
-    dev_server: WorkflowEnvironment, capfd: pytest.CaptureFixture[str]
+    dev_server: WorkflowEnvironment,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(log_output, "_WINDOW_SECONDS", 3600)
     async with Worker(dev_server.client, task_queue="malformed", workflows=[Waiting]):
         handle = await dev_server.client.start_workflow(
             Waiting.run, id=str(uuid4()), task_queue="malformed"

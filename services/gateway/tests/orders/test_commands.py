@@ -177,7 +177,7 @@ async def test_a_burst_of_commands_stays_below_the_limit_of_updates_in_flight(
         data_converter=pydantic_data_converter,
         interceptors=[counter],
     )
-    async with serve(client=client) as http:
+    async with serve(client=client, read_timeout=timedelta(seconds=20)) as http:
         await place(http, order_id)
         responses = await asyncio.gather(
             *(send(http, order_id, ("POST", "cancel")) for _ in range(40))

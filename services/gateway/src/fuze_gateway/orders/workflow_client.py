@@ -151,7 +151,8 @@ class OrderCommands:
 
         """
         try:
-            async with temporal_timeout(self._timeout), self._slot(order_id):
+            # The time in the queue is no time of Temporal: the request's timeout limits it.
+            async with self._slot(order_id), temporal_timeout(self._timeout):
                 return await self._handle(order_id).execute_update(
                     update, message, rpc_timeout=self._timeout
                 )
