@@ -290,6 +290,17 @@ def test_a_shipment_that_an_operator_ended_does_not_excuse_its_order() -> None:
     assert violated(snapshot(order)) == {"I8"}
 
 
+@pytest.mark.parametrize(("kind", "violations"), [("delete", set()), ("terminate", {"I9"})])
+def test_only_the_key_of_an_order_without_any_workflow_may_be_used_again(
+    kind: str, violations: set[str]
+) -> None:
+    order = shipped()
+    order.requests.append(KEY_REUSE)
+    order.operator_actions = [action(kind)]
+
+    assert violated(snapshot(order)) == violations
+
+
 CANCEL = {"is_accepted": True, "status": "awaiting_approval"}
 
 

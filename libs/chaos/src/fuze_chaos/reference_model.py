@@ -128,6 +128,15 @@ def may_lack_result(actions: Sequence[OperatorAction]) -> bool:
     return any(one.workflow == "order" and one.kind in _ENDING_ACTIONS for one in actions)
 
 
+def may_accept_key_reuse(actions: Sequence[OperatorAction]) -> bool:
+    """Whether a different request under the order's key may be accepted.
+
+    Of an order whose workflow is deleted only the row is left: while PostgreSQL is unavailable, the
+    gateway cannot tell the key from a new one. The row then makes the second workflow fail.
+    """
+    return any(one.workflow == "order" and one.kind == "delete" for one in actions)
+
+
 def binding_cancellation(actions: Sequence[OperatorAction]) -> OperatorAction | None:
     """Return an operator's cancellation after which the order cannot be dispatched any more.
 

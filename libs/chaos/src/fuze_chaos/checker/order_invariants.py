@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from fuze_chaos.reference_model import (
     TERMINAL_STATUSES,
     binding_cancellation,
+    may_accept_key_reuse,
     may_lack_result,
     replay,
 )
@@ -127,7 +128,8 @@ def idempotent_responses(order: OrderRecords) -> Findings:
     for request in order.requests:
         if request.identity is None:
             continue
-        if request.is_key_reuse and request.is_accepted:
+        is_accepted_reuse = request.is_key_reuse and request.is_accepted
+        if is_accepted_reuse and not may_accept_key_reuse(order.operator_actions):
             yield (
                 "a different request under a used key was accepted",
                 {"identity": request.identity},
