@@ -7,8 +7,8 @@ TESTING := libs/testing
 RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 TESTS ?=
-# More workers than cores: tests wait more than they compute.
-WORKERS ?= 4
+# One more than cores: tests also wait, but each worker starts servers of its own.
+WORKERS ?= 3
 PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 PROOF = FUZE_FUZZ_PHASES=examples,coverage,fuzzing,stateful FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_MIN_CASES=5000 \
 	FUZE_LISTED_ORDERS=1000000 \

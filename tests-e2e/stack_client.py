@@ -86,9 +86,15 @@ class StackClient:
         self.run("up", "--ports", "auto", "--detach", *options)
 
     def stop(self) -> None:
-        """Stop the stack, if it runs."""
-        if (self.folder / "stack.json").exists():
-            self.run("down")
+        """Stop the stack, if it runs; no process may be left."""
+        if not (self.folder / "stack.json").exists():
+            return
+        pids = [facts["pid"] for facts in self.connection_info.values()]
+        processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+        family = [child for one in processes for child in one.children(recursive=True)]
+        self.run("down")
+        assert not [one for one in (*processes, *family) if one.is_running()]
+        assert not (self.folder / "stack.json").exists()
 
     def kill(self, component: str) -> None:
         """Kill a component with SIGKILL, and wait until its process has ended."""

@@ -66,13 +66,15 @@ async def test_a_worker_that_gets_sigterm_finishes_its_charge(
 
 
 def test_every_service_ends_with_code_0_on_sigterm(stack: StackClient) -> None:
-    for component in ("order", "payment", "shipping", "gateway"):
-        before = _count_good_ends(stack, component)
-        stack.run("kill", component, "--signal", "TERM")
-        eventually(
-            partial(_has_ended_well, stack, component, before + 1), f"{component} ends with code 0"
-        )
-        stack.run("restart", component)
+    services = ("order", "payment", "shipping", "gateway")
+    before = {service: _count_good_ends(stack, service) for service in services}
+
+    for service in services:
+        stack.run("kill", service, "--signal", "TERM")
+
+    for service, count in before.items():
+        eventually(partial(_has_ended_well, stack, service, count + 1), f"{service} ends with 0")
+    stack.run("restart", *services)
 
     order_id = stack.start_approved_order()
     stack.wait_for_status(order_id, "shipped")

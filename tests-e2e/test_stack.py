@@ -51,26 +51,11 @@ def test_a_taken_port_is_named_with_the_option_that_changes_it(
     assert "--gateway-port" in done.stderr
 
 
-def test_open_orders_survive_a_restart_and_no_process_is_left(stack: StackClient) -> None:
-    order_id = stack.start_order()
-    stack.wait_for_status(order_id, "awaiting_approval")
-    processes = [psutil.Process(facts["pid"]) for facts in stack.connection_info.values()]
-    family = {child.pid for one in processes for child in one.children(recursive=True)}
-
-    stack.run("down")
-
-    assert not [one for one in processes if one.is_running()]
-    assert not [pid for pid in family if psutil.pid_exists(pid)]
-    assert not (stack.folder / "stack.json").exists()
-
-    stack.start()
-    stack.approve(order_id)
-    stack.wait_for_status(order_id, "shipped")
-
-
-def test_a_killed_supervisor_leaves_no_process_and_its_ports_can_be_used_again(
+def test_an_open_order_survives_a_killed_supervisor_whose_ports_can_be_used_again(
     stack: StackClient,
 ) -> None:
+    order_id = stack.start_order()
+    stack.wait_for_status(order_id, "awaiting_approval")
     facts = stack.connection_info
     processes = {name: psutil.Process(one["pid"]) for name, one in facts.items()}
     ports = [
@@ -83,7 +68,8 @@ def test_a_killed_supervisor_leaves_no_process_and_its_ports_can_be_used_again(
     stack.start(*ports)
 
     assert not [name for name, one in processes.items() if one.is_running()]
-    assert stack.get("/readyz").status_code == 200
+    stack.approve(order_id)
+    stack.wait_for_status(order_id, "shipped")
 
 
 def test_a_running_stack_is_neither_deleted_nor_started_again(stack: StackClient) -> None:

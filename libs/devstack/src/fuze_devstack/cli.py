@@ -145,13 +145,14 @@ def logs(state: Path | None, component: str, lines: int, *, follow: bool) -> Non
 
 @main.command()
 @state_option
-@click.argument("component", type=click.Choice(COMPONENTS))
-def restart(state: Path | None, component: str) -> None:
-    """Stop a component if it runs, start it, and return when it is ready."""
+@click.argument("components", type=click.Choice(COMPONENTS), nargs=-1, required=True)
+def restart(state: Path | None, components: tuple[str, ...]) -> None:
+    """Stop components if they run, start them one by one, and return when they are ready."""
     running = StackFile(state_folder(state)).read()
-    with console.status(f"restarting {component} …"):
-        _send(running, Command(name="restart", component=component))
-    console.print(f"{component} is ready")
+    for component in components:
+        with console.status(f"restarting {component} …"):
+            _send(running, Command(name="restart", component=component))
+        console.print(f"{component} is ready")
 
 
 @main.command()

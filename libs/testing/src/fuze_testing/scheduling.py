@@ -1,7 +1,7 @@
 """How the tests of a run are divided among pytest-xdist's workers.
 
-A file is the unit: its tests share module fixtures. Files whose tests use the shared stack form two
-units, because every worker that has one of them starts a stack, which takes longer than most tests.
+A unit's tests run in one worker, because they share servers whose start takes longer than most
+tests: a package's tests a database and a Temporal server, end-to-end tests a stack.
 """
 
 from typing import Any
@@ -9,41 +9,45 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-_UNITS = {
-    "tests-e2e/test_chaos.py": "1",
-    "tests-e2e/test_fuzz.py": "2",
-    "tests-e2e/test_durability.py": "3: shared stack, broken and repaired",
-    "tests-e2e/test_payment_crashes.py": "3: shared stack, broken and repaired",
-    "tests-e2e/test_gateway.py": "3: shared stack, broken and repaired",
-    "tests-e2e/test_races.py": "4: shared stack",
-    "tests-e2e/test_order_lifecycle.py": "4: shared stack",
-    "tests-e2e/test_delivery.py": "4: shared stack",
-    "tests-e2e/test_refunds.py": "4: shared stack",
-    "tests-e2e/test_operators.py": "4: shared stack",
-    "tests-e2e/test_stack.py": "5",
-}
+_UNITS = (
+    ("tests-e2e/test_chaos.py",),
+    # One shared stack: the tests that break it, and those that only use it.
+    (
+        "tests-e2e/test_durability.py",
+        "tests-e2e/test_payment_crashes.py",
+        "tests-e2e/test_gateway.py",
+    ),
+    ("tests-e2e/test_fuzz.py", "libs/devstack"),
+    ("tests-e2e",),
+    ("services/gateway",),
+    ("services/order",),
+    ("services/payment",),
+    ("libs/runtime",),
+    ("libs/chaos", "libs/psp"),
+    ("services", "libs"),
+)
+"""The paths of each unit's tests, the longest units first; the first match counts."""
 
 
-class StackScheduling(LoadFileScheduling):  # type: ignore[misc] # pytest-xdist has no type information
-    """Schedules files, and some of them together."""
+class UnitScheduling(LoadFileScheduling):  # type: ignore[misc] # pytest-xdist has no type information
+    """Gives each worker whole units."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file: str = super()._split_scope(nodeid)
-        return _UNITS.get(file, file)
+        return str(_find_unit(nodeid))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest units first, so that no worker begins one when the others end."""
-    order = sorted(_UNITS, key=_UNITS.__getitem__)
-
-    def rank(item: pytest.Item) -> int:
-        file = item.nodeid.partition("::")[0]
-        return order.index(file) if file in _UNITS else len(order)
-
-    items.sort(key=rank)
+    items.sort(key=lambda item: _find_unit(item.nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> StackScheduling:  # noqa: ANN401 - the plugin's own type
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> UnitScheduling:  # noqa: ANN401 - the plugin's own type
     """Return the scheduler of `make test`."""
-    return StackScheduling(config, log)
+    return UnitScheduling(config, log)
+
+
+def _find_unit(nodeid: str) -> int:
+    return next(
+        (number for number, paths in enumerate(_UNITS) if nodeid.startswith(paths)), len(_UNITS)
+    )
