@@ -11,7 +11,7 @@ TESTS ?=
 WORKERS ?= 3
 PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 PROOF = FUZE_FUZZ_PHASES=examples,coverage,fuzzing,stateful FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_MIN_CASES=5000 \
-	FUZE_LISTED_ORDERS=1000000 \
+	FUZE_LISTED_ORDERS=1000000 FUZE_EVENT_STREAMS=1000 \
 	FUZE_PAYMENT_CRASH_ORDERS=500 FUZE_STATE_MACHINE_EXAMPLES=200
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Temporal's sandbox imports a workflow's modules for each run of it: without bytecode it compiles.
@@ -45,7 +45,7 @@ format: $(READY) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff format --quiet
 
 types: $(READY) ## Types (mypy --strict)
-	$(BIN)/mypy $(PACKAGES:%=%/src) deploy
+	$(BIN)/mypy --num-workers 2 $(PACKAGES:%=%/src) deploy
 
 imports: $(READY) ## Who may import whom (import-linter)
 	$(BIN)/lint-imports --no-cache

@@ -21,7 +21,7 @@ _SETTINGS = {
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory, fuze: list[str]) -> Iterator[StackClient]:
     """Return the stack that most tests share; a test that breaks a part of it repairs it."""
-    stack = StackClient(tmp_path_factory.mktemp("stack"), fuze, _SETTINGS, is_measured=False)
+    stack = StackClient(tmp_path_factory.mktemp("stack"), fuze, _SETTINGS)
     stack.start()
     yield stack
     stack.stop()

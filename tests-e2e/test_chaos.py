@@ -19,7 +19,7 @@ from fuze_testing import unmeasured_environment
 _ROOT = Path(__file__).parents[1]
 _SEED = os.environ.get("FUZE_CHAOS_SEED", "20261125")
 _SHORT_RUN_KINDS = (
-    *("kill-at-step", "graceful-restart", "reset", "drop-response", "flaky", "duplicate-requests"),
+    *("kill-at-step", "reset", "drop-response", "flaky", "duplicate-requests"),
     *("operator-reset", "operator-cancel", "operator-complete"),
 )
 _SHORT_RUN = (
@@ -128,8 +128,7 @@ def test_the_short_run_injects_its_faults(short_run: FinishedRun) -> None:
     injected = short_run.injected
 
     assert injected.keys() >= {
-        *("graceful-restart", "reset", "flaky", "duplicate-requests"),
-        "operator-reset",
+        *("reset", "flaky", "duplicate-requests", "operator-reset"),
     }
     # A fault at a step is not injected if no order reaches the step within 12 s.
     assert sum(injected.values()) >= 0.7 * len(short_run.report["faults"]), short_run.output

@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from uuid import uuid4
 
@@ -23,9 +22,9 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from fuze_devstack.ports import Ports
-from fuze_runtime import cli, health, migrations, telemetry
+from fuze_runtime import cli, health, migrations
 from fuze_runtime.failure_interceptor import UnexpectedErrorInterceptor
-from fuze_runtime.settings import MigrationSettings, ProcessSettings, WorkerSettings
+from fuze_runtime.settings import MigrationSettings, WorkerSettings
 
 
 class _Settings(WorkerSettings):
@@ -104,17 +103,7 @@ def test_an_error_of_the_settings_never_has_their_values(monkeypatch: pytest.Mon
     assert "hunter2" not in str(invalid.value)
 
 
-@pytest.fixture
-def configured() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers, root.level
-    telemetry.configure(ProcessSettings(), "order", environment={})
-    yield
-    root.handlers, root.level = before
-    structlog.reset_defaults()
-
-
-@pytest.mark.usefixtures("configured")
+@pytest.mark.usefixtures("configured_logging")
 def test_every_log_line_is_one_json_object_with_the_same_fields(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -12,16 +12,14 @@ from uuid import uuid4
 
 import httpx
 import pytest
-import structlog
 from temporalio import workflow
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from fuze_contracts.order import ApproveOrder
 from fuze_devstack.ports import Ports
-from fuze_runtime import log_output, telemetry
+from fuze_runtime import log_output
 from fuze_runtime.log_output import QueuedOutput, SdkRateLimit
-from fuze_runtime.settings import ProcessSettings
 
 _PIPE_SIZE = 4096
 
@@ -123,16 +121,6 @@ async def test_the_error_that_ends_a_worker_is_its_last_line() -> None:
     assert "RuntimeError" in last["exception"]
 
 
-@pytest.fixture
-def configured() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers, root.level
-    telemetry.configure(ProcessSettings(), "order", environment={})
-    yield
-    root.handlers, root.level = before
-    structlog.reset_defaults()
-
-
 @workflow.defn(sandboxed=False)
 class Waiting:
     def __init__(self) -> None:
@@ -147,7 +135,7 @@ class Waiting:
         self._is_approved = bool(approval)
 
 
-@pytest.mark.usefixtures("configured")
+@pytest.mark.usefixtures("configured_logging")
 async def test_a_flood_of_malformed_signals_logs_a_few_lines(
     dev_server: WorkflowEnvironment,
     capfd: pytest.CaptureFixture[str],

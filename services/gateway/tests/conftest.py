@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,7 +16,6 @@ from gateway_harness import MakeKey, Serve
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from fuze_contracts.order import ORDER_TASK_QUEUE
@@ -28,6 +25,7 @@ from fuze_gateway.app import create_app
 from fuze_gateway.auth.principals import Role, get_scopes
 from fuze_gateway.database import Database
 from fuze_gateway.settings import GatewaySettings
+from fuze_testing.temporal import start_dev_server
 
 
 @pytest.fixture(scope="session")
@@ -50,13 +48,7 @@ def silent_port() -> Iterator[int]:
 @pytest.fixture(scope="session")
 async def temporal() -> AsyncIterator[Client]:
     """A Temporal server with a worker of the order queue."""
-    binary = Path(sys.executable).with_name("temporal")
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(binary),
-        data_converter=pydantic_data_converter,
-        interceptors=[TracingInterceptor()],
-        dev_server_log_level="error",
-    ) as environment:
+    async with await start_dev_server([TracingInterceptor()]) as environment:
         worker = Worker(
             environment.client,
             task_queue=ORDER_TASK_QUEUE,

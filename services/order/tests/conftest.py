@@ -1,18 +1,16 @@
-import sysconfig
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from order_harness import FakePaymentService, OrderHarness, run_workers
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from fuze_contracts.order import OrderLine, PlaceOrder
 from fuze_contracts.shipping import Address
+from fuze_order import service_calls
 from fuze_order.repository import OrderRepository
 
 Order = Callable[..., PlaceOrder]
@@ -49,12 +47,14 @@ async def harness(
         yield harness
 
 
-@pytest.fixture(scope="session")
-async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
-    """A Temporal dev server, for what the time-skipping one cannot do: resets, worker changes."""
-    async with await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(Path(sysconfig.get_path("scripts")) / "temporal"),
-        data_converter=pydantic_data_converter,
-        dev_server_log_level="error",
-    ) as environment:
-        yield environment
+@pytest.fixture
+async def without_workers(
+    dev_server: WorkflowEnvironment,
+    engine_of: Callable[[str], AsyncEngine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> OrderHarness:
+    """On the real clock, for what the time-skipping server cannot do: resets, worker changes."""
+    monkeypatch.setattr(service_calls, "_RESTART_SHIPMENT_AFTER", timedelta(seconds=0.2))
+    harness = OrderHarness(dev_server, engine_of("order"), FakePaymentService())
+    harness.respond_at_once()
+    return harness

@@ -44,10 +44,16 @@ async def test_a_changed_workflow_is_caught_by_a_recorded_history(
 
 
 @pytest.mark.parametrize("change", Change)
-async def test_the_same_change_behind_patched_replays_every_recorded_history(
+async def test_the_same_change_behind_patched_replays_the_history(
     changed: Changed, change: Change
 ) -> None:
     changed(change, is_behind_patched=True)
+
+    await replay_unsandboxed([PatchedWorkflow], _HISTORIES["shipped"])
+
+
+async def test_a_change_behind_patched_replays_every_recorded_history(changed: Changed) -> None:
+    changed(Change.ADDED_STEP, is_behind_patched=True)
 
     for history in _HISTORIES.of("OrderWorkflow"):
         await replay_unsandboxed([PatchedWorkflow], history)

@@ -7,11 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
-from order_harness import FakePaymentService, Handle, OrderHarness, run_workers, until, waits_for
-from sqlalchemy.ext.asyncio import AsyncEngine
+from order_harness import Handle, OrderHarness, run_workers, until, waits_for
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-from temporalio.testing import WorkflowEnvironment
 
 from fuze_contracts.money import Money
 from fuze_contracts.order import (
@@ -25,7 +23,7 @@ from fuze_contracts.order import (
     WaitingFor,
 )
 from fuze_contracts.payment import ChargePayment
-from fuze_order import reconciliation_repository, service_calls
+from fuze_order import reconciliation_repository
 from fuze_order.messages import EndedOrdersPage, ReconcileOrders, ReconcileOrdersResult
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
 from fuze_order.repository import OrderRepository
@@ -37,16 +35,9 @@ _AT_ONCE = timedelta(milliseconds=1)
 
 
 @pytest.fixture
-async def harness(
-    dev_server: WorkflowEnvironment,
-    engine_of: Callable[[str], AsyncEngine],
-    monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[OrderHarness]:
-    monkeypatch.setattr(service_calls, "_RESTART_SHIPMENT_AFTER", timedelta(seconds=0.2))
-    harness = OrderHarness(dev_server, engine_of("order"), FakePaymentService())
-    harness.respond_at_once()
-    async with run_workers(harness, OrderRepository(harness.engine)):
-        yield harness
+async def harness(without_workers: OrderHarness) -> AsyncIterator[OrderHarness]:
+    async with run_workers(without_workers, OrderRepository(without_workers.engine)):
+        yield without_workers
 
 
 async def reconcile(

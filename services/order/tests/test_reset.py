@@ -1,16 +1,13 @@
 """A workflow that is reset remembers nothing: what is undone follows from the committed status."""
 
-from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
-from order_harness import FakePaymentService, Handle, OrderHarness, run_workers, until, waits_for
-from sqlalchemy.ext.asyncio import AsyncEngine
+from order_harness import Handle, OrderHarness, run_workers, until, waits_for
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType as HistoryEventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.testing import WorkflowEnvironment
 
 from fuze_contracts import payment
 from fuze_contracts.order import (
@@ -23,7 +20,6 @@ from fuze_contracts.order import (
     WaitingFor,
 )
 from fuze_contracts.shipping import Address
-from fuze_order import service_calls
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 
@@ -33,15 +29,8 @@ CANCEL = CancelOrder(actor="ada", reason="changed my mind")
 
 
 @pytest.fixture
-async def harness(
-    dev_server: WorkflowEnvironment,
-    engine_of: Callable[[str], AsyncEngine],
-    monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[OrderHarness]:
-    monkeypatch.setattr(service_calls, "_RESTART_SHIPMENT_AFTER", timedelta(seconds=0.2))
-    harness = OrderHarness(dev_server, engine_of("order"), FakePaymentService())
-    harness.respond_at_once()
-    return harness
+def harness(without_workers: OrderHarness) -> OrderHarness:
+    return without_workers
 
 
 async def reset(handle: Handle) -> Handle:

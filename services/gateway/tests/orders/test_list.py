@@ -26,7 +26,7 @@ from fuze_gateway.orders.order_search import (
     page_query,
 )
 
-_ROWS = int(os.environ.get("FUZE_LISTED_ORDERS", "100000"))
+_ROWS = int(os.environ.get("FUZE_LISTED_ORDERS", "50000"))
 _TIMED_ROWS = 1_000_000
 _MAX_MILLISECONDS = 20
 _MAX_BUFFERS = 600

@@ -32,7 +32,7 @@ async def owner(make_key: MakeKey) -> dict[str, str]:
 
 
 @pytest.fixture
-async def stranger(make_key: MakeKey) -> dict[str, str]:
+async def other_merchant(make_key: MakeKey) -> dict[str, str]:
     return bearer(await make_key(Role.MERCHANT))
 
 
@@ -61,12 +61,12 @@ def _requests(
 
 
 async def test_the_order_of_another_caller_is_not_found(
-    shops: httpx.AsyncClient, owner: dict[str, str], stranger: dict[str, str], order_id: UUID
+    shops: httpx.AsyncClient, owner: dict[str, str], other_merchant: dict[str, str], order_id: UUID
 ) -> None:
     await shops.post(f"/orders/{order_id}/start", json=_SMALL, headers=owner)
 
-    responses = [await send() for send in _requests(shops, order_id, stranger)]
-    unknown = [await send() for send in _requests(shops, uuid4(), stranger)]
+    responses = [await send() for send in _requests(shops, order_id, other_merchant)]
+    unknown = [await send() for send in _requests(shops, uuid4(), other_merchant)]
 
     assert {response.status_code for response in responses + unknown} == {404}
     details = {one.json()["detail"].replace(str(order_id), "") for one in responses}
@@ -105,7 +105,7 @@ async def test_approvers_operators_and_administrators_have_access_to_every_order
 async def test_a_merchant_lists_its_own_orders_only(
     shops: httpx.AsyncClient, make_key: MakeKey, record: Record, order_id: UUID
 ) -> None:
-    owner, stranger = [bearer(await make_key(Role.MERCHANT)) for _ in range(2)]
+    owner, other_merchant = [bearer(await make_key(Role.MERCHANT)) for _ in range(2)]
     await record(order_id, owner=await _get_owner(shops, owner))
     operator = bearer(await make_key(Role.OPERATOR))
 
@@ -114,15 +114,15 @@ async def test_a_merchant_lists_its_own_orders_only(
         return [order["order_id"] for order in response.json()["orders"]]
 
     assert await listed(owner) == await listed(operator) == [str(order_id)]
-    assert await listed(stranger) == []
+    assert await listed(other_merchant) == []
 
 
 async def test_a_bulk_request_reports_the_orders_of_others_as_not_found(
-    shops: httpx.AsyncClient, owner: dict[str, str], stranger: dict[str, str]
+    shops: httpx.AsyncClient, owner: dict[str, str], other_merchant: dict[str, str]
 ) -> None:
     ids = {name: uuid4() for name in ("own", "other")}
     await shops.post(f"/orders/{ids['own']}/start", json=_SMALL, headers=owner)
-    await shops.post(f"/orders/{ids['other']}/start", json=_SMALL, headers=stranger)
+    await shops.post(f"/orders/{ids['other']}/start", json=_SMALL, headers=other_merchant)
 
     response = await shops.post(
         "/orders/bulk/cancel",
@@ -136,13 +136,13 @@ async def test_a_bulk_request_reports_the_orders_of_others_as_not_found(
 
 
 async def test_an_order_cannot_be_replayed_by_another_caller(
-    shops: httpx.AsyncClient, owner: dict[str, str], stranger: dict[str, str], order_id: UUID
+    shops: httpx.AsyncClient, owner: dict[str, str], other_merchant: dict[str, str], order_id: UUID
 ) -> None:
     async def start(headers: dict[str, str]) -> int:
         response = await shops.post(f"/orders/{order_id}/start", json=_SMALL, headers=headers)
         return response.status_code
 
-    assert [await start(one) for one in (owner, owner, stranger)] == [202, 202, 409]
+    assert [await start(one) for one in (owner, owner, other_merchant)] == [202, 202, 409]
 
 
 async def test_an_order_whose_owner_is_not_known_now_is_unavailable(
