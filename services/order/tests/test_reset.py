@@ -8,6 +8,7 @@ from order_harness import Handle, OrderHarness, run_workers, until, waits_for
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType as HistoryEventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import WorkflowFailureError
 
 from fuze_contracts import payment
 from fuze_contracts.order import (
@@ -70,6 +71,27 @@ async def test_a_cancellation_after_a_reset_while_charging_voids_the_charge(
         PaymentStatus.REFUNDED,
     )
     assert [void.charge.payment_token for void in harness.payments.voided] == [order.payment_token]
+
+
+async def test_two_kinds_of_cancellation_in_one_workflow_task_void_the_charge(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    """The signal makes the order give the charge up; Temporal's cancellation must not end it there.
+
+    Without a worker, both wait for the same workflow task.
+    """
+    order = make_order()
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        handle = await harness.charging(order)
+    await handle.signal(OrderWorkflow.cancel, CANCEL)
+    await handle.cancel()
+
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        with pytest.raises(WorkflowFailureError):
+            await handle.result()
+
+    assert await harness.row_status(order.order_id) == OrderStatus.CANCELLED
+    assert len(harness.payments.voided) == 1
 
 
 async def test_a_cancellation_after_a_reset_voids_the_charge_of_the_latest_payment_method(

@@ -1,7 +1,6 @@
 """From a paid order to a delivered one: the shipment, its address and its way."""
 
 import asyncio
-from contextlib import suppress
 
 from temporalio import workflow
 
@@ -185,8 +184,7 @@ class Fulfillment:
     async def wait_for_end(self) -> None:
         """Wait for the end of the child workflow."""
         if self._shipment:
-            with suppress(asyncio.CancelledError):
-                await self._shipment
+            await self._steps.wait(self._shipment.done)
 
     def _request_shipment(self) -> asyncio.Future[ShippingOutcome]:
         if not self._shipment:

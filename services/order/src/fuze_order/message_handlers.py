@@ -251,11 +251,6 @@ class MessageHandlers:
             self._reject(self.retry, error_type=NOTHING_TO_RETRY)
             self.retry = None
 
-    async def finish(self) -> None:
-        """Answer every request that is still pending: the workflow ends."""
-        self.reject_outdated(has_ended=True)
-        await workflow.wait_condition(workflow.all_handlers_finished)
-
     def pop_step_failure(self) -> StepFailure | None:
         """Return the failure that the shipment reported since the last call."""
         failure, self._step_failure = self._step_failure, None

@@ -218,7 +218,11 @@ class StepRunner:
             interval = min(interval * 2, _MAX_REPEAT_INTERVAL)
 
     async def wait(self, condition: Callable[[], object]) -> None:
-        """Wait for a condition; a cancellation of the workflow becomes a pending request."""
+        """Wait for a condition; a cancellation of the workflow becomes a pending request.
+
+        The order awaits everything through this class: a cancellation that is raised anywhere else
+        ends the workflow, and leaves the order as it is.
+        """
         while not condition():
             try:
                 await workflow.wait_condition(lambda: bool(condition()))
@@ -284,12 +288,12 @@ class StepRunner:
                     handle_pending,
                 )
             except ConflictingCommitError:
-                await _cancel_and_wait(attempt)
+                await self._give_up(attempt)
                 raise
             # Check completion first: a replay may order concurrent requests differently.
             if not attempt.done():
                 is_cancelled = cancel_if()
-                await _cancel_and_wait(attempt)
+                await self._give_up(attempt)
                 if is_cancelled:
                     return None
                 await self.record_retry()
@@ -323,6 +327,12 @@ class StepRunner:
                 return
             await handle_pending()
 
+    async def _give_up(self, attempt: asyncio.Future[Result]) -> None:
+        attempt.cancel()
+        await self.wait(attempt.done)
+        with suppress(ActivityError, asyncio.CancelledError):
+            attempt.result()
+
     async def _execute(
         self,
         activity: Callable[[OrderActivities, Argument], Awaitable[Result]],
@@ -340,10 +350,3 @@ class StepRunner:
                 else execute_remote(activity, argument, summary=summary)
             )
         )
-
-
-async def _cancel_and_wait(attempt: asyncio.Future[Result]) -> None:
-    attempt.cancel()
-    await workflow.wait([attempt])
-    with suppress(ActivityError, asyncio.CancelledError):
-        attempt.result()

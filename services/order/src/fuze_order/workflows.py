@@ -47,7 +47,7 @@ class OrderWorkflow(contract.OrderWorkflow):
             await self._steps.validate()
             await self._steps.record_recovery()
         except ApplicationError:
-            await self._messages.finish()
+            await self._end_messages()
             raise
         while not self._is_finished():
             self._messages.reject_outdated()
@@ -93,10 +93,14 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     async def _finish(self) -> contract.OrderResult:
         workflow.set_current_details(f"ended: {self._state.status}")
-        await self._messages.finish()
+        await self._end_messages()
         if self._messages.is_workflow_cancelled and self._state.status is OrderStatus.CANCELLED:
             raise asyncio.CancelledError
         return self._state.result()
+
+    async def _end_messages(self) -> None:
+        self._messages.reject_outdated(has_ended=True)
+        await self._steps.wait(workflow.all_handlers_finished)
 
     async def _await_approval(self) -> None:
         """Wait for a decision, send one reminder, and expire at the deadline."""
