@@ -142,7 +142,10 @@ async def test_a_flood_of_malformed_signals_logs_a_few_lines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(log_output, "_WINDOW_SECONDS", 3600)
-    async with Worker(dev_server.client, task_queue="malformed", workflows=[Waiting]):
+    # Five hundred tracebacks in one workflow task may look like a deadlock.
+    async with Worker(
+        dev_server.client, task_queue="malformed", workflows=[Waiting], debug_mode=True
+    ):
         handle = await dev_server.client.start_workflow(
             Waiting.run, id=str(uuid4()), task_queue="malformed"
         )

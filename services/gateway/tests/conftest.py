@@ -116,8 +116,8 @@ def serve(settings: GatewaySettings, database: Database, temporal: Client) -> Se
 
 @pytest.fixture(scope="session")
 async def gateway(serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
-    """The gateway with all upstreams available."""
-    async with serve() as http:
+    """The gateway with all upstreams available, which may be slow on a busy machine."""
+    async with serve(read_timeout=timedelta(seconds=10)) as http:
         yield http
 
 
