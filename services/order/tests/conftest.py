@@ -17,6 +17,11 @@ from fuze_order.repository import OrderRepository
 
 Order = Callable[..., PlaceOrder]
 
+_REPORT_FAILING_TASKS_AT_ONCE = (
+    "--dynamic-config-value",
+    "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=1",
+)
+
 
 @pytest.fixture
 def make_order() -> Order:
@@ -56,5 +61,6 @@ async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
         dev_server_existing_path=str(Path(sysconfig.get_path("scripts")) / "temporal"),
         data_converter=pydantic_data_converter,
         dev_server_log_level="error",
+        dev_server_extra_args=_REPORT_FAILING_TASKS_AT_ONCE,
     ) as environment:
         yield environment
