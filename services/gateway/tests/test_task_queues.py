@@ -16,7 +16,7 @@ from fuze_runtime import temporal as runtime
 _READ_TIMEOUT = timedelta(seconds=2)
 
 
-async def test_a_queue_that_nobody_polls_for_too_long_needs_attention(serve: Serve) -> None:
+async def test_a_queue_that_no_worker_polls_for_too_long_needs_attention(serve: Serve) -> None:
     async with serve(queue_alert_after=timedelta(0)) as http:
         response = await http.get("/task-queues")
 

@@ -158,10 +158,10 @@ async def test_a_workflow_with_an_unknown_id_does_not_stop_the_comparison(
     client = harness.environment.client
     async with workers(harness, BrokenWorkflow):
         strange = await client.start_workflow(
-            OrderWorkflow.run, make_order(), id="order/of-somebody", task_queue=ORDER_TASK_QUEUE
+            OrderWorkflow.run, make_order(), id="order/of-a-stranger", task_queue=ORDER_TASK_QUEUE
         )
         async with asyncio.timeout(20):
-            listed = 'WorkflowId = "order/of-somebody" AND TemporalReportedProblems IS NOT NULL'
+            listed = 'WorkflowId = "order/of-a-stranger" AND TemporalReportedProblems IS NOT NULL'
             while not (await client.count_workflows(listed)).count:
                 await asyncio.sleep(0.05)
 

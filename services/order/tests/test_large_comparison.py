@@ -1,6 +1,6 @@
 """The comparison of many open orders with Temporal.
 
-`FUZE_OPEN_ORDERS` sets their number. With 10000 or more, which `make proof` uses, the comparison
+`FUZE_OPEN_ORDERS` sets their number. With 5000 or more, which `make proof` uses, the comparison
 must take less than a minute for each 100000.
 """
 
@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -31,16 +32,17 @@ from fuze_testing.temporal import start_dev_server
 Order = Callable[..., PlaceOrder]
 
 _ORDERS = int(os.environ.get("FUZE_OPEN_ORDERS", "500"))
-_TIMED_ORDERS = 10_000
+_TIMED_ORDERS = 5_000
 _MAX_TIME = timedelta(minutes=1) / 100_000
 _ORDERS_PER_MISSING_ONE = 1000
 _CONCURRENT_STARTS = 50
 
 
 @pytest.fixture
-async def temporal() -> AsyncIterator[WorkflowEnvironment]:
-    """A server of its own, which ends with its many workflows."""
-    async with await start_dev_server() as environment:
+async def temporal(tmp_path: Path) -> AsyncIterator[WorkflowEnvironment]:
+    """A server of its own, which ends with its many workflows; they are in a file."""
+    options = ("--db-filename", str(tmp_path / "temporal.db"))
+    async with await start_dev_server(options=options) as environment:
         yield environment
 
 
@@ -75,7 +77,7 @@ async def open_orders(
 
 
 async def start_workflows(temporal: WorkflowEnvironment, order_ids: Sequence[UUID]) -> None:
-    """Start a workflow for each order, on a queue that nobody polls: they stay open."""
+    """Start a workflow for each order, on a queue that no worker polls: they stay open."""
     client = temporal.client
     slots = asyncio.Semaphore(_CONCURRENT_STARTS)
 

@@ -60,7 +60,7 @@ class ListTaskQueuesResponse(BaseModel):
     responses=problem_responses(*AUTH_PROBLEMS, registry.UNAVAILABLE),
 )
 async def list_task_queues(services: ServicesDependency) -> ListTaskQueuesResponse:
-    """Return which task queues workers poll. A step waits while nobody polls its queue."""
+    """Return which task queues workers poll. A step waits while no worker polls its queue."""
     states = await services.task_queues.check()
     now = datetime.now(UTC)
     return ListTaskQueuesResponse(

@@ -1,7 +1,7 @@
 """Watches whether workers poll the task queues.
 
-The gateway does it, as it needs no worker itself: when nobody polls the order queue, the scheduled
-comparison of orders does not run either.
+The gateway does it, as it needs no worker itself: when no worker polls the order queue, the
+scheduled comparison of orders does not run either.
 """
 
 import asyncio
