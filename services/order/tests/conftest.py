@@ -15,7 +15,6 @@ from fuze_order.repository import OrderRepository
 
 Order = Callable[..., PlaceOrder]
 
-
 @pytest.fixture
 def make_order() -> Order:
     """Make a valid order of 59.97 USD, with the given fields changed."""

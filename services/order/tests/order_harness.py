@@ -274,7 +274,9 @@ async def run_workers(
     client = harness.environment.client
     activities = OrderActivities(repository)
     orders = ReconciliationRepository(harness.engine)
-    reconciliation = ReconciliationActivities(orders, OpenOrderComparison(orders))
+    reconciliation = ReconciliationActivities(
+        orders, OpenOrderComparison(orders, alert_after=timedelta(milliseconds=1))
+    )
     async with (
         Worker(
             client,

@@ -56,7 +56,8 @@ class PublishedOrder(OrderProgressView):
 
     `currency` is an ISO 4217 code, `address` a `fuze_contracts.shipping.Address`, `fingerprint` a
     hash of the request that placed the order, `owner` the id of the caller that placed it.
-    `workflow_missing_at` is when it was noticed that the open order has no workflow.
+    `workflow_missing_at` is when it was noticed that the open order has no workflow,
+    `workflow_failing_since` when it was noticed that its workflow task fails.
     """
 
     reason: str | None
@@ -71,6 +72,7 @@ class PublishedOrder(OrderProgressView):
     needs_attention: bool = False
     payment_method: str | None = None
     workflow_missing_at: datetime | None = None
+    workflow_failing_since: datetime | None = None
     owner: str | None = None
 
 

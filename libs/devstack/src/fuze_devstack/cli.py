@@ -19,6 +19,7 @@ from rich.table import Table
 from fuze_devstack import demo, schema_commands
 from fuze_devstack.control import Command, send_command
 from fuze_devstack.errors import StackError
+from fuze_devstack.recover import recover
 from fuze_devstack.server_user import delete_abandoned_copies
 from fuze_devstack.services import MIGRATED_SERVICES
 from fuze_devstack.state import FolderLock, StackFile, state_folder
@@ -79,6 +80,7 @@ def main() -> None:
 
 
 main.add_command(up)
+main.add_command(recover)
 
 
 @main.command()

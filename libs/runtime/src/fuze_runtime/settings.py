@@ -52,6 +52,12 @@ class ProcessSettings(BaseSettings):
     environment: str = Field("local", description="The deployment environment; in every log line.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
+    metrics_address: str | None = Field(
+        None,
+        pattern=r"^.+:[0-9]{1,5}$",
+        description="host:port for Prometheus metrics; without it there are none.",
+        examples=["127.0.0.1:9090"],
+    )
 
 
 class DatabaseSettings(BaseSettings):
@@ -88,12 +94,6 @@ class WorkerSettings(ProcessSettings, DatabaseSettings):
 
     health_host: str = "127.0.0.1"
     health_port: int = Field(8081, ge=1, le=65535)
-    metrics_address: str | None = Field(
-        None,
-        pattern=r"^.+:[0-9]{1,5}$",
-        description="host:port for Prometheus metrics; without it there are none.",
-        examples=["127.0.0.1:9090"],
-    )
     shutdown_timeout: Duration = Field(
         timedelta(seconds=30), description="How long running activities may take after SIGTERM."
     )

@@ -17,6 +17,11 @@ from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_testing.postgres import SHARED, migrated_postgres
 from fuze_testing.temporal import start_dev_server, start_time_skipping_server
 
+_REPORT_FAILING_TASKS_AT_ONCE = (
+    "--dynamic-config-value",
+    "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=1",
+)
+
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
@@ -49,7 +54,7 @@ async def engine_of(postgres: EmbeddedPostgres) -> AsyncIterator[Callable[[str],
 @pytest.fixture(scope="session")
 async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
     """Return a Temporal development server, whose clock is the real one."""
-    async with await start_dev_server() as environment:
+    async with await start_dev_server(options=_REPORT_FAILING_TASKS_AT_ONCE) as environment:
         yield environment
 
 

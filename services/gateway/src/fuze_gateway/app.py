@@ -1,7 +1,8 @@
 """The gateway as an ASGI application."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -31,6 +32,7 @@ from fuze_gateway.problems import endpoints as problems
 from fuze_gateway.problems import handlers
 from fuze_gateway.problems.openapi import add_problem_components
 from fuze_gateway.settings import GatewaySettings
+from fuze_gateway.task_queues import endpoints as task_queues
 from fuze_gateway.webhooks import endpoints as webhooks
 from fuze_runtime import cli, temporal
 from fuze_runtime.telemetry import is_tracing_enabled
@@ -48,6 +50,7 @@ _ROUTERS = (  # in the order of matching: the most frequent requests first
     api_keys.router,
     webhooks.router,
     health.router,
+    task_queues.router,
     problems.router,
 )
 
@@ -98,9 +101,10 @@ def create_app(
                 httpx.AsyncClient(timeout=settings.read_timeout.total_seconds())
             )
             app.state.services = build_services(
-                settings, pool, client or await temporal.connect(lazy=True), http
+                settings, pool, client or await _connect(settings), http
             )
             stack.push_async_callback(app.state.services.broadcaster.aclose)
+            await stack.enter_async_context(_background(app.state.services.task_queues.run()))
             yield
 
     app: FastAPI = FastAPIOffline(
@@ -126,6 +130,21 @@ def create_app(
     _extend_openapi(app)
     _add_middleware(app, settings)
     return app
+
+
+async def _connect(settings: GatewaySettings) -> Client:
+    return await temporal.connect(lazy=True, metrics_address=settings.metrics_address)
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    running = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
 
 
 def _extend_openapi(app: FastAPI) -> None:

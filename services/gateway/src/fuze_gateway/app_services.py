@@ -25,6 +25,7 @@ from fuze_gateway.payments.queries import PaymentQueries
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.rate_limiter import RateLimiter, build_counter
 from fuze_gateway.settings import GatewaySettings
+from fuze_gateway.task_queues.monitor import TaskQueueMonitor
 from fuze_gateway.types import IdempotencyKey
 from fuze_gateway.webhooks.commands import WebhookCommands
 
@@ -38,6 +39,7 @@ class AppServices:
     order_search: OrderSearch
     order_commands: OrderCommands
     workflows: WorkflowQueries
+    task_queues: TaskQueueMonitor
     ownership: OrderOwnership
     broadcaster: EventBroadcaster
     payments: PaymentQueries
@@ -66,6 +68,7 @@ def build_services(
         order_search=OrderSearch(database, settings.cursor_signing_key),
         order_commands=OrderCommands(client, timeout),
         workflows=workflows,
+        task_queues=TaskQueueMonitor(client, timeout, settings.queue_alert_after),
         ownership=OrderOwnership(orders, workflows, is_enforced=settings.ownership == "caller"),
         broadcaster=EventBroadcaster(
             orders,

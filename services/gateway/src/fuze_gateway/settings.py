@@ -149,6 +149,11 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
     step_failure_alert_after: Annotated[
         Duration, Field(gt=timedelta(0), le=timedelta(days=3650))
     ] = Field(timedelta(hours=1), description="How long a step fails before it needs attention.")
+    queue_alert_after: Annotated[Duration, Field(ge=timedelta(seconds=90))] = Field(
+        timedelta(minutes=3),
+        description="How long no worker polls a task queue before it needs attention; an idle"
+        " worker polls once a minute.",
+    )
     auto_approve_limits: dict[str, int] = Field(
         {},
         description="Totals up to which orders are approved automatically, in minor units.",

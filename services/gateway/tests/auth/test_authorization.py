@@ -41,6 +41,7 @@ SCOPES = {
     "approveOrder": "orders:approve", "approveOrders": "orders:approve",
     "rejectOrder": "orders:approve", "approveOrderAsync": "orders:approve",
     "retryOrder": "orders:operate", "recoverOrder": "orders:operate",
+    "recoverOrders": "orders:operate", "listTaskQueues": "orders:operate",
     "listDiscrepancies": "orders:operate",
     "refundOrder": "payments:refund",
     "createApiKey": "keys:manage", "listApiKeys": "keys:manage", "revokeApiKey": "keys:manage",

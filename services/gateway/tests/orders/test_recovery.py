@@ -1,6 +1,6 @@
 """An open order without a workflow: what commands answer, and how it is recovered."""
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -126,3 +126,46 @@ async def test_a_repeated_start_of_an_order_without_a_workflow_recovers_it(
 
     assert (repeated.status_code, repeated.headers["Idempotent-Replayed"]) == (202, "true")
     assert (await gateway.post(f"/orders/{order_id}/approve")).status_code == 200
+
+
+async def test_many_orders_are_recovered_and_each_has_its_own_result(
+    gateway: httpx.AsyncClient, temporal: Client, record: Record
+) -> None:
+    lost, unknown = [uuid4(), uuid4()], uuid4()
+    for order_id in lost:
+        await record(order_id, status="awaiting_approval")
+    request = {"order_ids": [str(one) for one in [*lost, unknown]], "actor": "grace"}
+
+    response = await gateway.post("/orders/bulk/recover", json=request)
+
+    body = response.json()
+    assert (response.status_code, body["succeeded"], body["failed"]) == (200, 2, 1)
+    assert [one["order_id"] for one in body["results"]] == request["order_ids"]
+    assert body["results"][0]["order"]["status"] == "awaiting_approval"
+    assert body["results"][2]["problem"]["type"] == "/problems/order-not-found"
+    for order_id in lost:
+        assert (await read_input(temporal, order_id)).recovery is not None
+
+
+async def test_many_orders_are_cancelled_in_the_message_that_recovers_them(
+    gateway: httpx.AsyncClient, temporal: Client, lost_order: UUID
+) -> None:
+    request = {"order_ids": [str(lost_order)], "then": "cancel", "reason": "fraud"}
+
+    await gateway.post("/orders/bulk/recover", json=request)
+
+    recovery = (await read_input(temporal, lost_order)).recovery
+    assert recovery is not None
+    assert recovery.cancellation == CancelOrder(actor="unknown", reason="fraud")
+
+
+async def test_a_repeated_recovery_of_many_orders_starts_no_second_workflow(
+    gateway: httpx.AsyncClient, lost_order: UUID
+) -> None:
+    request = {"order_ids": [str(lost_order)]}
+    await gateway.post("/orders/bulk/recover", json=request)
+
+    repeated = await gateway.post("/orders/bulk/recover", json=request)
+
+    [result] = repeated.json()["results"]
+    assert result["problem"]["type"] == "/problems/workflow-running"

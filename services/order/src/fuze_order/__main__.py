@@ -31,7 +31,8 @@ async def run_worker() -> None:
     engine = create_engine(settings, "fuze-order")
     activities = OrderActivities(OrderRepository(engine))
     open_orders = ReconciliationRepository(engine)
-    reconciliation = ReconciliationActivities(open_orders, OpenOrderComparison(open_orders))
+    comparison = OpenOrderComparison(open_orders, settings.order_task_failure_alert_after)
+    reconciliation = ReconciliationActivities(open_orders, comparison)
 
     async def keep_reconciling(temporal: Client) -> None:
         await keep_schedule(

@@ -117,12 +117,16 @@ class ReconciliationActivities:
 
     @activity.defn
     async def open_orders_compared(self, command: CompareOpenOrders) -> OpenOrdersResult:
-        """Flag open orders without a workflow, and publish their number as a metric."""
+        """Flag open orders whose workflow is missing or fails; publish their numbers as metrics."""
         async with heartbeats():
             result = await self._comparison.compare(activity.client(), command.idle_for)
-        activity.metric_meter().create_gauge(
+        meter = activity.metric_meter()
+        meter.create_gauge(
             "fuze_orders_without_workflow", "Open orders whose workflow is missing"
         ).set(result.missing)
+        meter.create_gauge(
+            "fuze_orders_with_failing_workflow", "Orders whose workflow task keeps failing"
+        ).set(result.failing)
         activity.logger.info("open orders compared", extra={"outcome": result.model_dump()})
         return result
 

@@ -127,11 +127,15 @@ class CompareOpenOrders(Message):
 
 
 class OpenOrdersResult(Message):
-    """The result of a comparison: the open orders, and those whose workflow is missing."""
+    """The result of a comparison.
+
+    `missing` are open orders without a workflow, `failing` orders whose workflow task fails.
+    """
 
     open_orders: int
     missing: int
     rechecked: int
+    failing: int = 0
 
 
 class EndedOrdersPage(Message):

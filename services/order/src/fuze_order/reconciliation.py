@@ -1,7 +1,8 @@
-"""The comparison of open orders with their workflows in Temporal."""
+"""The comparison of orders with their workflows in Temporal."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,55 +10,82 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from fuze_contracts.order import OrderStatus, OrderWorkflow
-from fuze_contracts.workflow_ids import order_workflow_id, shipping_workflow_id
+from fuze_contracts.workflow_ids import order_workflow_id, parse_order_id, shipping_workflow_id
 from fuze_order.messages import OpenOrdersResult
 from fuze_order.reconciliation_repository import ReconciliationRepository
 
 _PAGE_SIZE = 1000
 _CONCURRENT_CALLS = 20
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_RUNNING = "ExecutionStatus = 'Running' AND WorkflowType IN ('OrderWorkflow', 'ShippingWorkflow')"
+_FAILING = "ExecutionStatus = 'Running' AND TemporalReportedProblems IS NOT NULL"
 
 
 class OpenOrderComparison:
     """Finds open orders without a workflow, and shipments that ended without the order.
 
-    Temporal's visibility answers for a thousand orders at once, and may be late: what it does not
-    list is looked up, and the row is read again, before anything is done.
+    It also finds orders with a workflow task that fails, as after a bad deployment. They need
+    attention when it fails for longer than `alert_after`.
+
+    Temporal's visibility lists the running workflows, and may be late: what it does not list is
+    looked up, and the row is read again, before anything is done.
     """
 
-    def __init__(self, repository: ReconciliationRepository) -> None:
+    def __init__(self, repository: ReconciliationRepository, alert_after: timedelta) -> None:
         self._repository = repository
+        self._alert_after = alert_after
         self._calls = asyncio.Semaphore(_CONCURRENT_CALLS)
 
     async def compare(self, temporal: Client, idle_for: timedelta) -> OpenOrdersResult:
         """Compare all open orders; those that changed within `idle_for` are left alone."""
         open_orders = rechecked = 0
+        running = await self._list_running(temporal)
         async for status, order_ids in self._repository.open_orders(_PAGE_SIZE):
             open_orders += len(order_ids)
-            without = await self._find_without_workflow(temporal, map(order_workflow_id, order_ids))
-            missing = [one for one in order_ids if order_workflow_id(one) in without]
+            unlisted = [one for one in order_ids if order_workflow_id(one) not in running]
+            missing = await self._find_without_workflow(temporal, unlisted, order_workflow_id)
             if missing:
                 await self._repository.flag_missing(missing, idle_for)
             if status is OrderStatus.PREPARING:
-                running = [one for one in order_ids if one not in set(missing)]
-                rechecked += await self._recheck_shipments(temporal, running, idle_for)
+                unlisted = [one for one in order_ids if shipping_workflow_id(one) not in running]
+                candidates = [one for one in unlisted if one not in set(missing)]
+                rechecked += await self._recheck_shipments(temporal, candidates, idle_for)
+        failing = await self._find_failing(temporal)
+        await self._repository.update_failing(failing, self._alert_after)
         return OpenOrdersResult(
             open_orders=open_orders,
             missing=await self._repository.count_missing(),
             rechecked=rechecked,
+            failing=len(failing),
         )
 
+    @staticmethod
+    async def _find_failing(temporal: Client) -> set[UUID]:
+        """Return the orders whose workflow task fails, or that of their shipment.
+
+        Temporal lists a workflow when its task has failed several times in a row, and no longer
+        when a task succeeds.
+        """
+        executions = temporal.list_workflows(_FAILING)
+        order_ids = {parse_order_id(execution.id) async for execution in executions}
+        return {UUID(one) for one in order_ids if one and _UUID.fullmatch(one)}
+
+    @staticmethod
+    async def _list_running(temporal: Client) -> set[str]:
+        """Return the ids of all running workflows of orders and shipments.
+
+        A query for each page of orders would cost more: a database may read all for each.
+        """
+        return {execution.id async for execution in temporal.list_workflows(_RUNNING)}
+
     async def _find_without_workflow(
-        self, temporal: Client, workflow_ids: Iterable[str]
-    ) -> set[str]:
-        """Return those that are not running."""
-        expected = list(workflow_ids)
-        listed = ", ".join(f"'{one}'" for one in expected)
-        query = f"ExecutionStatus = 'Running' AND WorkflowId IN ({listed})"
-        executions = temporal.list_workflows(query, page_size=_PAGE_SIZE)
-        running = {execution.id async for execution in executions}
-        candidates = [one for one in expected if one not in running]
-        is_running = await asyncio.gather(*(self._is_running(temporal, one) for one in candidates))
-        return {one for one, running in zip(candidates, is_running, strict=True) if not running}
+        self, temporal: Client, order_ids: Sequence[UUID], workflow_id: Callable[[UUID], str]
+    ) -> list[UUID]:
+        """Return those whose workflow is not running, from the workflows themselves."""
+        is_running = await asyncio.gather(
+            *(self._is_running(temporal, workflow_id(one)) for one in order_ids)
+        )
+        return [one for one, running in zip(order_ids, is_running, strict=True) if not running]
 
     async def _is_running(self, temporal: Client, workflow_id: str) -> bool:
         async with self._calls:
@@ -77,8 +105,7 @@ class OpenOrderComparison:
         A parent that was reset to its last task may never hear of the end of its child
         (temporalio/temporal issue 10639).
         """
-        closed = await self._find_without_workflow(temporal, map(shipping_workflow_id, order_ids))
-        candidates = [one for one in order_ids if shipping_workflow_id(one) in closed]
+        candidates = await self._find_without_workflow(temporal, order_ids, shipping_workflow_id)
         if not candidates:
             return 0
         waiting = await self._repository.find_idle(candidates, OrderStatus.PREPARING, idle_for)

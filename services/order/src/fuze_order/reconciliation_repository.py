@@ -1,6 +1,6 @@
 """All SQL that compares orders with the other systems. Each method is one transaction."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -39,6 +39,7 @@ _TERMINAL = sa.text(TERMINAL_PREDICATE)
 _SELECT_ENDED = sa.select(
     orders.c.id.label("order_id"), orders.c.status, orders.c.updated_at.label("changed_at")
 )
+_IS_FAILING = orders.c.workflow_failing_since.is_not(None)
 _BEFORE_EVERY_ID = UUID(int=0)
 
 
@@ -85,8 +86,7 @@ class ReconciliationRepository:
             )
             .values(workflow_missing_at=sa.func.now(), needs_attention=True)
         )
-        async with self._engine.begin() as connection:
-            return (await connection.execute(statement)).rowcount
+        return await self._execute(statement)
 
     async def count_missing(self) -> int:
         """Return the number of flagged orders; each needs attention, which has an index."""
@@ -95,6 +95,38 @@ class ReconciliationRepository:
         )
         async with self._engine.connect() as connection:
             return int((await connection.execute(query)).scalar_one())
+
+    async def update_failing(self, failing: Collection[UUID], alert_after: timedelta) -> None:
+        """Record which orders have a workflow that fails; flag those in which it does for a while.
+
+        An order that is flagged for another reason stays as it is.
+        """
+        since, now = orders.c.workflow_failing_since, sa.func.now()
+        recorded = {row.id for row in await self._fetch(sa.select(orders.c.id).where(_IS_FAILING))}
+        new, repaired = set(failing) - recorded, recorded - set(failing)
+        begin = (
+            sa.update(orders)
+            .where(since.is_(None), ~orders.c.needs_attention)
+            .values(workflow_failing_since=now)
+        )
+        end = (
+            sa.update(orders)
+            .where(_IS_FAILING)
+            .values(
+                workflow_failing_since=None,
+                needs_attention=orders.c.workflow_missing_at.is_not(None),
+            )
+        )
+        flag = (
+            sa.update(orders)
+            .where(since <= now - alert_after, ~orders.c.needs_attention)
+            .values(needs_attention=True)
+        )
+        for change, order_ids in ((begin, new), (end, repaired), (flag, failing)):
+            listed = list(order_ids)
+            for first in range(0, len(listed), _PAGE_SIZE):
+                page = listed[first : first + _PAGE_SIZE]
+                await self._execute(change.where(orders.c.id.in_(page)))
 
     async def find_idle(
         self, order_ids: Sequence[UUID], status: OrderStatus, idle_for: timedelta
@@ -156,6 +188,10 @@ class ReconciliationRepository:
                     .values(order_id=found.order_id, kind=found.kind, **values)
                     .on_conflict_do_update(constraint="discrepancies_pkey", set_=values)
                 )
+
+    async def _execute(self, change: sa.Update) -> int:
+        async with self._engine.begin() as connection:
+            return (await connection.execute(change)).rowcount
 
     async def _fetch(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         async with self._engine.connect() as connection:

@@ -161,6 +161,7 @@ class OrderRepository:
             .values(
                 run_id=command.run_id,
                 workflow_missing_at=None,
+                workflow_failing_since=None,
                 # No event follows that would clear the flag; others continue with one.
                 needs_attention=sa.and_(
                     orders.c.needs_attention, orders.c.status != OrderStatus.SHIPPED
@@ -186,6 +187,7 @@ def _changed_columns(transition: Transition) -> dict[str, object]:
     columns: dict[str, object] = {
         "reason": transition.reason,
         "needs_attention": transition.needs_attention,
+        "workflow_failing_since": None,  # its workflow task has succeeded
     }
     if transition.address is not None:
         columns["address"] = transition.address.model_dump(mode="json")

@@ -21,3 +21,7 @@ class OrderSettings(WorkerSettings):
     order_reconcile_idle: Duration = Field(
         timedelta(minutes=1), description="An order that changed within this time is left out."
     )
+    order_task_failure_alert_after: Duration = Field(
+        timedelta(minutes=5),
+        description="How long an order's workflow task fails before the order needs attention.",
+    )

@@ -67,6 +67,7 @@ orders = Table(
     Column("needs_attention", Boolean, nullable=False, server_default=text("false")),
     Column("tracking_deadline", DateTime(timezone=True)),
     Column("workflow_missing_at", DateTime(timezone=True)),
+    Column("workflow_failing_since", DateTime(timezone=True)),
     Column("last_seq", Integer, nullable=False),
     Column("approval_deadline", DateTime(timezone=True), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
@@ -94,6 +95,11 @@ orders = Table(
         "orders_open_after_shipment_idx",
         "id",
         postgresql_where=text(OPEN_AFTER_SHIPMENT_PREDICATE),
+    ),
+    Index(
+        "orders_workflow_failing_idx",
+        "id",
+        postgresql_where=text("workflow_failing_since IS NOT NULL"),
     ),
     Index("orders_ended_idx", "updated_at", "id", postgresql_where=text(TERMINAL_PREDICATE)),
     Index(

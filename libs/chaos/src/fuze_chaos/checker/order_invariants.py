@@ -83,7 +83,9 @@ def events_match_row(order: OrderRecords) -> Findings:
         replayed.payment_status,
         replayed.seq,
         # The comparison with Temporal flags an order without an event.
-        replayed.needs_attention or bool(row.get("workflow_missing_at")),
+        replayed.needs_attention
+        or bool(row.get("workflow_missing_at"))
+        or bool(row.get("workflow_failing_since") and row["needs_attention"]),
     )
     if recorded != expected:
         yield (

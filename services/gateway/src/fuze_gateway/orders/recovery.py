@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from fuze_contracts.order import CancelOrder, OrderLine, PlaceOrder, Recovery
-from fuze_contracts.read_models import PublishedOrderWithLines
+from fuze_contracts.read_models import PublishedOrder, PublishedOrderWithLines
 from fuze_contracts.shipping import Address
 from fuze_gateway.app_services import AppServices
 from fuze_gateway.problems import errors
@@ -39,8 +39,10 @@ def build_recovery(
 
 async def recover(
     order_id: UUID, services: AppServices, actor: str, cancellation: CancelOrder | None = None
-) -> None:
+) -> PublishedOrder:
     """Start the order's workflow again from its row; with a cancellation, undo everything.
+
+    Returns the order as it was.
 
     The workflow finds out what happened outside: every step of an order can be repeated.
 
@@ -59,6 +61,7 @@ async def recover(
     restarted = build_recovery(order, services.settings, recovery)
     if not await services.order_commands.restart(restarted):
         raise errors.workflow_running(order_id)
+    return order
 
 
 async def recover_if_missing(order_id: UUID, services: AppServices, actor: str) -> None:

@@ -6,6 +6,7 @@
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -118,7 +119,11 @@ def _add_bulk(command: OrderCommand[Any], bulk: Bulk) -> None:
         principal: PrincipalDependency,
     ) -> BulkResponse:
         message = command.to_message(request, principal)
-        return await _execute_updates(request.order_ids, command, message, services, principal)
+
+        async def execute(order_id: UUID) -> CommandResponse:
+            return await _execute_update(order_id, command, message, services)
+
+        return await execute_bulk(request.order_ids, execute, services, principal)
 
     router.add_api_route(
         f"/orders/bulk/{bulk.path}",
@@ -159,14 +164,13 @@ async def _execute_update(
     return CommandResponse.model_validate(order.model_dump())
 
 
-async def _execute_updates(
+async def execute_bulk(
     order_ids: list[UUID],
-    command: OrderCommand[Any],
-    message: Message,
+    execute: Callable[[UUID], Awaitable[CommandResponse]],
     services: AppServices,
     principal: Principal,
 ) -> BulkResponse:
-    """Execute the command for each order, a few at a time, within the caller's rate limit.
+    """Execute a command for each order, a few at a time, within the caller's rate limit.
 
     Orders not processed before `bulk_timeout` are reported as `unavailable`, or as
     `rate-limit-exceeded` where the limit is the reason.
@@ -181,7 +185,7 @@ async def _execute_updates(
                 if order_id != order_ids[0]:  # the request itself was counted as one
                     await _wait_for_rate_limit(principal, services, deadline)
                 await services.ownership.require_access(principal, order_id)
-                order = await _execute_update(order_id, command, message, services)
+                order = await execute(order_id)
         except errors.Problem as problem:
             return _failed(order_id, problem)
         except UpstreamUnavailableError as error:

@@ -121,6 +121,12 @@ class CancelOrdersRequest(BulkRequest):
     reason: Reason = None
 
 
+class RecoverOrdersRequest(BulkRequest, RecoverOrderRequest):
+    """Recovery of many orders whose workflow is missing."""
+
+    model_config = example(order_ids=[EXAMPLE_ORDER_ID], actor="grace")
+
+
 class CommandResponse(BaseModel):
     """The order after the command."""
 

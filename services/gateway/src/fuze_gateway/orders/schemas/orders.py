@@ -43,6 +43,7 @@ _SUMMARY: JsonDict = {
     "tracking_number": "FZ0123456789",
     "needs_attention": False,
     "workflow_missing_at": None,
+    "workflow_failing_since": None,
     "created_at": "2026-01-05T10:00:00Z",
     "updated_at": "2026-01-05T10:02:00Z",
 }
@@ -215,6 +216,10 @@ class OrderSummary(BaseModel):
     needs_attention: bool
     workflow_missing_at: datetime | None = Field(
         description="When it was noticed that the open order has no workflow; see recoverOrder."
+    )
+    workflow_failing_since: datetime | None = Field(
+        description="When it was noticed that a workflow task of the order fails; `/status` says"
+        " why."
     )
     created_at: datetime
     updated_at: datetime

@@ -65,6 +65,7 @@ def _create_tables() -> None:
             needs_attention boolean NOT NULL DEFAULT false,
             tracking_deadline timestamptz,
             workflow_missing_at timestamptz,
+            workflow_failing_since timestamptz,
             last_seq integer NOT NULL CONSTRAINT orders_last_seq_check CHECK (last_seq >= 1),
             approval_deadline timestamptz NOT NULL,
             created_at timestamptz NOT NULL,
@@ -141,6 +142,10 @@ def _create_indexes() -> None:
         " ON orders.orders (lower(customer) text_pattern_ops)"
     )
     op.execute(
+        "CREATE INDEX orders_workflow_failing_idx ON orders.orders (id)"
+        " WHERE workflow_failing_since IS NOT NULL"
+    )
+    op.execute(
         "CREATE INDEX orders_needs_attention_idx ON orders.orders (created_at, id)"
         " WHERE needs_attention"
     )
@@ -162,7 +167,7 @@ def _create_views() -> None:
         SELECT id AS order_id, status, payment_status, reason, customer, currency::text AS currency,
                total_minor, address, tracking_number, fingerprint, last_seq, created_at, updated_at,
                needs_attention, payment_method, payment_token, approval_deadline,
-               tracking_deadline, workflow_missing_at, owner,
+               tracking_deadline, workflow_missing_at, workflow_failing_since, owner,
                (SELECT coalesce(jsonb_agg(jsonb_build_object(
                            'sku', sku, 'quantity', quantity, 'unit_price_minor', unit_price_minor
                        ) ORDER BY position), '[]')

@@ -1,0 +1,1 @@
+"""The task queues of Temporal, and whether workers poll them."""
