@@ -15,6 +15,7 @@ from fuze_order.repository import OrderRepository
 
 Order = Callable[..., PlaceOrder]
 
+
 @pytest.fixture
 def make_order() -> Order:
     """Make a valid order of 59.97 USD, with the given fields changed."""
