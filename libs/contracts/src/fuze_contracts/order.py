@@ -109,6 +109,7 @@ class PaymentStatus(StrEnum):
     DECLINED = "declined"
     REFUNDING = "refunding"
     """The charge is being voided or refunded; it may turn out that nothing was captured."""
+    PARTIALLY_REFUNDED = "partially_refunded"
     REFUNDED = "refunded"
 
 
@@ -134,7 +135,9 @@ class EventType(StrEnum):
     ORDER_DELIVERED = "order_delivered"
     ORDER_RETURNED = "order_returned"
     CANCELLATION_STARTED = "cancellation_started"
+    REFUND_REQUESTED = "refund_requested"
     PAYMENT_REFUNDED = "payment_refunded"
+    REFUND_FAILED = "refund_failed"
     PAYMENT_VOIDED = "payment_voided"
     NEEDS_ATTENTION = "needs_attention"
     RETRY_REQUESTED = "retry_requested"

@@ -235,7 +235,12 @@ class OrderWorkflow(contract.OrderWorkflow):
                 await self._steps.record(
                     EventType.PAYMENT_REFUNDED,
                     actor="payment-service",
-                    details=outcome.model_dump(mode="json") | {"amount": str(outcome.amount)},
+                    details={
+                        **outcome.model_dump(mode="json"),
+                        "amount": str(outcome.amount),
+                        **outcome.amount.model_dump(),
+                        "reason": reason,
+                    },
                 )
             case _:
                 await self._steps.record(EventType.PAYMENT_VOIDED, actor="payment-service")

@@ -207,8 +207,10 @@ ORDER_NOT_REFUNDABLE = _register(
 REFUND_TOO_LARGE = _register(
     "refund-too-large",
     HTTPStatus.CONFLICT,
-    "The amount exceeds what is left of the payment after earlier refunds.",
-    "At most 39.98 USD can be refunded.",
+    "More is requested than earlier refunds, open ones included, have left of the payment or of a"
+    " line. `refundable_minor` is what is left of the payment, in minor units of `currency`. The"
+    " decision is final for the `Idempotency-Key`.",
+    "More is requested than is left. At most 39.98 USD can be refunded.",
 )
 TOO_MANY_API_KEYS = _register(
     "too-many-api-keys",
