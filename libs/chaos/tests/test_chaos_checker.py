@@ -102,7 +102,10 @@ def cancelled() -> OrderRecords:
     order.parcels = []
     order.shipments = []
     order.provider_refunds = [{"id": "re_1", "charge_id": "ch_1", "amount_minor": 500}]
-    order.refunds = [{"refund_id": UUID(int=1), "state": "refunded"}]
+    order.refunds = [
+        {"refund_id": UUID(int=1), "state": "refunded", "amount_minor": 500,
+         "actor": "payment-service"}
+    ]  # fmt: skip
     order.payments[0]["refunded_minor"] = 500
     order.ledger += _ledger_entries(refunded=500)
     order.row = (order.row or {}) | {

@@ -144,7 +144,9 @@ class OrderWorkflow(contract.OrderWorkflow):
             raise ApplicationError("not now", type=error_type, non_retryable=True)
 
     @workflow.query
-    def signal_rejection(self, signal: contract.OrderSignal) -> str | None:
+    def signal_rejection(
+        self, signal: contract.OrderSignal, caller: str | None = None
+    ) -> str | None:
         is_exhausted = self._address_changes >= MAX_ADDRESS_CHANGES
         if signal is contract.OrderSignal.CHANGE_ADDRESS and is_exhausted:
             return contract.ADDRESS_CHANGE_LIMIT

@@ -43,6 +43,12 @@ ADDRESS_INVALID = "AddressInvalid"
 ADDRESS_CHANGE_LIMIT = "AddressChangeLimitReached"
 """An update is rejected: the order has changed its address the maximum number of times."""
 
+APPROVER_PLACED_ORDER = "ApproverPlacedOrder"
+"""An update is rejected: whoever placed the order must not approve it, or is not known."""
+
+ADDRESS_NEEDS_APPROVAL = "AddressNeedsApproval"
+"""An update is rejected: the order is approved, and another address would not be."""
+
 NOTHING_TO_RETRY = "NothingToRetry"
 """An update is rejected: no step of the order needs attention."""
 
@@ -190,7 +196,8 @@ class PlaceOrder(Message):
     when a step that keeps failing needs attention. An order with a total up to
     `auto_approve_limit`, in minor units, is approved automatically. The order tracks its delivery
     for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the name
-    of the authenticated caller, `owner` its unique id. With `recovery` the order is in PostgreSQL
+    of the authenticated caller, `owner` its unique id. With `four_eyes` another caller has to approve
+    the order, and its address cannot change after that. With `recovery` the order is in PostgreSQL
     already.
     """
 
@@ -212,6 +219,7 @@ class PlaceOrder(Message):
     placed_by: str | None = None
     recovery: Recovery | None = None
     owner: str | None = None
+    four_eyes: bool = False
 
     @property
     def total_minor(self) -> int:
@@ -225,9 +233,10 @@ class PlaceOrder(Message):
 
 
 class ApproveOrder(Message):
-    """Approve an order."""
+    """Approve an order. `caller` is the unique id of the authenticated caller."""
 
     actor: str = "unknown"
+    caller: str | None = None
 
 
 class RejectOrder(Message):
@@ -387,8 +396,10 @@ class OrderWorkflow(ABC):
 
     @workflow.query
     @abstractmethod
-    def signal_rejection(self, signal: OrderSignal) -> str | None:
+    def signal_rejection(self, signal: OrderSignal, caller: str | None = None) -> str | None:
         """Return the error with which the signal's update is rejected now, or None.
+
+        `caller` is the id of the authenticated caller.
 
         A signal is dropped there. Temporal limits the signals to a workflow, and would refuse all
         later ones, so send none that is dropped.

@@ -193,7 +193,9 @@ class OrderWorkflow(contract.OrderWorkflow):
             pending, EventType.ADDRESS_CHANGED, address=address
         )
         self._messages.addresses.remove(pending)
-        if committed.type is not EventType.ADDRESS_CHANGED:
+        if committed.type is EventType.ADDRESS_CHANGED:
+            self._messages.reject_approval_of_old_address()
+        else:
             pending.reject(
                 contract.ADDRESS_INVALID, "the address is not valid; the event lists the violations"
             )
@@ -320,8 +322,10 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._messages.validate_retry_step(request)
 
     @workflow.query
-    def signal_rejection(self, signal: contract.OrderSignal) -> str | None:
-        return self._messages.signal_rejection(signal)
+    def signal_rejection(
+        self, signal: contract.OrderSignal, caller: str | None = None
+    ) -> str | None:
+        return self._messages.signal_rejection(signal, caller)
 
     @workflow.query
     def status(self) -> contract.OrderSnapshot:

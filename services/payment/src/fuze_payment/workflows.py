@@ -78,7 +78,7 @@ class RefundWorkflow(contract.RefundWorkflow):
         return outcome
 
     @workflow.update
-    async def reserve(self) -> ReserveRefundOutcome:
+    async def reserve(self) -> ReserveRefundOutcome:  # type: ignore[override]
         """Return the decision, as soon as it is committed."""
         await workflow.wait_condition(lambda: self._decision is not None)
         return typing.cast("ReserveRefundOutcome", self._decision)

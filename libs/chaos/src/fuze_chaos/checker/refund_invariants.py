@@ -39,7 +39,7 @@ def _check_events(order: OrderRecords) -> Findings:
         for details in [get_details(event)]
     )
     for refund in order.refunds:
-        if refund.get("actor", _SYSTEM_ACTOR) == _SYSTEM_ACTOR:
+        if refund["actor"] == _SYSTEM_ACTOR:
             continue  # of a compensation, whose events are its order's own
         outcome = _OUTCOME_EVENTS.get(refund["state"])
         for kind in ("refund_requested", outcome):

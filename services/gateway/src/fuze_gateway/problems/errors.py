@@ -53,6 +53,14 @@ _REJECTIONS = {
         registry.NOT_AWAITING_PAYMENT_METHOD,
         "is not waiting for a payment method.",
     ),
+    contract.APPROVER_PLACED_ORDER: (
+        registry.APPROVER_PLACED_ORDER,
+        "has to be approved by another caller than the one that placed it.",
+    ),
+    contract.ADDRESS_NEEDS_APPROVAL: (
+        registry.ADDRESS_NEEDS_APPROVAL,
+        "is approved for its present address. Cancel it, and place another one.",
+    ),
     contract.NOTHING_TO_RETRY: (registry.NOTHING_TO_RETRY, "has no failing step."),
 }
 """The problem of each error type with which an order rejects a command."""
