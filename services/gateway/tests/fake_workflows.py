@@ -147,6 +147,7 @@ class OrderWorkflow(contract.OrderWorkflow):
     def signal_rejection(
         self, signal: contract.OrderSignal, caller: str | None = None
     ) -> str | None:
+        del caller
         is_exhausted = self._address_changes >= MAX_ADDRESS_CHANGES
         if signal is contract.OrderSignal.CHANGE_ADDRESS and is_exhausted:
             return contract.ADDRESS_CHANGE_LIMIT

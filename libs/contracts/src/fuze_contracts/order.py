@@ -196,9 +196,9 @@ class PlaceOrder(Message):
     when a step that keeps failing needs attention. An order with a total up to
     `auto_approve_limit`, in minor units, is approved automatically. The order tracks its delivery
     for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the name
-    of the authenticated caller, `owner` its unique id. With `four_eyes` another caller has to approve
-    the order, and its address cannot change after that. With `recovery` the order is in PostgreSQL
-    already.
+    of the authenticated caller, `owner` its unique id. With `four_eyes` another caller has to
+    approve the order, and its address cannot change after that. With `recovery` the order is in
+    PostgreSQL already.
     """
 
     order_id: UUID

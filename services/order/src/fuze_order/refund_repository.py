@@ -33,11 +33,12 @@ class RefundEventRepository:
         """
         for _ in range(_MAX_ATTEMPTS):
             async with self._engine.begin() as connection:
-                if await self._is_recorded(connection, report):
-                    return
+                # The row first: what is committed after it is read has the number that is tried.
                 order = await self._find_order(connection, report)
                 if order is None:
                     break
+                if await self._is_recorded(connection, report):
+                    return
                 if await self._record_next(connection, report, order):
                     return
         raise LookupError(f"order {report.order_id} is missing, or changes meanwhile; retry")
