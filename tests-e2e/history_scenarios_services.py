@@ -163,6 +163,14 @@ class PaymentScenarios(Scenarios):
         await self._control("psp")
         return refund
 
+    async def refund_needs_attention(self) -> Handle:
+        order = await self._shipped()
+        await self._control("psp", available=False)
+        refund = await self._refund(1999, of=order, step_failure_alert_after=timedelta(seconds=2))
+        await until_recorded(refund, Recorded.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, 3)
+        await self._control("psp")
+        return refund
+
     async def reconciled(self) -> Handle:
         await self._shipped()
         return await self.client.start_workflow(
@@ -192,7 +200,12 @@ class PaymentScenarios(Scenarios):
         await until_ended(order)
         return order
 
-    async def _refund(self, amount_minor: int, of: Handle | None = None) -> Handle:
+    async def _refund(
+        self,
+        amount_minor: int,
+        of: Handle | None = None,
+        step_failure_alert_after: timedelta = timedelta(hours=1),
+    ) -> Handle:
         order = of or await self._shipped()
         command = RefundPayment(
             order_id=order_id(order),
@@ -200,6 +213,7 @@ class PaymentScenarios(Scenarios):
             refund_id=uuid4(),
             amount=Money(amount_minor=amount_minor, currency="USD"),
             reason="one was broken",
+            step_failure_alert_after=step_failure_alert_after,
         )
         workflow_id = refund_workflow_id(command.order_id, command.refund_id)
         start = WithStartWorkflowOperation(

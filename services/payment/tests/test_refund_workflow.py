@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
 from payment_harness import PaymentHarness, build_charge, build_refund
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
@@ -231,6 +232,29 @@ async def test_reconciliation_completes_a_refund_whose_workflow_was_terminated(
     assert await services.harness.scalar(unreported, charge.order_id) == 0
 
 
+async def test_a_refund_that_keeps_failing_needs_attention_and_is_executed_all_the_same(
+    services: Services, charge: ChargePayment
+) -> None:
+    limit = {"step_failure_alert_after": timedelta(seconds=2)}
+    refund = build_refund(charge, 600).model_copy(update=limit)
+    await services.harness.set_faults(available=False)
+
+    async with services.run():
+        await services.reserve(refund)
+        async with asyncio.timeout(20):
+            while "needs_attention" not in services.orders.events_of(refund):
+                await asyncio.sleep(0.05)
+        await services.harness.set_faults()
+        assert isinstance(await services.handle(refund).result(), Refunded)
+
+    assert services.orders.events_of(refund) == [
+        "refund_requested",
+        "needs_attention",
+        "payment_refunded",
+    ]
+    assert services.orders.reports[refund.refund_id, "needs_attention"].last_error
+
+
 async def test_a_refund_that_the_provider_rejects_is_reported_as_failed(
     services: Services, charge: ChargePayment
 ) -> None:
@@ -270,7 +294,6 @@ async def _reset_to_start(client: Client, refund: RefundPayment) -> None:
 
 
 async def _release_reservation(harness: PaymentHarness, refund: RefundPayment) -> None:
-    await harness.scalar(
-        "UPDATE payments.payments SET refunded_minor = 0 WHERE order_id = :order_id RETURNING 1",
-        refund.order_id,
-    )
+    statement = "UPDATE payments.payments SET refunded_minor = 0 WHERE order_id = :order_id"
+    async with harness.engine.begin() as connection:
+        await connection.execute(sa.text(statement), {"order_id": refund.order_id})

@@ -73,7 +73,7 @@ TRANSITIONS = {
     "order_cancelled": _transition(
         *("awaiting_approval", "approved", "awaiting_payment_method", "cancelling"), to="cancelled"
     ),
-    "needs_attention": Transition(_WITH_RETRIED_STEP),
+    "needs_attention": Transition(_WITH_RETRIED_STEP | _REFUNDABLE),
     "retry_requested": Transition(_WITH_RETRIED_STEP),
     "order_recovered": Transition(_OPEN | {"cancelling"}),
 }

@@ -12,14 +12,18 @@ from fuze_contracts.order import EventType
 from fuze_contracts.refund_allocation import RefundedLine
 
 RefundEventType = Literal[
-    EventType.REFUND_REQUESTED, EventType.PAYMENT_REFUNDED, EventType.REFUND_FAILED
+    EventType.REFUND_REQUESTED,
+    EventType.NEEDS_ATTENTION,
+    EventType.PAYMENT_REFUNDED,
+    EventType.REFUND_FAILED,
 ]
 
 
 class RefundReport(Message):
     """What happened to a refund; an order has one event of each type for each refund.
 
-    `code` is the provider's reason of a failure. The time is UTC.
+    `code` is the provider's reason of a failure. A refund that keeps failing needs attention, with
+    the `last_error`, and may succeed later. The time is UTC.
     """
 
     order_id: UUID
@@ -32,6 +36,7 @@ class RefundReport(Message):
     reason: str | None = None
     provider_reference: str | None = None
     code: str | None = None
+    last_error: str | None = None
 
 
 class RefundReportActivities(Protocol):

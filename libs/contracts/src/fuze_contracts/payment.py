@@ -1,6 +1,7 @@
 """The payment service's contract: its activities, its workflows and their messages."""
 
 from abc import ABC, abstractmethod
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Protocol
 from uuid import UUID
@@ -83,7 +84,8 @@ class RefundPayment(Message):
 
     That is `amount`; or the `lines` and the shipping of an order that is divided into `shares`; or,
     without all of these, what is left of the payment. `actor` is who requested it, `fingerprint` a
-    digest of the request.
+    digest of the request. A refund that keeps failing needs attention after
+    `step_failure_alert_after`.
     """
 
     order_id: UUID
@@ -96,6 +98,7 @@ class RefundPayment(Message):
     include_shipping: bool = False
     shares: OrderShares | None = None
     fingerprint: str | None = None
+    step_failure_alert_after: timedelta = timedelta(hours=1)
 
 
 class RefundReserved(Message):

@@ -1,6 +1,6 @@
 """Payments and refunds of an order, as far as they are decided without the payment service."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -210,6 +210,6 @@ def test_a_refund_names_the_caller_and_the_person_on_whose_behalf_it_acts(order_
     principal = Principal(name="shop", id="api-key:shop", scopes=ALL_SCOPES)
     request = RefundOrderRequest(amount_minor=1999, reason="broken", actor="grace")
 
-    built = build_refund({"lines": []}, payment, UUID(int=2), request, principal)
+    built = build_refund({"lines": []}, payment, UUID(int=2), request, principal, timedelta(1))
 
     assert built.actor == "grace via shop"

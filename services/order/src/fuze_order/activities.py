@@ -117,7 +117,11 @@ class RefundReportActivitiesImpl(RefundReportActivities):
     @activity.defn
     async def refund_recorded(self, report: RefundReport) -> None:
         """Record the event in the order, whether its workflow runs or has ended."""
-        await self._repository.record(report)
+        is_new = await self._repository.record(report)
+        if is_new and report.type in {EventType.REFUND_FAILED, EventType.NEEDS_ATTENTION}:
+            activity.metric_meter().create_counter(
+                "fuze_orders_needing_attention", "Steps that kept failing for too long"
+            ).add(1, {"step": "refund"})
 
 
 class ReconciliationActivities:

@@ -12,6 +12,7 @@ from fuze_order.tables import events, orders
 from fuze_order.transitions import payment_status_after_refund
 
 _MAX_ATTEMPTS = 5
+_DETAILS = {"refund_id", "reason", "provider_reference", "code", "last_error", "lines"}
 
 
 class RefundEventRepository:
@@ -24,8 +25,8 @@ class RefundEventRepository:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def record(self, report: RefundReport) -> None:
-        """Insert the event and update the order's row, unless the event is there already.
+    async def record(self, report: RefundReport) -> bool:
+        """Insert the event and update the order's row; return False if the event was there already.
 
         Raises:
             LookupError: the order does not exist, or changes too often; to be retried.
@@ -38,9 +39,9 @@ class RefundEventRepository:
                 if order is None:
                     break
                 if await self._is_recorded(connection, report):
-                    return
+                    return False
                 if await self._record_next(connection, report, order):
-                    return
+                    return True
         raise LookupError(f"order {report.order_id} is missing, or changes meanwhile; retry")
 
     @staticmethod
@@ -74,7 +75,7 @@ class RefundEventRepository:
                     order.total_minor,
                 )
                 needs_attention = order.workflow_missing_at is not None
-            case EventType.REFUND_FAILED:
+            case EventType.REFUND_FAILED | EventType.NEEDS_ATTENTION:
                 needs_attention = True
             case EventType.REFUND_REQUESTED:
                 pass
@@ -120,9 +121,9 @@ class RefundEventRepository:
 
 
 def _to_details(report: RefundReport) -> dict[str, Any]:
-    details = report.model_dump(
-        mode="json", include={"refund_id", "reason", "provider_reference", "code", "lines"}
-    )
+    details = report.model_dump(mode="json", include=_DETAILS)
+    if report.type is EventType.NEEDS_ATTENTION:
+        details["step"] = "refund"
     return {name: value for name, value in details.items() if value not in (None, [])} | {
         "amount": str(report.amount),
         **report.amount.model_dump(),

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
 
 from fuze_contracts import order_refunds
 from fuze_contracts import payment as contract
@@ -31,6 +32,7 @@ from fuze_payment.messages import (
     ReconciliationResult,
     ResumeRefunds,
 )
+from fuze_runtime.step_execution import is_schedule_to_close_timeout, last_attempt_error
 
 _ATTEMPT_TIMEOUT = timedelta(seconds=30)
 _WEBHOOK_TIMEOUT = timedelta(minutes=5)
@@ -85,13 +87,7 @@ class RefundWorkflow(contract.RefundWorkflow):
 
     async def _refund(self, reserved: RefundReserved) -> RefundOutcome:
         await self._report(EventType.REFUND_REQUESTED, reserved)
-        outcome = await workflow.execute_activity_method(
-            PaymentActivities.payment_refunded,
-            self._command,
-            start_to_close_timeout=_ATTEMPT_TIMEOUT,
-            retry_policy=_RETRIES,
-            summary=f"refund {reserved.amount}",
-        )
+        outcome = await self._execute(reserved)
         match outcome:
             case Refunded():
                 await self._report(
@@ -110,6 +106,26 @@ class RefundWorkflow(contract.RefundWorkflow):
         )
         return outcome
 
+    async def _execute(self, reserved: RefundReserved) -> RefundOutcome:
+        """Execute the refund; one that keeps failing needs attention, and is retried further."""
+        time_limit: timedelta | None = self._command.step_failure_alert_after
+        while True:
+            try:
+                return await workflow.execute_activity_method(
+                    PaymentActivities.payment_refunded,
+                    self._command,
+                    start_to_close_timeout=_ATTEMPT_TIMEOUT,
+                    schedule_to_close_timeout=time_limit,
+                    retry_policy=_RETRIES,
+                    summary=f"refund {reserved.amount}",
+                )
+            except ActivityError as error:
+                if not is_schedule_to_close_timeout(error):
+                    raise
+                last_error = last_attempt_error(error)
+            await self._report(EventType.NEEDS_ATTENTION, reserved, last_error=last_error)
+            time_limit = None
+
     async def _report(
         self,
         event: RefundEventType,
@@ -117,6 +133,7 @@ class RefundWorkflow(contract.RefundWorkflow):
         *,
         provider_reference: str | None = None,
         code: str | None = None,
+        last_error: str | None = None,
     ) -> None:
         """Record an event in the order: an order that has ended has no workflow to do it."""
         await workflow.execute_activity_method(
@@ -132,6 +149,7 @@ class RefundWorkflow(contract.RefundWorkflow):
                 reason=reserved.reason,
                 provider_reference=provider_reference,
                 code=code,
+                last_error=last_error,
             ),
             task_queue=ORDER_TASK_QUEUE,
             start_to_close_timeout=_ATTEMPT_TIMEOUT,

@@ -40,12 +40,13 @@ def get_fingerprint(request: RefundOrderRequest, actor: str) -> str:
     return hashlib.sha256(f"{actor}\0{content}".encode()).hexdigest()
 
 
-def build_refund(
+def build_refund(  # noqa: PLR0913, PLR0917 - each part of the message comes from elsewhere
     order: Mapping[str, Any],
     payment: PublishedPayment,
     refund_id: UUID,
     request: RefundOrderRequest,
     principal: Principal,
+    step_failure_alert_after: timedelta,
 ) -> RefundPayment:
     """Return the workflow input of a refund of a published order."""
     is_by_lines = bool(request.lines or request.include_shipping)
@@ -63,6 +64,7 @@ def build_refund(
         reason=request.reason,
         actor=actor,
         fingerprint=get_fingerprint(request, actor),
+        step_failure_alert_after=step_failure_alert_after,
     )
 
 

@@ -104,7 +104,8 @@ async def refund_order(  # noqa: PLR0913, PLR0917 - FastAPI passes each by its n
             order_id, refund_id, earlier.amount_minor, earlier.currency, earlier.lines
         )
     payment = await _get_charged_payment(order, services)
-    refund = build_refund(order, payment, refund_id, request, principal)
+    alert_after = services.settings.step_failure_alert_after
+    refund = build_refund(order, payment, refund_id, request, principal, alert_after)
     decision = await services.refund_commands.reserve(refund)
     if decision.fingerprint not in {None, refund.fingerprint}:
         raise errors.Problem(registry.IDEMPOTENCY_KEY_REUSED)
