@@ -93,6 +93,10 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @approve_order.validator
     def _validate_approve(self, approval: contract.ApproveOrder) -> None:
+        if self._order.four_eyes and approval.caller == self._order.owner:
+            raise ApplicationError(
+                "four eyes", type=contract.APPROVER_PLACED_ORDER, non_retryable=True
+            )
         self._reject_if_requested(contract.ALREADY_APPROVED, approval.actor)
 
     @workflow.update
