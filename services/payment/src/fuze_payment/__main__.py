@@ -111,7 +111,7 @@ def build_activities(
     return (
         PaymentActivitiesImpl(charge_service, refund_service, void_service),
         PaymentWebhookActivities(charge_service, refund_service),
-        RefundReportActivities(refund_service),
+        RefundReportActivities(refunds.repository),
         ReconciliationActivities(reconciliation),
     )
 

@@ -34,6 +34,7 @@ from fuze_runtime.heartbeats import heartbeats
 if TYPE_CHECKING:  # workflows import this module, and must not reach HTTP or a database driver
     from fuze_payment.charge_service import ChargeService
     from fuze_payment.reconciliation import Reconciliation
+    from fuze_payment.refund_repository import RefundRepository
     from fuze_payment.refund_service import RefundService
     from fuze_payment.void_service import VoidService
 
@@ -107,7 +108,7 @@ class PaymentWebhookActivities:
 class RefundReportActivities:
     """The activities that make sure that an order has each of its refunds as events."""
 
-    def __init__(self, refunds: "RefundService") -> None:
+    def __init__(self, refunds: "RefundRepository") -> None:
         self._refunds = refunds
 
     @activity.defn

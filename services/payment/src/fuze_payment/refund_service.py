@@ -70,11 +70,10 @@ class RefundService:
             ApplicationError: `PAYMENT_IN_FLIGHT` or `PAYMENT_OUTCOME_UNKNOWN`, to be retried.
 
         """
-        reserved = await self.reserve(command)
-        refund = await self._refunds.get(command.refund_id)
-        if isinstance(reserved, RefundRejected) or refund is None:
-            return RefundRejected.model_validate(reserved)
-        return _outcome(await self._operations.execute(refund))
+        decided = await self._decide(command)
+        if isinstance(decided, RefundRejected):
+            return decided
+        return _outcome(await self._operations.execute(decided))
 
     async def reserve(self, command: RefundPayment) -> ReserveRefundOutcome:
         """Return the one decision about this refund; its amount is reserved in the payment's row.
@@ -83,6 +82,19 @@ class RefundService:
             ApplicationError: `PAYMENT_OUTCOME_UNKNOWN`, to be retried.
 
         """
+        decided = await self._decide(command)
+        if isinstance(decided, RefundRejected):
+            return decided
+        return RefundReserved(
+            refund_id=decided.id,
+            amount=decided.amount,
+            lines=decided.lines,
+            reason=decided.reason,
+            actor=decided.actor,
+            fingerprint=decided.fingerprint,
+        )
+
+    async def _decide(self, command: RefundPayment) -> Refund | RefundRejected:
         payment = await self._payments.find(command.order_id, command.payment_token)
         if payment is not None and not payment.state.is_settled:
             raise outcome_unknown("it is not known yet whether the payment is charged")
@@ -93,14 +105,7 @@ class RefundService:
             return RefundRejected(refund_id=command.refund_id, code=RefundRejection.AMOUNT_INVALID)
         refund, details = await self._refunds.reserve(payment, command)
         if refund.is_reserved:
-            return RefundReserved(
-                refund_id=refund.id,
-                amount=refund.amount,
-                lines=refund.lines,
-                reason=refund.reason,
-                actor=refund.actor,
-                fingerprint=refund.fingerprint,
-            )
+            return refund
         payment = await self._payments.get(payment.id) or payment
         return RefundRejected(
             refund_id=refund.id,
@@ -112,14 +117,6 @@ class RefundService:
             details=details,
             fingerprint=refund.fingerprint,
         )
-
-    async def list_unreported(self, idle_for: timedelta) -> list[Refund]:
-        """Return refunds that their orders do not have as events, although nothing changes."""
-        return await self._refunds.list_unreported(idle_for)
-
-    async def mark_reported(self, refund_id: UUID) -> None:
-        """Record that the refund's order has the outcome as an event."""
-        await self._refunds.mark_reported(refund_id)
 
     async def refund_remaining(self, payment: Payment, reason: str) -> VoidOutcome:
         """Refund what is left of a charged payment; any other payment needs no refund.
