@@ -94,6 +94,7 @@ def settings(postgres: EmbeddedPostgres) -> GatewaySettings:
     return GatewaySettings(
         database_url=postgres.url("gateway"),
         read_timeout=timedelta(seconds=2),
+        refund_timeout=timedelta(seconds=2),
         max_body_bytes=4096,
     )
 

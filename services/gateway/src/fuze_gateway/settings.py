@@ -170,6 +170,10 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         timedelta(seconds=2), description="Timeout of one call to Temporal or PostgreSQL."
     )
     max_body_bytes: int = Field(65_536, ge=1)
+    refund_timeout: Duration = Field(
+        timedelta(seconds=6),
+        description="How long a refund waits for the decision of the payment service.",
+    )
     body_timeout: Duration = Field(
         timedelta(seconds=10), description="Time for a request body to arrive."
     )
