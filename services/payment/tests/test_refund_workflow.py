@@ -258,7 +258,7 @@ async def test_a_refund_that_keeps_failing_needs_attention_and_is_executed_all_t
 async def test_a_refund_that_the_provider_rejects_is_reported_as_failed(
     services: Services, charge: ChargePayment
 ) -> None:
-    # The provider has other books: there, half of it is refunded already.
+    # The provider has other records: there, more than half of it is refunded already.
     other = build_refund(charge, 600)
     async with services.run():
         await services.reserve(other)

@@ -44,7 +44,7 @@ ADDRESS_CHANGE_LIMIT = "AddressChangeLimitReached"
 """An update is rejected: the order has changed its address the maximum number of times."""
 
 APPROVER_PLACED_ORDER = "ApproverPlacedOrder"
-"""An update is rejected: whoever placed the order must not approve it, or is not known."""
+"""An update is rejected: the caller that placed the order, or is not known, must not approve it."""
 
 ADDRESS_NEEDS_APPROVAL = "AddressNeedsApproval"
 """An update is rejected: the order is approved, and another address would not be."""
