@@ -183,8 +183,8 @@ TOO_LATE_TO_CHANGE_ADDRESS = _register(
 ADDRESS_NEEDS_APPROVAL = _register(
     "address-needs-approval",
     HTTPStatus.CONFLICT,
-    "With `FUZE_FOUR_EYES`, the address of an approved order cannot change: its approval was for the"
-    " address before. Cancel the order, and place another one.",
+    "With `FUZE_FOUR_EYES`, the address of an approved order cannot change: its approval was for"
+    " the address before. Cancel the order, and place another one.",
     f"{_ORDER} is approved for its present address. Cancel it, and place another one.",
 )
 ADDRESS_CHANGE_LIMIT = _register(
