@@ -199,6 +199,12 @@ async def until(order: Handle, waiting_for: str) -> None:
         await asyncio.sleep(0.1)
 
 
+async def until_event(order: Handle, seq: int) -> None:
+    """Wait until the order has committed so many events."""
+    while (await order.query(OrderWorkflow.status)).last_seq < seq:
+        await asyncio.sleep(0.1)
+
+
 async def until_attention(order: Handle) -> None:
     """Wait until a step of the order needs attention."""
     while not (await order.query(OrderWorkflow.status)).needs_attention:

@@ -11,7 +11,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
-from fake_workflows import OrderWorkflow, ShippingWorkflow, carrier_outage, provider_outage
+from fake_workflows import (
+    OrderWorkflow,
+    RefundWorkflow,
+    ShippingWorkflow,
+    carrier_outage,
+    provider_outage,
+)
 from gateway_harness import MakeKey, Serve
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
@@ -19,6 +25,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from fuze_contracts.order import ORDER_TASK_QUEUE
+from fuze_contracts.payment import PAYMENT_TASK_QUEUE
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_gateway.api_keys.commands import ApiKeyCommands
 from fuze_gateway.app import create_app
@@ -56,7 +63,13 @@ async def temporal() -> AsyncIterator[Client]:
             activities=[provider_outage, carrier_outage],
             workflow_runner=UnsandboxedWorkflowRunner(),
         )
-        async with worker:
+        payments = Worker(
+            environment.client,
+            task_queue=PAYMENT_TASK_QUEUE,
+            workflows=[RefundWorkflow],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        )
+        async with worker, payments:
             yield environment.client
 
 
@@ -73,6 +86,7 @@ def settings(postgres: EmbeddedPostgres) -> GatewaySettings:
     return GatewaySettings(
         database_url=postgres.url("gateway"),
         read_timeout=timedelta(seconds=2),
+        refund_timeout=timedelta(seconds=2),
         max_body_bytes=4096,
     )
 
@@ -207,6 +221,28 @@ def record(postgres: EmbeddedPostgres) -> Callable[..., Awaitable[None]]:
         await connection.close()
 
     return recorded
+
+
+@pytest.fixture
+async def shipped(
+    postgres: EmbeddedPostgres, order_id: UUID, record: Callable[..., Awaitable[None]]
+) -> UUID:
+    """A shipped order of three units of 19.99 USD that was charged."""
+    await record(order_id, status="shipped")
+    connection = await asyncpg.connect(postgres.dsn)
+    await connection.execute(
+        "INSERT INTO orders.order_lines (order_id, position, sku, quantity, unit_price_minor)"
+        " VALUES ($1, 1, 'TEAPOT-1', 3, 1999)",
+        order_id,
+    )
+    await connection.execute(
+        "INSERT INTO payments.payments (id, payment_token, order_id, amount_minor, currency, state,"
+        " provider_reference, first_submitted_at)"
+        " VALUES ($1, 'token', $2, 5997, 'USD', 'charged', $3, now())",
+        *(uuid4(), order_id, f"ch_{order_id}"),
+    )
+    await connection.close()
+    return order_id
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from temporalio import activity, workflow
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts import order as contract
-from fuze_contracts import shipping
+from fuze_contracts import payment, shipping
+from fuze_contracts.money import Money
 from fuze_contracts.order import (
     ORDER_REJECTED,
     OrderResult,
@@ -15,6 +16,7 @@ from fuze_contracts.order import (
     PaymentStatus,
     WaitingFor,
 )
+from fuze_contracts.refund_allocation import price_refund
 from fuze_contracts.workflow_ids import shipping_workflow_id
 
 REJECTED_ACTOR = "mallory"
@@ -91,6 +93,10 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @approve_order.validator
     def _validate_approve(self, approval: contract.ApproveOrder) -> None:
+        if self._order.four_eyes and approval.caller == self._order.owner:
+            raise ApplicationError(
+                "four eyes", type=contract.APPROVER_PLACED_ORDER, non_retryable=True
+            )
         self._reject_if_requested(contract.ALREADY_APPROVED, approval.actor)
 
     @workflow.update
@@ -142,7 +148,10 @@ class OrderWorkflow(contract.OrderWorkflow):
             raise ApplicationError("not now", type=error_type, non_retryable=True)
 
     @workflow.query
-    def signal_rejection(self, signal: contract.OrderSignal) -> str | None:
+    def signal_rejection(
+        self, signal: contract.OrderSignal, caller: str | None = None
+    ) -> str | None:
+        del caller
         is_exhausted = self._address_changes >= MAX_ADDRESS_CHANGES
         if signal is contract.OrderSignal.CHANGE_ADDRESS and is_exhausted:
             return contract.ADDRESS_CHANGE_LIMIT
@@ -190,6 +199,61 @@ class ShippingWorkflow(shipping.ShippingWorkflow):
             order_id=self._order_id,
             step=shipping.ShippingStep.DISPATCHING,
             step_since=workflow.now(),
+        )
+
+
+CHARGED_MINOR = 5997
+"""What is left of every payment."""
+
+
+@workflow.defn
+class RefundWorkflow(payment.RefundWorkflow):
+    """A refund that is reserved, unless it is too large; with the reason `STUCK` it never is.
+
+    With the reason `OPEN` it stays open.
+    """
+
+    @workflow.init
+    def __init__(self, command: payment.RefundPayment) -> None:
+        self._command = command
+        self._is_decided = False
+
+    @workflow.run
+    async def run(self, command: payment.RefundPayment) -> payment.RefundOutcome:
+        await workflow.wait_condition(lambda: self._is_decided and command.reason != "OPEN")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return payment.RefundRejected(refund_id=command.refund_id, code="a test")
+
+    @workflow.update
+    async def reserve(self) -> payment.ReserveRefundOutcome:
+        await workflow.wait_condition(lambda: self._command.reason != "STUCK")
+        self._is_decided = True
+        command = self._command
+        lines = []
+        if command.shares:
+            lines = price_refund(
+                command.shares,
+                command.lines,
+                include_shipping=command.include_shipping,
+                earlier=[],
+            )
+        charged = Money(amount_minor=CHARGED_MINOR, currency="USD")
+        by_lines = Money(amount_minor=sum(line.amount_minor for line in lines), currency="USD")
+        amount = command.amount or (by_lines if lines else charged)
+        if amount.amount_minor > CHARGED_MINOR:
+            return payment.RefundRejected(
+                refund_id=command.refund_id,
+                code=payment.RefundRejection.MORE_THAN_CHARGED,
+                refundable=charged,
+                fingerprint=command.fingerprint,
+            )
+        return payment.RefundReserved(
+            refund_id=command.refund_id,
+            amount=amount,
+            lines=tuple(lines),
+            reason=command.reason,
+            actor=command.actor,
+            fingerprint=command.fingerprint,
         )
 
 

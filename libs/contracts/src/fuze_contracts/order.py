@@ -43,6 +43,12 @@ ADDRESS_INVALID = "AddressInvalid"
 ADDRESS_CHANGE_LIMIT = "AddressChangeLimitReached"
 """An update is rejected: the order has changed its address the maximum number of times."""
 
+APPROVER_PLACED_ORDER = "ApproverPlacedOrder"
+"""An update is rejected: the caller that placed the order, or is not known, must not approve it."""
+
+ADDRESS_NEEDS_APPROVAL = "AddressNeedsApproval"
+"""An update is rejected: the order is approved, and another address would not be."""
+
 NOTHING_TO_RETRY = "NothingToRetry"
 """An update is rejected: no step of the order needs attention."""
 
@@ -109,6 +115,7 @@ class PaymentStatus(StrEnum):
     DECLINED = "declined"
     REFUNDING = "refunding"
     """The charge is being voided or refunded; it may turn out that nothing was captured."""
+    PARTIALLY_REFUNDED = "partially_refunded"
     REFUNDED = "refunded"
 
 
@@ -134,7 +141,9 @@ class EventType(StrEnum):
     ORDER_DELIVERED = "order_delivered"
     ORDER_RETURNED = "order_returned"
     CANCELLATION_STARTED = "cancellation_started"
+    REFUND_REQUESTED = "refund_requested"
     PAYMENT_REFUNDED = "payment_refunded"
+    REFUND_FAILED = "refund_failed"
     PAYMENT_VOIDED = "payment_voided"
     NEEDS_ATTENTION = "needs_attention"
     RETRY_REQUESTED = "retry_requested"
@@ -187,8 +196,9 @@ class PlaceOrder(Message):
     when a step that keeps failing needs attention. An order with a total up to
     `auto_approve_limit`, in minor units, is approved automatically. The order tracks its delivery
     for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the name
-    of the authenticated caller, `owner` its unique id. With `recovery` the order is in PostgreSQL
-    already.
+    of the authenticated caller, `owner` its unique id. With `four_eyes` another caller has to
+    approve the order, and its address cannot change after that. With `recovery` the order is in
+    PostgreSQL already.
     """
 
     order_id: UUID
@@ -209,6 +219,7 @@ class PlaceOrder(Message):
     placed_by: str | None = None
     recovery: Recovery | None = None
     owner: str | None = None
+    four_eyes: bool = False
 
     @property
     def total_minor(self) -> int:
@@ -222,9 +233,10 @@ class PlaceOrder(Message):
 
 
 class ApproveOrder(Message):
-    """Approve an order."""
+    """Approve an order. `caller` is the unique id of the authenticated caller."""
 
     actor: str = "unknown"
+    caller: str | None = None
 
 
 class RejectOrder(Message):
@@ -384,8 +396,10 @@ class OrderWorkflow(ABC):
 
     @workflow.query
     @abstractmethod
-    def signal_rejection(self, signal: OrderSignal) -> str | None:
+    def signal_rejection(self, signal: OrderSignal, caller: str | None = None) -> str | None:
         """Return the error with which the signal's update is rejected now, or None.
+
+        `caller` is the id of the authenticated caller.
 
         A signal is dropped there. Temporal limits the signals to a workflow, and would refuse all
         later ones, so send none that is dropped.

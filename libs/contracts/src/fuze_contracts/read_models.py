@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
+
 from fuze_contracts.base import Message
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
 
@@ -126,7 +128,10 @@ class PublishedPayment(Message):
 
 
 class PublishedRefund(Message):
-    """One refund, in any state. `rejection_code` is the provider's, `actor` who requested it."""
+    """One refund, in any state. `rejection_code` is the provider's, `actor` who requested it.
+
+    `lines` are `RefundedLine`s, of a refund by lines. `fingerprint` is a digest of its request.
+    """
 
     refund_id: UUID
     payment_id: UUID
@@ -134,12 +139,14 @@ class PublishedRefund(Message):
     state: str
     amount_minor: int
     currency: str
-    reason: str
+    reason: str | None
     provider_reference: str | None
     rejection_code: str | None
     created_at: datetime
     updated_at: datetime
     actor: str = "unknown"
+    lines: list[dict[str, Any]] = Field(default_factory=list)
+    fingerprint: str | None = None
 
 
 class Discrepancy(Message):

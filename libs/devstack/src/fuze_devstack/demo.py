@@ -32,13 +32,17 @@ _TEAPOTS = {
 
 @dataclass
 class DemoOrder:
-    """An order of the demo: its request, and the status in which it must close."""
+    """An order of the demo: its request, and the status in which it must close.
+
+    With a `refund` part of it is refunded once it is shipped.
+    """
 
     title: str
     order_id: str
     body: dict[str, Any]
     expected_status: str
     signal: tuple[str, dict[str, Any] | None] | None = None
+    refund: dict[str, Any] | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -48,8 +52,9 @@ class DemoOrder:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the order is closed, in whichever status."""
-        return self.status in _CLOSED_STATUSES
+        """Whether the order is closed, in whichever status, and refunded as requested."""
+        is_refunded = bool(self.events) and self.events[-1]["type"] == "payment_refunded"
+        return self.status in _CLOSED_STATUSES and (self.refund is None or is_refunded)
 
 
 def _demo_orders() -> list[DemoOrder]:
@@ -65,10 +70,11 @@ def _demo_orders() -> list[DemoOrder]:
             expected_status="shipped",
         ),
         DemoOrder(
-            "Three teapots, paid by card",
+            "Three teapots, paid by card; one of them is refunded",
             order_id="11111111-1111-4111-8111-111111111111",
             body=_TEAPOTS,
             signal=("approve", {"actor": "grace@example.com"}),
+            refund={"lines": [{"line_id": "1", "quantity": 1}], "reason": "one was broken"},
             expected_status="shipped",
         ),
         DemoOrder(
@@ -128,7 +134,7 @@ async def _run_order(
 ) -> None:
     await _post(client, f"/orders/{order.order_id}/start", order.body)
     deadline = time.monotonic() + _ORDER_TIMEOUT_SECONDS
-    is_signal_sent = False
+    is_signal_sent = is_refund_sent = False
     while not order.is_closed and time.monotonic() < deadline:
         response = await client.get(f"/orders/{order.order_id}/events")
         recorded = response.json()["events"] if response.is_success else []
@@ -138,11 +144,15 @@ async def _run_order(
             name, body = order.signal
             await _post(client, f"/orders/{order.order_id}/signals/{name}", body)
             is_signal_sent = True
+        if order.refund and not is_refund_sent and order.status == order.expected_status:
+            await _post(client, f"/orders/{order.order_id}/refunds", order.refund)
+            is_refund_sent = True
         await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _post(client: httpx.AsyncClient, path: str, body: dict[str, Any] | None) -> None:
-    response = await client.post(path, json=body) if body else await client.post(path)
+    headers = {"Idempotency-Key": "demo"}  # a refund needs one
+    response = await client.post(path, json=body, headers=headers)
     response.raise_for_status()
 
 

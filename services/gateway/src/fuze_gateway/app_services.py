@@ -77,7 +77,7 @@ def build_services(
             max_subscriptions_per_caller=settings.max_streams_per_caller,
         ),
         payments=PaymentQueries(database),
-        refund_commands=RefundCommands(client, timeout),
+        refund_commands=RefundCommands(client, settings.refund_timeout),
         webhook_commands=WebhookCommands(client, timeout),
         api_keys=api_keys,
         api_key_commands=ApiKeyCommands(database),

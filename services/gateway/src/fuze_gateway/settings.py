@@ -62,6 +62,11 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         description="`caller`: callers that neither approve nor operate orders have access to the"
         " orders that they placed, and to no others.",
     )
+    four_eyes: bool = Field(
+        default=False,
+        description="Another caller than the one that placed an order has to approve it, and its"
+        " address cannot change after that.",
+    )
     api_key_cache_ttl: Duration = Field(
         timedelta(seconds=10), description="How long a revocation takes, at most: keys are cached."
     )
@@ -170,6 +175,10 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         timedelta(seconds=2), description="Timeout of one call to Temporal or PostgreSQL."
     )
     max_body_bytes: int = Field(65_536, ge=1)
+    refund_timeout: Duration = Field(
+        timedelta(seconds=6),
+        description="How long a refund waits for the decision of the payment service.",
+    )
     body_timeout: Duration = Field(
         timedelta(seconds=10), description="Time for a request body to arrive."
     )
@@ -181,6 +190,8 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
     def _validate_production(self) -> Self:
         if self.ownership == "caller" and self.authentication == "none":
             raise ValueError("FUZE_OWNERSHIP=caller requires FUZE_AUTHENTICATION=required")
+        if self.four_eyes and self.authentication == "none":
+            raise ValueError("FUZE_FOUR_EYES requires FUZE_AUTHENTICATION=required")
         if self.authentication == "required" and self.oidc_issuer and not self.oidc_audience:
             raise ValueError("FUZE_OIDC_ISSUER requires FUZE_OIDC_AUDIENCE")
         if self.environment != "production":

@@ -4,11 +4,16 @@ from temporalio.client import Client
 
 from fuze_contracts.order import ORDER_TASK_QUEUE
 from fuze_contracts.workflow_ids import workflow_log_fields
-from fuze_order.activities import OrderActivities, ReconciliationActivities
+from fuze_order.activities import (
+    OrderActivities,
+    ReconciliationActivities,
+    RefundReportActivitiesImpl,
+)
 from fuze_order.messages import ReconcileOrders
 from fuze_order.reconciliation import OpenOrderComparison
 from fuze_order.reconciliation_repository import ReconciliationRepository
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
+from fuze_order.refund_repository import RefundEventRepository
 from fuze_order.repository import OrderRepository
 from fuze_order.settings import OrderSettings
 from fuze_order.workflows import OrderWorkflow
@@ -30,6 +35,7 @@ async def run_worker() -> None:
     settings = cli.load_settings(OrderSettings)
     engine = create_engine(settings, "fuze-order")
     activities = OrderActivities(OrderRepository(engine))
+    refunds = RefundReportActivitiesImpl(RefundEventRepository(engine))
     open_orders = ReconciliationRepository(engine)
     comparison = OpenOrderComparison(open_orders, settings.order_task_failure_alert_after)
     reconciliation = ReconciliationActivities(open_orders, comparison)
@@ -56,6 +62,7 @@ async def run_worker() -> None:
                     activities.validate_order,
                     activities.transition_recorded,
                     activities.address_validated,
+                    refunds.refund_recorded,
                     reconciliation.open_orders_compared,
                     reconciliation.ended_orders_listed,
                     reconciliation.discrepant_orders_listed,

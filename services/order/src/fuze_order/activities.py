@@ -12,6 +12,7 @@ from fuze_contracts.order import (
     OrderStatus,
     PaymentStatus,
 )
+from fuze_contracts.order_refunds import RefundReport, RefundReportActivities
 from fuze_contracts.shipping import Address
 from fuze_order import validation
 from fuze_order.messages import (
@@ -30,6 +31,7 @@ from fuze_runtime.heartbeats import heartbeats
 if TYPE_CHECKING:  # the workflow imports this module, and must not reach a database driver
     from fuze_order.reconciliation import OpenOrderComparison
     from fuze_order.reconciliation_repository import ReconciliationRepository
+    from fuze_order.refund_repository import RefundEventRepository
     from fuze_order.repository import OrderRepository
 
 
@@ -104,6 +106,22 @@ class OrderActivities:
         In place of an invalid address the event `address_change_rejected` is recorded.
         """
         return await self._repository.record(validation.reject_invalid_address(transition))
+
+
+class RefundReportActivitiesImpl(RefundReportActivities):
+    """What the payment service reports about refunds."""
+
+    def __init__(self, repository: "RefundEventRepository") -> None:
+        self._repository = repository
+
+    @activity.defn
+    async def refund_recorded(self, report: RefundReport) -> None:
+        """Record the event in the order, whether its workflow runs or has ended."""
+        is_new = await self._repository.record(report)
+        if is_new and report.type in {EventType.REFUND_FAILED, EventType.NEEDS_ATTENTION}:
+            activity.metric_meter().create_counter(
+                "fuze_orders_needing_attention", "Steps that kept failing for too long"
+            ).add(1, {"step": "refund"})
 
 
 class ReconciliationActivities:

@@ -53,6 +53,7 @@ class OrderState:
         self.reason: str | None = None
         self.address = order.address
         self.rejected_address: Address | None = None
+        self.four_eyes, self.owner = order.four_eyes, order.owner
         self.payment_method = order.payment_method
         self.payment_token = order.payment_token
         self.tracking_deadline: datetime | None = None

@@ -79,7 +79,8 @@ orders = Table(
     CheckConstraint("last_seq >= 1", name="last_seq"),
     CheckConstraint("jsonb_typeof(address -> 'zip_code') = 'string'", name="address"),
     CheckConstraint(
-        "status <> 'shipped' OR (payment_status = 'charged' AND tracking_number IS NOT NULL)",
+        "status <> 'shipped' OR (payment_status IN ('charged', 'partially_refunded', 'refunded')"
+        " AND tracking_number IS NOT NULL)",
         name="shipped",
     ),
     # For the gateway's lists: newest first, page by page.

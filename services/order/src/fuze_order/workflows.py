@@ -197,7 +197,9 @@ class OrderWorkflow(contract.OrderWorkflow):
             pending, EventType.ADDRESS_CHANGED, address=address
         )
         self._messages.addresses.remove(pending)
-        if committed.type is not EventType.ADDRESS_CHANGED:
+        if committed.type is EventType.ADDRESS_CHANGED:
+            self._messages.reject_approval_of_old_address()
+        else:
             pending.reject(
                 contract.ADDRESS_INVALID, "the address is not valid; the event lists the violations"
             )
@@ -239,7 +241,12 @@ class OrderWorkflow(contract.OrderWorkflow):
                 await self._steps.record(
                     EventType.PAYMENT_REFUNDED,
                     actor="payment-service",
-                    details=outcome.model_dump(mode="json") | {"amount": str(outcome.amount)},
+                    details={
+                        **outcome.model_dump(mode="json"),
+                        "amount": str(outcome.amount),
+                        **outcome.amount.model_dump(),
+                        "reason": reason,
+                    },
                 )
             case _:
                 await self._steps.record(EventType.PAYMENT_VOIDED, actor="payment-service")
@@ -319,8 +326,10 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._messages.validate_retry_step(request)
 
     @workflow.query
-    def signal_rejection(self, signal: contract.OrderSignal) -> str | None:
-        return self._messages.signal_rejection(signal)
+    def signal_rejection(
+        self, signal: contract.OrderSignal, caller: str | None = None
+    ) -> str | None:
+        return self._messages.signal_rejection(signal, caller)
 
     @workflow.query
     def status(self) -> contract.OrderSnapshot:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fuze_chaos.checker import order_invariants, payment_invariants
+from fuze_chaos.checker import order_invariants, payment_invariants, refund_invariants
 from fuze_chaos.snapshots.records import (
     CARRIER,
     CLIENT,
@@ -97,5 +97,12 @@ ORDER_INVARIANTS = (
         "No open workflow, unresolved payment, discrepancy or leaked connection",
         frozenset({POSTGRES, TEMPORAL}),
         order_invariants.nothing_unresolved,
+    ),
+    Invariant(
+        "I12",
+        "refunds-match-order",
+        "Every accepted refund is executed once, is two events, and shows in payment_status",
+        frozenset({POSTGRES, PROVIDER, CLIENT}),
+        refund_invariants.refunds_match_order,
     ),
 )

@@ -29,10 +29,9 @@ def single_charge(order: OrderRecords) -> Findings:
     pending = _charges_under_review(order)
     if len(live) + len(pending) > 1:
         yield f"{len(live) + len(pending)} live charges", {"charges": [*live, *pending]}
-    is_paid = order.row and order.row["payment_status"] == "charged"
-    was_refunded_on_request = any(one["state"] == "refunded" for one in order.refunds)
+    is_paid = order.row and order.row["payment_status"] in {"charged", "partially_refunded"}
     has_total = order.row and order.row["total_minor"] > 0
-    if is_paid and has_total and not live and not was_refunded_on_request:
+    if is_paid and has_total and not live:
         yield "the order is paid, but the provider has no live charge", {}
 
 

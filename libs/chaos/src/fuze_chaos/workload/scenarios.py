@@ -6,7 +6,7 @@ faults; whether that is right is for the checker to say.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +23,8 @@ class Action:
     """An operation on an order, `delay` seconds after the action before it.
 
     With `wait_for` it waits for one of these statuses first, and is skipped if the order ends in
-    another. `copies` identical requests are sent concurrently.
+    another. `copies` identical requests are sent concurrently, under each of so many idempotency
+    `keys` where the operation needs one.
     """
 
     operation: str
@@ -31,6 +32,7 @@ class Action:
     wait_for: frozenset[str] | None = None
     body: Body = field(default_factory=dict)
     copies: int = 1
+    keys: int = 1
 
 
 @dataclass(frozen=True)
@@ -228,9 +230,24 @@ def _order_id_reused(draw: _Generator) -> Scenario:
 
 
 def _refunded(draw: _Generator) -> Scenario:
-    body = {"reason": "one was broken"}
-    refund = Action("refund", draw.delay(), wait_for=TERMINAL_STATUSES, body=body, copies=2)
-    return draw.scenario("refunded", draw.approve(), refund)
+    body = draw.body()
+    [line] = body["lines"]
+    total = line["quantity"] * line["unit_price_minor"]
+    a_unit: Body = {"lines": [{"line_id": "1", "quantity": 1}], "reason": "one was broken"}
+    some: Body = {"amount_minor": draw.rng.randint(1, total), "reason": "late"}
+    most: Body = {"amount_minor": total * 6 // 10, "reason": "two at once"}
+    refunds = draw.rng.choice(
+        (
+            [Action("refund", body=some, copies=2)],
+            [Action("refund", body=a_unit, copies=2), Action("refund", body=a_unit)],
+            [Action("refund", body=some), Action("refund", body={})],
+            [Action("refund", body={}, copies=2), Action("refund", body=a_unit)],
+            # Together more than the charge: one of them has to be refused.
+            [Action("refund", body=most, keys=2)],
+        )
+    )
+    first = replace(refunds[0], delay=draw.delay(), wait_for=TERMINAL_STATUSES)
+    return draw.scenario("refunded", draw.approve(), first, *refunds[1:], body=body)
 
 
 def _conflicting_decisions(draw: _Generator) -> Scenario:

@@ -84,6 +84,8 @@ class OrderCommand(Generic[MessageT]):
         """Return the message to the workflow: the request's fields, and the caller as actor."""
         fields = request.model_dump(exclude={"actor", "order_ids"}) if request else {}
         actor = principal.actor_name(request.actor if request else None)
+        if "caller" in self.message.model_fields:
+            fields["caller"] = principal.id
         return self.message(**fields, actor=actor)
 
 
@@ -100,7 +102,11 @@ COMMANDS: tuple[OrderCommand[Any], ...] = (
         message=ApproveOrder,
         update=OrderWorkflow.approve_order,
         scope=Scope.ORDERS_APPROVE,
-        problems=(registry.ALREADY_APPROVED, registry.NOT_AWAITING_APPROVAL),
+        problems=(
+            registry.ALREADY_APPROVED,
+            registry.NOT_AWAITING_APPROVAL,
+            registry.APPROVER_PLACED_ORDER,
+        ),
         signal=Signal(
             path="approve",
             name=OrderSignal.APPROVE,
@@ -188,6 +194,7 @@ COMMANDS: tuple[OrderCommand[Any], ...] = (
         problems=(
             registry.TOO_LATE_TO_CHANGE_ADDRESS,
             registry.ADDRESS_CHANGE_LIMIT,
+            registry.ADDRESS_NEEDS_APPROVAL,
             registry.ADDRESS_INVALID,
         ),
         signal=Signal(

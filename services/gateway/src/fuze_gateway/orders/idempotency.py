@@ -63,6 +63,7 @@ def build_place_order(
         auto_approve_limit=settings.auto_approve_limits.get(request.currency),
         placed_by=principal.name,
         owner=principal.id,
+        four_eyes=settings.four_eyes,
     )
 
 

@@ -33,6 +33,7 @@ def build_recovery(
         delivery_tracking_period=settings.delivery_tracking_period,
         auto_approve_limit=settings.auto_approve_limits.get(order.currency),
         owner=order.owner,
+        four_eyes=settings.four_eyes,
         recovery=recovery,
     )
 

@@ -117,7 +117,8 @@ class OrderCommands:
         order = self._handle(order_id)
         try:
             async with self._slot(order_id):
-                if rejection := await self._signal_rejection(order, name):
+                caller: str | None = getattr(message, "caller", None)
+                if rejection := await self._signal_rejection(order, name, caller):
                     raise CommandRejectedError(rejection)
                 async with temporal_timeout(self._timeout):
                     await order.signal(signal, message, rpc_timeout=self._timeout)
@@ -125,12 +126,14 @@ class OrderCommands:
             return False
         return True
 
-    async def _signal_rejection(self, order: OrderHandle, name: OrderSignal) -> str | None:
+    async def _signal_rejection(
+        self, order: OrderHandle, name: OrderSignal, caller: str | None
+    ) -> str | None:
         try:
             async with temporal_timeout(min(self._timeout, _QUERY_TIMEOUT)):
                 return await order.query(
                     OrderWorkflow.signal_rejection,
-                    name,
+                    args=[name, caller],
                     reject_condition=QueryRejectCondition.NOT_OPEN,
                     rpc_timeout=_QUERY_TIMEOUT,
                 )

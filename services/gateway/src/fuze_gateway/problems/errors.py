@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fuze_contracts import order as contract
-from fuze_contracts.money import Money
+from fuze_contracts.payment import RefundRejected, RefundRejection
 from fuze_gateway.problems import registry
 from fuze_gateway.problems.registry import ProblemType
 from fuze_gateway.rate_limiter import LimitExceeded
@@ -52,6 +52,14 @@ _REJECTIONS = {
     contract.NOT_AWAITING_PAYMENT_METHOD: (
         registry.NOT_AWAITING_PAYMENT_METHOD,
         "is not waiting for a payment method.",
+    ),
+    contract.APPROVER_PLACED_ORDER: (
+        registry.APPROVER_PLACED_ORDER,
+        "has to be approved by another caller than the one that placed it.",
+    ),
+    contract.ADDRESS_NEEDS_APPROVAL: (
+        registry.ADDRESS_NEEDS_APPROVAL,
+        "is approved for its present address. Cancel it, and place another one.",
     ),
     contract.NOTHING_TO_RETRY: (registry.NOTHING_TO_RETRY, "has no failing step."),
 }
@@ -138,9 +146,25 @@ def order_not_refundable(order_id: UUID) -> Problem:
     return Problem(registry.ORDER_NOT_REFUNDABLE, detail)
 
 
-def refund_too_large(refundable: Money) -> Problem:
-    """Return the 409 of a refund above the refundable amount."""
-    return Problem(registry.REFUND_TOO_LARGE, f"At most {refundable} can be refunded.")
+def refund_rejected(order_id: UUID, rejected: RefundRejected) -> Problem:
+    """Return the 409 of a refund for which nothing was reserved, with what can be refunded."""
+    refundable = rejected.refundable
+    if refundable is None:
+        return order_not_refundable(order_id)
+    if rejected.code == RefundRejection.AMOUNT_INVALID:
+        reason = "These lines cost nothing."
+    elif rejected.details:
+        reason = f"Too much of a line is requested: {rejected.details}."
+    else:
+        reason = "More is requested than is left."
+    return Problem(
+        registry.REFUND_TOO_LARGE,
+        f"{reason} At most {refundable} can be refunded.",
+        extensions={
+            "refundable_minor": refundable.amount_minor,
+            "currency": refundable.currency,
+        },
+    )
 
 
 def command_rejected(order_id: UUID, error_type: str | None) -> Problem:

@@ -83,6 +83,12 @@ INSUFFICIENT_SCOPE = _register(
     "The caller is authenticated but lacks a scope. `required` lists the scopes of the operation.",
     "This operation requires the scope orders:approve.",
 )
+APPROVER_PLACED_ORDER = _register(
+    "approver-placed-order",
+    HTTPStatus.FORBIDDEN,
+    "With `FUZE_FOUR_EYES`, another caller than the one that placed the order has to approve it.",
+    f"{_ORDER} has to be approved by another caller than the one that placed it.",
+)
 NOT_FOUND = _register(
     "not-found",
     HTTPStatus.NOT_FOUND,
@@ -174,6 +180,13 @@ TOO_LATE_TO_CHANGE_ADDRESS = _register(
     "The shipment is being dispatched, or the order has ended or is being cancelled.",
     f"{_ORDER} can no longer change its address: it is being dispatched or has ended.",
 )
+ADDRESS_NEEDS_APPROVAL = _register(
+    "address-needs-approval",
+    HTTPStatus.CONFLICT,
+    "With `FUZE_FOUR_EYES`, the address of an approved order cannot change: its approval was for"
+    " the address before. Cancel the order, and place another one.",
+    f"{_ORDER} is approved for its present address. Cancel it, and place another one.",
+)
 ADDRESS_CHANGE_LIMIT = _register(
     "address-change-limit",
     HTTPStatus.CONFLICT,
@@ -207,8 +220,10 @@ ORDER_NOT_REFUNDABLE = _register(
 REFUND_TOO_LARGE = _register(
     "refund-too-large",
     HTTPStatus.CONFLICT,
-    "The amount exceeds what is left of the payment after earlier refunds.",
-    "At most 39.98 USD can be refunded.",
+    "More is requested than earlier refunds, open ones included, have left of the payment or of a"
+    " line. `refundable_minor` is what is left of the payment, in minor units of `currency`. The"
+    " decision is final for the `Idempotency-Key`.",
+    "More is requested than is left. At most 39.98 USD can be refunded.",
 )
 TOO_MANY_API_KEYS = _register(
     "too-many-api-keys",

@@ -13,15 +13,17 @@ _STATUSES = (
     "'awaiting_address', 'cancelling', 'shipped', 'delivered', 'returned', 'rejected', 'expired', "
     "'payment_declined', 'cancelled'"
 )
-_PAYMENT_STATUSES = "'none', 'pending', 'charged', 'declined', 'refunding', 'refunded'"
+_PAYMENT_STATUSES = (
+    "'none', 'pending', 'charged', 'declined', 'refunding', 'partially_refunded', 'refunded'"
+)
 _EVENT_TYPES = (
     "'order_received', 'order_validated', 'order_rejected', 'address_changed', "
     "'address_change_rejected', 'approval_reminder_sent', 'order_approved', "
     "'order_expired', 'order_cancelled', 'payment_charged', 'payment_declined', "
     "'payment_method_changed', 'payment_abandoned', 'shipping_started', "
     "'carrier_rejected_address', 'order_shipped', 'order_delivered', 'order_returned', "
-    "'cancellation_started', 'payment_refunded', 'payment_voided', 'needs_attention', "
-    "'retry_requested', 'order_recovered'"
+    "'cancellation_started', 'refund_requested', 'payment_refunded', 'refund_failed', "
+    "'payment_voided', 'needs_attention', 'retry_requested', 'order_recovered'"
 )
 
 
@@ -72,7 +74,8 @@ def _create_tables() -> None:
             updated_at timestamptz NOT NULL,
             CONSTRAINT orders_shipped_check CHECK (
                 status <> 'shipped'
-                OR (payment_status = 'charged' AND tracking_number IS NOT NULL)
+                OR (payment_status IN ('charged', 'partially_refunded', 'refunded')
+                    AND tracking_number IS NOT NULL)
             )
         )
     """)

@@ -1,0 +1,130 @@
+"""All SQL about the refunds of an order. Each method is one transaction."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from fuze_contracts.order import EventType, PaymentStatus
+from fuze_contracts.order_refunds import RefundReport
+from fuze_order.tables import events, orders
+from fuze_order.transitions import payment_status_after_refund
+
+_MAX_ATTEMPTS = 5
+_DETAILS = {"refund_id", "reason", "provider_reference", "code", "last_error", "lines"}
+
+
+class RefundEventRepository:
+    """The events of requested refunds.
+
+    An order that is refunded may have ended, so these events are not its workflow's. They take the
+    order's next number as its workflow does; a workflow that wanted the same number follows.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def record(self, report: RefundReport) -> bool:
+        """Insert the event and update the order's row; return False if the event was there already.
+
+        Raises:
+            LookupError: the order does not exist, or changes too often; to be retried.
+
+        """
+        for _ in range(_MAX_ATTEMPTS):
+            async with self._engine.begin() as connection:
+                # The row first: what is committed after it is read has the number that is tried.
+                order = await self._find_order(connection, report)
+                if order is None:
+                    break
+                if await self._is_recorded(connection, report):
+                    return False
+                if await self._record_next(connection, report, order):
+                    return True
+        raise LookupError(f"order {report.order_id} is missing, or changes meanwhile; retry")
+
+    @staticmethod
+    async def _is_recorded(connection: AsyncConnection, report: RefundReport) -> bool:
+        query = sa.select(events.c.seq).where(
+            events.c.order_id == report.order_id,
+            events.c.type == report.type,
+            events.c.details["refund_id"].astext == str(report.refund_id),
+        )
+        return (await connection.execute(query)).first() is not None
+
+    @staticmethod
+    async def _find_order(
+        connection: AsyncConnection, report: RefundReport
+    ) -> sa.Row[tuple[Any, ...]] | None:
+        query = sa.select(orders).where(orders.c.id == report.order_id)
+        return (await connection.execute(query)).one_or_none()
+
+    async def _record_next(
+        self, connection: AsyncConnection, report: RefundReport, order: sa.Row[tuple[Any, ...]]
+    ) -> bool:
+        """Return False where the order's workflow, or another refund, took the number."""
+        payment_status = PaymentStatus(order.payment_status)
+        needs_attention: bool = order.needs_attention
+        match report.type:
+            case EventType.PAYMENT_REFUNDED:
+                refunded_minor = await self._sum_refunded(connection, report)
+                payment_status = payment_status_after_refund(
+                    payment_status,
+                    refunded_minor + report.amount.amount_minor,
+                    order.total_minor,
+                )
+                needs_attention = order.workflow_missing_at is not None
+            case EventType.REFUND_FAILED | EventType.NEEDS_ATTENTION:
+                needs_attention = True
+            case EventType.REFUND_REQUESTED:
+                pass
+        # The event first, as the workflow's transitions do: the other order could deadlock.
+        inserted = await connection.execute(
+            insert(events)
+            .values(
+                order_id=report.order_id,
+                seq=order.last_seq + 1,
+                type=report.type,
+                status=order.status,
+                payment_status=payment_status,
+                actor=report.actor,
+                details=_to_details(report),
+                occurred_at=report.occurred_at,
+            )
+            .on_conflict_do_nothing()
+            .returning(events.c.seq)
+        )
+        if inserted.first() is None:
+            return False
+        updated = await connection.execute(
+            sa.update(orders)
+            .where(orders.c.id == report.order_id, orders.c.last_seq == order.last_seq)
+            .values(
+                payment_status=payment_status,
+                needs_attention=needs_attention,
+                last_seq=order.last_seq + 1,
+                updated_at=sa.func.greatest(orders.c.updated_at, report.occurred_at),
+            )
+        )
+        if updated.rowcount != 1:
+            raise LookupError(f"order {report.order_id} is not at event {order.last_seq}; retry")
+        return True
+
+    @staticmethod
+    async def _sum_refunded(connection: AsyncConnection, report: RefundReport) -> int:
+        amount = sa.cast(events.c.details["amount_minor"].astext, sa.BigInteger)
+        query = sa.select(sa.func.coalesce(sa.func.sum(amount), 0)).where(
+            events.c.order_id == report.order_id, events.c.type == EventType.PAYMENT_REFUNDED
+        )
+        return int((await connection.execute(query)).scalar_one())
+
+
+def _to_details(report: RefundReport) -> dict[str, Any]:
+    details = report.model_dump(mode="json", include=_DETAILS)
+    if report.type is EventType.NEEDS_ATTENTION:
+        details["step"] = "refund"
+    return {name: value for name, value in details.items() if value not in (None, [])} | {
+        "amount": str(report.amount),
+        **report.amount.model_dump(),
+    }
