@@ -1,5 +1,6 @@
 """All SQL about the refunds of an order. Each method is one transaction."""
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -66,6 +67,7 @@ class RefundEventRepository:
         """Return False where the order's workflow, or another refund, took the number."""
         payment_status = PaymentStatus(order.payment_status)
         needs_attention: bool = order.needs_attention
+        failing_since: datetime | None = order.workflow_failing_since
         match report.type:
             case EventType.PAYMENT_REFUNDED:
                 refunded_minor = await self._sum_refunded(connection, report)
@@ -76,7 +78,8 @@ class RefundEventRepository:
                 )
                 needs_attention = order.workflow_missing_at is not None
             case EventType.REFUND_FAILED | EventType.NEEDS_ATTENTION:
-                needs_attention = True
+                # What flags the order is the refund: a workflow that is repaired must not clear it.
+                needs_attention, failing_since = True, None
             case EventType.REFUND_REQUESTED:
                 pass
         # The event first, as the workflow's transitions do: the other order could deadlock.
@@ -103,6 +106,7 @@ class RefundEventRepository:
             .values(
                 payment_status=payment_status,
                 needs_attention=needs_attention,
+                workflow_failing_since=failing_since,
                 last_seq=order.last_seq + 1,
                 updated_at=sa.func.greatest(orders.c.updated_at, report.occurred_at),
             )
