@@ -18,6 +18,13 @@ ORDERS_VIEW = "orders.published_orders"
 EVENTS_VIEW = "orders.published_events"
 """One `PublishedEvent` per event, keyed by `(order_id, seq)`."""
 
+EVENT_FEED_VIEW = "orders.published_event_feed"
+"""One `PublishedFeedEvent` per event, keyed by `(transaction_id, position)`.
+
+It has the events of all transactions before the oldest one that is still open. So an event never
+appears before one that was read already, however transactions interleave.
+"""
+
 PAYMENTS_VIEW = "payments.published_payments"
 """One `PublishedPayment` per charge attempt."""
 
@@ -101,6 +108,17 @@ class PublishedEvent(Message):
     details: dict[str, Any]
     occurred_at: datetime
     recorded_at: datetime
+
+
+class PublishedFeedEvent(PublishedEvent):
+    """An event in the feed of all orders, and the owner of its order.
+
+    The feed is sorted by `transaction_id`, then `position`.
+    """
+
+    transaction_id: int
+    position: int
+    owner: str | None = None
 
 
 class PublishedPayment(Message):
