@@ -56,6 +56,7 @@ async def temporal() -> AsyncIterator[Client]:
         data_converter=pydantic_data_converter,
         interceptors=[TracingInterceptor()],
         dev_server_log_level="error",
+        dev_server_startup_timeout=timedelta(seconds=60),
     ) as environment:
         worker = Worker(
             environment.client,
