@@ -6,7 +6,7 @@ minor units, times are in UTC.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from fuze_contracts.base import Message
@@ -36,6 +36,28 @@ DISCREPANCIES_VIEW = "payments.published_discrepancies"
 
 ORDER_DISCREPANCIES_VIEW = "orders.published_discrepancies"
 """One `Discrepancy` per order whose payment or shipment contradicts its status."""
+
+
+PaymentStateName = Literal[
+    "created", "submitted", "unknown", "under_review", "charged", "declined", "voided"
+]
+"""A test of the payment service compares it, and the next one, with what it stores."""
+
+RefundStateName = Literal["created", "submitted", "unknown", "refunded", "rejected"]
+
+DiscrepancyKindName = Literal[
+    "unmatched_provider_charge",
+    "duplicate_charge",
+    "missing_capture",
+    "amount_mismatch",
+    "void_not_refunded",
+    "missing_provider_charge",
+    "missing_refund",
+    "missing_provider_refund",
+    "money_kept",
+    "parcel_of_cancelled_order",
+    "shipped_without_parcel",
+]
 
 
 class OrderProgressView(Message):
@@ -130,7 +152,7 @@ class PublishedPayment(Message):
     payment_id: UUID
     order_id: UUID
     payment_token: str
-    state: str
+    state: PaymentStateName
     amount_minor: int
     currency: str
     payment_method: str | None
@@ -147,7 +169,7 @@ class PublishedRefund(Message):
     refund_id: UUID
     payment_id: UUID
     order_id: UUID
-    state: str
+    state: RefundStateName
     amount_minor: int
     currency: str
     reason: str
@@ -164,7 +186,7 @@ class Discrepancy(Message):
     `reference` is the provider's reference, or our payment's id where the provider has none.
     """
 
-    kind: str
+    kind: DiscrepancyKindName
     reference: str
     order_id: UUID | None
     occurred_at: datetime

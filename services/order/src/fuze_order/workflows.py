@@ -194,9 +194,8 @@ class OrderWorkflow(contract.OrderWorkflow):
         )
         self._messages.addresses.remove(pending)
         if committed.type is not EventType.ADDRESS_CHANGED:
-            pending.reject(
-                contract.ADDRESS_INVALID, "the address is not valid; the event lists the violations"
-            )
+            rules = committed.violated_rules or "the address is not valid"
+            pending.reject(contract.ADDRESS_INVALID, rules)
 
     async def _cancel(self, pending: PendingRequest[contract.CancelOrder]) -> None:
         """Stop the order; where a shipment may exist, the shipping service decides the race."""

@@ -46,7 +46,7 @@ _SUMMARY: JsonDict = {
     "created_at": "2026-01-05T10:00:00Z",
     "updated_at": "2026-01-05T10:02:00Z",
 }
-_EVENT: JsonDict = {
+EVENT_EXAMPLE: JsonDict = {
     "seq": 3,
     "type": "order_approved",
     "status": "approved",
@@ -298,7 +298,7 @@ class Event(BaseModel):
 class ListEventsResponse(BaseModel):
     """The events of the order, oldest first."""
 
-    model_config = example(order_id=EXAMPLE_ORDER_ID, events=[_EVENT])
+    model_config = example(order_id=EXAMPLE_ORDER_ID, events=[EVENT_EXAMPLE])
 
     order_id: UUID
     events: list[Event]
