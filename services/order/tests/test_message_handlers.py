@@ -204,7 +204,11 @@ async def test_an_invalid_address_is_rejected_and_recorded(
     handle = await harness.place(order)
     nowhere = ChangeAddress(address=Address(zip_code="NOWHERE"))
 
-    assert await refusal(handle, OrderWorkflow.change_order_address, nowhere) == ADDRESS_INVALID
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update(OrderWorkflow.change_order_address, nowhere)
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert refused.value.cause.type == ADDRESS_INVALID
+    assert refused.value.cause.message == "the zip code is not valid in US"
     assert (await harness.timeline(order.order_id))[-1] == "address_change_rejected"
     await handle.signal(OrderWorkflow.cancel)
     await handle.result()

@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_contracts.order import EventType, OrderLine, OrderStatus, PaymentStatus, PlaceOrder
 from fuze_contracts.read_models import (
+    EVENT_FEED_VIEW,
     EVENTS_VIEW,
     ORDERS_VIEW,
     PublishedEvent,
+    PublishedFeedEvent,
     PublishedOrder,
     PublishedOrderWithLines,
 )
@@ -235,7 +237,11 @@ async def test_the_gateways_role_may_not(engine_of: EngineOf, statement: str) ->
 
 async def test_the_published_views_have_the_columns_of_their_contracts(engine_of: EngineOf) -> None:
     async with engine_of("gateway").connect() as connection:
-        for view, row in ((ORDERS_VIEW, PublishedOrderWithLines), (EVENTS_VIEW, PublishedEvent)):
+        for view, row in (
+            (ORDERS_VIEW, PublishedOrderWithLines),
+            (EVENTS_VIEW, PublishedEvent),
+            (EVENT_FEED_VIEW, PublishedFeedEvent),
+        ):
             found = await connection.execute(sa.text(f"TABLE {view} LIMIT 0"))
             assert set(found.keys()) == row.model_fields.keys()
 

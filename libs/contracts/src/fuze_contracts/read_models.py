@@ -6,7 +6,7 @@ minor units, times are in UTC.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -20,6 +20,13 @@ ORDERS_VIEW = "orders.published_orders"
 EVENTS_VIEW = "orders.published_events"
 """One `PublishedEvent` per event, keyed by `(order_id, seq)`."""
 
+EVENT_FEED_VIEW = "orders.published_event_feed"
+"""One `PublishedFeedEvent` per event, keyed by `(transaction_id, position)`.
+
+It has the events of all transactions before the oldest one that is still open. So an event never
+appears before one that was read already, however transactions interleave.
+"""
+
 PAYMENTS_VIEW = "payments.published_payments"
 """One `PublishedPayment` per charge attempt."""
 
@@ -31,6 +38,28 @@ DISCREPANCIES_VIEW = "payments.published_discrepancies"
 
 ORDER_DISCREPANCIES_VIEW = "orders.published_discrepancies"
 """One `Discrepancy` per order whose payment or shipment contradicts its status."""
+
+
+PaymentStateName = Literal[
+    "created", "submitted", "unknown", "under_review", "charged", "declined", "voided"
+]
+"""A test of the payment service compares it, and the next one, with what it stores."""
+
+RefundStateName = Literal["created", "submitted", "unknown", "refunded", "rejected"]
+
+DiscrepancyKindName = Literal[
+    "unmatched_provider_charge",
+    "duplicate_charge",
+    "missing_capture",
+    "amount_mismatch",
+    "void_not_refunded",
+    "missing_provider_charge",
+    "missing_refund",
+    "missing_provider_refund",
+    "money_kept",
+    "parcel_of_cancelled_order",
+    "shipped_without_parcel",
+]
 
 
 class OrderProgressView(Message):
@@ -107,6 +136,17 @@ class PublishedEvent(Message):
     recorded_at: datetime
 
 
+class PublishedFeedEvent(PublishedEvent):
+    """An event in the feed of all orders, and the owner of its order.
+
+    The feed is sorted by `transaction_id`, then `position`.
+    """
+
+    transaction_id: int
+    position: int
+    owner: str | None = None
+
+
 class PublishedPayment(Message):
     """One attempt to charge an order.
 
@@ -116,7 +156,7 @@ class PublishedPayment(Message):
     payment_id: UUID
     order_id: UUID
     payment_token: str
-    state: str
+    state: PaymentStateName
     amount_minor: int
     currency: str
     payment_method: str | None
@@ -136,7 +176,7 @@ class PublishedRefund(Message):
     refund_id: UUID
     payment_id: UUID
     order_id: UUID
-    state: str
+    state: RefundStateName
     amount_minor: int
     currency: str
     reason: str | None
@@ -155,7 +195,7 @@ class Discrepancy(Message):
     `reference` is the provider's reference, or our payment's id where the provider has none.
     """
 
-    kind: str
+    kind: DiscrepancyKindName
     reference: str
     order_id: UUID | None
     occurred_at: datetime

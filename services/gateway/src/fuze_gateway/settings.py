@@ -50,7 +50,7 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
     )
     cursor_signing_key: SecretStr = Field(
         SecretStr(_DEVELOPMENT_KEY),
-        description="Signs list cursors; the same for all gateways of a deployment.",
+        description="Signs cursors and stream tickets; the same for all gateways of a deployment.",
     )
     order_id_key: SecretStr = Field(
         SecretStr(_DEVELOPMENT_KEY),
@@ -112,6 +112,9 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
     stream_lifetime: Duration = Field(
         timedelta(hours=1),
         description="Time after which a stream ends and the client must authenticate again.",
+    )
+    stream_ticket_lifetime: Annotated[Duration, Field(ge=timedelta(seconds=1))] = Field(
+        timedelta(minutes=1), description="How long a ticket opens the event stream of its order."
     )
     max_streams: int = Field(2000, ge=0, description="Maximum number of open event streams.")
     max_streams_per_caller: int = Field(

@@ -23,7 +23,9 @@ from fuze_contracts.order import SYSTEM_ACTORS
 EXAMPLE_ORDER_ID = "123e4567-e89b-12d3-a456-426614174000"
 
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}")
+_RFC_3339_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?"
+_RFC_3339 = re.compile(_RFC_3339_TIME + r"([Zz]|[+-][0-9]{2}:[0-9]{2})")
+_PLUS_AS_SPACE = re.compile(_RFC_3339_TIME + r" [0-9]{2}:?[0-9]{2}")
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs"})
 _INVISIBLE_CATEGORIES = frozenset({"Cf", "Zl", "Zp"})
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -98,14 +100,21 @@ def _reject_system_actor(value: str) -> str:
 
 
 def _require_rfc_3339(value: object) -> object:
-    """Reject the numbers that pydantic accepts as timestamps.
+    """Reject the numbers that pydantic accepts as timestamps, and times without an offset.
 
     Raises:
         ValueError: not an RFC 3339 timestamp.
 
     """
-    if isinstance(value, str) and not _RFC_3339.match(value):
-        raise ValueError("must be an RFC 3339 timestamp, such as 2026-01-05T10:00:00Z")
+    if isinstance(value, str) and _PLUS_AS_SPACE.fullmatch(value):
+        raise ValueError(
+            "has a space in place of the + of its offset: in a URL, write + as %2B, such as"
+            " 2026-01-05T10:00:00%2B01:00"
+        )
+    if isinstance(value, str) and not _RFC_3339.fullmatch(value):
+        raise ValueError(
+            "must be an RFC 3339 timestamp with an offset, such as 2026-01-05T10:00:00Z"
+        )
     return value
 
 

@@ -86,6 +86,19 @@ async def test_a_rejected_command_has_the_reason_as_its_problem_type(
     assert response.json()["type"] == f"/problems/{COMMANDS[command][2]}"
 
 
+async def test_a_rejected_address_names_the_rule(
+    gateway: httpx.AsyncClient, order_id: UUID
+) -> None:
+    await place(gateway, order_id)
+
+    response = await send(gateway, order_id, ("PUT", "address"), actor="mallory")
+
+    assert response.json()["detail"] == (
+        f"Order {order_id} rejected the address: not now. Correct it and send the whole address"
+        " again."
+    )
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one[1])
 async def test_a_command_to_an_unknown_order_is_not_found(
     gateway: httpx.AsyncClient, order_id: UUID, command: tuple[str, str]

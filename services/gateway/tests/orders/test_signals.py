@@ -85,9 +85,32 @@ async def test_an_order_after_temporals_retention_is_closed_not_unknown(
 ) -> None:
     await record(order_id, status="shipped")
 
-    response = await send(gateway, order_id, "cancel")
+    response = await send(gateway, order_id, "approve")
 
     assert (response.status_code, response.json()["type"]) == (409, "/problems/order-closed")
+
+
+@pytest.mark.parametrize("path", ["cancel", "signals/cancel"])
+async def test_a_cancelled_order_that_is_cancelled_again_is_already_cancelled(
+    gateway: httpx.AsyncClient, record: Record, order_id: UUID, path: str
+) -> None:
+    await record(order_id, status="cancelled")
+
+    response = await gateway.post(f"/orders/{order_id}/{path}")
+
+    assert (response.status_code, response.json()["type"]) == (409, "/problems/already-cancelled")
+
+
+@pytest.mark.parametrize("path", ["cancel", "signals/cancel"])
+async def test_the_cancellation_of_a_shipped_order_says_to_refund_it(
+    gateway: httpx.AsyncClient, record: Record, order_id: UUID, path: str
+) -> None:
+    await record(order_id, status="shipped")
+
+    response = await gateway.post(f"/orders/{order_id}/{path}")
+
+    assert (response.status_code, response.json()["type"]) == (409, "/problems/too-late-to-cancel")
+    assert f"refund it: POST /orders/{order_id}/refunds" in response.json()["detail"]
 
 
 async def test_the_new_address_reaches_the_order(

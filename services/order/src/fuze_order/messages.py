@@ -84,6 +84,14 @@ class Transition(Message):
     needs_attention: bool = False
     details: dict[str, JsonValue] = Field(default_factory=dict)
 
+    @property
+    def violated_rules(self) -> str:
+        """Return the messages of the violations in `details`, for a person; empty without any."""
+        violations = self.details.get("violations")
+        if not isinstance(violations, list):
+            return ""
+        return "; ".join(str(one.get("message")) for one in violations if isinstance(one, dict))
+
     def fulfils(self, requested: "Transition") -> bool:
         """Whether this committed transition is the one that was requested.
 

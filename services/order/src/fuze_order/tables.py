@@ -7,11 +7,13 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     func,
     text,
@@ -88,6 +90,8 @@ orders = Table(
     Index(None, "status", "created_at", "id"),
     Index(None, "customer", "created_at", "id"),
     Index(None, "owner", "created_at", "id"),
+    Index(None, "updated_at", "id"),
+    Index(None, "owner", "updated_at", "id"),
     Index(
         "orders_needs_attention_idx", "created_at", "id", postgresql_where=text("needs_attention")
     ),
@@ -134,6 +138,15 @@ events = Table(
     Column("details", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # The order of the feed of all events: a bare sequence is assigned before the commit.
+    Column(
+        "transaction_id",
+        BigInteger,
+        nullable=False,
+        server_default=text("pg_current_xact_id()::text::bigint"),
+    ),
+    Column("position", BigInteger, Identity(always=True), nullable=False),
+    UniqueConstraint("transaction_id", "position"),
     CheckConstraint("seq >= 1", name="seq"),
     _check_enum("type", EventType),
     _check_enum("status", OrderStatus),

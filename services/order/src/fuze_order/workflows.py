@@ -200,9 +200,8 @@ class OrderWorkflow(contract.OrderWorkflow):
         if committed.type is EventType.ADDRESS_CHANGED:
             self._messages.reject_approval_of_old_address()
         else:
-            pending.reject(
-                contract.ADDRESS_INVALID, "the address is not valid; the event lists the violations"
-            )
+            rules = committed.violated_rules or "the address is not valid"
+            pending.reject(contract.ADDRESS_INVALID, rules)
 
     async def _cancel(self, pending: PendingRequest[contract.CancelOrder]) -> None:
         """Stop the order; where a shipment may exist, the shipping service decides the race."""

@@ -1,14 +1,18 @@
 """The commands to an order, each once: update, signal and bulk endpoints are made of this table."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal
 
 from fuze_contracts.order import (
+    ALREADY_CANCELLED,
+    TOO_LATE_TO_CANCEL,
     ApproveOrder,
     CancelOrder,
     ChangeAddress,
     ChangePaymentMethod,
     OrderSignal,
+    OrderStatus,
     OrderWorkflow,
     RejectOrder,
     RetryOrder,
@@ -72,6 +76,8 @@ class OrderCommand(Generic[MessageT]):
     scope: Scope
     problems: tuple[ProblemType, ...]
     """Why the order may reject it."""
+    rejected_after: Mapping[OrderStatus, str] = field(default_factory=dict)
+    """Why an order that ended with a status rejects it: an error type from contracts."""
     signal: Signal | None = None
     bulk: Bulk | None = None
 
@@ -157,6 +163,11 @@ COMMANDS: tuple[OrderCommand[Any], ...] = (
         update=OrderWorkflow.cancel_order,
         scope=Scope.ORDERS_WRITE,
         problems=(registry.ALREADY_CANCELLED, registry.TOO_LATE_TO_CANCEL),
+        rejected_after={
+            OrderStatus.CANCELLED: ALREADY_CANCELLED,
+            OrderStatus.SHIPPED: TOO_LATE_TO_CANCEL,
+            OrderStatus.DELIVERED: TOO_LATE_TO_CANCEL,
+        },
         signal=Signal(
             path="cancel",
             name=OrderSignal.CANCEL,

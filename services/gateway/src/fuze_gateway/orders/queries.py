@@ -25,6 +25,7 @@ ORDERS = published_view(
     address=JSONB(),
     lines=JSONB(),
     created_at=DateTime(timezone=True),
+    updated_at=DateTime(timezone=True),
 )
 ORDER_COLUMNS = [ORDERS.c[name] for name in PublishedOrder.model_fields]
 """Without the lines, which cost a subquery."""

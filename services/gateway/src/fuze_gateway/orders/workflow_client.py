@@ -59,11 +59,15 @@ Update = UpdateMethodMultiParam[[OrderWorkflow, MessageT], OrderSnapshot]
 
 
 class CommandRejectedError(Exception):
-    """The order rejected a command; `error_type` is a type from contracts, if it gave one."""
+    """The order rejected a command; `error_type` is a type from contracts, if it gave one.
 
-    def __init__(self, error_type: str | None) -> None:
+    `rule` is the rule that the command violates, in words of the order.
+    """
+
+    def __init__(self, error_type: str | None, rule: str | None = None) -> None:
         super().__init__(error_type or "rejected")
         self.error_type = error_type
+        self.rule = rule
 
 
 class OrderCommands:
@@ -161,8 +165,9 @@ class OrderCommands:
                 )
         except WorkflowUpdateFailedError as error:
             cause = error.cause
-            error_type = cause.type if isinstance(cause, ApplicationError) else None
-            raise CommandRejectedError(error_type) from error
+            if isinstance(cause, ApplicationError):
+                raise CommandRejectedError(cause.type, cause.message) from error
+            raise CommandRejectedError(None) from error
         except RPCError:  # only NOT_FOUND is passed through: never started, closed, or deleted
             return None
 

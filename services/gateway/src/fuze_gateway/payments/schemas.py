@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from fuze_contracts.money import MAX_AMOUNT_MINOR
-from fuze_contracts.read_models import Discrepancy
+from fuze_contracts.read_models import Discrepancy, PaymentStateName, RefundStateName
 from fuze_gateway.orders.schemas.commands import CommandRequest
 from fuze_gateway.types import EXAMPLE_ORDER_ID, LongText, Name, RequestModel
 
@@ -123,7 +123,7 @@ class Payment(BaseModel):
     """A charge. `refunded_minor` is the sum of completed and pending refunds."""
 
     payment_id: UUID
-    state: str
+    state: PaymentStateName
     amount_minor: int
     currency: str
     payment_method: str | None
@@ -139,7 +139,7 @@ class Refund(BaseModel):
 
     refund_id: UUID
     payment_id: UUID
-    state: str
+    state: RefundStateName
     amount_minor: int
     currency: str
     lines: list[RefundLine]

@@ -32,10 +32,13 @@ _REJECTIONS = {
         registry.NOT_AWAITING_APPROVAL,
         "is not waiting for approval.",
     ),
-    contract.ALREADY_CANCELLED: (registry.ALREADY_CANCELLED, "is already being cancelled."),
+    contract.ALREADY_CANCELLED: (
+        registry.ALREADY_CANCELLED,
+        "is cancelled, or is being cancelled; see its status.",
+    ),
     contract.TOO_LATE_TO_CANCEL: (
         registry.TOO_LATE_TO_CANCEL,
-        "can no longer be cancelled: it is being dispatched or has ended.",
+        "is dispatched or about to be; refund it: POST /orders/{order_id}/refunds.",
     ),
     contract.TOO_LATE_TO_CHANGE_ADDRESS: (
         registry.TOO_LATE_TO_CHANGE_ADDRESS,
@@ -43,7 +46,7 @@ _REJECTIONS = {
     ),
     contract.ADDRESS_INVALID: (
         registry.ADDRESS_INVALID,
-        "rejected the address; its events have the reason.",
+        "rejected the address: {rule}. Correct it and send the whole address again.",
     ),
     contract.ADDRESS_CHANGE_LIMIT: (
         registry.ADDRESS_CHANGE_LIMIT,
@@ -167,12 +170,16 @@ def refund_rejected(order_id: UUID, rejected: RefundRejected) -> Problem:
     )
 
 
-def command_rejected(order_id: UUID, error_type: str | None) -> Problem:
-    """Return the 409 or 422 of a command that the order rejected, by its type from contracts."""
+def command_rejected(order_id: UUID, error_type: str | None, rule: str | None = None) -> Problem:
+    """Return the 409 or 422 of a command that the order rejected, by its type from contracts.
+
+    `rule` is what the order said, and never has what the caller sent.
+    """
     problem_type, predicate = _REJECTIONS.get(
         error_type or "", (registry.REQUEST_REJECTED, "rejected the request.")
     )
-    return Problem(problem_type, f"Order {order_id} {predicate}")
+    text = predicate.format(order_id=order_id, rule=rule or "it is not valid")
+    return Problem(problem_type, f"Order {order_id} {text}")
 
 
 def unauthenticated(detail: str) -> Problem:
@@ -180,14 +187,13 @@ def unauthenticated(detail: str) -> Problem:
     return Problem(registry.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": "Bearer"})
 
 
-def insufficient_scope(required: Sequence[str]) -> Problem:
-    """Return the 403 of an authenticated caller without the required scopes."""
-    scopes = " ".join(required)
+def insufficient_scope(scope: str) -> Problem:
+    """Return the 403 of an authenticated caller without the required scope."""
     return Problem(
         registry.INSUFFICIENT_SCOPE,
-        f"This operation requires the scope {scopes}.",
-        headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scopes}"'},
-        extensions={"required": list(required)},
+        f"This operation requires the scope {scope}.",
+        headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
+        extensions={"required": [scope]},
     )
 
 
@@ -205,8 +211,14 @@ def too_many_failures(exceeded: LimitExceeded) -> Problem:
     return Problem(registry.RATE_LIMIT_EXCEEDED, detail, headers=headers)
 
 
-def too_many_streams(maximum: int) -> Problem:
-    """Return the 429 of a caller with the maximum number of event streams."""
+def at_stream_limit(maximum_of_caller: int | None) -> Problem:
+    """Return the 429 of a caller with the maximum number of event streams, or the 503 of a gateway.
+
+    `maximum_of_caller` is None where the limit of the gateway is reached.
+    """
+    if maximum_of_caller is None:
+        return unavailable("This gateway is at its limit of event streams.")
+    maximum = maximum_of_caller
     detail = (
         f"You have {maximum} open event streams, the maximum. Close one, or list the events of the"
         " order."

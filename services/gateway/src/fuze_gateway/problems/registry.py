@@ -166,13 +166,15 @@ ALREADY_CANCELLED = _register(
     "already-cancelled",
     HTTPStatus.CONFLICT,
     "The order was cancelled before; its compensations are running or complete.",
-    f"{_ORDER} is already being cancelled.",
+    f"{_ORDER} is cancelled, or is being cancelled; see its status.",
 )
 TOO_LATE_TO_CANCEL = _register(
     "too-late-to-cancel",
     HTTPStatus.CONFLICT,
-    "The shipment is being dispatched or the order has ended. Refund it instead.",
-    f"{_ORDER} can no longer be cancelled: it is being dispatched or has ended.",
+    "The shipment is being dispatched, or was. Refund the shipped order instead: `POST"
+    " /orders/{order_id}/refunds`.",
+    f"{_ORDER} is dispatched or about to be; refund it: POST"
+    " /orders/123e4567-e89b-12d3-a456-426614174000/refunds.",
 )
 TOO_LATE_TO_CHANGE_ADDRESS = _register(
     "too-late-to-change-address",
@@ -258,8 +260,9 @@ IDEMPOTENCY_KEY_REUSED = _register(
 ADDRESS_INVALID = _register(
     "address-invalid",
     HTTPStatus.UNPROCESSABLE_ENTITY,
-    "The address failed the order's validation; the order's events have the reason.",
-    f"{_ORDER} rejected the address; its events have the reason.",
+    "The address failed the order's validation. `detail` and the order's event name the rule.",
+    f"{_ORDER} rejected the address: the zip code is not valid in US. Correct it and send the whole"
+    " address again.",
 )
 HEADERS_TOO_LARGE = _register(
     "headers-too-large",

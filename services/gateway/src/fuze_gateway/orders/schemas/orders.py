@@ -47,7 +47,7 @@ _SUMMARY: JsonDict = {
     "created_at": "2026-01-05T10:00:00Z",
     "updated_at": "2026-01-05T10:02:00Z",
 }
-_EVENT: JsonDict = {
+EVENT_EXAMPLE: JsonDict = {
     "seq": 3,
     "type": "order_approved",
     "status": "approved",
@@ -170,12 +170,22 @@ class ListOrdersRequest(RequestModel):
     created_before: UtcDateTime | None = Field(
         None, description="Orders created before this time (RFC 3339, with an offset)."
     )
+    updated_from: UtcDateTime | None = Field(
+        None, description="Orders updated at or after this time (RFC 3339, with an offset)."
+    )
+    updated_before: UtcDateTime | None = Field(
+        None, description="Orders updated before this time (RFC 3339, with an offset)."
+    )
     q: Annotated[Text, Field(min_length=3, max_length=200)] | None = Field(
         None,
         description="Orders whose customer or id starts with this text, ignoring case.",
         examples=["ada"],
     )
-    sort: Sort = Field("-created_at", description="Newest first, or oldest first.")
+    sort: Sort = Field(
+        "-created_at",
+        description="By creation or by last update; `-` means newest first. An order that is"
+        " updated while pages are read moves to the newest end: `updated_at` skips none.",
+    )
     limit: int = Field(50, ge=1, le=200)
     cursor: str | None = Field(
         None, max_length=500, description="`next` of the previous page, with the same filters."
@@ -189,6 +199,8 @@ class ListOrdersRequest(RequestModel):
             customer=self.customer,
             created_from=self.created_from,
             created_before=self.created_before,
+            updated_from=self.updated_from,
+            updated_before=self.updated_before,
             needs_attention=self.needs_attention,
             text=self.q,
             owner=owner,
@@ -291,7 +303,7 @@ class Event(BaseModel):
 class ListEventsResponse(BaseModel):
     """The events of the order, oldest first."""
 
-    model_config = example(order_id=EXAMPLE_ORDER_ID, events=[_EVENT])
+    model_config = example(order_id=EXAMPLE_ORDER_ID, events=[EVENT_EXAMPLE])
 
     order_id: UUID
     events: list[Event]

@@ -38,7 +38,7 @@ def upgrade() -> None:
     op.execute("GRANT USAGE ON SCHEMA orders TO fuze_gateway")
     op.execute(
         "GRANT SELECT ON orders.published_orders, orders.published_events,"
-        " orders.published_discrepancies TO fuze_gateway"
+        " orders.published_event_feed, orders.published_discrepancies TO fuze_gateway"
     )
 
 
@@ -103,7 +103,10 @@ def _create_tables() -> None:
                 CONSTRAINT events_details_check CHECK (jsonb_typeof(details) = 'object'),
             occurred_at timestamptz NOT NULL,
             recorded_at timestamptz NOT NULL DEFAULT now(),
-            CONSTRAINT events_pkey PRIMARY KEY (order_id, seq)
+            transaction_id bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
+            position bigint GENERATED ALWAYS AS IDENTITY,
+            CONSTRAINT events_pkey PRIMARY KEY (order_id, seq),
+            CONSTRAINT events_transaction_id_position_key UNIQUE (transaction_id, position)
         )
     """)
 
@@ -139,6 +142,10 @@ def _create_indexes() -> None:
     )
     op.execute(
         "CREATE INDEX orders_owner_created_at_id_idx ON orders.orders (owner, created_at, id)"
+    )
+    op.execute("CREATE INDEX orders_updated_at_id_idx ON orders.orders (updated_at, id)")
+    op.execute(
+        "CREATE INDEX orders_owner_updated_at_id_idx ON orders.orders (owner, updated_at, id)"
     )
     op.execute(
         "CREATE INDEX orders_customer_prefix_idx"
@@ -181,6 +188,15 @@ def _create_views() -> None:
         CREATE VIEW orders.published_events AS
         SELECT order_id, seq, type, status, payment_status, actor, details, occurred_at, recorded_at
         FROM orders.events
+    """)
+    # A transaction that is still open may commit an event before those of later transactions.
+    op.execute("""
+        CREATE VIEW orders.published_event_feed AS
+        SELECT order_id, seq, events.type, events.status, events.payment_status, actor, details,
+               occurred_at, recorded_at, transaction_id, position,
+               owner
+        FROM orders.events JOIN orders.orders ON orders.id = events.order_id
+        WHERE transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
     """)
     op.execute("""
         CREATE VIEW orders.published_discrepancies AS
