@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from fuze_contracts.order import OrderLine, PlaceOrder
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.shipping import Address
 from fuze_order.repository import OrderRepository
 

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fuze_contracts.order import EventType, OrderLine, OrderStatus, PaymentStatus, PlaceOrder
+from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder
+from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.read_models import (
     EVENTS_VIEW,
     ORDERS_VIEW,

@@ -30,13 +30,13 @@ from fuze_contracts.order import (
     ChangeAddress,
     ChangePaymentMethod,
     EventType,
-    OrderLine,
     OrderStatus,
     OrderWorkflow,
     PlaceOrder,
     RejectOrder,
     RetryOrder,
 )
+from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.shipping import Address, DeliveryStatus, DeliveryStatusChanged
 from fuze_devstack.postgres import EmbeddedPostgres
 

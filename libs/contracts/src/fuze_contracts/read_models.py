@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
+
 from fuze_contracts.base import Message
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
 
@@ -55,7 +57,8 @@ class PublishedOrder(OrderProgressView):
     """An order as PostgreSQL holds it.
 
     `currency` is an ISO 4217 code, `address` a `fuze_contracts.shipping.Address`, `fingerprint` a
-    hash of the request that placed the order, `owner` the id of the caller that placed it.
+    hash of the request that placed the order, `owner` the id of the caller that placed it,
+    `reference` the caller's own number. The amounts are a `fuze_contracts.order_lines.OrderTotals`.
     `workflow_missing_at` is when it was noticed that the open order has no workflow.
     """
 
@@ -63,7 +66,7 @@ class PublishedOrder(OrderProgressView):
     customer: str | None
     currency: str
     total_minor: int
-    address: dict[str, Any]
+    address: dict[str, Any] | None
     tracking_number: str | None
     fingerprint: str
     created_at: datetime
@@ -72,17 +75,27 @@ class PublishedOrder(OrderProgressView):
     payment_method: str | None = None
     workflow_missing_at: datetime | None = None
     owner: str | None = None
+    customer_email: str | None = None
+    customer_name: str | None = None
+    reference: str | None = None
+    subtotal_minor: int = 0
+    discount_minor: int = 0
+    shipping_minor: int = 0
+    tax_minor: int = 0
+    fee_minor: int = 0
 
 
 class PublishedOrderWithLines(PublishedOrder):
     """An order with its lines, in the order of the request, and what a recovery needs.
 
-    Each line has `sku`, `quantity` and `unit_price_minor`.
+    Each line is a `fuze_contracts.order_lines.OrderLine`, each adjustment an `Adjustment`.
     """
 
     lines: list[dict[str, Any]]
     payment_token: str
     approval_deadline: datetime
+    adjustments: list[dict[str, Any]] = Field(default_factory=list)
+    metadata: dict[str, str] = Field(default_factory=dict)
 
 
 class PublishedEvent(Message):

@@ -24,6 +24,7 @@ EXAMPLE_ORDER_ID = "123e4567-e89b-12d3-a456-426614174000"
 
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}")
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs"})
 _INVISIBLE_CATEGORIES = frozenset({"Cf", "Zl", "Zp"})
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -124,7 +125,13 @@ def _to_utc(value: datetime) -> datetime:
 
 def _validate_currency(value: str) -> str:
     if value not in CURRENCY_EXPONENTS:
-        raise ValueError("must be an ISO 4217 code in upper case, such as USD")
+        raise ValueError("must be an ISO 4217 code that is in use, in upper case, such as USD")
+    return value
+
+
+def _validate_email(value: str) -> str:
+    if not _EMAIL.fullmatch(value):
+        raise ValueError("must be an e-mail address, such as ada@example.com")
     return value
 
 
@@ -174,6 +181,28 @@ ClientName = Annotated[
     AfterValidator(_reject_system_actor),
 ]
 """The name of an API client."""
+
+Email = Annotated[
+    str,
+    AfterValidator(_reject_control_characters),
+    AfterValidator(_validate_email),
+    Field(
+        max_length=254,
+        json_schema_extra={
+            "pattern": r"^[^\s@\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]+"
+            r"@[^\s@\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]+$"
+        },
+    ),
+]
+"""An address is proved by a message to it only: all that is required is one `@` inside."""
+
+Metadata = Annotated[
+    dict[
+        Annotated[Text, Field(min_length=1, max_length=40)],
+        Annotated[Text, Field(max_length=500)],
+    ],
+    Field(max_length=50),
+]
 
 Currency = Annotated[
     str,

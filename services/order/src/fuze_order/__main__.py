@@ -29,7 +29,7 @@ async def run_worker() -> None:
     """Serve the order queue until SIGTERM."""
     settings = cli.load_settings(OrderSettings)
     engine = create_engine(settings, "fuze-order")
-    activities = OrderActivities(OrderRepository(engine))
+    activities = OrderActivities(OrderRepository(engine), settings.max_order_totals)
     open_orders = ReconciliationRepository(engine)
     reconciliation = ReconciliationActivities(open_orders, OpenOrderComparison(open_orders))
 

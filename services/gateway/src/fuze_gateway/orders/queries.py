@@ -24,6 +24,8 @@ ORDERS = published_view(
     order_id=Uuid(),
     address=JSONB(),
     lines=JSONB(),
+    adjustments=JSONB(),
+    metadata=JSONB(),
     created_at=DateTime(timezone=True),
 )
 ORDER_COLUMNS = [ORDERS.c[name] for name in PublishedOrder.model_fields]
