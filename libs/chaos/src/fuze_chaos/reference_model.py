@@ -60,6 +60,7 @@ TRANSITIONS = {
     "order_shipped": _transition("preparing", to="shipped"),
     "order_delivered": _transition("shipped", to="delivered"),
     "order_returned": _transition("shipped", to="returned", payment="refunding"),
+    "order_completed": _transition("paid", to="completed"),
     "cancellation_started": _transition(
         *("approved", "paid", "preparing", "awaiting_address"), to="cancelling", payment="refunding"
     ),
@@ -73,7 +74,10 @@ TRANSITIONS = {
     "order_recovered": Transition(_OPEN | {"cancelling"}),
 }
 TERMINAL_STATUSES = frozenset(
-    {"shipped", "delivered", "returned", "rejected", "expired", "payment_declined", "cancelled"}
+    {
+        *("shipped", "delivered", "returned", "completed"),
+        *("rejected", "expired", "payment_declined", "cancelled"),
+    }
 )
 
 
