@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fuze_contracts.money import CURRENCY_EXPONENTS, MAX_AMOUNT_MINOR
@@ -56,6 +56,7 @@ def _order(**changes: Any) -> PlaceOrder:  # noqa: ANN401 - a message's fields
     return PlaceOrder(**(fields | changes))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     currency=st.sampled_from(sorted(CURRENCY_EXPONENTS)),
     lines=st.lists(_lines(), max_size=8),
