@@ -18,7 +18,10 @@ from fuze_devstack.state import StackFile
 
 _ORDER_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.2
-_SHOWN_DETAILS = ("amount", "provider_reference", "tracking_number", "reason")
+_SHOWN_DETAILS = (
+    *("subtotal_minor", "discount_minor", "shipping_minor", "total_minor"),
+    *("amount", "provider_reference", "tracking_number", "reason"),
+)
 _CLOSED_STATUSES = frozenset(
     {"shipped", "completed", "rejected", "expired", "payment_declined", "cancelled"}
 )
@@ -50,9 +53,7 @@ _DISCOUNTED = _TEAPOTS | {
 }
 _DOWNLOAD = {
     "customer": "ada@example.com",
-    "lines": [
-        {"sku": "EBOOK", "quantity": 1, "unit_price_minor": 999, "requires_shipping": False}
-    ],
+    "lines": [{"sku": "EBOOK", "quantity": 1, "unit_price_minor": 999, "requires_shipping": False}],
     "payment_method": "pm_card_visa",
 }
 

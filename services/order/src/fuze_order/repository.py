@@ -1,5 +1,6 @@
 """All SQL of the order service. Each method is one transaction."""
 
+from dataclasses import asdict
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -156,7 +157,11 @@ class OrderRepository:
                 status=OrderStatus.RECEIVED,
                 payment_status=PaymentStatus.NONE,
                 actor=order.placed_by or order.customer or "customer",
-                details={"total_minor": order.total_minor, "currency": order.currency},
+                details={
+                    **asdict(order.totals),
+                    "total_minor": order.total_minor,
+                    "currency": order.currency,
+                },
                 occurred_at=command.occurred_at,
             )
         )
