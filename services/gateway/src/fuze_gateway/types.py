@@ -198,7 +198,12 @@ Email = Annotated[
 
 Metadata = Annotated[
     dict[
-        Annotated[Text, Field(min_length=1, max_length=40)],
+        # Without a pattern: code generators do not know `patternProperties`.
+        Annotated[
+            str,
+            AfterValidator(_reject_control_characters),
+            Field(min_length=1, max_length=40),
+        ],
         Annotated[Text, Field(max_length=500)],
     ],
     Field(max_length=50),
