@@ -200,9 +200,7 @@ class Fulfillment:
         """The committed address.
 
         Raises:
-            LookupError: there is none. An order that is shipped is not valid without one.
+            ValidationError: there is none. An order that is shipped is not valid without one.
 
         """
-        if self._state.address is None:
-            raise LookupError(f"order {self._order.order_id} has no address")
-        return self._state.address
+        return Address.model_validate(self._state.address)
