@@ -26,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(RUNS) ## Start a stack on free ports, run four orders, show their timelines, stop
+demo: $(RUNS) ## Start a stack on free ports, run six orders, show their timelines, stop
 	@$(BIN)/fuze demo
 
 up: $(RUNS) ## Start a stack on the default ports until Ctrl-C; its state stays in .fuze/

@@ -27,10 +27,10 @@ from fuze_contracts.order import (
     ORDER_TASK_QUEUE,
     CancelOrder,
     ChangeAddress,
-    OrderLine,
     OrderWorkflow,
     PlaceOrder,
 )
+from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.shipping import Address
 from fuze_contracts.workflow_ids import order_workflow_id
 

@@ -25,6 +25,7 @@ from fuze_contracts.order import (
     OrderWorkflow,
     RejectOrder,
 )
+from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.shipping import Address
 from fuze_payment.domain import payment_id
 
@@ -39,6 +40,10 @@ class OrderScenarios(Scenarios):
 
     async def shipped_free(self) -> Handle:
         return await self._approved(lines=())
+
+    async def completed(self) -> Handle:
+        line = OrderLine(sku="EBOOK", quantity=1, unit_price_minor=999, requires_shipping=False)
+        return await self._approved(lines=(line,), address=None)
 
     async def shipped_without_approval(self) -> Handle:
         return await self._place(None, auto_approve_limit=5997)

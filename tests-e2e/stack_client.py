@@ -16,7 +16,8 @@ import httpx
 import psutil
 from temporalio.client import Client
 
-from fuze_contracts.order import ORDER_TASK_QUEUE, OrderLine, OrderWorkflow, PlaceOrder
+from fuze_contracts.order import ORDER_TASK_QUEUE, OrderWorkflow, PlaceOrder
+from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.payment import default_payment_token
 from fuze_contracts.shipping import Address
 from fuze_contracts.workflow_ids import order_workflow_id

@@ -201,3 +201,41 @@ def test_an_unknown_order_is_not_found(stack: StackClient) -> None:
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_an_order_with_a_discount_is_charged_its_total_and_ships_what_is_to_ship(
+    stack: StackClient,
+) -> None:
+    lines = [
+        {"sku": "TEAPOT-1", "quantity": 2, "unit_price_minor": 1999, "discount_minor": 400},
+        {"sku": "TEAPOT-1", "quantity": 1, "unit_price_minor": 0},
+        {"sku": "MANUAL", "quantity": 1, "unit_price_minor": 500, "requires_shipping": False},
+    ]
+    adjustments = [
+        {"kind": "discount", "label": "Spring sale", "amount_minor": 500},
+        {"kind": "shipping", "label": "Standard shipping", "amount_minor": 499},
+    ]
+    order_id = stack.start_approved_order(lines=lines, adjustments=adjustments, total_minor=4097)
+
+    stack.wait_for_status(order_id, "shipped")
+
+    [charge] = stack.get_charges(order_id)
+    [parcel] = stack.get_parcels(order_id)
+    assert charge["amount_minor"] == 4097
+    assert parcel["contents"] == [
+        {"sku": "TEAPOT-1", "quantity": 2},
+        {"sku": "TEAPOT-1", "quantity": 1},
+    ]
+
+
+def test_an_order_without_anything_to_ship_is_completed_without_a_parcel(
+    stack: StackClient,
+) -> None:
+    line = {"sku": "EBOOK", "quantity": 1, "unit_price_minor": 999, "requires_shipping": False}
+    order_id = stack.start_approved_order(lines=[line])
+
+    completed = stack.wait_for_status(order_id, "completed")
+
+    assert completed["payment_status"] == "charged"
+    assert [charge["amount_minor"] for charge in stack.get_charges(order_id)] == [999]
+    assert stack.get_parcels(order_id) == []

@@ -107,7 +107,7 @@ def odd_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     os.umask(before)
 
 
-def test_the_demo_plays_four_orders_in_odd_surroundings_and_cleans_up(
+def test_the_demo_plays_six_orders_in_odd_surroundings_and_cleans_up(
     odd_surroundings: Path, fuze: list[str]
 ) -> None:
     demo = subprocess.Popen([*fuze, "demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

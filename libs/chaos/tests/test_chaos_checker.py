@@ -10,6 +10,8 @@ from uuid import UUID
 import pytest
 
 from fuze_chaos.checker.checker import check
+from fuze_chaos.checker.order_invariants import single_parcel
+from fuze_chaos.checker.payment_invariants import ledger_matches_provider
 from fuze_chaos.checker.results import Verdict
 from fuze_chaos.snapshots.records import (
     CARRIER,
@@ -529,3 +531,41 @@ def test_an_unreadable_system_leaves_its_invariants_unknown() -> None:
         "I6",
     }
     assert {name for name, verdict in verdicts.items() if verdict is Verdict.FAIL} == set()
+
+
+def test_a_total_that_is_not_the_sum_of_its_parts_is_found() -> None:
+    order = shipped()
+    line = {"sku": "A", "quantity": 2, "unit_price_minor": 300, "discount_minor": 50,
+            "tax_minor": 10, "requires_shipping": True}  # fmt: skip
+    shipping = {"kind": "shipping", "label": "Express", "amount_minor": 40}
+    discount = {"kind": "discount", "label": "Spring", "amount_minor": 100}
+    order.row = (order.row or {}) | {"lines": [line], "adjustments": [shipping, discount]}
+    assert [*ledger_matches_provider(order)] == []
+
+    order.row |= {"adjustments": [shipping]}
+
+    [(problem, evidence)] = ledger_matches_provider(order)
+    assert problem == "the total is not the sum of lines and adjustments"
+    assert evidence == {"total": 500, "sum": 600}
+
+
+def test_a_payment_of_another_amount_than_the_total_is_found() -> None:
+    order = shipped()
+    order.row = (order.row or {}) | {"total_minor": 501}
+
+    problems = [problem for problem, _ in ledger_matches_provider(order)]
+
+    assert "a payment is not of the order's total" in problems
+
+
+def test_a_completed_order_with_something_to_ship_is_found() -> None:
+    order = shipped()
+    order.parcels = []
+    order.row = (order.row or {}) | {
+        "status": "completed",
+        "lines": [{"sku": "A", "requires_shipping": True}],
+    }
+
+    assert [problem for problem, _ in single_parcel(order)] == [
+        "completed, but some lines require shipping"
+    ]

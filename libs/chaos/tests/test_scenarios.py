@@ -21,6 +21,6 @@ def test_five_hundred_orders_play_every_scenario() -> None:
         "expired", "cancelled-before-approval", "cancelled-after-approval",
         "cancelled-asynchronously", "address-changed", "carrier-rejects-address",
         "payment-declined", "payment-under-review", "idempotency-key", "order-id-reused",
-        "refunded", "conflicting-decisions",
+        "refunded", "conflicting-decisions", "without-shipping", "with-adjustments",
     }  # fmt: skip
     assert len(names) == len(WEIGHTS)

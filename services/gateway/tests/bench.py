@@ -111,7 +111,8 @@ async def _fill(postgres: EmbeddedPostgres) -> None:
         _ORDER,
     )
     await connection.execute(
-        "INSERT INTO orders.order_lines VALUES ($1, 1, 'TEAPOT-1', 3, 1999)", _ORDER
+        "INSERT INTO orders.order_lines VALUES ($1, 1, '1', 'TEAPOT-1', NULL, 3, 1999, 0, 0, true)",
+        _ORDER,
     )
     await connection.execute(
         "INSERT INTO orders.events (order_id, seq, type, status, payment_status, actor,"

@@ -35,20 +35,20 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._order = command
         self._command: str | None = None
         self._reason: str | None = None
-        self._zip_code = command.address.zip_code
+        self._zip_code = command.address.zip_code if command.address else ""
         self._address_changes = 0
 
     @workflow.run
     async def run(self, command: contract.PlaceOrder) -> OrderResult:
-        if command.address.zip_code == "REJECT":
+        if self._zip_code == "REJECT":
             raise ApplicationError("bad zip code", type=ORDER_REJECTED, non_retryable=True)
-        if command.address.zip_code == "BROKEN":
+        if self._zip_code == "BROKEN":
             raise RuntimeError("a bad deploy")
-        if command.address.zip_code == "STUCK":
+        if self._zip_code == "STUCK":
             await workflow.execute_activity(
                 "payment_charged", start_to_close_timeout=timedelta(seconds=5)
             )
-        if command.address.zip_code == "CHILD":
+        if command.address and self._zip_code == "CHILD":
             await workflow.execute_child_workflow(
                 ShippingWorkflow.run,
                 shipping.ShipOrder(order_id=command.order_id, address=command.address),

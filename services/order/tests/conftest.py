@@ -8,7 +8,8 @@ from order_harness import FakePaymentService, OrderHarness, run_workers
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import WorkflowEnvironment
 
-from fuze_contracts.order import OrderLine, PlaceOrder
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.shipping import Address
 from fuze_order import service_calls
 from fuze_order.repository import OrderRepository

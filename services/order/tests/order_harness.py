@@ -46,6 +46,7 @@ def _set_event() -> asyncio.Event:
     return event
 
 
+MAX_ORDER_TOTALS = {"USD": 1_000_000}
 Handle = WorkflowHandle[OrderWorkflow, OrderResult]
 
 
@@ -107,6 +108,7 @@ class FakeShippingService(shipping.ShipmentActivities):
     dispatched: set[UUID] = field(default_factory=set)
     cancelled: set[UUID] = field(default_factory=set)
     shipped: dict[UUID, shipping.Shipped] = field(default_factory=dict)
+    items: dict[UUID, tuple[shipping.ParcelItem, ...]] = field(default_factory=dict)
     addresses: dict[UUID, shipping.Address] = field(default_factory=dict)
     delivery_statuses: dict[UUID, shipping.DeliveryStatus] = field(default_factory=dict)
     rejected_zip_codes: set[str] = field(default_factory=set)
@@ -131,6 +133,7 @@ class FakeShippingService(shipping.ShipmentActivities):
         if address.zip_code in self.rejected_zip_codes:
             return shipping.AddressRejected(code="not_delivered_there", address=address)
         self.dispatched.add(command.order_id)
+        self.items[command.order_id] = command.items
         self.shipped[command.order_id] = shipping.Shipped(
             shipment_id=command.order_id,
             carrier="a-carrier",
@@ -272,7 +275,7 @@ async def run_workers(
 ) -> AsyncIterator[OrderHarness]:
     """Run workers for the three task queues; `definition` is the order worker's workflow."""
     client = harness.environment.client
-    activities = OrderActivities(repository)
+    activities = OrderActivities(repository, MAX_ORDER_TOTALS)
     orders = ReconciliationRepository(harness.engine)
     reconciliation = ReconciliationActivities(
         orders, OpenOrderComparison(orders, alert_after=timedelta(milliseconds=1))

@@ -30,13 +30,13 @@ from fuze_contracts.order import (
     ChangeAddress,
     ChangePaymentMethod,
     EventType,
-    OrderLine,
     OrderStatus,
     OrderWorkflow,
     PlaceOrder,
     RejectOrder,
     RetryOrder,
 )
+from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.shipping import Address, DeliveryStatus, DeliveryStatusChanged
 from fuze_devstack.postgres import EmbeddedPostgres
 
@@ -96,24 +96,40 @@ class OrderStateMachine(RuleBasedStateMachine):
         address=st.sampled_from(["good"] * 4 + ["invalid"] + ["rejected"] * 2),
         tracks=st.booleans(),
         charge_reaches_provider=st.booleans(),
+        requires_shipping=st.sampled_from([True] * 4 + [False]),
         setup_path=st.sampled_from(SETUP_PATHS),
     )
     def place(
-        self, address: str, setup_path: list[str], *, tracks: bool, charge_reaches_provider: bool
+        self,
+        address: str,
+        setup_path: list[str],
+        *,
+        tracks: bool,
+        charge_reaches_provider: bool,
+        requires_shipping: bool,
     ) -> None:
         order_id = uuid4()
+        line = OrderLine(
+            sku="TEAPOT-1",
+            quantity=3,
+            unit_price_minor=1999,
+            requires_shipping=requires_shipping,
+        )
         self.order = PlaceOrder(
             order_id=order_id,
             address=ADDRESSES[address],
             fingerprint="a-fingerprint",
-            lines=(OrderLine(sku="TEAPOT-1", quantity=3, unit_price_minor=1999),),
+            lines=(line,),
             payment_method="pm_card_visa",
             payment_token=f"{order_id}:1",
             approval_reminder_before=timedelta(days=30),  # longer than the deadline: none
             delivery_tracking_period=timedelta(days=7) if tracks else None,
         )
         self.model = OrderModel(
-            address, tracks=tracks, charge_reaches_provider=charge_reaches_provider
+            address,
+            tracks=tracks,
+            charge_reaches_provider=charge_reaches_provider,
+            requires_shipping=requires_shipping,
         )
         self.handle: Handle = self.runner.run(self.harness.place(self.order))
         for step in setup_path:

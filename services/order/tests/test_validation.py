@@ -2,8 +2,8 @@ from collections.abc import Callable
 
 import pytest
 
-from fuze_contracts.money import MAX_AMOUNT_MINOR
-from fuze_contracts.order import OrderLine, PlaceOrder
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.shipping import Address
 from fuze_order.validation import find_violations
 
@@ -11,7 +11,7 @@ Order = Callable[..., PlaceOrder]
 
 
 def _codes(order: PlaceOrder) -> list[str]:
-    return [violation.code for violation in find_violations(order)]
+    return [violation.code for violation in find_violations(order, {"USD": 100_000})]
 
 
 def _line(**changes: object) -> OrderLine:
@@ -53,17 +53,38 @@ def test_a_zip_code_that_is_none_of_the_country_is_a_violation(
     ("changes", "code"),
     [
         ({"lines": (_line(quantity=0),)}, "quantity_invalid"),
-        ({"lines": (_line(), _line(sku="B", unit_price_minor=-1))}, "price_invalid"),
-        ({"lines": (_line(), _line())}, "sku_repeated"),
         ({"currency": "XYZ"}, "currency_unknown"),
-        ({"lines": (_line(unit_price_minor=MAX_AMOUNT_MINOR + 1),)}, "total_too_large"),
         ({"payment_method": None}, "payment_method_missing"),
+        ({"lines": (_line(unit_price_minor=100_001),)}, "total_above_limit"),
+        ({"address": None}, "address_missing"),
     ],
 )
 def test_each_rule_has_its_code(make_order: Order, changes: dict[str, object], code: str) -> None:
     assert _codes(make_order(**changes)) == [code]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lines": (_line(unit_price_minor=100_000),)},
+        {"lines": (_line(unit_price_minor=100_001),), "currency": "EUR"},
+    ],
+    ids=["at the limit", "another currency"],
+)
+def test_a_total_within_the_limit_of_its_currency_is_valid(
+    make_order: Order, changes: dict[str, object]
+) -> None:
+    assert _codes(make_order(**changes)) == []
+
+
+def test_the_limit_is_named_with_the_total(make_order: Order) -> None:
+    [violation] = find_violations(make_order(), {"USD": 5000})
+
+    assert violation.message == (
+        "the total of 59.97 USD exceeds the limit of 50.00 USD; split the order"
+    )
+
+
 def test_all_violations_are_reported_together(make_order: Order) -> None:
-    bad = make_order(address=Address(zip_code="?"), lines=(_line(quantity=0),), payment_method=None)
-    assert _codes(bad) == ["zip_code_invalid", "quantity_invalid"]
+    bad = make_order(address=Address(zip_code="?"), lines=(_line(quantity=0),), currency="XYZ")
+    assert _codes(bad) == ["zip_code_invalid", "quantity_invalid", "currency_unknown"]

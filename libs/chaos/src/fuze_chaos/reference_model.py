@@ -27,7 +27,7 @@ _UNDECIDED = frozenset({"received", "awaiting_approval"})
 _ENDING_ACTIONS = frozenset({"terminate", "delete"})
 _NEEDS_ATTENTION = frozenset({"needs_attention", "refund_failed"})
 _KEEPS_ATTENTION = frozenset({"address_changed", "address_change_rejected", "refund_requested"})
-_REFUNDABLE = frozenset({"shipped", "delivered", "returned"})
+_REFUNDABLE = frozenset({"shipped", "delivered", "returned", "completed"})
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ TRANSITIONS = {
     "order_shipped": _transition("preparing", to="shipped"),
     "order_delivered": _transition("shipped", to="delivered"),
     "order_returned": _transition("shipped", to="returned", payment="refunding"),
+    "order_completed": _transition("paid", to="completed"),
     "cancellation_started": _transition(
         *("approved", "paid", "preparing", "awaiting_address"), to="cancelling", payment="refunding"
     ),
@@ -78,7 +79,10 @@ TRANSITIONS = {
     "order_recovered": Transition(_OPEN | {"cancelling"}),
 }
 TERMINAL_STATUSES = frozenset(
-    {"shipped", "delivered", "returned", "rejected", "expired", "payment_declined", "cancelled"}
+    {
+        *("shipped", "delivered", "returned", "completed"),
+        *("rejected", "expired", "payment_declined", "cancelled"),
+    }
 )
 
 

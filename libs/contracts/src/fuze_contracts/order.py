@@ -5,10 +5,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from pydantic import Field, field_validator
 from temporalio import workflow
 
 from fuze_contracts.base import Message
 from fuze_contracts.money import Money
+from fuze_contracts.order_lines import (
+    Adjustment,
+    OrderLine,
+    OrderTotals,
+    number_lines,
+    sum_totals,
+)
 from fuze_contracts.shipping import Address, DeliveryStatusChanged
 
 ORDER_TASK_QUEUE = "order"
@@ -82,6 +90,8 @@ class OrderStatus(StrEnum):
     SHIPPED = "shipped"
     DELIVERED = "delivered"
     RETURNED = "returned"
+    COMPLETED = "completed"
+    """Paid, and nothing of it had to be shipped."""
     REJECTED = "rejected"
     EXPIRED = "expired"
     PAYMENT_DECLINED = "payment_declined"
@@ -98,6 +108,7 @@ TERMINAL_STATUSES = frozenset(
         OrderStatus.SHIPPED,
         OrderStatus.DELIVERED,
         OrderStatus.RETURNED,
+        OrderStatus.COMPLETED,
         OrderStatus.REJECTED,
         OrderStatus.EXPIRED,
         OrderStatus.PAYMENT_DECLINED,
@@ -140,6 +151,7 @@ class EventType(StrEnum):
     ORDER_SHIPPED = "order_shipped"
     ORDER_DELIVERED = "order_delivered"
     ORDER_RETURNED = "order_returned"
+    ORDER_COMPLETED = "order_completed"
     CANCELLATION_STARTED = "cancellation_started"
     REFUND_REQUESTED = "refund_requested"
     PAYMENT_REFUNDED = "payment_refunded"
@@ -156,14 +168,6 @@ class OrderSignal(StrEnum):
     APPROVE = "approve"
     CANCEL = "cancel"
     CHANGE_ADDRESS = "change_address"
-
-
-class OrderLine(Message):
-    """A quantity of one article; `unit_price_minor` is in minor units of the order's currency."""
-
-    sku: str
-    quantity: int
-    unit_price_minor: int
 
 
 class CancelOrder(Message):
@@ -198,11 +202,12 @@ class PlaceOrder(Message):
     for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the name
     of the authenticated caller, `owner` its unique id. With `four_eyes` another caller has to
     approve the order, and its address cannot change after that. With `recovery` the order is in
-    PostgreSQL already.
+    PostgreSQL already. `customer` is the caller's id of the customer, `reference` the caller's own
+    number of the order. Without a line that requires shipping the order needs no `address`.
     """
 
     order_id: UUID
-    address: Address
+    address: Address | None = None
     fingerprint: str
     customer: str | None = None
     lines: tuple[OrderLine, ...] = ()
@@ -220,15 +225,35 @@ class PlaceOrder(Message):
     recovery: Recovery | None = None
     owner: str | None = None
     four_eyes: bool = False
+    adjustments: tuple[Adjustment, ...] = ()
+    customer_email: str | None = None
+    customer_name: str | None = None
+    reference: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("lines")
+    @classmethod
+    def _number_lines(cls, lines: tuple[OrderLine, ...]) -> tuple[OrderLine, ...]:
+        return number_lines(lines)
+
+    @property
+    def requires_shipping(self) -> bool:
+        """Whether there is a parcel to ship; an order without lines is shipped, too."""
+        return not self.lines or any(line.requires_shipping for line in self.lines)
+
+    @property
+    def totals(self) -> OrderTotals:
+        """The breakdown of the total. Unbounded before validation."""
+        return sum_totals(self.lines, self.adjustments)
 
     @property
     def total_minor(self) -> int:
-        """The sum of the lines in minor units; zero without lines. Unbounded before validation."""
-        return sum(line.quantity * line.unit_price_minor for line in self.lines)
+        """What the order costs, in minor units; zero without lines. Unbounded before validation."""
+        return self.totals.total_minor
 
     @property
     def total(self) -> Money:
-        """The sum of the lines; it is within the limits of money once the order is valid."""
+        """What the order costs; it is within the limits of money once the order is valid."""
         return Money(amount_minor=self.total_minor, currency=self.currency)
 
 

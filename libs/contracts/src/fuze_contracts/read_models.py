@@ -86,7 +86,8 @@ class PublishedOrder(OrderProgressView):
     """An order as PostgreSQL holds it.
 
     `currency` is an ISO 4217 code, `address` a `fuze_contracts.shipping.Address`, `fingerprint` a
-    hash of the request that placed the order, `owner` the id of the caller that placed it.
+    hash of the request that placed the order, `owner` the id of the caller that placed it,
+    `reference` the caller's own number. The amounts are a `fuze_contracts.order_lines.OrderTotals`.
     `workflow_missing_at` is when it was noticed that the open order has no workflow,
     `workflow_failing_since` when it was noticed that its workflow task fails.
     """
@@ -95,7 +96,7 @@ class PublishedOrder(OrderProgressView):
     customer: str | None
     currency: str
     total_minor: int
-    address: dict[str, Any]
+    address: dict[str, Any] | None
     tracking_number: str | None
     fingerprint: str
     created_at: datetime
@@ -105,17 +106,27 @@ class PublishedOrder(OrderProgressView):
     workflow_missing_at: datetime | None = None
     workflow_failing_since: datetime | None = None
     owner: str | None = None
+    customer_email: str | None = None
+    customer_name: str | None = None
+    reference: str | None = None
+    subtotal_minor: int = 0
+    discount_minor: int = 0
+    shipping_minor: int = 0
+    tax_minor: int = 0
+    fee_minor: int = 0
 
 
 class PublishedOrderWithLines(PublishedOrder):
     """An order with its lines, in the order of the request, and what a recovery needs.
 
-    Each line has `sku`, `quantity` and `unit_price_minor`.
+    Each line is a `fuze_contracts.order_lines.OrderLine`, each adjustment an `Adjustment`.
     """
 
     lines: list[dict[str, Any]]
     payment_token: str
     approval_deadline: datetime
+    adjustments: list[dict[str, Any]] = Field(default_factory=list)
+    metadata: dict[str, str] = Field(default_factory=dict)
 
 
 class PublishedEvent(Message):

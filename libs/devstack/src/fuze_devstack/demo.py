@@ -1,4 +1,4 @@
-"""Four demo orders through the gateway, with their timelines as they are recorded."""
+"""Six demo orders through the gateway, with their timelines as they are recorded."""
 
 import asyncio
 import time
@@ -18,8 +18,13 @@ from fuze_devstack.state import StackFile
 
 _ORDER_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.2
-_SHOWN_DETAILS = ("amount", "provider_reference", "tracking_number", "reason")
-_CLOSED_STATUSES = frozenset({"shipped", "rejected", "expired", "payment_declined", "cancelled"})
+_SHOWN_DETAILS = (
+    *("subtotal_minor", "discount_minor", "shipping_minor", "total_minor"),
+    *("amount", "provider_reference", "tracking_number", "reason"),
+)
+_CLOSED_STATUSES = frozenset(
+    {"shipped", "completed", "rejected", "expired", "payment_declined", "cancelled"}
+)
 
 _TEAPOTS = {
     "customer": "ada@example.com",
@@ -27,6 +32,29 @@ _TEAPOTS = {
     "currency": "USD",
     "payment_method": "pm_card_visa",
     "address": {"name": "Ada Lovelace", "line1": "12 Elm Street", "zip_code": "10001"},
+}
+_DISCOUNTED = _TEAPOTS | {
+    "reference": "WEB-2026-0042",
+    "lines": [
+        {
+            "sku": "TEAPOT-1",
+            "name": "Teapot, blue",
+            "quantity": 2,
+            "unit_price_minor": 1999,
+            "discount_minor": 400,
+        },
+        {"sku": "TEAPOT-1", "name": "A free teapot", "quantity": 1, "unit_price_minor": 0},
+    ],
+    "adjustments": [
+        {"kind": "discount", "label": "Spring sale", "amount_minor": 500},
+        {"kind": "shipping", "label": "Standard shipping", "amount_minor": 499},
+    ],
+    "total_minor": 3597,
+}
+_DOWNLOAD = {
+    "customer": "ada@example.com",
+    "lines": [{"sku": "EBOOK", "quantity": 1, "unit_price_minor": 999, "requires_shipping": False}],
+    "payment_method": "pm_card_visa",
 }
 
 
@@ -76,6 +104,20 @@ def _demo_orders() -> list[DemoOrder]:
             signal=("approve", {"actor": "grace@example.com"}),
             refund={"lines": [{"line_id": "1", "quantity": 1}], "reason": "one was broken"},
             expected_status="shipped",
+        ),
+        DemoOrder(
+            "Three for two, with a discount and shipping: 35.97",
+            order_id="44444444-4444-4444-8444-444444444444",
+            body=_DISCOUNTED,
+            signal=("approve", {"actor": "grace@example.com"}),
+            expected_status="shipped",
+        ),
+        DemoOrder(
+            "An e-book: nothing to ship",
+            order_id="55555555-5555-4555-8555-555555555555",
+            body=_DOWNLOAD,
+            signal=("approve", {"actor": "grace@example.com"}),
+            expected_status="completed",
         ),
         DemoOrder(
             "An invalid address: fails validation",

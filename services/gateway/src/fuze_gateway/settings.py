@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from fuze_gateway.rate_limiter import build_counter
 from fuze_psp.registry import WebhookSettings
+from fuze_psp.settings import ProviderSelection
 from fuze_runtime.settings import DatabaseSettings, Duration, ProcessSettings
 
 _DEVELOPMENT_KEY = "for-development-only"
@@ -42,7 +43,7 @@ def _validate_storage(url: SecretStr) -> SecretStr:
     return url
 
 
-class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
+class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings, ProviderSelection):
     """Address, authentication, limits, timeouts, and the defaults of new orders."""
 
     authentication: Literal["none", "required"] = Field(
@@ -177,7 +178,7 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
     read_timeout: Duration = Field(
         timedelta(seconds=2), description="Timeout of one call to Temporal or PostgreSQL."
     )
-    max_body_bytes: int = Field(65_536, ge=1)
+    max_body_bytes: int = Field(262_144, ge=1)
     refund_timeout: Duration = Field(
         timedelta(seconds=6),
         description="How long a refund waits for the decision of the payment service.",

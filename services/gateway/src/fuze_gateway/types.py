@@ -26,6 +26,7 @@ _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IG
 _RFC_3339_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?"
 _RFC_3339 = re.compile(_RFC_3339_TIME + r"([Zz]|[+-][0-9]{2}:[0-9]{2})")
 _PLUS_AS_SPACE = re.compile(_RFC_3339_TIME + r" [0-9]{2}:?[0-9]{2}")
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs"})
 _INVISIBLE_CATEGORIES = frozenset({"Cf", "Zl", "Zp"})
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -133,7 +134,13 @@ def _to_utc(value: datetime) -> datetime:
 
 def _validate_currency(value: str) -> str:
     if value not in CURRENCY_EXPONENTS:
-        raise ValueError("must be an ISO 4217 code in upper case, such as USD")
+        raise ValueError("must be an ISO 4217 code that is in use, in upper case, such as USD")
+    return value
+
+
+def _validate_email(value: str) -> str:
+    if not _EMAIL.fullmatch(value):
+        raise ValueError("must be an e-mail address, such as ada@example.com")
     return value
 
 
@@ -183,6 +190,33 @@ ClientName = Annotated[
     AfterValidator(_reject_system_actor),
 ]
 """The name of an API client."""
+
+Email = Annotated[
+    str,
+    AfterValidator(_reject_control_characters),
+    AfterValidator(_validate_email),
+    Field(
+        max_length=254,
+        json_schema_extra={
+            "pattern": r"^[^\s@\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]+"
+            r"@[^\s@\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]+$"
+        },
+    ),
+]
+"""An address is proved by a message to it only: all that is required is one `@` inside."""
+
+Metadata = Annotated[
+    dict[
+        # Without a pattern: code generators do not know `patternProperties`.
+        Annotated[
+            str,
+            AfterValidator(_reject_control_characters),
+            Field(min_length=1, max_length=40),
+        ],
+        Annotated[Text, Field(max_length=500)],
+    ],
+    Field(max_length=50),
+]
 
 Currency = Annotated[
     str,

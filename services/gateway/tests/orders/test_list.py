@@ -41,12 +41,12 @@ async def large_table(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Conne
     await connection.execute(
         """
         INSERT INTO orders.orders (id, run_id, fingerprint, status, payment_status, customer,
-            currency, total_minor, payment_token, address, last_seq, needs_attention,
+            reference, currency, total_minor, payment_token, address, last_seq, needs_attention,
             approval_deadline, created_at, updated_at)
         SELECT gen_random_uuid(), 'run', 'none',
             CASE WHEN n % 1000 = 0 THEN 'awaiting_approval' ELSE 'cancelled' END, 'none',
-            'customer-' || n % 5000 || '@example.com', 'USD', n, 'token', '{"zip_code": "1"}', 1,
-            n % 2000 = 0, now(), made, made
+            'customer-' || n % 5000 || '@example.com', 'order-' || n, 'USD', n, 'token',
+            '{"zip_code": "1"}', 1, n % 2000 = 0, now(), made, made
         FROM generate_series(1, $1::int) AS n,
             LATERAL (SELECT timestamptz '2000-01-01' + n / 3 * interval '1 minute' AS made) AS at
         """,
@@ -208,6 +208,7 @@ async def test_an_invalid_query_is_rejected(gateway: httpx.AsyncClient, query: s
         OrderFilter(statuses=(OrderStatus.CANCELLED, OrderStatus.AWAITING_APPROVAL)),
         OrderFilter(customer="customer-77@example.com"),
         OrderFilter(customer="customer-0@example.com", statuses=(OrderStatus.AWAITING_APPROVAL,)),
+        OrderFilter(reference="order-77"),
         OrderFilter(needs_attention=True),
         OrderFilter(needs_attention=False),
         OrderFilter(text="customer-77@"),

@@ -34,7 +34,7 @@ async def run_worker() -> None:
     """Serve the order queue until SIGTERM."""
     settings = cli.load_settings(OrderSettings)
     engine = create_engine(settings, "fuze-order")
-    activities = OrderActivities(OrderRepository(engine))
+    activities = OrderActivities(OrderRepository(engine), settings.max_order_totals)
     refunds = RefundReportActivitiesImpl(RefundEventRepository(engine))
     open_orders = ReconciliationRepository(engine)
     comparison = OpenOrderComparison(open_orders, settings.order_task_failure_alert_after)

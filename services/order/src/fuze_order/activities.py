@@ -1,5 +1,6 @@
 """The order service's activities: one activity, one transaction."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from temporalio import activity
@@ -41,8 +42,11 @@ class OrderActivities:
     Each is idempotent: repeated with the same argument, it stores nothing twice.
     """
 
-    def __init__(self, repository: "OrderRepository") -> None:
+    def __init__(
+        self, repository: "OrderRepository", max_order_totals: Mapping[str, int] | None = None
+    ) -> None:
         self._repository = repository
+        self._max_order_totals = max_order_totals or {}
 
     @activity.defn
     async def order_received(self, command: ReceiveOrder) -> None:
@@ -77,7 +81,7 @@ class OrderActivities:
         That is `order_validated`, or `order_rejected` with the violations in its details; of an
         order whose workflow was reset, it is the latest transition.
         """
-        violations = validation.find_violations(command.order)
+        violations = validation.find_violations(command.order, self._max_order_totals)
         return await self._repository.record(
             Transition(
                 order_id=command.order.order_id,
@@ -88,7 +92,9 @@ class OrderActivities:
                 actor="order-service",
                 occurred_at=command.occurred_at,
                 reason="; ".join(violation.message for violation in violations) or None,
-                details={"violations": [violation.model_dump() for violation in violations]}
+                details={
+                    "violations": [violation.model_dump(mode="json") for violation in violations]
+                }
                 if violations
                 else {},
             )

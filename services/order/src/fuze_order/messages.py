@@ -33,7 +33,7 @@ class DiscrepancyKind(StrEnum):
     MONEY_KEPT = "money_kept"
     """The order ended without a shipment, and money is kept: it is refunded."""
     PARCEL_OF_CANCELLED_ORDER = "parcel_of_cancelled_order"
-    """The order is cancelled, and the carrier has its parcel: an operator stops the parcel."""
+    """The order is cancelled, or had nothing to ship, and the carrier has a parcel: stop it."""
     SHIPPED_WITHOUT_PARCEL = "shipped_without_parcel"
     """The order is shipped, and no parcel was dispatched."""
 

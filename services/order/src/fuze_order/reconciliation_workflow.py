@@ -24,13 +24,14 @@ from fuze_order.service_calls import ATTEMPT_TIMEOUT, RETRIES
 _REFUND_TIMEOUT = timedelta(minutes=2)
 _COMPARISON_TIMEOUT = timedelta(minutes=10)
 _HEARTBEAT_TIMEOUT = timedelta(seconds=20)
-_WITHOUT_PARCEL = {
+_NOT_SOLD = {
     OrderStatus.REJECTED,
     OrderStatus.EXPIRED,
     OrderStatus.PAYMENT_DECLINED,
     OrderStatus.CANCELLED,
 }
-_WITHOUT_MONEY = {*_WITHOUT_PARCEL, OrderStatus.RETURNED}
+_WITHOUT_PARCEL = {*_NOT_SOLD, OrderStatus.COMPLETED}
+_WITHOUT_MONEY = {*_NOT_SOLD, OrderStatus.RETURNED}
 
 
 @workflow.defn

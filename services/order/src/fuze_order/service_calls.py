@@ -137,7 +137,11 @@ async def ship_order(order: PlaceOrder, address: Address) -> ShippingOutcome:
     command = ShipOrder(
         order_id=order.order_id,
         address=address,
-        items=tuple(ParcelItem(sku=line.sku, quantity=line.quantity) for line in order.lines),
+        items=tuple(
+            ParcelItem(sku=line.sku, quantity=line.quantity)
+            for line in order.lines
+            if line.requires_shipping
+        ),
         step_failure_alert_after=order.step_failure_alert_after,
     )
     interval = _RESTART_SHIPMENT_AFTER

@@ -1,6 +1,7 @@
 """Settings of the order service."""
 
 from datetime import timedelta
+from typing import Annotated
 
 from pydantic import Field
 
@@ -10,6 +11,12 @@ from fuze_runtime.settings import Duration, WorkerSettings
 class OrderSettings(WorkerSettings):
     """What the order worker needs."""
 
+    max_order_totals: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        {},
+        description="The largest totals of an order, in minor units by currency. An order above is"
+        " rejected before its approval.",
+        examples=[{"USD": 1_000_000}],
+    )
     order_reconcile_interval: Duration = Field(
         timedelta(minutes=5),
         description="How often orders are compared with Temporal, payments and shipments.",

@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import CHAR, JSONB
 
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.order_lines import AdjustmentKind
 from fuze_order.messages import DiscrepancyKind
 
 metadata = MetaData(
@@ -36,7 +37,8 @@ metadata = MetaData(
 
 
 def _check_enum(
-    column: str, values: type[OrderStatus | PaymentStatus | EventType | DiscrepancyKind]
+    column: str,
+    values: type[OrderStatus | PaymentStatus | EventType | DiscrepancyKind | AdjustmentKind],
 ) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
@@ -59,12 +61,21 @@ orders = Table(
     Column("payment_status", Text, nullable=False),
     Column("reason", Text),
     Column("customer", Text),
+    Column("customer_email", Text),
+    Column("customer_name", Text),
+    Column("reference", Text),
+    Column("metadata", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("owner", Text),
     Column("currency", CHAR(3), nullable=False),
     Column("total_minor", BigInteger, nullable=False),
+    # The subtotal follows from these and the total.
+    Column("discount_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("shipping_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("tax_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("fee_minor", BigInteger, nullable=False, server_default=text("0")),
     Column("payment_method", Text),
     Column("payment_token", Text, nullable=False),
-    Column("address", JSONB, nullable=False),
+    Column("address", JSONB(none_as_null=True)),
     Column("tracking_number", Text),
     Column("needs_attention", Boolean, nullable=False, server_default=text("false")),
     Column("tracking_deadline", DateTime(timezone=True)),
@@ -78,12 +89,20 @@ orders = Table(
     _check_enum("payment_status", PaymentStatus),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     CheckConstraint("total_minor >= 0", name="total"),
+    CheckConstraint(
+        "least(discount_minor, shipping_minor, tax_minor, fee_minor) >= 0", name="breakdown"
+    ),
+    CheckConstraint("jsonb_typeof(metadata) = 'object'", name="metadata"),
     CheckConstraint("last_seq >= 1", name="last_seq"),
     CheckConstraint("jsonb_typeof(address -> 'zip_code') = 'string'", name="address"),
     CheckConstraint(
         "status <> 'shipped' OR (payment_status IN ('charged', 'partially_refunded', 'refunded')"
         " AND tracking_number IS NOT NULL)",
         name="shipped",
+    ),
+    CheckConstraint(
+        "status <> 'completed' OR payment_status NOT IN ('none', 'pending', 'declined')",
+        name="completed",
     ),
     # For the gateway's lists: newest first, page by page.
     Index(None, "created_at", "id"),
@@ -92,6 +111,7 @@ orders = Table(
     Index(None, "owner", "created_at", "id"),
     Index(None, "updated_at", "id"),
     Index(None, "owner", "updated_at", "id"),
+    Index(None, "reference", "created_at", "id"),
     Index(
         "orders_needs_attention_idx", "created_at", "id", postgresql_where=text("needs_attention")
     ),
@@ -119,12 +139,31 @@ order_lines = Table(
     metadata,
     Column("order_id", ForeignKey(orders.c.id), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("line_id", Text, nullable=False),
     Column("sku", Text, nullable=False),
+    Column("name", Text),
     Column("quantity", Integer, nullable=False),
     Column("unit_price_minor", BigInteger, nullable=False),
+    Column("discount_minor", BigInteger, nullable=False),
+    Column("tax_minor", BigInteger, nullable=False),
+    Column("requires_shipping", Boolean, nullable=False),
     CheckConstraint("position >= 1", name="position"),
+    UniqueConstraint("order_id", "line_id"),
 )
 """The lines as ordered: those of a rejected order are stored, too."""
+
+order_adjustments = Table(
+    "order_adjustments",
+    metadata,
+    Column("order_id", ForeignKey(orders.c.id), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    CheckConstraint("position >= 1", name="position"),
+    _check_enum("kind", AdjustmentKind),
+)
+"""Discounts, shipping, taxes and fees of the whole order."""
 
 events = Table(
     "events",

@@ -2,6 +2,7 @@
 
 ```
 received ─► awaiting_approval ─► approved ─► paid ─► preparing ─► shipped ─► delivered
+                                              └───► completed: nothing has to be shipped
 ```
 An event without a status of its own leaves the order where it is.
 """
@@ -25,6 +26,7 @@ _STATUS_AFTER = {
     EventType.ORDER_SHIPPED: OrderStatus.SHIPPED,
     EventType.ORDER_DELIVERED: OrderStatus.DELIVERED,
     EventType.ORDER_RETURNED: OrderStatus.RETURNED,
+    EventType.ORDER_COMPLETED: OrderStatus.COMPLETED,
     EventType.CANCELLATION_STARTED: OrderStatus.CANCELLING,
     EventType.ORDER_CANCELLED: OrderStatus.CANCELLED,
 }

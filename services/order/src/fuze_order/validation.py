@@ -5,11 +5,12 @@ belongs in an activity of its own, between `validate_order` and the wait for app
 """
 
 import re
-from collections import Counter
+from collections.abc import Mapping
 
-from fuze_contracts.base import Message
-from fuze_contracts.money import CURRENCY_EXPONENTS, MAX_AMOUNT_MINOR
+from fuze_contracts import order_rules
+from fuze_contracts.money import Money
 from fuze_contracts.order import EventType, PlaceOrder
+from fuze_contracts.order_rules import Violation
 from fuze_contracts.shipping import Address
 from fuze_order.messages import Transition
 
@@ -23,16 +24,17 @@ _ZIP_CODES = {
 _ANY_ZIP_CODE = re.compile(r"[A-Z0-9][A-Z0-9 -]{0,14}", re.IGNORECASE | re.ASCII)
 
 
-class Violation(Message):
-    """One rule that an order violates: a stable code, and a message for a person."""
+def find_violations(
+    order: PlaceOrder, max_order_totals: Mapping[str, int]
+) -> tuple[Violation, ...]:
+    """Return every violation; none means that the order is valid.
 
-    code: str
-    message: str
-
-
-def find_violations(order: PlaceOrder) -> tuple[Violation, ...]:
-    """Return every violation; none means that the order is valid."""
-    return (*_check_address(order.address), *_check_lines(order), *_check_payment(order))
+    `max_order_totals` are the largest totals that this deployment accepts, in minor units, by
+    currency.
+    """
+    by_itself = order_rules.find_violations(order)
+    address = _check_address(order.address) if order.address else []
+    return (*address, *(by_itself or _check_limit(order, max_order_totals.get(order.currency))))
 
 
 def is_valid(address: Address) -> bool:
@@ -49,7 +51,9 @@ def reject_invalid_address(transition: Transition) -> Transition:
         update={
             "type": EventType.ADDRESS_CHANGE_REJECTED,
             "address": None,
-            "details": {"violations": [violation.model_dump() for violation in violations]},
+            "details": {
+                "violations": [violation.model_dump(mode="json") for violation in violations]
+            },
         }
     )
 
@@ -59,36 +63,13 @@ def _check_address(address: Address) -> list[Violation]:
     if pattern.fullmatch(address.zip_code):
         return []
     message = f"the zip code is not valid in {address.country}"
-    return [Violation(code="zip_code_invalid", message=message)]
+    location = ("address", "zip_code")
+    return [Violation(code="zip_code_invalid", message=message, location=location)]
 
 
-def _check_lines(order: PlaceOrder) -> list[Violation]:
-    found = []
-    if any(line.quantity < 1 for line in order.lines):
-        found.append(
-            Violation(code="quantity_invalid", message="each line needs a quantity of at least 1")
-        )
-    if any(line.unit_price_minor < 0 for line in order.lines):
-        found.append(Violation(code="price_invalid", message="a unit price must not be negative"))
-    repeated = sorted(
-        sku for sku, times in Counter(line.sku for line in order.lines).items() if times > 1
-    )
-    if repeated:
-        found.append(
-            Violation(
-                code="sku_repeated",
-                message=f"each sku may appear in one line only: {', '.join(repeated)}",
-            )
-        )
-    return found
-
-
-def _check_payment(order: PlaceOrder) -> list[Violation]:
-    if order.currency not in CURRENCY_EXPONENTS:
-        return [Violation(code="currency_unknown", message="the currency is not an ISO 4217 code")]
-    if order.total_minor > MAX_AMOUNT_MINOR:
-        return [Violation(code="total_too_large", message="the total exceeds the maximum amount")]
-    if order.total_minor > 0 and order.payment_method is None:
-        message = "an order that costs something needs a payment method"
-        return [Violation(code="payment_method_missing", message=message)]
-    return []
+def _check_limit(order: PlaceOrder, max_total_minor: int | None) -> list[Violation]:
+    if max_total_minor is None or order.total_minor <= max_total_minor:
+        return []
+    limit = Money(amount_minor=max_total_minor, currency=order.currency)
+    message = f"the total of {order.total} exceeds the limit of {limit}; split the order"
+    return [Violation(code="total_above_limit", message=message, location=("lines",))]

@@ -22,8 +22,9 @@ from fuze_order.transitions import ExternalEffect, external_effects
 class OrderWorkflow(contract.OrderWorkflow):
     """One order: receive, validate, await approval, collect payment, ship, track the delivery.
 
-    Other ends are rejected, expired, payment_declined and cancelled. Until its shipment is
-    dispatched an order can be cancelled, by update, by signal or by Temporal's own cancellation.
+    An order without anything to ship is completed once it is paid. Other ends are rejected,
+    expired, payment_declined and cancelled. Until its shipment is dispatched an order can be
+    cancelled, by update, by signal or by Temporal's own cancellation.
     Each step ends with a commit, and the next one follows from the committed status. Nothing else
     decides what comes next, or what has to be compensated.
     """
@@ -71,8 +72,10 @@ class OrderWorkflow(contract.OrderWorkflow):
                 await self._collect_payment()
             case OrderStatus.AWAITING_PAYMENT_METHOD:
                 await self._await_payment_method()
-            case OrderStatus.PAID:
+            case OrderStatus.PAID if self._order.requires_shipping:
                 await self._fulfillment.start()
+            case OrderStatus.PAID:
+                await self._steps.record(EventType.ORDER_COMPLETED)
             case OrderStatus.PREPARING:
                 await self._fulfillment.ship()
             case OrderStatus.AWAITING_ADDRESS:

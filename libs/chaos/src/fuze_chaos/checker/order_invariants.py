@@ -48,6 +48,9 @@ def single_parcel(order: OrderRecords) -> Findings:
         yield f"{order.status}, but the carrier has a parcel", {"parcels": parcels}
     if not parcels and order.status in _DISPATCHED:
         yield f"{order.status}, but the carrier has no parcel", {}
+    to_ship = [one["sku"] for one in order.parts("lines") if one["requires_shipping"]]
+    if order.status == "completed" and to_ship:
+        yield "completed, but some lines require shipping", {"lines": [*to_ship]}
     for one in order.discrepancies:
         if one["kind"] in _PARCEL_DISCREPANCIES:
             yield f"reconciliation found: {one['kind']}", {"details": str(one["details"])}

@@ -1,5 +1,6 @@
 """The records of a run: for each order, what every system of record has about it."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -107,6 +108,12 @@ class OrderRecords:
     def status(self) -> str | None:
         """The status in PostgreSQL."""
         return self.row["status"] if self.row else None
+
+    def parts(self, name: str) -> list[Row]:
+        """Return the order's `lines` or `adjustments`; a row without any has none."""
+        found: str | list[Row] = (self.row or {}).get(name) or []
+        parsed: list[Row] = json.loads(found) if isinstance(found, str) else found
+        return parsed
 
     def net_captured(self) -> int:
         """Return what the provider has captured and not refunded, in minor units."""

@@ -143,6 +143,29 @@ def _zero_total(draw: _Generator) -> Scenario:
     return draw.scenario("zero-total", draw.approve(), body=draw.body(lines=[]))
 
 
+def _without_shipping(draw: _Generator) -> Scenario:
+    line = _line("EBOOK", draw.rng.randint(1001, 9999)) | {"requires_shipping": False}
+    body = draw.body(lines=[line])
+    del body["address"]
+    actions = (draw.approve(), draw.cancel(5)) if draw.is_drawn(0.3) else (draw.approve(),)
+    return draw.scenario("without-shipping", *actions, body=body)
+
+
+def _with_adjustments(draw: _Generator) -> Scenario:
+    price, discount = draw.rng.randint(2000, 99_999), draw.rng.randint(1, 1000)
+    lines = [
+        _line("TEAPOT-1", price, 2) | {"discount_minor": discount, "tax_minor": price // 10},
+        _line("TEAPOT-1", 0) | {"name": "A free teapot"},
+        _line("MANUAL", 500) | {"requires_shipping": False},
+    ]
+    adjustments = [
+        {"kind": "discount", "label": "Spring sale", "amount_minor": discount},
+        {"kind": "shipping", "label": "Standard shipping", "amount_minor": 499},
+    ]
+    body = draw.body(lines=lines, adjustments=adjustments)
+    return draw.scenario("with-adjustments", draw.approve(), body=body)
+
+
 def _invalid_address(draw: _Generator) -> Scenario:
     body = draw.body(address={"zip_code": "NOWHERE"})
     return draw.scenario("invalid-address", draw.approve(), body=body)
@@ -268,6 +291,8 @@ WEIGHTS: dict[Callable[[_Generator], Scenario], int] = {
     _repeated_requests: 5,
     _auto_approved: 6,
     _zero_total: 4,
+    _without_shipping: 5,
+    _with_adjustments: 5,
     _invalid_address: 5,
     _rejected: 5,
     _expired: 4,

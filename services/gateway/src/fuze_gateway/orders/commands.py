@@ -167,6 +167,7 @@ COMMANDS: tuple[OrderCommand[Any], ...] = (
             OrderStatus.CANCELLED: ALREADY_CANCELLED,
             OrderStatus.SHIPPED: TOO_LATE_TO_CANCEL,
             OrderStatus.DELIVERED: TOO_LATE_TO_CANCEL,
+            OrderStatus.COMPLETED: TOO_LATE_TO_CANCEL,
         },
         signal=Signal(
             path="cancel",

@@ -10,12 +10,13 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from fuze_contracts.order import OrderLine, PlaceOrder
+from fuze_contracts.order import PlaceOrder
 from fuze_contracts.payment import default_payment_token
 from fuze_contracts.shipping import Address
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_gateway.app_services import AppServices
 from fuze_gateway.auth.principals import Principal
+from fuze_gateway.orders.order_validation import require_chargeable
 from fuze_gateway.orders.recovery import recover_if_missing
 from fuze_gateway.orders.schemas.orders import PlaceOrderRequest
 from fuze_gateway.problems.errors import Problem
@@ -47,10 +48,15 @@ def build_place_order(
     token = request.payment_token or default_payment_token(order_id, 1)
     return PlaceOrder(
         order_id=order_id,
-        address=Address.model_validate(request.address.model_dump()),
+        address=Address.model_validate(request.address.model_dump()) if request.address else None,
         fingerprint=_fingerprint(order_id, request, token),
+        reference=request.reference,
         customer=request.customer,
-        lines=tuple(OrderLine.model_validate(line.model_dump()) for line in request.lines),
+        customer_email=request.customer_email,
+        customer_name=request.customer_name,
+        metadata=request.metadata,
+        lines=tuple(line.to_message() for line in request.lines),
+        adjustments=tuple(adjustment.to_message() for adjustment in request.adjustments),
         currency=request.currency,
         payment_method=request.payment_method,
         payment_token=token,
@@ -81,6 +87,7 @@ async def start_or_replay(
     Raises:
         Problem: the id was used with a different request, or for an order to which the caller has
             no access; raises `conflict`.
+        RequestValidationError: the order is new, and the payment provider cannot charge its total.
         UpstreamUnavailableError: Temporal is unavailable.
 
     """
@@ -93,6 +100,7 @@ async def start_or_replay(
         earlier = None
     is_recorded = earlier is not None
     if earlier is None:
+        require_chargeable(order, services.settings.payment_provider)
         elapsed = timedelta(seconds=asyncio.get_running_loop().time() - started_at)
         async with temporal_timeout(timeout - elapsed):
             is_new = await services.order_commands.start(order)

@@ -41,6 +41,7 @@ class OrderFilter:
 
     statuses: tuple[OrderStatus, ...] = ()
     customer: str | None = None
+    reference: str | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
     updated_from: datetime | None = None
@@ -160,6 +161,8 @@ def _conditions(orders: sa.FromClause, criteria: OrderFilter) -> list[sa.ColumnE
         conditions.append(orders.c.status.in_([status.value for status in criteria.statuses]))
     if criteria.customer is not None:
         conditions.append(orders.c.customer == criteria.customer)
+    if criteria.reference is not None:
+        conditions.append(orders.c.reference == criteria.reference)
     if criteria.owner is not None:
         conditions.append(orders.c.owner == criteria.owner)
     if criteria.created_from is not None:

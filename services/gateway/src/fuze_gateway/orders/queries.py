@@ -24,6 +24,8 @@ ORDERS = published_view(
     order_id=Uuid(),
     address=JSONB(),
     lines=JSONB(),
+    adjustments=JSONB(),
+    metadata=JSONB(),
     created_at=DateTime(timezone=True),
     updated_at=DateTime(timezone=True),
 )

@@ -36,7 +36,7 @@ from fuze_gateway.types import OrderId
 
 router = APIRouter(route_class=ScopedRoute, tags=["payments"])
 
-_REFUNDABLE = {OrderStatus.SHIPPED, OrderStatus.DELIVERED}
+_REFUNDABLE = {OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.COMPLETED}
 
 
 @router.get(

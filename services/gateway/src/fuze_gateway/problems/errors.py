@@ -1,7 +1,7 @@
 """Problem responses (RFC 9457) as exceptions. They never contain what the caller sent."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -67,6 +67,10 @@ _REJECTIONS = {
     contract.NOTHING_TO_RETRY: (registry.NOTHING_TO_RETRY, "has no failing step."),
 }
 """The problem of each error type with which an order rejects a command."""
+
+
+FieldError = tuple[Sequence[str | int], str]
+"""The location of a field that is invalid, and the message about it."""
 
 
 class Problem(HTTPException):
@@ -251,4 +255,14 @@ def request_timeout() -> Problem:
 
 def invalid_field(location: Sequence[str | int], message: str) -> RequestValidationError:
     """Return the 422 of a field that is invalid for a reason that its type cannot check."""
-    return RequestValidationError([{"loc": tuple(location), "msg": message, "type": "value_error"}])
+    return invalid_fields([(location, message)])
+
+
+def invalid_fields(found: Iterable[FieldError]) -> RequestValidationError:
+    """Return the 422 of fields that are invalid for reasons that their types cannot check."""
+    return RequestValidationError(
+        [
+            {"loc": tuple(location), "msg": message, "type": "value_error"}
+            for location, message in found
+        ]
+    )

@@ -4,18 +4,30 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.config import JsonDict
 
-from fuze_contracts.money import MAX_AMOUNT_MINOR
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
 from fuze_gateway.orders.order_search import OrderFilter, Sort
+from fuze_gateway.orders.schemas.order_lines import (
+    ADJUSTMENT_EXAMPLE,
+    LINE_EXAMPLE,
+    TOTALS_EXAMPLE,
+    Adjustment,
+    AdjustmentRequest,
+    Amount,
+    OrderLine,
+    OrderLineRequest,
+    OrderTotals,
+)
 from fuze_gateway.types import (
     EXAMPLE_ORDER_ID,
     ActorName,
     Country,
     Currency,
+    Email,
     LongText,
+    Metadata,
     Name,
     OrderId,
     RequestModel,
@@ -37,9 +49,12 @@ _SUMMARY: JsonDict = {
     "status": "shipped",
     "payment_status": "charged",
     "reason": None,
-    "customer": "ada@example.com",
+    "customer": "cus_1815",
+    "customer_email": "ada@example.com",
+    "customer_name": "Ada Lovelace",
+    "reference": "WEB-2026-0042",
     "currency": "USD",
-    "total_minor": 5997,
+    **TOTALS_EXAMPLE,
     "tracking_number": "FZ0123456789",
     "needs_attention": False,
     "workflow_missing_at": None,
@@ -82,49 +97,74 @@ class AddressRequest(RequestModel):
     region: LongText | None = None
 
 
-class OrderLineRequest(RequestModel):
-    """A quantity of one article, and its unit price in minor units (cents, yen)."""
-
-    sku: Annotated[ShortText, Field(min_length=1)]
-    quantity: int = Field(ge=1, le=1_000_000)
-    unit_price_minor: int = Field(ge=0, le=10**12)
-
-
 class PlaceOrderRequest(RequestModel):
-    """An order to place. Only the zip code of its address is required."""
+    """An order to place. An order that is shipped needs the zip code of its address, at least.
+
+    Amounts are in minor units of the currency (cents, yen). The total is the sum of the lines and
+    the adjustments, between 0 and 10^15.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {"address": {"zip_code": "10001"}},
                 {
-                    "customer": "ada@example.com",
-                    "lines": [{"sku": "TEAPOT-1", "quantity": 3, "unit_price_minor": 1999}],
+                    "reference": "WEB-2026-0042",
+                    "customer": "cus_1815",
+                    "customer_email": "ada@example.com",
+                    "customer_name": "Ada Lovelace",
+                    "lines": [LINE_EXAMPLE],
+                    "adjustments": [ADJUSTMENT_EXAMPLE],
+                    "total_minor": 5996,
                     "currency": "USD",
                     "payment_method": "pm_card_visa",
                     "address": _ADDRESS,
+                    "metadata": {"po_number": "PO-1"},
+                },
+                {
+                    "lines": [
+                        {
+                            "sku": "EBOOK",
+                            "quantity": 1,
+                            "unit_price_minor": 999,
+                            "requires_shipping": False,
+                        }
+                    ],
+                    "payment_method": "pm_card_visa",
                 },
             ]
         }
     )
 
-    address: AddressRequest
-    customer: ActorName | None = None
+    address: AddressRequest | None = Field(
+        None, description="Required unless no line requires shipping."
+    )
+    reference: Name | None = Field(None, description="Your own number of the order.")
+    customer: ActorName | None = Field(None, description="Your own id of the customer.")
+    customer_email: Email | None = None
+    customer_name: Name | None = None
     lines: list[OrderLineRequest] = Field([], max_length=200)
+    adjustments: list[AdjustmentRequest] = Field(
+        [], max_length=100, description="Discounts, shipping, taxes and fees of the whole order."
+    )
+    total_minor: Amount | None = Field(
+        None, description="What you expect the order to cost. A difference is an error."
+    )
     currency: Currency = "USD"
     payment_method: Name | None = Field(
-        None, description="The payment provider's id of the payment method."
+        None,
+        description="The payment provider's id of the payment method. Required unless the order is"
+        " free.",
+    )
+    metadata: Metadata = Field(
+        {},
+        description="Your own data: up to 50 keys of up to 40 characters, with values of up to 500"
+        " characters.",
     )
     payment_token: Name | None = Field(
         None,
         description="Identifies the order's first charge; derived from the order id if absent.",
     )
-
-    @model_validator(mode="after")
-    def _limit_total(self) -> Self:
-        if sum(line.quantity * line.unit_price_minor for line in self.lines) > MAX_AMOUNT_MINOR:
-            raise ValueError(f"the total must not exceed {MAX_AMOUNT_MINOR} minor units")
-        return self
 
 
 class StartOrderRequest(PlaceOrderRequest):
@@ -162,7 +202,10 @@ class ListOrdersRequest(RequestModel):
         None, description="Orders with a failing step (true), or without one (false)."
     )
     customer: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
-        None, description="Orders of this customer.", examples=["ada@example.com"]
+        None, description="Orders of this customer.", examples=["cus_1815"]
+    )
+    reference: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
+        None, description="Orders with this number of yours.", examples=["WEB-2026-0042"]
     )
     created_from: UtcDateTime | None = Field(
         None, description="Orders created at or after this time (RFC 3339, with an offset)."
@@ -197,6 +240,7 @@ class ListOrdersRequest(RequestModel):
         return OrderFilter(
             statuses=tuple(sorted(waiting or set(self.status))),
             customer=self.customer,
+            reference=self.reference,
             created_from=self.created_from,
             created_before=self.created_before,
             updated_from=self.updated_from,
@@ -214,16 +258,18 @@ class ListOrdersRequest(RequestModel):
         return bool(self.status and waiting and waiting not in self.status)
 
 
-class OrderSummary(BaseModel):
+class OrderSummary(OrderTotals):
     """An order in a list. Amounts are in minor units."""
 
     order_id: UUID
     status: OrderStatus
     payment_status: PaymentStatus
     reason: str | None
+    reference: str | None
     customer: str | None
+    customer_email: str | None
+    customer_name: str | None
     currency: str
-    total_minor: int
     tracking_number: str | None
     needs_attention: bool
     workflow_missing_at: datetime | None = Field(
@@ -246,14 +292,6 @@ class ListOrdersResponse(BaseModel):
     next: str | None
 
 
-class OrderLine(BaseModel):
-    """A quantity of one article, and its unit price in minor units."""
-
-    sku: str
-    quantity: int
-    unit_price_minor: int
-
-
 class Order(OrderSummary):
     """An order. Its events and payments are at their own URLs."""
 
@@ -261,7 +299,9 @@ class Order(OrderSummary):
         **_SUMMARY,
         payment_method="pm_card_visa",
         address=_ADDRESS,
-        lines=[{"sku": "TEAPOT-1", "quantity": 3, "unit_price_minor": 1999}],
+        lines=[LINE_EXAMPLE | {"total_minor": 5497}],
+        adjustments=[ADJUSTMENT_EXAMPLE],
+        metadata={"po_number": "PO-1"},
         last_seq=6,
         status_url=f"/orders/{EXAMPLE_ORDER_ID}/status",
         events_url=f"/orders/{EXAMPLE_ORDER_ID}/events",
@@ -269,8 +309,10 @@ class Order(OrderSummary):
     )
 
     payment_method: str | None
-    address: dict[str, Any]
+    address: dict[str, Any] | None
     lines: list[OrderLine]
+    adjustments: list[Adjustment]
+    metadata: dict[str, str]
     last_seq: int
     status_url: str
     events_url: str

@@ -10,8 +10,8 @@ depends_on = None
 # Literal, not taken from the code: a revision is history and never changes.
 _STATUSES = (
     "'received', 'awaiting_approval', 'approved', 'awaiting_payment_method', 'paid', 'preparing', "
-    "'awaiting_address', 'cancelling', 'shipped', 'delivered', 'returned', 'rejected', 'expired', "
-    "'payment_declined', 'cancelled'"
+    "'awaiting_address', 'cancelling', 'shipped', 'delivered', 'returned', 'completed', "
+    "'rejected', 'expired', 'payment_declined', 'cancelled'"
 )
 _PAYMENT_STATUSES = (
     "'none', 'pending', 'charged', 'declined', 'refunding', 'partially_refunded', 'refunded'"
@@ -22,8 +22,8 @@ _EVENT_TYPES = (
     "'order_expired', 'order_cancelled', 'payment_charged', 'payment_declined', "
     "'payment_method_changed', 'payment_abandoned', 'shipping_started', "
     "'carrier_rejected_address', 'order_shipped', 'order_delivered', 'order_returned', "
-    "'cancellation_started', 'refund_requested', 'payment_refunded', 'refund_failed', "
-    "'payment_voided', 'needs_attention', 'retry_requested', 'order_recovered'"
+    "'order_completed', 'cancellation_started', 'refund_requested', 'payment_refunded', "
+    "'refund_failed', 'payment_voided', 'needs_attention', 'retry_requested', 'order_recovered'"
 )
 
 
@@ -33,7 +33,10 @@ def upgrade() -> None:
     _create_indexes()
     _create_views()
     op.execute("GRANT SELECT, INSERT, UPDATE ON orders.orders TO fuze_order")
-    op.execute("GRANT SELECT, INSERT ON orders.order_lines, orders.events TO fuze_order")
+    op.execute(
+        "GRANT SELECT, INSERT ON orders.order_lines, orders.order_adjustments, orders.events"
+        " TO fuze_order"
+    )
     op.execute("GRANT SELECT, INSERT, UPDATE ON orders.discrepancies TO fuze_order")
     op.execute("GRANT USAGE ON SCHEMA orders TO fuze_gateway")
     op.execute(
@@ -54,13 +57,24 @@ def _create_tables() -> None:
                 CHECK (payment_status IN ({_PAYMENT_STATUSES})),
             reason text,
             customer text,
+            customer_email text,
+            customer_name text,
+            reference text,
+            metadata jsonb NOT NULL DEFAULT '{{}}'::jsonb
+                CONSTRAINT orders_metadata_check CHECK (jsonb_typeof(metadata) = 'object'),
             owner text,
             currency char(3) NOT NULL
                 CONSTRAINT orders_currency_check CHECK (currency ~ '^[A-Z]{{3}}$'),
             total_minor bigint NOT NULL CONSTRAINT orders_total_check CHECK (total_minor >= 0),
+            discount_minor bigint NOT NULL DEFAULT 0,
+            shipping_minor bigint NOT NULL DEFAULT 0,
+            tax_minor bigint NOT NULL DEFAULT 0,
+            fee_minor bigint NOT NULL DEFAULT 0,
+            CONSTRAINT orders_breakdown_check
+                CHECK (least(discount_minor, shipping_minor, tax_minor, fee_minor) >= 0),
             payment_method text,
             payment_token text NOT NULL,
-            address jsonb NOT NULL
+            address jsonb
                 CONSTRAINT orders_address_check
                 CHECK (jsonb_typeof(address -> 'zip_code') = 'string'),
             tracking_number text,
@@ -76,6 +90,9 @@ def _create_tables() -> None:
                 status <> 'shipped'
                 OR (payment_status IN ('charged', 'partially_refunded', 'refunded')
                     AND tracking_number IS NOT NULL)
+            ),
+            CONSTRAINT orders_completed_check CHECK (
+                status <> 'completed' OR payment_status NOT IN ('none', 'pending', 'declined')
             )
         )
     """)
@@ -83,10 +100,27 @@ def _create_tables() -> None:
         CREATE TABLE orders.order_lines (
             order_id uuid CONSTRAINT order_lines_order_id_fkey REFERENCES orders.orders (id),
             position integer CONSTRAINT order_lines_position_check CHECK (position >= 1),
+            line_id text NOT NULL,
             sku text NOT NULL,
+            name text,
             quantity integer NOT NULL,
             unit_price_minor bigint NOT NULL,
-            CONSTRAINT order_lines_pkey PRIMARY KEY (order_id, position)
+            discount_minor bigint NOT NULL,
+            tax_minor bigint NOT NULL,
+            requires_shipping boolean NOT NULL,
+            CONSTRAINT order_lines_pkey PRIMARY KEY (order_id, position),
+            CONSTRAINT order_lines_order_id_line_id_key UNIQUE (order_id, line_id)
+        )
+    """)
+    op.execute("""
+        CREATE TABLE orders.order_adjustments (
+            order_id uuid CONSTRAINT order_adjustments_order_id_fkey REFERENCES orders.orders (id),
+            position integer CONSTRAINT order_adjustments_position_check CHECK (position >= 1),
+            kind text NOT NULL CONSTRAINT order_adjustments_kind_check
+                CHECK (kind IN ('discount', 'shipping', 'tax', 'fee')),
+            label text NOT NULL,
+            amount_minor bigint NOT NULL,
+            CONSTRAINT order_adjustments_pkey PRIMARY KEY (order_id, position)
         )
     """)
     op.execute(f"""
@@ -148,6 +182,10 @@ def _create_indexes() -> None:
         "CREATE INDEX orders_owner_updated_at_id_idx ON orders.orders (owner, updated_at, id)"
     )
     op.execute(
+        "CREATE INDEX orders_reference_created_at_id_idx"
+        " ON orders.orders (reference, created_at, id)"
+    )
+    op.execute(
         "CREATE INDEX orders_customer_prefix_idx"
         " ON orders.orders (lower(customer) text_pattern_ops)"
     )
@@ -166,8 +204,8 @@ def _create_indexes() -> None:
     )
     op.execute(
         "CREATE INDEX orders_ended_idx ON orders.orders (updated_at, id)"
-        " WHERE status IN ('shipped', 'delivered', 'returned', 'rejected', 'expired',"
-        " 'payment_declined', 'cancelled')"
+        " WHERE status IN ('shipped', 'delivered', 'returned', 'completed', 'rejected',"
+        " 'expired', 'payment_declined', 'cancelled')"
     )
 
 
@@ -178,10 +216,23 @@ def _create_views() -> None:
                total_minor, address, tracking_number, fingerprint, last_seq, created_at, updated_at,
                needs_attention, payment_method, payment_token, approval_deadline,
                tracking_deadline, workflow_missing_at, workflow_failing_since, owner,
+               customer_email, customer_name, reference, metadata,
+               total_minor + discount_minor - shipping_minor - tax_minor - fee_minor
+                   AS subtotal_minor,
+               discount_minor, shipping_minor, tax_minor, fee_minor,
                (SELECT coalesce(jsonb_agg(jsonb_build_object(
-                           'sku', sku, 'quantity', quantity, 'unit_price_minor', unit_price_minor
+                           'line_id', line_id, 'sku', sku, 'name', name, 'quantity', quantity,
+                           'unit_price_minor', unit_price_minor,
+                           'discount_minor', order_lines.discount_minor,
+                           'tax_minor', order_lines.tax_minor,
+                           'requires_shipping', requires_shipping
                        ) ORDER BY position), '[]')
-                FROM orders.order_lines WHERE order_lines.order_id = orders.id) AS lines
+                FROM orders.order_lines WHERE order_lines.order_id = orders.id) AS lines,
+               (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                           'kind', kind, 'label', label, 'amount_minor', amount_minor
+                       ) ORDER BY position), '[]')
+                FROM orders.order_adjustments WHERE order_adjustments.order_id = orders.id)
+                   AS adjustments
         FROM orders.orders
     """)
     op.execute("""
