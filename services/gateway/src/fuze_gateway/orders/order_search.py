@@ -159,12 +159,10 @@ def _conditions(orders: sa.FromClause, criteria: OrderFilter) -> list[sa.ColumnE
         conditions.append(orders.c.status == criteria.statuses[0].value)
     elif criteria.statuses:
         conditions.append(orders.c.status.in_([status.value for status in criteria.statuses]))
-    if criteria.customer is not None:
-        conditions.append(orders.c.customer == criteria.customer)
-    if criteria.reference is not None:
-        conditions.append(orders.c.reference == criteria.reference)
-    if criteria.owner is not None:
-        conditions.append(orders.c.owner == criteria.owner)
+    for name in ("customer", "reference", "owner"):
+        value = getattr(criteria, name)
+        if value is not None:
+            conditions.append(orders.c[name] == value)
     if criteria.created_from is not None:
         conditions.append(orders.c.created_at >= criteria.created_from)
     if criteria.created_before is not None:

@@ -10,7 +10,7 @@ from pydantic.config import JsonDict
 from fuze_contracts.money import MAX_AMOUNT_MINOR
 from fuze_contracts.read_models import Discrepancy, PaymentStateName, RefundStateName
 from fuze_gateway.orders.schemas.commands import CommandRequest
-from fuze_gateway.types import EXAMPLE_ORDER_ID, LongText, Name, RequestModel
+from fuze_gateway.types import EXAMPLE_ORDER_ID, LongText, RequestModel, ShortText
 
 _PAYMENT: JsonDict = {
     "payment_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
@@ -52,7 +52,9 @@ _DISCREPANCY: JsonDict = {
 class RefundLineRequest(RequestModel):
     """A quantity of one line."""
 
-    line_id: Annotated[Name, Field(description="The line's id, or its position, from 1.")]
+    line_id: Annotated[
+        ShortText, Field(min_length=1, description="The `line_id` of the order's line.")
+    ]
     quantity: int = Field(ge=1, le=1_000_000)
 
 
