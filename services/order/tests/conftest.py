@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import OrderLine, PlaceOrder
-from fuze_contracts.shipping import Address
 from fuze_order.repository import OrderRepository
 
 Order = Callable[..., PlaceOrder]
@@ -26,7 +26,7 @@ def make_order() -> Order:
         order_id = uuid4()
         fields: dict[str, Any] = {
             "order_id": order_id,
-            "address": Address(zip_code="10001"),
+            "address": Address(country="US", postal_code="10001"),
             "fingerprint": "a-fingerprint",
             "lines": (OrderLine(sku="TEAPOT-1", quantity=3, unit_price_minor=1999),),
             "payment_method": "pm_card_visa",

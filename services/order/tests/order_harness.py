@@ -16,6 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from fuze_contracts import payment, shipping
+from fuze_contracts.address import Address
 from fuze_contracts.order import (
     ORDER_TASK_QUEUE,
     OrderResult,
@@ -30,6 +31,7 @@ from fuze_order.reconciliation_repository import ReconciliationRepository
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
 from fuze_order.repository import OrderRepository
 from fuze_order.tables import events, orders
+from fuze_order.validation import OrderRules
 from fuze_order.workflows import OrderWorkflow
 
 
@@ -45,6 +47,10 @@ def _set_event() -> asyncio.Event:
     event.set()
     return event
 
+
+RULES = OrderRules(ships_to=frozenset({"US"}))
+NOT_SERVED = Address(country="FR", postal_code="75001")
+"""An address that these rules reject."""
 
 Handle = WorkflowHandle[OrderWorkflow, OrderResult]
 
@@ -107,9 +113,9 @@ class FakeShippingService(shipping.ShipmentActivities):
     dispatched: set[UUID] = field(default_factory=set)
     cancelled: set[UUID] = field(default_factory=set)
     shipped: dict[UUID, shipping.Shipped] = field(default_factory=dict)
-    addresses: dict[UUID, shipping.Address] = field(default_factory=dict)
+    addresses: dict[UUID, Address] = field(default_factory=dict)
     delivery_statuses: dict[UUID, shipping.DeliveryStatus] = field(default_factory=dict)
-    rejected_zip_codes: set[str] = field(default_factory=set)
+    rejected_postal_codes: set[str] = field(default_factory=set)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     may_dispatch: asyncio.Event = field(default_factory=asyncio.Event)
     may_change_address: asyncio.Event = field(default_factory=_set_event)
@@ -128,13 +134,13 @@ class FakeShippingService(shipping.ShipmentActivities):
         if not self.may_dispatch.is_set():
             return None
         del self.addresses[command.order_id]
-        if address.zip_code in self.rejected_zip_codes:
+        if address.postal_code in self.rejected_postal_codes:
             return shipping.AddressRejected(code="not_delivered_there", address=address)
         self.dispatched.add(command.order_id)
         self.shipped[command.order_id] = shipping.Shipped(
             shipment_id=command.order_id,
             carrier="a-carrier",
-            tracking_number=f"to-{address.zip_code}-{str(command.order_id)[:8]}",
+            tracking_number=f"to-{address.postal_code}-{str(command.order_id)[:8]}",
         )
         return self.shipped[command.order_id]
 
@@ -272,7 +278,7 @@ async def run_workers(
 ) -> AsyncIterator[OrderHarness]:
     """Run workers for the three task queues; `definition` is the order worker's workflow."""
     client = harness.environment.client
-    activities = OrderActivities(repository)
+    activities = OrderActivities(repository, RULES)
     orders = ReconciliationRepository(harness.engine)
     reconciliation = ReconciliationActivities(orders, OpenOrderComparison(orders))
     async with (

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import EventType, OrderLine, OrderStatus, PaymentStatus, PlaceOrder
 from fuze_contracts.read_models import (
     EVENTS_VIEW,
@@ -18,7 +19,6 @@ from fuze_contracts.read_models import (
     PublishedOrder,
     PublishedOrderWithLines,
 )
-from fuze_contracts.shipping import Address
 from fuze_order.messages import InsertResult, ReceiveOrder, Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.tables import events, order_lines, orders
@@ -120,12 +120,14 @@ async def test_a_transition_writes_the_event_and_moves_the_row(
     await repository.create(_receive(order))
 
     await repository.record(
-        _validated(order, address=Address(zip_code="94105"), details={"note": "moved"})
+        _validated(
+            order, address=Address(country="US", postal_code="94105"), details={"note": "moved"}
+        )
     )
 
     [row] = await _rows(engine, orders, order)
     assert (row["status"], row["last_seq"]) == ("awaiting_approval", 2)
-    assert row["address"]["zip_code"] == "94105"
+    assert row["address"]["postal_code"] == "94105"
     assert (await _rows(engine, events, order))[1]["details"] == {"note": "moved"}
 
 
@@ -156,7 +158,7 @@ async def test_a_taken_number_returns_the_latest_committed_transition(
             type=EventType.ADDRESS_CHANGED,
             actor="ada",
             reason="moved",
-            address=Address(zip_code="94105"),
+            address=Address(country="US", postal_code="94105"),
         )
     )
 
@@ -166,7 +168,10 @@ async def test_a_taken_number_returns_the_latest_committed_transition(
 
     assert (committed.seq, committed.type) == (3, EventType.ADDRESS_CHANGED)
     assert (committed.status, committed.actor) == (OrderStatus.AWAITING_APPROVAL, "ada")
-    assert (committed.reason, committed.address) == ("moved", Address(zip_code="94105"))
+    assert (committed.reason, committed.address) == (
+        "moved",
+        Address(country="US", postal_code="94105"),
+    )
     assert committed.payment_token == order.payment_token
     [row] = await _rows(engine, orders, order)
     assert (row["status"], row["last_seq"]) == ("awaiting_approval", 3)

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from temporalio import workflow
 
+from fuze_contracts.address import Address
 from fuze_contracts.base import Message
 from fuze_contracts.money import Money
-from fuze_contracts.shipping import Address, DeliveryStatusChanged
+from fuze_contracts.shipping import DeliveryStatusChanged
 
 ORDER_TASK_QUEUE = "order"
 
@@ -38,7 +39,7 @@ TOO_LATE_TO_CHANGE_ADDRESS = "TooLateToChangeAddress"
 """An update is rejected: the shipment is being dispatched, or the order has ended."""
 
 ADDRESS_INVALID = "AddressInvalid"
-"""An update is rejected: the address is not valid; the event lists the violations."""
+"""An update is rejected: the order cannot ship to the address; the message says why."""
 
 ADDRESS_CHANGE_LIMIT = "AddressChangeLimitReached"
 """An update is rejected: the order has changed its address the maximum number of times."""
@@ -188,7 +189,7 @@ class PlaceOrder(Message):
     `auto_approve_limit`, in minor units, is approved automatically. The order tracks its delivery
     for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the name
     of the authenticated caller, `owner` its unique id. With `recovery` the order is in PostgreSQL
-    already.
+    already. Addresses are normalised; an `entered_…` one has the caller's spelling, if it differs.
     """
 
     order_id: UUID
@@ -209,6 +210,9 @@ class PlaceOrder(Message):
     placed_by: str | None = None
     recovery: Recovery | None = None
     owner: str | None = None
+    billing_address: Address | None = None
+    entered_address: Address | None = None
+    entered_billing_address: Address | None = None
 
     @property
     def total_minor(self) -> int:
@@ -235,10 +239,14 @@ class RejectOrder(Message):
 
 
 class ChangeAddress(Message):
-    """Change the address of an order."""
+    """Change the address of an order to a whole one, in its normalised form.
+
+    `entered_address` has the caller's spelling, if it differs.
+    """
 
     address: Address
     actor: str = "unknown"
+    entered_address: Address | None = None
 
 
 class ChangePaymentMethod(Message):

@@ -54,9 +54,10 @@ class OrderProgressView(Message):
 class PublishedOrder(OrderProgressView):
     """An order as PostgreSQL holds it.
 
-    `currency` is an ISO 4217 code, `address` a `fuze_contracts.shipping.Address`, `fingerprint` a
-    hash of the request that placed the order, `owner` the id of the caller that placed it.
-    `workflow_missing_at` is when it was noticed that the open order has no workflow.
+    `currency` is an ISO 4217 code, `address` and `billing_address` are each a
+    `fuze_contracts.address.Address`, `fingerprint` is a hash of the request that placed the order,
+    `owner` the id of the caller that placed it. `workflow_missing_at` is when it was noticed that
+    the open order has no workflow.
     """
 
     reason: str | None
@@ -72,6 +73,7 @@ class PublishedOrder(OrderProgressView):
     payment_method: str | None = None
     workflow_missing_at: datetime | None = None
     owner: str | None = None
+    billing_address: dict[str, Any] | None = None
 
 
 class PublishedOrderWithLines(PublishedOrder):

@@ -11,6 +11,7 @@ from fuze_order.reconciliation_repository import ReconciliationRepository
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
 from fuze_order.repository import OrderRepository
 from fuze_order.settings import OrderSettings
+from fuze_order.validation import OrderRules
 from fuze_order.workflows import OrderWorkflow
 from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
@@ -29,7 +30,9 @@ async def run_worker() -> None:
     """Serve the order queue until SIGTERM."""
     settings = cli.load_settings(OrderSettings)
     engine = create_engine(settings, "fuze-order")
-    activities = OrderActivities(OrderRepository(engine))
+    activities = OrderActivities(
+        OrderRepository(engine), OrderRules(ships_to=frozenset(settings.ships_to))
+    )
     open_orders = ReconciliationRepository(engine)
     reconciliation = ReconciliationActivities(open_orders, OpenOrderComparison(open_orders))
 

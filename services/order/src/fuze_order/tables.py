@@ -63,6 +63,7 @@ orders = Table(
     Column("payment_method", Text),
     Column("payment_token", Text, nullable=False),
     Column("address", JSONB, nullable=False),
+    Column("billing_address", JSONB),
     Column("tracking_number", Text),
     Column("needs_attention", Boolean, nullable=False, server_default=text("false")),
     Column("tracking_deadline", DateTime(timezone=True)),
@@ -76,7 +77,10 @@ orders = Table(
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     CheckConstraint("total_minor >= 0", name="total"),
     CheckConstraint("last_seq >= 1", name="last_seq"),
-    CheckConstraint("jsonb_typeof(address -> 'zip_code') = 'string'", name="address"),
+    CheckConstraint("jsonb_typeof(address -> 'country') = 'string'", name="address"),
+    CheckConstraint(
+        "jsonb_typeof(billing_address -> 'country') = 'string'", name="billing_address"
+    ),
     CheckConstraint(
         "status <> 'shipped' OR (payment_status = 'charged' AND tracking_number IS NOT NULL)",
         name="shipped",

@@ -4,23 +4,23 @@ A merchant's own rules belong here. A rule that needs another service, such as a
 belongs in an activity of its own, between `validate_order` and the wait for approval.
 """
 
-import re
 from collections import Counter
+from dataclasses import dataclass
 
+from fuze_contracts.address import Address
 from fuze_contracts.base import Message
 from fuze_contracts.money import CURRENCY_EXPONENTS, MAX_AMOUNT_MINOR
 from fuze_contracts.order import EventType, PlaceOrder
-from fuze_contracts.shipping import Address
 from fuze_order.messages import Transition
 
-_ZIP_CODES = {
-    "US": re.compile(r"[0-9]{5}(-[0-9]{4})?"),
-    "CA": re.compile(r"[A-Z]\d[A-Z] ?\d[A-Z]\d", re.IGNORECASE | re.ASCII),
-    "DE": re.compile(r"[0-9]{5}"),
-    "FR": re.compile(r"[0-9]{5}"),
-    "GB": re.compile(r"[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}", re.IGNORECASE | re.ASCII),
-}
-_ANY_ZIP_CODE = re.compile(r"[A-Z0-9][A-Z0-9 -]{0,14}", re.IGNORECASE | re.ASCII)
+_LISTED_COUNTRIES = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRules:
+    """The merchant's own rules, from the settings. An empty `ships_to` is every country."""
+
+    ships_to: frozenset[str] = frozenset()
 
 
 class Violation(Message):
@@ -30,36 +30,46 @@ class Violation(Message):
     message: str
 
 
-def find_violations(order: PlaceOrder) -> tuple[Violation, ...]:
+class _Violations(Message):
+    violations: tuple[Violation, ...]
+
+
+def find_violations(order: PlaceOrder, rules: OrderRules) -> tuple[Violation, ...]:
     """Return every violation; none means that the order is valid."""
-    return (*_check_address(order.address), *_check_lines(order), *_check_payment(order))
+    return (*check_address(order.address, rules), *_check_lines(order), *_check_payment(order))
 
 
-def is_valid(address: Address) -> bool:
-    """Whether the address is valid."""
-    return not _check_address(address)
+def check_address(address: Address, rules: OrderRules) -> list[Violation]:
+    """Return the violations of an address. That it is right for its country, the gateway checks."""
+    if not rules.ships_to or address.country in rules.ships_to:
+        return []
+    countries = sorted(rules.ships_to)
+    listed = ", ".join(countries[:_LISTED_COUNTRIES])
+    if len(countries) > _LISTED_COUNTRIES:
+        listed += ", …"
+    message = f"orders are not shipped to {address.country}; give an address in {listed}"
+    return [Violation(code="country_not_served", message=message)]
 
 
-def reject_invalid_address(transition: Transition) -> Transition:
+def reject_invalid_address(transition: Transition, rules: OrderRules) -> Transition:
     """Return the transition, or the rejection of the invalid address that it contains."""
-    violations = _check_address(transition.address) if transition.address else []
+    violations = check_address(transition.address, rules) if transition.address else []
     if not violations:
         return transition
     return transition.model_copy(
         update={
             "type": EventType.ADDRESS_CHANGE_REJECTED,
             "address": None,
-            "details": {"violations": [violation.model_dump() for violation in violations]},
+            "details": transition.details
+            | {"violations": [violation.model_dump() for violation in violations]},
         }
     )
 
 
-def _check_address(address: Address) -> list[Violation]:
-    pattern = _ZIP_CODES.get(address.country, _ANY_ZIP_CODE)
-    if pattern.fullmatch(address.zip_code):
-        return []
-    message = f"the zip code is not valid in {address.country}"
-    return [Violation(code="zip_code_invalid", message=message)]
+def describe_violations(rejection: Transition) -> str:
+    """Return the messages of the violations for which an address was rejected."""
+    found = _Violations.model_validate(rejection.details)
+    return "; ".join(violation.message for violation in found.violations)
 
 
 def _check_lines(order: PlaceOrder) -> list[Violation]:

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import CancelOrder, OrderLine, PlaceOrder, Recovery
 from fuze_contracts.read_models import PublishedOrderWithLines
-from fuze_contracts.shipping import Address
 from fuze_gateway.app_services import AppServices
 from fuze_gateway.problems import errors
 from fuze_gateway.settings import GatewaySettings
@@ -19,6 +19,7 @@ def build_recovery(
     return PlaceOrder(
         order_id=order.order_id,
         address=Address.model_validate(order.address),
+        billing_address=order.billing_address and Address.model_validate(order.billing_address),
         fingerprint=order.fingerprint,
         customer=order.customer,
         lines=tuple(OrderLine.model_validate(line) for line in order.lines),

@@ -61,9 +61,10 @@ Update = UpdateMethodMultiParam[[OrderWorkflow, MessageT], OrderSnapshot]
 class CommandRejectedError(Exception):
     """The order rejected a command; `error_type` is a type from contracts, if it gave one."""
 
-    def __init__(self, error_type: str | None) -> None:
+    def __init__(self, error_type: str | None, message: str | None = None) -> None:
         super().__init__(error_type or "rejected")
         self.error_type = error_type
+        self.message = message
 
 
 class OrderCommands:
@@ -158,8 +159,9 @@ class OrderCommands:
                 )
         except WorkflowUpdateFailedError as error:
             cause = error.cause
-            error_type = cause.type if isinstance(cause, ApplicationError) else None
-            raise CommandRejectedError(error_type) from error
+            if isinstance(cause, ApplicationError):
+                raise CommandRejectedError(cause.type, cause.message) from error
+            raise CommandRejectedError(None) from error
         except RPCError:  # only NOT_FOUND is passed through: never started, closed, or deleted
             return None
 

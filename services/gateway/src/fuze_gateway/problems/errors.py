@@ -1,7 +1,7 @@
 """Problem responses (RFC 9457) as exceptions. They never contain what the caller sent."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -43,7 +43,7 @@ _REJECTIONS = {
     ),
     contract.ADDRESS_INVALID: (
         registry.ADDRESS_INVALID,
-        "rejected the address; its events have the reason.",
+        "cannot ship to the address.",
     ),
     contract.ADDRESS_CHANGE_LIMIT: (
         registry.ADDRESS_CHANGE_LIMIT,
@@ -143,11 +143,13 @@ def refund_too_large(refundable: Money) -> Problem:
     return Problem(registry.REFUND_TOO_LARGE, f"At most {refundable} can be refunded.")
 
 
-def command_rejected(order_id: UUID, error_type: str | None) -> Problem:
+def command_rejected(order_id: UUID, error_type: str | None, message: str | None = None) -> Problem:
     """Return the 409 or 422 of a command that the order rejected, by its type from contracts."""
     problem_type, predicate = _REJECTIONS.get(
         error_type or "", (registry.REQUEST_REJECTED, "rejected the request.")
     )
+    if problem_type is registry.ADDRESS_INVALID and message:
+        predicate = f"cannot ship to the address: {message}."
     return Problem(problem_type, f"Order {order_id} {predicate}")
 
 
@@ -215,4 +217,11 @@ def request_timeout() -> Problem:
 
 def invalid_field(location: Sequence[str | int], message: str) -> RequestValidationError:
     """Return the 422 of a field that is invalid for a reason that its type cannot check."""
-    return RequestValidationError([{"loc": tuple(location), "msg": message, "type": "value_error"}])
+    return invalid_fields([(location, message)])
+
+
+def invalid_fields(fields: Iterable[tuple[Sequence[str | int], str]]) -> RequestValidationError:
+    """Return the 422 of such fields, each with its location and what is wrong."""
+    return RequestValidationError(
+        [{"loc": tuple(loc), "msg": message, "type": "value_error"} for loc, message in fields]
+    )

@@ -243,8 +243,9 @@ IDEMPOTENCY_KEY_REUSED = _register(
 ADDRESS_INVALID = _register(
     "address-invalid",
     HTTPStatus.UNPROCESSABLE_ENTITY,
-    "The address failed the order's validation; the order's events have the reason.",
-    f"{_ORDER} rejected the address; its events have the reason.",
+    "The order cannot ship to the address, which is complete otherwise: see `FUZE_SHIPS_TO`.",
+    f"{_ORDER} cannot ship to the address: orders are not shipped to FR;"
+    " give an address in AT, DE.",
 )
 HEADERS_TOO_LARGE = _register(
     "headers-too-large",

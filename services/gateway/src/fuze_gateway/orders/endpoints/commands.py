@@ -153,7 +153,7 @@ async def _execute_update(
     try:
         order = await services.order_commands.execute_update(order_id, command.update, message)
     except CommandRejectedError as error:
-        raise errors.command_rejected(order_id, error.error_type) from None
+        raise errors.command_rejected(order_id, error.error_type, error.message) from None
     if order is None:
         await raise_closed_or_missing(order_id, services)
     return CommandResponse.model_validate(order.model_dump())

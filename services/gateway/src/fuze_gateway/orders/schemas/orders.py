@@ -10,12 +10,16 @@ from pydantic.config import JsonDict
 from fuze_contracts.money import MAX_AMOUNT_MINOR
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
 from fuze_gateway.orders.order_search import OrderFilter, Sort
+from fuze_gateway.orders.schemas.addresses import (
+    EXAMPLE_ADDRESS,
+    Address,
+    AddressRequest,
+    CompleteAddressRequest,
+)
 from fuze_gateway.types import (
     EXAMPLE_ORDER_ID,
     ActorName,
-    Country,
     Currency,
-    LongText,
     Name,
     OrderId,
     RequestModel,
@@ -24,14 +28,6 @@ from fuze_gateway.types import (
     UtcDateTime,
 )
 
-_ADDRESS: JsonDict = {
-    "name": "Ada Lovelace",
-    "line1": "12 Elm Street",
-    "city": "New York",
-    "region": "NY",
-    "zip_code": "10001",
-    "country": "US",
-}
 _SUMMARY: JsonDict = {
     "order_id": EXAMPLE_ORDER_ID,
     "status": "shipped",
@@ -67,20 +63,6 @@ def example(**fields: JsonValue) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
-class AddressRequest(RequestModel):
-    """A delivery address. The order validates the zip code against the country's rules."""
-
-    model_config = example(**_ADDRESS)
-
-    zip_code: Annotated[ShortText, Field(description="Validated by the order, not by this API.")]
-    country: Country = "US"
-    name: LongText | None = None
-    line1: LongText | None = None
-    line2: LongText | None = None
-    city: LongText | None = None
-    region: LongText | None = None
-
-
 class OrderLineRequest(RequestModel):
     """A quantity of one article, and its unit price in minor units (cents, yen)."""
 
@@ -90,7 +72,7 @@ class OrderLineRequest(RequestModel):
 
 
 class PlaceOrderRequest(RequestModel):
-    """An order to place. Only the zip code of its address is required."""
+    """An order to place. By default, only the postal code of its address is required."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -101,13 +83,16 @@ class PlaceOrderRequest(RequestModel):
                     "lines": [{"sku": "TEAPOT-1", "quantity": 3, "unit_price_minor": 1999}],
                     "currency": "USD",
                     "payment_method": "pm_card_visa",
-                    "address": _ADDRESS,
+                    "address": EXAMPLE_ADDRESS,
                 },
             ]
         }
     )
 
     address: AddressRequest
+    billing_address: CompleteAddressRequest | None = Field(
+        None, description="The address of whoever pays, for the invoice; nothing is shipped to it."
+    )
     customer: ActorName | None = None
     lines: list[OrderLineRequest] = Field([], max_length=200)
     currency: Currency = "USD"
@@ -243,7 +228,8 @@ class Order(OrderSummary):
     model_config = example(
         **_SUMMARY,
         payment_method="pm_card_visa",
-        address=_ADDRESS,
+        address=EXAMPLE_ADDRESS,
+        billing_address=None,
         lines=[{"sku": "TEAPOT-1", "quantity": 3, "unit_price_minor": 1999}],
         last_seq=6,
         status_url=f"/orders/{EXAMPLE_ORDER_ID}/status",
@@ -252,7 +238,8 @@ class Order(OrderSummary):
     )
 
     payment_method: str | None
-    address: dict[str, Any]
+    address: Address
+    billing_address: Address | None
     lines: list[OrderLine]
     last_seq: int
     status_url: str

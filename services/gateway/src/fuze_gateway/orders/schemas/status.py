@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from fuze_contracts.order import OrderStatus, PaymentStatus, WaitingFor
+from fuze_gateway.orders.schemas.addresses import Address
 from fuze_gateway.orders.schemas.orders import Event, example
 from fuze_gateway.types import EXAMPLE_ORDER_ID
 
@@ -42,7 +43,7 @@ class DurableOrder(BaseModel):
     customer: str | None
     currency: str
     total_minor: int
-    address: dict[str, Any]
+    address: Address
     created_at: datetime
     updated_at: datetime
     last_event: Event

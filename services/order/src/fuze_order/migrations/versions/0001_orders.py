@@ -60,7 +60,10 @@ def _create_tables() -> None:
             payment_token text NOT NULL,
             address jsonb NOT NULL
                 CONSTRAINT orders_address_check
-                CHECK (jsonb_typeof(address -> 'zip_code') = 'string'),
+                CHECK (jsonb_typeof(address -> 'country') = 'string'),
+            billing_address jsonb
+                CONSTRAINT orders_billing_address_check
+                CHECK (jsonb_typeof(billing_address -> 'country') = 'string'),
             tracking_number text,
             needs_attention boolean NOT NULL DEFAULT false,
             tracking_deadline timestamptz,
@@ -166,7 +169,8 @@ def _create_views() -> None:
                (SELECT coalesce(jsonb_agg(jsonb_build_object(
                            'sku', sku, 'quantity', quantity, 'unit_price_minor', unit_price_minor
                        ) ORDER BY position), '[]')
-                FROM orders.order_lines WHERE order_lines.order_id = orders.id) AS lines
+                FROM orders.order_lines WHERE order_lines.order_id = orders.id) AS lines,
+               billing_address
         FROM orders.orders
     """)
     op.execute("""
