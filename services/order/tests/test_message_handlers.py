@@ -210,7 +210,12 @@ async def test_an_invalid_address_is_rejected_and_recorded(
     handle = await harness.place(order)
     change = ChangeAddress(address=NOT_SERVED)
 
-    assert await refusal(handle, OrderWorkflow.change_order_address, change) == ADDRESS_INVALID
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update(OrderWorkflow.change_order_address, change)
+
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert refused.value.cause.type == ADDRESS_INVALID
+    assert refused.value.cause.message == "orders are not shipped to FR; give an address in US"
     assert (await harness.timeline(order.order_id))[-1] == "address_change_rejected"
     await handle.signal(OrderWorkflow.cancel)
     await handle.result()

@@ -113,6 +113,26 @@ async def test_values_that_postgresql_cannot_store_are_rejected(
     assert await _rows(engine, orders, order) == []
 
 
+async def test_the_row_has_the_normalised_addresses_and_the_event_the_callers_spelling(
+    engine: AsyncEngine, repository: OrderRepository, make_order: Order
+) -> None:
+    address = Address(country="CA", postal_code="K1A 0B1")
+    order = make_order(
+        address=address,
+        entered_address=address.model_copy(update={"postal_code": "k1a-0b1"}),
+        billing_address=Address(country="DE", company="Musterfirma"),
+    )
+
+    await repository.create(_receive(order))
+
+    [row] = await _rows(engine, orders, order)
+    assert row["address"] == address.model_dump()
+    assert row["billing_address"]["company"] == "Musterfirma"
+    [received] = await _rows(engine, events, order)
+    assert received["details"]["address"] == {"country": "CA", "postal_code": "k1a-0b1"}
+    assert received["details"]["billing_address"] == {"country": "DE", "company": "Musterfirma"}
+
+
 async def test_a_transition_writes_the_event_and_moves_the_row(
     engine: AsyncEngine, repository: OrderRepository, make_order: Order
 ) -> None:

@@ -84,6 +84,8 @@ async def test_a_rejected_command_has_the_reason_as_its_problem_type(
     assert response.status_code == (422 if command[1] == "address" else 409)
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["type"] == f"/problems/{COMMANDS[command][2]}"
+    if command[1] == "address":
+        assert response.json()["detail"].endswith("cannot ship to the address: not now.")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one[1])
