@@ -1,7 +1,7 @@
 """Request and response models of addresses, and the check against their country's rules."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
@@ -96,9 +96,10 @@ class Address(BaseModel):
     email: str | None = None
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> Self:
+    def from_row(cls, row: dict[str, Any]) -> "Address":
         """Build the response of a row's column, which was validated when it was stored."""
-        return cls.model_construct(**{name: row.get(name) for name in cls.model_fields})
+        fields: dict[str, Any] = {name: row.get(name) for name in cls.model_fields}
+        return Address.model_construct(**fields)
 
 
 def normalize_addresses(
