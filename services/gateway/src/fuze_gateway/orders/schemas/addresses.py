@@ -85,15 +85,15 @@ class Address(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_ADDRESS]})
 
     country: str
-    name: str | None = None
-    company: str | None = None
-    line1: str | None = None
-    line2: str | None = None
-    city: str | None = None
-    region: str | None = None
-    postal_code: str | None = None
-    phone: str | None = Field(None, description="In E.164.")
-    email: str | None = None
+    name: str | None
+    company: str | None
+    line1: str | None
+    line2: str | None
+    city: str | None
+    region: str | None
+    postal_code: str | None
+    phone: str | None = Field(description="In E.164.")
+    email: str | None
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> "Address":

@@ -255,7 +255,9 @@ class Order(OrderSummary):
             "events_url": f"{base}/events",
             "payments_url": f"{base}/payments",
         }
-        return cls.model_validate(row | urls)
+        names = ("address", "billing_address")
+        addresses = {name: row[name] and Address.from_row(row[name]) for name in names}
+        return cls.model_validate(row | urls | addresses)
 
 
 class Event(BaseModel):
