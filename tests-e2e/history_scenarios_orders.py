@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from history_scenarios import (
     CANCEL,
+    NOT_SERVED,
     REJECTED,
     Handle,
     Scenarios,
@@ -26,7 +27,6 @@ from fuze_contracts.order import (
     RejectOrder,
 )
 from fuze_contracts.order_lines import OrderLine
-from fuze_contracts.shipping import Address
 from fuze_payment.domain import payment_id
 
 _VISA = ChangePaymentMethod(payment_method="pm_card_visa")
@@ -49,7 +49,7 @@ class OrderScenarios(Scenarios):
         return await self._place(None, auto_approve_limit=5997)
 
     async def rejected(self) -> Handle:
-        return await self._place(None, address=Address(zip_code="INVALID"))
+        return await self._place(None, address=NOT_SERVED)
 
     async def rejected_by_approver(self) -> Handle:
         order = await self._waiting()
@@ -210,7 +210,7 @@ class OrderScenarios(Scenarios):
         )
 
     async def order_id_taken(self) -> Handle:
-        first = await self._place(None, address=Address(zip_code="INVALID"))
+        first = await self._place(None, address=NOT_SERVED)
         await until_ended(first)
         return await self._place(order_id(first))
 

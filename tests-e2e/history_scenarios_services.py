@@ -18,6 +18,7 @@ from temporalio.api.enums.v1 import EventType as Recorded
 from temporalio.client import WithStartWorkflowOperation
 from temporalio.common import WorkflowIDConflictPolicy
 
+from fuze_contracts.address import Address
 from fuze_contracts.money import Money
 from fuze_contracts.payment import (
     PAYMENT_TASK_QUEUE,
@@ -28,7 +29,6 @@ from fuze_contracts.payment import (
 )
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
-    Address,
     CarrierWebhookWorkflow,
     RefreshShipment,
     ShipOrder,
@@ -41,7 +41,7 @@ from fuze_contracts.workflow_ids import (
     shipping_workflow_id,
 )
 
-_ADDRESS = Address(zip_code="10001")
+_ADDRESS = Address(country="US", postal_code="10001")
 
 
 class ShipmentScenarios(Scenarios):

@@ -7,6 +7,7 @@ again.
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -69,7 +70,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fuze-histories-") as state:
         Path(state).chmod(0o711)
         subprocess.run(
-            [*FUZE, "up", "--ports", "auto", "--detach", "--state-dir", state], check=True
+            [*FUZE, "up", "--ports", "auto", "--detach", "--state-dir", state],
+            check=True,
+            env=os.environ | {"FUZE_SHIPS_TO": "US"},
         )
         try:
             asyncio.run(_record(Path(state), missing))

@@ -48,7 +48,7 @@ def _adjustment(kind: str, amount_minor: int) -> Adjustment:
 def _order(**changes: Any) -> PlaceOrder:  # noqa: ANN401 - a message's fields
     fields: dict[str, Any] = {
         "order_id": UUID(int=1),
-        "address": Address(zip_code="10001"),
+        "address": Address(country="US", postal_code="10001"),
         "fingerprint": "ab12",
         "payment_method": "pm_card_visa",
         "payment_token": "a-token",

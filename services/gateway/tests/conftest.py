@@ -207,7 +207,7 @@ def record(postgres: EmbeddedPostgres) -> Callable[..., Awaitable[None]]:
             "INSERT INTO orders.orders (id, run_id, fingerprint, status, payment_status, customer,"
             " currency, total_minor, payment_token, address, tracking_number, last_seq,"
             " approval_deadline, created_at, updated_at, owner) VALUES"
-            " ($1, 'run', $2, $3, $4, 'ada', 'USD', 5997, 'token', '{\"zip_code\": \"10001\"}',"
+            " ($1, 'run', $2, $3, $4, 'ada', 'USD', 5997, 'token', '{\"country\": \"US\"}',"
             " 'FZ1', $5, now(), now(), now(), $6)",
             *(order_id, fingerprint, status, paid, last_seq, owner),
         )

@@ -35,20 +35,20 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._order = command
         self._command: str | None = None
         self._reason: str | None = None
-        self._zip_code = command.address.zip_code if command.address else ""
+        self._postal_code = command.address.postal_code if command.address else None
         self._address_changes = 0
 
     @workflow.run
     async def run(self, command: contract.PlaceOrder) -> OrderResult:
-        if self._zip_code == "REJECT":
-            raise ApplicationError("bad zip code", type=ORDER_REJECTED, non_retryable=True)
-        if self._zip_code == "BROKEN":
+        if command.address.line1 == "REJECT":
+            raise ApplicationError("not shipped there", type=ORDER_REJECTED, non_retryable=True)
+        if command.address.line1 == "BROKEN":
             raise RuntimeError("a bad deploy")
-        if self._zip_code == "STUCK":
+        if command.address.line1 == "STUCK":
             await workflow.execute_activity(
                 "payment_charged", start_to_close_timeout=timedelta(seconds=5)
             )
-        if command.address and self._zip_code == "CHILD":
+        if command.address.line1 == "CHILD":
             await workflow.execute_child_workflow(
                 ShippingWorkflow.run,
                 shipping.ShipOrder(order_id=command.order_id, address=command.address),
@@ -72,7 +72,7 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @workflow.signal
     async def change_address(self, request: contract.ChangeAddress) -> None:
-        self._zip_code = request.address.zip_code
+        self._postal_code = request.address.postal_code
         self._address_changes += 1
 
     @workflow.update
@@ -117,7 +117,7 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @workflow.update
     async def change_order_address(self, request: contract.ChangeAddress) -> OrderSnapshot:
-        return self._snapshot_with(f"{request.address.zip_code} by {request.actor}")
+        return self._snapshot_with(f"{request.address.postal_code} by {request.actor}")
 
     @change_order_address.validator
     def _validate_change_address(self, request: contract.ChangeAddress) -> None:
@@ -168,7 +168,7 @@ class OrderWorkflow(contract.OrderWorkflow):
             waiting_for=WaitingFor.APPROVAL,
             deadline=workflow.info().start_time + self._order.approval_timeout,
             last_error="first line\nsecond line",
-            reason=self._zip_code,
+            reason=self._postal_code,
         )
 
 

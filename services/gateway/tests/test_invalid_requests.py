@@ -81,7 +81,7 @@ async def test_a_deeply_nested_body_or_a_huge_number_is_rejected(
         {"address": {}},
         {"address": {"zip_code": 10001}},
         {"address": {"zip_code": "10001", "country": "usa"}},
-        {"address": {"zip_code": "1" * 65}},
+        {"address": {"zip_code": "10001", "line1": "1" * 256}},
         {"address": {"zip_code": "10001", "planet": "Mars"}},
         {"surprise": 1},
         {"status": "shipped"},

@@ -8,9 +8,9 @@ from order_harness import FakePaymentService, OrderHarness, run_workers
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import WorkflowEnvironment
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import PlaceOrder
 from fuze_contracts.order_lines import OrderLine
-from fuze_contracts.shipping import Address
 from fuze_order import service_calls
 from fuze_order.repository import OrderRepository
 
@@ -25,7 +25,7 @@ def make_order() -> Order:
         order_id = uuid4()
         fields: dict[str, Any] = {
             "order_id": order_id,
-            "address": Address(zip_code="10001"),
+            "address": Address(country="US", postal_code="10001"),
             "fingerprint": "a-fingerprint",
             "lines": (OrderLine(sku="TEAPOT-1", quantity=3, unit_price_minor=1999),),
             "payment_method": "pm_card_visa",

@@ -16,6 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from fuze_contracts import payment, shipping
+from fuze_contracts.address import Address
 from fuze_contracts.order import (
     ORDER_TASK_QUEUE,
     OrderResult,
@@ -30,6 +31,7 @@ from fuze_order.reconciliation_repository import ReconciliationRepository
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
 from fuze_order.repository import OrderRepository
 from fuze_order.tables import events, orders
+from fuze_order.validation import OrderRules
 from fuze_order.workflows import OrderWorkflow
 
 
@@ -46,7 +48,10 @@ def _set_event() -> asyncio.Event:
     return event
 
 
-MAX_ORDER_TOTALS = {"USD": 1_000_000}
+RULES = OrderRules(ships_to=frozenset({"US"}), max_order_totals={"USD": 1_000_000})
+NOT_SERVED = Address(country="FR", postal_code="75001")
+"""An address that these rules reject."""
+
 Handle = WorkflowHandle[OrderWorkflow, OrderResult]
 
 
@@ -109,9 +114,9 @@ class FakeShippingService(shipping.ShipmentActivities):
     cancelled: set[UUID] = field(default_factory=set)
     shipped: dict[UUID, shipping.Shipped] = field(default_factory=dict)
     items: dict[UUID, tuple[shipping.ParcelItem, ...]] = field(default_factory=dict)
-    addresses: dict[UUID, shipping.Address] = field(default_factory=dict)
+    addresses: dict[UUID, Address] = field(default_factory=dict)
     delivery_statuses: dict[UUID, shipping.DeliveryStatus] = field(default_factory=dict)
-    rejected_zip_codes: set[str] = field(default_factory=set)
+    rejected_postal_codes: set[str] = field(default_factory=set)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     may_dispatch: asyncio.Event = field(default_factory=asyncio.Event)
     may_change_address: asyncio.Event = field(default_factory=_set_event)
@@ -130,14 +135,14 @@ class FakeShippingService(shipping.ShipmentActivities):
         if not self.may_dispatch.is_set():
             return None
         del self.addresses[command.order_id]
-        if address.zip_code in self.rejected_zip_codes:
+        if address.postal_code in self.rejected_postal_codes:
             return shipping.AddressRejected(code="not_delivered_there", address=address)
         self.dispatched.add(command.order_id)
         self.items[command.order_id] = command.items
         self.shipped[command.order_id] = shipping.Shipped(
             shipment_id=command.order_id,
             carrier="a-carrier",
-            tracking_number=f"to-{address.zip_code}-{str(command.order_id)[:8]}",
+            tracking_number=f"to-{address.postal_code}-{str(command.order_id)[:8]}",
         )
         return self.shipped[command.order_id]
 
@@ -275,7 +280,7 @@ async def run_workers(
 ) -> AsyncIterator[OrderHarness]:
     """Run workers for the three task queues; `definition` is the order worker's workflow."""
     client = harness.environment.client
-    activities = OrderActivities(repository, MAX_ORDER_TOTALS)
+    activities = OrderActivities(repository, RULES)
     orders = ReconciliationRepository(harness.engine)
     reconciliation = ReconciliationActivities(
         orders, OpenOrderComparison(orders, alert_after=timedelta(milliseconds=1))

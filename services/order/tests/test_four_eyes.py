@@ -26,7 +26,7 @@ from fuze_order.workflows import OrderWorkflow
 Order = Callable[..., PlaceOrder]
 
 SHOP, GRACE = "api-key:shop", "oidc:grace"
-ELSEWHERE = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
+ELSEWHERE = ChangeAddress(address=Address(country="US", postal_code="94105"), actor="ada")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder
 from fuze_contracts.order_lines import Adjustment, AdjustmentKind, OrderLine
 from fuze_contracts.read_models import (
@@ -21,7 +22,6 @@ from fuze_contracts.read_models import (
     PublishedOrder,
     PublishedOrderWithLines,
 )
-from fuze_contracts.shipping import Address
 from fuze_order.messages import InsertResult, ReceiveOrder, Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.tables import events, order_lines, orders
@@ -174,6 +174,26 @@ async def test_values_that_postgresql_cannot_store_are_rejected(
     assert await _rows(engine, orders, order) == []
 
 
+async def test_the_row_has_the_normalised_addresses_and_the_event_the_callers_spelling(
+    engine: AsyncEngine, repository: OrderRepository, make_order: Order
+) -> None:
+    address = Address(country="CA", postal_code="K1A 0B1")
+    order = make_order(
+        address=address,
+        entered_address=address.model_copy(update={"postal_code": "k1a-0b1"}),
+        billing_address=Address(country="DE", company="Musterfirma"),
+    )
+
+    await repository.create(_receive(order))
+
+    [row] = await _rows(engine, orders, order)
+    assert row["address"] == address.model_dump()
+    assert row["billing_address"]["company"] == "Musterfirma"
+    [received] = await _rows(engine, events, order)
+    assert received["details"]["address"] == {"country": "CA", "postal_code": "k1a-0b1"}
+    assert received["details"]["billing_address"] == {"country": "DE", "company": "Musterfirma"}
+
+
 async def test_a_transition_writes_the_event_and_moves_the_row(
     engine: AsyncEngine, repository: OrderRepository, make_order: Order
 ) -> None:
@@ -181,12 +201,14 @@ async def test_a_transition_writes_the_event_and_moves_the_row(
     await repository.create(_receive(order))
 
     await repository.record(
-        _validated(order, address=Address(zip_code="94105"), details={"note": "moved"})
+        _validated(
+            order, address=Address(country="US", postal_code="94105"), details={"note": "moved"}
+        )
     )
 
     [row] = await _rows(engine, orders, order)
     assert (row["status"], row["last_seq"]) == ("awaiting_approval", 2)
-    assert row["address"]["zip_code"] == "94105"
+    assert row["address"]["postal_code"] == "94105"
     assert (await _rows(engine, events, order))[1]["details"] == {"note": "moved"}
 
 
@@ -217,7 +239,7 @@ async def test_a_taken_number_returns_the_latest_committed_transition(
             type=EventType.ADDRESS_CHANGED,
             actor="ada",
             reason="moved",
-            address=Address(zip_code="94105"),
+            address=Address(country="US", postal_code="94105"),
         )
     )
 
@@ -227,7 +249,10 @@ async def test_a_taken_number_returns_the_latest_committed_transition(
 
     assert (committed.seq, committed.type) == (3, EventType.ADDRESS_CHANGED)
     assert (committed.status, committed.actor) == (OrderStatus.AWAITING_APPROVAL, "ada")
-    assert (committed.reason, committed.address) == ("moved", Address(zip_code="94105"))
+    assert (committed.reason, committed.address) == (
+        "moved",
+        Address(country="US", postal_code="94105"),
+    )
     assert committed.payment_token == order.payment_token
     [row] = await _rows(engine, orders, order)
     assert (row["status"], row["last_seq"]) == ("awaiting_approval", 3)

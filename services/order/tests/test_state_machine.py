@@ -15,7 +15,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from order_harness import Handle
+from order_harness import (
+    NOT_SERVED,
+    Handle,
+)
 from order_model import ENDED, OrderModel
 from sync_harness import SyncHarness
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
@@ -23,6 +26,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError
 
 from fuze_contracts import payment
+from fuze_contracts.address import Address
 from fuze_contracts.order import (
     TERMINAL_STATUSES,
     ApproveOrder,
@@ -37,7 +41,7 @@ from fuze_contracts.order import (
     RetryOrder,
 )
 from fuze_contracts.order_lines import OrderLine
-from fuze_contracts.shipping import Address, DeliveryStatus, DeliveryStatusChanged
+from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
 from fuze_devstack.postgres import EmbeddedPostgres
 
 EXAMPLES = int(os.environ.get("FUZE_STATE_MACHINE_EXAMPLES", "10"))
@@ -45,9 +49,9 @@ STEPS = 30
 EXAMPLES_FOR_COVERAGE = 200
 """With so many, every event and every end have to occur."""
 ADDRESSES = {
-    "good": Address(zip_code="94105"),
-    "invalid": Address(zip_code="NOWHERE"),
-    "rejected": Address(zip_code="99999"),
+    "good": Address(country="US", postal_code="94105"),
+    "invalid": NOT_SERVED,
+    "rejected": Address(country="US", postal_code="99999"),
 }
 RARELY = st.sampled_from([False] * 9 + [True])
 """A command that ends an order must not end most of them at once."""
@@ -90,7 +94,7 @@ class OrderStateMachine(RuleBasedStateMachine):
         self.harness.payments.outcome = None
         self.harness.payments.void_outcome = None
         self.harness.shipping.may_dispatch.clear()
-        self.harness.shipping.rejected_zip_codes = {ADDRESSES["rejected"].zip_code}
+        self.harness.shipping.rejected_postal_codes = {ADDRESSES["rejected"].postal_code}
 
     @initialize(
         address=st.sampled_from(["good"] * 4 + ["invalid"] + ["rejected"] * 2),

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field, field_validator
 from temporalio import workflow
 
+from fuze_contracts.address import Address
 from fuze_contracts.base import Message
 from fuze_contracts.money import Money
 from fuze_contracts.order_lines import (
@@ -17,7 +18,7 @@ from fuze_contracts.order_lines import (
     number_lines,
     sum_totals,
 )
-from fuze_contracts.shipping import Address, DeliveryStatusChanged
+from fuze_contracts.shipping import DeliveryStatusChanged
 
 ORDER_TASK_QUEUE = "order"
 
@@ -46,7 +47,7 @@ TOO_LATE_TO_CHANGE_ADDRESS = "TooLateToChangeAddress"
 """An update is rejected: the shipment is being dispatched, or the order has ended."""
 
 ADDRESS_INVALID = "AddressInvalid"
-"""An update is rejected: the address is not valid; the event lists the violations."""
+"""An update is rejected: the order cannot ship to the address; the message says why."""
 
 ADDRESS_CHANGE_LIMIT = "AddressChangeLimitReached"
 """An update is rejected: the order has changed its address the maximum number of times."""
@@ -204,6 +205,7 @@ class PlaceOrder(Message):
     approve the order, and its address cannot change after that. With `recovery` the order is in
     PostgreSQL already. `customer` is the caller's id of the customer, `reference` the caller's own
     number of the order. Without a line that requires shipping the order needs no `address`.
+    Addresses are normalised; an `entered_…` one has the caller's spelling, if it differs.
     """
 
     order_id: UUID
@@ -230,6 +232,9 @@ class PlaceOrder(Message):
     customer_name: str | None = None
     reference: str | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
+    billing_address: Address | None = None
+    entered_address: Address | None = None
+    entered_billing_address: Address | None = None
 
     @field_validator("lines")
     @classmethod
@@ -272,10 +277,14 @@ class RejectOrder(Message):
 
 
 class ChangeAddress(Message):
-    """Change the address of an order."""
+    """Change the address of an order to a whole one, in its normalised form.
+
+    `entered_address` has the caller's spelling, if it differs.
+    """
 
     address: Address
     actor: str = "unknown"
+    entered_address: Address | None = None
 
 
 class ChangePaymentMethod(Message):

@@ -85,8 +85,9 @@ class OrderProgressView(Message):
 class PublishedOrder(OrderProgressView):
     """An order as PostgreSQL holds it.
 
-    `currency` is an ISO 4217 code, `address` a `fuze_contracts.shipping.Address`, `fingerprint` a
-    hash of the request that placed the order, `owner` the id of the caller that placed it,
+    `currency` is an ISO 4217 code, `address` and `billing_address` are each a
+    `fuze_contracts.address.Address`, `fingerprint` is a hash of the request that placed the order,
+    `owner` the id of the caller that placed it,
     `reference` the caller's own number. The amounts are a `fuze_contracts.order_lines.OrderTotals`.
     `workflow_missing_at` is when it was noticed that the open order has no workflow,
     `workflow_failing_since` when it was noticed that its workflow task fails.
@@ -114,6 +115,7 @@ class PublishedOrder(OrderProgressView):
     shipping_minor: int = 0
     tax_minor: int = 0
     fee_minor: int = 0
+    billing_address: dict[str, Any] | None = None
 
 
 class PublishedOrderWithLines(PublishedOrder):

@@ -15,6 +15,7 @@ from rich.table import Table
 from fuze_devstack.ports import Ports
 from fuze_devstack.stack import ProgressCallback, Stack
 from fuze_devstack.state import StackFile
+from fuze_devstack.topology import StackOptions
 
 _ORDER_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.2
@@ -31,7 +32,7 @@ _TEAPOTS = {
     "lines": [{"sku": "TEAPOT-1", "quantity": 3, "unit_price_minor": 1999}],
     "currency": "USD",
     "payment_method": "pm_card_visa",
-    "address": {"name": "Ada Lovelace", "line1": "12 Elm Street", "zip_code": "10001"},
+    "address": {"name": "Ada Lovelace", "line1": "12 Elm Street", "postal_code": "10001"},
 }
 _DISCOUNTED = _TEAPOTS | {
     "reference": "WEB-2026-0042",
@@ -120,9 +121,9 @@ def _demo_orders() -> list[DemoOrder]:
             expected_status="completed",
         ),
         DemoOrder(
-            "An invalid address: fails validation",
+            "To a country that the shop does not ship to: fails validation",
             order_id="22222222-2222-4222-8222-222222222222",
-            body=_TEAPOTS | {"address": {"zip_code": "NOWHERE"}},
+            body=_TEAPOTS | {"address": {"country": "FR", "postal_code": "75001"}},
             expected_status="rejected",
         ),
         DemoOrder(
@@ -137,7 +138,8 @@ def _demo_orders() -> list[DemoOrder]:
 
 async def run(folder: Path, console: Console, on_progress: ProgressCallback) -> bool:
     """Run the demo on a stack of its own; return whether each order closed as expected."""
-    stack = Stack(folder, Ports.free(), on_progress=on_progress)
+    options = StackOptions(settings={"FUZE_SHIPS_TO": "US,CA"})
+    stack = Stack(folder, Ports.free(), on_progress=on_progress, options=options)
     try:
         await stack.start()
         return await run_orders(StackFile(folder).read()["gateway"]["url"], console)

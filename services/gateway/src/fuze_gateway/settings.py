@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from limits import parse_many
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from fuze_contracts.address_rules import AddressRules
 from fuze_gateway.rate_limiter import build_counter
 from fuze_psp.registry import WebhookSettings
 from fuze_psp.settings import ProviderSelection
@@ -155,6 +156,12 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings, Provid
         timedelta(days=7),
         description="How long an order waits for an address after the carrier rejected one.",
     )
+    address_rules: AddressRules | None = Field(
+        None,
+        description="How much of a new order's address must be there: `minimal`, the postal code"
+        " where the country requires one; `deliverable`, what the country requires (the default in"
+        " production).",
+    )
     step_failure_alert_after: Annotated[
         Duration, Field(gt=timedelta(0), le=timedelta(days=3650))
     ] = Field(timedelta(hours=1), description="How long a step fails before it needs attention.")
@@ -189,6 +196,12 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings, Provid
     shutdown_timeout: Duration = Field(
         timedelta(seconds=10), description="Time for running requests after SIGTERM."
     )
+
+    @property
+    def required_of_addresses(self) -> AddressRules:
+        """Return `address_rules`, or its default in this environment."""
+        default: AddressRules = "deliverable" if self.environment == "production" else "minimal"
+        return self.address_rules or default
 
     @model_validator(mode="after")
     def _validate_production(self) -> Self:

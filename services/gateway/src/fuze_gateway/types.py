@@ -17,6 +17,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from fuze_contracts.address_rules import COUNTRIES
 from fuze_contracts.money import CURRENCY_EXPONENTS
 from fuze_contracts.order import SYSTEM_ACTORS
 
@@ -62,7 +63,7 @@ def _parse_order_id(value: object) -> object:
     return order_id
 
 
-def _reject_control_characters(value: str) -> str:
+def reject_control_characters(value: str) -> str:
     """Reject what PostgreSQL cannot store (NUL), UTF-8 cannot encode, or a terminal interprets.
 
     Raises:
@@ -132,6 +133,21 @@ def _to_utc(value: datetime) -> datetime:
         raise ValueError("must be between the years 1 and 9999 in UTC") from None
 
 
+def _normalize_country(value: str) -> str:
+    """Return the code in upper case.
+
+    Raises:
+        ValueError: no country has this code.
+
+    """
+    code = unicodedata.normalize("NFKC", value).strip().upper()
+    if code == "UK":
+        raise ValueError("must be GB for the United Kingdom")
+    if code not in COUNTRIES:
+        raise ValueError("must be an ISO 3166-1 alpha-2 code, such as DE")
+    return code
+
+
 def _validate_currency(value: str) -> str:
     if value not in CURRENCY_EXPONENTS:
         raise ValueError("must be an ISO 4217 code that is in use, in upper case, such as USD")
@@ -158,12 +174,12 @@ OrderId = Annotated[
 ]
 """A UUID in canonical form, in upper or lower case; never the nil UUID."""
 
+TEXT_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*$"
+
 Text = Annotated[
     str,
-    AfterValidator(_reject_control_characters),
-    Field(
-        json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*$"}
-    ),
+    AfterValidator(reject_control_characters),
+    Field(json_schema_extra={"pattern": TEXT_PATTERN}),
 ]
 ShortText = Annotated[Text, Field(max_length=64)]
 LongText = Annotated[Text, Field(max_length=200)]
@@ -193,7 +209,7 @@ ClientName = Annotated[
 
 Email = Annotated[
     str,
-    AfterValidator(_reject_control_characters),
+    AfterValidator(reject_control_characters),
     AfterValidator(_validate_email),
     Field(
         max_length=254,
@@ -210,7 +226,7 @@ Metadata = Annotated[
         # Without a pattern: code generators do not know `patternProperties`.
         Annotated[
             str,
-            AfterValidator(_reject_control_characters),
+            AfterValidator(reject_control_characters),
             Field(min_length=1, max_length=40),
         ],
         Annotated[Text, Field(max_length=500)],
@@ -226,7 +242,11 @@ Currency = Annotated[
 UtcDateTime = Annotated[AwareDatetime, BeforeValidator(_require_rfc_3339), AfterValidator(_to_utc)]
 """A timestamp with an offset. A number would be ambiguous: seconds or milliseconds."""
 
-Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+Country = Annotated[
+    str,
+    AfterValidator(_normalize_country),
+    Field(description="An ISO 3166-1 alpha-2 code.", json_schema_extra={"enum": sorted(COUNTRIES)}),
+]
 
 IdempotencyKey = Annotated[
     str,

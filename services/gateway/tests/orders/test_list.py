@@ -46,7 +46,7 @@ async def large_table(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Conne
         SELECT gen_random_uuid(), 'run', 'none',
             CASE WHEN n % 1000 = 0 THEN 'awaiting_approval' ELSE 'cancelled' END, 'none',
             'customer-' || n % 5000 || '@example.com', 'order-' || n, 'USD', n, 'token',
-            '{"zip_code": "1"}', 1, n % 2000 = 0, now(), made, made
+            '{"country": "US"}', 1, n % 2000 = 0, now(), made, made
         FROM generate_series(1, $1::int) AS n,
             LATERAL (SELECT timestamptz '2000-01-01' + n / 3 * interval '1 minute' AS made) AS at
         """,
@@ -68,7 +68,7 @@ async def five(postgres: EmbeddedPostgres) -> AsyncIterator[list[str]]:
             "INSERT INTO orders.orders (id, run_id, fingerprint, status, payment_status, customer,"
             " currency, total_minor, payment_token, address, last_seq, approval_deadline,"
             " created_at, updated_at) VALUES ($1, 'run', 'none', 'cancelled', 'none',"
-            " 'Grace Hopper', 'USD', 1, 'token', '{\"zip_code\": \"1\"}', 1, now(),"
+            " 'Grace Hopper', 'USD', 1, 'token', '{\"country\": \"US\"}', 1, now(),"
             " timestamptz '2019-01-01' + $2 * interval '1 day',"
             " timestamptz '2019-02-01' + $2 * interval '1 day')",
             *(order_id, min(number, 2)),

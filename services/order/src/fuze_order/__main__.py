@@ -16,6 +16,7 @@ from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
 from fuze_order.refund_repository import RefundEventRepository
 from fuze_order.repository import OrderRepository
 from fuze_order.settings import OrderSettings
+from fuze_order.validation import OrderRules
 from fuze_order.workflows import OrderWorkflow
 from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
@@ -34,7 +35,10 @@ async def run_worker() -> None:
     """Serve the order queue until SIGTERM."""
     settings = cli.load_settings(OrderSettings)
     engine = create_engine(settings, "fuze-order")
-    activities = OrderActivities(OrderRepository(engine), settings.max_order_totals)
+    rules = OrderRules(
+        ships_to=frozenset(settings.ships_to), max_order_totals=settings.max_order_totals
+    )
+    activities = OrderActivities(OrderRepository(engine), rules)
     refunds = RefundReportActivitiesImpl(RefundEventRepository(engine))
     open_orders = ReconciliationRepository(engine)
     comparison = OpenOrderComparison(open_orders, settings.order_task_failure_alert_after)

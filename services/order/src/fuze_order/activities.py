@@ -1,11 +1,11 @@
 """The order service's activities: one activity, one transaction."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import (
     ORDER_ID_TAKEN,
     ORDER_REJECTED,
@@ -14,7 +14,6 @@ from fuze_contracts.order import (
     PaymentStatus,
 )
 from fuze_contracts.order_refunds import RefundReport, RefundReportActivities
-from fuze_contracts.shipping import Address
 from fuze_order import validation
 from fuze_order.messages import (
     CompareOpenOrders,
@@ -42,11 +41,9 @@ class OrderActivities:
     Each is idempotent: repeated with the same argument, it stores nothing twice.
     """
 
-    def __init__(
-        self, repository: "OrderRepository", max_order_totals: Mapping[str, int] | None = None
-    ) -> None:
+    def __init__(self, repository: "OrderRepository", rules: validation.OrderRules) -> None:
         self._repository = repository
-        self._max_order_totals = max_order_totals or {}
+        self._rules = rules
 
     @activity.defn
     async def order_received(self, command: ReceiveOrder) -> None:
@@ -81,7 +78,7 @@ class OrderActivities:
         That is `order_validated`, or `order_rejected` with the violations in its details; of an
         order whose workflow was reset, it is the latest transition.
         """
-        violations = validation.find_violations(command.order, self._max_order_totals)
+        violations = validation.find_violations(command.order, self._rules)
         return await self._repository.record(
             Transition(
                 order_id=command.order.order_id,
@@ -103,7 +100,7 @@ class OrderActivities:
     @activity.defn
     async def address_validated(self, address: Address) -> bool:
         """Say whether the address keeps the validation."""
-        return validation.is_valid(address)
+        return not validation.check_address(address, self._rules)
 
     @activity.defn
     async def transition_recorded(self, transition: Transition) -> Transition:
@@ -111,7 +108,9 @@ class OrderActivities:
 
         In place of an invalid address the event `address_change_rejected` is recorded.
         """
-        return await self._repository.record(validation.reject_invalid_address(transition))
+        return await self._repository.record(
+            validation.reject_invalid_address(transition, self._rules)
+        )
 
 
 class RefundReportActivitiesImpl(RefundReportActivities):

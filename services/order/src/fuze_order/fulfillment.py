@@ -4,9 +4,9 @@ import asyncio
 
 from temporalio import workflow
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import EventType, OrderStatus, PlaceOrder, WaitingFor
 from fuze_contracts.shipping import (
-    Address,
     AddressRejected,
     AlreadyDispatched,
     DeliveryStatus,

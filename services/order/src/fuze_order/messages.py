@@ -11,9 +11,9 @@ from uuid import UUID
 
 from pydantic import Field, JsonValue, model_validator
 
+from fuze_contracts.address import Address
 from fuze_contracts.base import Message
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder
-from fuze_contracts.shipping import Address
 
 
 class InsertResult(Enum):
@@ -112,6 +112,15 @@ class Transition(Message):
     @classmethod
     def _without_nul(cls, data: Any) -> Any:  # noqa: ANN401 - unvalidated input
         return _replace_nul(data)
+
+
+def to_details(**addresses: Address | None) -> dict[str, JsonValue]:
+    """Return the details of an event with these addresses, without their empty fields."""
+    return {
+        name: address.model_dump(mode="json", exclude_none=True)
+        for name, address in addresses.items()
+        if address
+    }
 
 
 def _replace_nul(part: Any) -> Any:  # noqa: ANN401 - any part of a message

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
-from fuze_order.messages import InsertResult, ReceiveOrder, Transition
+from fuze_order.messages import InsertResult, ReceiveOrder, Transition, to_details
 from fuze_order.tables import events, order_adjustments, order_lines, orders
 
 _DATA_EXCEPTION_OR_CONSTRAINT = {"22", "23"}
@@ -129,7 +129,9 @@ class OrderRepository:
                 fee_minor=order.totals.fee_minor,
                 payment_method=order.payment_method,
                 payment_token=order.payment_token,
-                address=order.address.model_dump(mode="json") if order.address else None,
+                address=order.address and order.address.model_dump(mode="json"),
+                billing_address=order.billing_address
+                and order.billing_address.model_dump(mode="json"),
                 last_seq=1,
                 approval_deadline=command.occurred_at + order.approval_timeout,
                 created_at=command.occurred_at,
@@ -161,7 +163,11 @@ class OrderRepository:
                     **asdict(order.totals),
                     "total_minor": order.total_minor,
                     "currency": order.currency,
-                },
+                }
+                | to_details(
+                    address=order.entered_address or order.address,
+                    billing_address=order.entered_billing_address or order.billing_address,
+                ),
                 occurred_at=command.occurred_at,
             )
         )

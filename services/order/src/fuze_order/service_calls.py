@@ -13,6 +13,7 @@ from temporalio.exceptions import (
     WorkflowAlreadyStartedError,
 )
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import PlaceOrder
 from fuze_contracts.payment import (
     PAYMENT_TASK_QUEUE,
@@ -28,7 +29,6 @@ from fuze_contracts.payment import (
 )
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
-    Address,
     CancelShipment,
     CancelShipmentOutcome,
     ChangeShipmentAddress,

@@ -6,6 +6,7 @@ from typing import TypedDict
 from pydantic import JsonValue
 from temporalio import workflow
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import (
     EventType,
     OrderResult,
@@ -16,7 +17,6 @@ from fuze_contracts.order import (
     WaitingFor,
 )
 from fuze_contracts.payment import default_payment_token
-from fuze_contracts.shipping import Address
 from fuze_order.messages import Transition
 from fuze_order.transitions import needs_attention_after, payment_status_after, status_after
 

@@ -76,6 +76,7 @@ orders = Table(
     Column("payment_method", Text),
     Column("payment_token", Text, nullable=False),
     Column("address", JSONB(none_as_null=True)),
+    Column("billing_address", JSONB(none_as_null=True)),
     Column("tracking_number", Text),
     Column("needs_attention", Boolean, nullable=False, server_default=text("false")),
     Column("tracking_deadline", DateTime(timezone=True)),
@@ -94,7 +95,10 @@ orders = Table(
     ),
     CheckConstraint("jsonb_typeof(metadata) = 'object'", name="metadata"),
     CheckConstraint("last_seq >= 1", name="last_seq"),
-    CheckConstraint("jsonb_typeof(address -> 'zip_code') = 'string'", name="address"),
+    CheckConstraint("jsonb_typeof(address -> 'country') = 'string'", name="address"),
+    CheckConstraint(
+        "jsonb_typeof(billing_address -> 'country') = 'string'", name="billing_address"
+    ),
     CheckConstraint(
         "status <> 'shipped' OR (payment_status IN ('charged', 'partially_refunded', 'refunded')"
         " AND tracking_number IS NOT NULL)",

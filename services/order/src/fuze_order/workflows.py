@@ -13,6 +13,7 @@ from fuze_contracts.shipping import DeliveryStatusChanged
 from fuze_order import service_calls
 from fuze_order.fulfillment import Fulfillment
 from fuze_order.message_handlers import MessageHandlers, PendingRequest
+from fuze_order.messages import to_details
 from fuze_order.state import OrderState
 from fuze_order.step_runner import ConflictingCommitError, StepRunner
 from fuze_order.transitions import ExternalEffect, external_effects
@@ -197,7 +198,10 @@ class OrderWorkflow(contract.OrderWorkflow):
             pending.reject(contract.TOO_LATE_TO_CHANGE_ADDRESS, "the shipment is being dispatched")
             return
         committed = await self._steps.record_request(
-            pending, EventType.ADDRESS_CHANGED, address=address
+            pending,
+            EventType.ADDRESS_CHANGED,
+            address=address,
+            details=to_details(address=pending.request.entered_address or address),
         )
         self._messages.addresses.remove(pending)
         if committed.type is EventType.ADDRESS_CHANGED:

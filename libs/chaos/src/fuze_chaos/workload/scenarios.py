@@ -103,10 +103,18 @@ class _Generator:
         return "pm_card_visa"
 
     def address(self) -> Body:
-        address = {"zip_code": f"{self.rng.randint(10_000, 99_999)}", "name": "Ada"}
+        number = self.rng.randint(0, 199)
+        line1 = f"{number} Elm Street"
         if self.is_drawn(_FLAKY_DISPATCH):
-            address["line1"] = self.rng.choice(_FLAKY_ADDRESSES)
-        return address
+            line1 = self.rng.choice(_FLAKY_ADDRESSES)
+        return {
+            "country": "US",
+            "name": "Ada",
+            "line1": line1,
+            "city": "New York",
+            "region": "NY",
+            "postal_code": f"10{number:03}",
+        }
 
     def approve(self, *, copies: int = 1) -> Action:
         operation = self.rng.choice(("approve", "approve", "signal-approve"))
@@ -166,9 +174,9 @@ def _with_adjustments(draw: _Generator) -> Scenario:
     return draw.scenario("with-adjustments", draw.approve(), body=body)
 
 
-def _invalid_address(draw: _Generator) -> Scenario:
-    body = draw.body(address={"zip_code": "NOWHERE"})
-    return draw.scenario("invalid-address", draw.approve(), body=body)
+def _not_served(draw: _Generator) -> Scenario:
+    body = draw.body(address={"country": "FR", "postal_code": "75001"})
+    return draw.scenario("not-served", draw.approve(), body=body)
 
 
 def _rejected(draw: _Generator) -> Scenario:
@@ -293,7 +301,7 @@ WEIGHTS: dict[Callable[[_Generator], Scenario], int] = {
     _zero_total: 4,
     _without_shipping: 5,
     _with_adjustments: 5,
-    _invalid_address: 5,
+    _not_served: 5,
     _rejected: 5,
     _expired: 4,
     _cancelled_before_approval: 4,

@@ -88,7 +88,7 @@ class OrderCommand(Generic[MessageT]):
 
     def to_message(self, request: CommandRequest | None, principal: Principal) -> MessageT:
         """Return the message to the workflow: the request's fields, and the caller as actor."""
-        fields = request.model_dump(exclude={"actor", "order_ids"}) if request else {}
+        fields = request.to_message_fields() if request else {}
         actor = principal.actor_name(request.actor if request else None)
         if "caller" in self.message.model_fields:
             fields["caller"] = principal.id

@@ -12,12 +12,16 @@ from pydantic import SecretStr
 
 from fuze_contracts.order import PlaceOrder
 from fuze_contracts.payment import default_payment_token
-from fuze_contracts.shipping import Address
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_gateway.app_services import AppServices
 from fuze_gateway.auth.principals import Principal
 from fuze_gateway.orders.order_validation import require_chargeable
 from fuze_gateway.orders.recovery import recover_if_missing
+from fuze_gateway.orders.schemas.addresses import (
+    CompleteAddressRequest,
+    keep_spelling,
+    normalize_addresses,
+)
 from fuze_gateway.orders.schemas.orders import PlaceOrderRequest
 from fuze_gateway.problems.errors import Problem
 from fuze_gateway.settings import GatewaySettings
@@ -44,11 +48,24 @@ def get_order_id(principal: Principal, idempotency_key: str, secret: SecretStr) 
 def build_place_order(
     order_id: UUID, request: PlaceOrderRequest, settings: GatewaySettings, principal: Principal
 ) -> PlaceOrder:
-    """Return the workflow input of a request, with the defaults of this gateway."""
+    """Return the workflow input of a request, with the defaults of this gateway.
+
+    Raises:
+        RequestValidationError: an address does not keep its country's rules.
+
+    """
+    given = {"address": request.address, "billing_address": request.billing_address}
+    requests: dict[str, CompleteAddressRequest] = {
+        field: address for field, address in given.items() if address
+    }
+    addresses = normalize_addresses(requests, settings.required_of_addresses)
+    entered = {
+        f"entered_{field}": keep_spelling(requests[field], address)
+        for field, address in addresses.items()
+    }
     token = request.payment_token or default_payment_token(order_id, 1)
     return PlaceOrder(
         order_id=order_id,
-        address=Address.model_validate(request.address.model_dump()) if request.address else None,
         fingerprint=_fingerprint(order_id, request, token),
         reference=request.reference,
         customer=request.customer,
@@ -70,6 +87,8 @@ def build_place_order(
         placed_by=principal.name,
         owner=principal.id,
         four_eyes=settings.four_eyes,
+        **addresses,
+        **entered,
     )
 
 

@@ -23,6 +23,7 @@ ORDERS = published_view(
     PublishedOrderWithLines,
     order_id=Uuid(),
     address=JSONB(),
+    billing_address=JSONB(),
     lines=JSONB(),
     adjustments=JSONB(),
     metadata=JSONB(),

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import CancelOrder, PlaceOrder, Recovery
 from fuze_contracts.order_lines import Adjustment, OrderLine
 from fuze_contracts.read_models import PublishedOrder, PublishedOrderWithLines
-from fuze_contracts.shipping import Address
 from fuze_gateway.app_services import AppServices
 from fuze_gateway.problems import errors
 from fuze_gateway.settings import GatewaySettings
@@ -20,6 +20,7 @@ def build_recovery(
     return PlaceOrder(
         order_id=order.order_id,
         address=Address.model_validate(order.address) if order.address else None,
+        billing_address=order.billing_address and Address.model_validate(order.billing_address),
         fingerprint=order.fingerprint,
         reference=order.reference,
         customer=order.customer,

@@ -46,7 +46,7 @@ _REJECTIONS = {
     ),
     contract.ADDRESS_INVALID: (
         registry.ADDRESS_INVALID,
-        "rejected the address: {rule}. Correct it and send the whole address again.",
+        "cannot ship to the address: {rule}.",
     ),
     contract.ADDRESS_CHANGE_LIMIT: (
         registry.ADDRESS_CHANGE_LIMIT,

@@ -126,7 +126,12 @@ def _response(status: HTTPStatus, problem_types: list[ProblemType]) -> dict[str,
 def _example(problem_type: ProblemType) -> dict[str, Any]:
     content = Problem(problem_type).to_json() | {"instance": "/orders"}
     if problem_type is registry.INVALID_REQUEST:
-        content["errors"] = [{"loc": ["body", "address", "zip_code"], "message": "is required"}]
+        content["errors"] = [
+            {
+                "loc": ["body", "address", "postal_code"],
+                "message": "is required in DE, such as 10115",
+            }
+        ]
     if problem_type is registry.INSUFFICIENT_SCOPE:
         content["required"] = ["orders:approve"]
     return content | {"request_id": "8f1c4fb1c5a44b4da8a1f3a8f0b6d2e7"}

@@ -260,9 +260,9 @@ IDEMPOTENCY_KEY_REUSED = _register(
 ADDRESS_INVALID = _register(
     "address-invalid",
     HTTPStatus.UNPROCESSABLE_ENTITY,
-    "The address failed the order's validation. `detail` and the order's event name the rule.",
-    f"{_ORDER} rejected the address: the zip code is not valid in US. Correct it and send the whole"
-    " address again.",
+    "The order cannot ship to the address, which is complete otherwise: see `FUZE_SHIPS_TO`.",
+    f"{_ORDER} cannot ship to the address: orders are not shipped to FR;"
+    " give an address in AT, DE.",
 )
 HEADERS_TOO_LARGE = _register(
     "headers-too-large",

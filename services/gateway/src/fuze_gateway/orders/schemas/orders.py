@@ -9,6 +9,12 @@ from pydantic.config import JsonDict
 
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
 from fuze_gateway.orders.order_search import OrderFilter, Sort
+from fuze_gateway.orders.schemas.addresses import (
+    EXAMPLE_ADDRESS,
+    Address,
+    AddressRequest,
+    CompleteAddressRequest,
+)
 from fuze_gateway.orders.schemas.order_lines import (
     ADJUSTMENT_EXAMPLE,
     LINE_EXAMPLE,
@@ -23,27 +29,16 @@ from fuze_gateway.orders.schemas.order_lines import (
 from fuze_gateway.types import (
     EXAMPLE_ORDER_ID,
     ActorName,
-    Country,
     Currency,
     Email,
-    LongText,
     Metadata,
     Name,
     OrderId,
     RequestModel,
-    ShortText,
     Text,
     UtcDateTime,
 )
 
-_ADDRESS: JsonDict = {
-    "name": "Ada Lovelace",
-    "line1": "12 Elm Street",
-    "city": "New York",
-    "region": "NY",
-    "zip_code": "10001",
-    "country": "US",
-}
 _SUMMARY: JsonDict = {
     "order_id": EXAMPLE_ORDER_ID,
     "status": "shipped",
@@ -83,22 +78,8 @@ def example(**fields: JsonValue) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
-class AddressRequest(RequestModel):
-    """A delivery address. The order validates the zip code against the country's rules."""
-
-    model_config = example(**_ADDRESS)
-
-    zip_code: Annotated[ShortText, Field(description="Validated by the order, not by this API.")]
-    country: Country = "US"
-    name: LongText | None = None
-    line1: LongText | None = None
-    line2: LongText | None = None
-    city: LongText | None = None
-    region: LongText | None = None
-
-
 class PlaceOrderRequest(RequestModel):
-    """An order to place. An order that is shipped needs the zip code of its address, at least.
+    """An order to place. An order that is shipped needs the postal code of its address, at least.
 
     Amounts are in minor units of the currency (cents, yen). The total is the sum of the lines and
     the adjustments, between 0 and 10^15.
@@ -118,7 +99,7 @@ class PlaceOrderRequest(RequestModel):
                     "total_minor": 5996,
                     "currency": "USD",
                     "payment_method": "pm_card_visa",
-                    "address": _ADDRESS,
+                    "address": EXAMPLE_ADDRESS,
                     "metadata": {"po_number": "PO-1"},
                 },
                 {
@@ -138,6 +119,9 @@ class PlaceOrderRequest(RequestModel):
 
     address: AddressRequest | None = Field(
         None, description="Required unless no line requires shipping."
+    )
+    billing_address: CompleteAddressRequest | None = Field(
+        None, description="The address of whoever pays, for the invoice; nothing is shipped to it."
     )
     reference: Name | None = Field(None, description="Your own number of the order.")
     customer: ActorName | None = Field(None, description="Your own id of the customer.")
@@ -298,7 +282,8 @@ class Order(OrderSummary):
     model_config = example(
         **_SUMMARY,
         payment_method="pm_card_visa",
-        address=_ADDRESS,
+        address=EXAMPLE_ADDRESS,
+        billing_address=None,
         lines=[LINE_EXAMPLE | {"total_minor": 5497}],
         adjustments=[ADJUSTMENT_EXAMPLE],
         metadata={"po_number": "PO-1"},
@@ -309,7 +294,8 @@ class Order(OrderSummary):
     )
 
     payment_method: str | None
-    address: dict[str, Any] | None
+    address: Address | None
+    billing_address: Address | None
     lines: list[OrderLine]
     adjustments: list[Adjustment]
     metadata: dict[str, str]
@@ -327,7 +313,9 @@ class Order(OrderSummary):
             "events_url": f"{base}/events",
             "payments_url": f"{base}/payments",
         }
-        return cls.model_validate(row | urls)
+        names = ("address", "billing_address")
+        addresses = {name: row[name] and Address.from_row(row[name]) for name in names}
+        return cls.model_validate(row | urls | addresses)
 
 
 class Event(BaseModel):

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from fuze_contracts.order import OrderStatus, PaymentStatus, WaitingFor
+from fuze_gateway.orders.schemas.addresses import Address
 from fuze_gateway.orders.schemas.order_lines import OrderTotals
 from fuze_gateway.orders.schemas.orders import Event, example
 from fuze_gateway.types import EXAMPLE_ORDER_ID
@@ -43,7 +44,7 @@ class DurableOrder(OrderTotals):
     reference: str | None
     customer: str | None
     currency: str
-    address: dict[str, Any] | None
+    address: Address | None
     created_at: datetime
     updated_at: datetime
     last_event: Event

@@ -76,7 +76,10 @@ def _create_tables() -> None:
             payment_token text NOT NULL,
             address jsonb
                 CONSTRAINT orders_address_check
-                CHECK (jsonb_typeof(address -> 'zip_code') = 'string'),
+                CHECK (jsonb_typeof(address -> 'country') = 'string'),
+            billing_address jsonb
+                CONSTRAINT orders_billing_address_check
+                CHECK (jsonb_typeof(billing_address -> 'country') = 'string'),
             tracking_number text,
             needs_attention boolean NOT NULL DEFAULT false,
             tracking_deadline timestamptz,
@@ -232,7 +235,8 @@ def _create_views() -> None:
                            'kind', kind, 'label', label, 'amount_minor', amount_minor
                        ) ORDER BY position), '[]')
                 FROM orders.order_adjustments WHERE order_adjustments.order_id = orders.id)
-                   AS adjustments
+                   AS adjustments,
+               billing_address
         FROM orders.orders
     """)
     op.execute("""
