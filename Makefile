@@ -33,7 +33,8 @@ up: $(RUNS) ## Start a stack on the default ports until Ctrl-C; its state stays 
 	@$(BIN)/fuze up
 
 ##@ Check it
-test: lint types imports $(READY) ## Lint, types, import rules, and all tests: the one command
+test: $(READY) ## Lint, types, import rules, and all tests: the one command
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync lint types imports
 	$(PYTEST) -m "not proof" $(if $(TESTS),$(TESTS),--cov --cov-report=term --durations=10)
 
 lint: $(READY) ## Style and common errors (ruff), spelling and vocabulary (codespell)

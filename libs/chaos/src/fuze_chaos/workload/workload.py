@@ -121,15 +121,15 @@ class Workload:
             for _ in range(int(_POLL_TIMEOUT_SECONDS / _POLL_SECONDS)):
                 try:
                     response = await provider.get("/psp/charges", params={"order_id": order_id})
-                    charges = response.json()["charges"]
+                    charges = response.raise_for_status().json()["charges"]
                     pending = [one for one in charges if one["status"] == "under_review"]
                     if pending:
                         path = f"/psp/charges/{pending[0]['id']}/decide"
-                        await provider.post(path, json=decision)
+                        (await provider.post(path, json=decision)).raise_for_status()
                     if charges:
                         return
                 except httpx.HTTPError:
-                    pass  # the sandbox may be down because of a fault
+                    pass  # the sandbox may be down, or answer with an error, because of a fault
                 found = await self._client.read(f"/orders/{order_id}/status")
                 if found is not None and found["status"] in TERMINAL_STATUSES:
                     return

@@ -1,0 +1,56 @@
+"""What the workload does past the gateway."""
+
+from typing import Any, cast
+
+import httpx
+import pytest
+from temporalio.client import Client
+
+from fuze_chaos.workload import workload
+from fuze_chaos.workload.client import WorkloadClient
+from fuze_devstack import http_client
+
+
+class ReviewingProvider(httpx.AsyncBaseTransport):
+    """Has one charge under review, and fails so many requests before it decides."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.status = "under_review"
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            if self.failures:
+                self.failures -= 1
+                return httpx.Response(503, request=request)
+            self.status = "charged"
+        body = {"charges": [{"id": "ch_1", "status": self.status}]}
+        return httpx.Response(200, json=body, request=request)
+
+
+class NoGateway:
+    async def read(self, path: str) -> None:
+        """Answer as a gateway that is down."""
+        del path
+
+
+async def test_a_review_is_decided_although_the_provider_fails_at_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = ReviewingProvider(failures=2)
+
+    def create_client(base_url: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=base_url, transport=provider)
+
+    monkeypatch.setattr(http_client, "create_client", create_client)
+    monkeypatch.setattr(workload, "_POLL_SECONDS", 0.01)
+    playing = workload.Workload(
+        cast("WorkloadClient", NoGateway()),
+        sandbox="http://sandbox",
+        temporal=cast("Client", None),
+    )
+    decision: dict[str, Any] = {"status": "charged"}
+
+    await playing._decide_review("an-order", decision)
+
+    assert provider.status == "charged"
