@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fuze_contracts.address import Address
 from fuze_contracts.money import CURRENCY_EXPONENTS, MAX_AMOUNT_MINOR
 from fuze_contracts.order import PlaceOrder
 from fuze_contracts.order_lines import Adjustment, AdjustmentKind, OrderLine, sum_totals
 from fuze_contracts.order_rules import find_violations
-from fuze_contracts.shipping import Address
 
 _AMOUNTS = st.integers(0, 10**9)
 

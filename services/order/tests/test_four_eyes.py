@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import (
     ADDRESS_NEEDS_APPROVAL,
     APPROVER_PLACED_ORDER,
@@ -20,7 +21,6 @@ from fuze_contracts.order import (
     PlaceOrder,
     WaitingFor,
 )
-from fuze_contracts.shipping import Address
 from fuze_order.workflows import OrderWorkflow
 
 Order = Callable[..., PlaceOrder]
