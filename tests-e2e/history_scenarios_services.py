@@ -171,6 +171,16 @@ class PaymentScenarios(Scenarios):
         await self._control("psp")
         return refund
 
+    async def refund_failed_for_good(self) -> Handle:
+        order = await self._shipped()
+        await self._control("psp", pause_at="before_write")
+        refund = await self._refund(1999, of=order)
+        await self._until_paused("psp")
+        await self._fail_activity(refund)
+        await until_ended(refund)
+        await self._control("psp")
+        return refund
+
     async def reconciled(self) -> Handle:
         await self._shipped()
         return await self.client.start_workflow(

@@ -129,10 +129,10 @@ async def test_a_body_that_does_not_match_its_schema_is_rejected_with_its_fields
 @pytest.mark.parametrize(
     ("changes", "field", "message"),
     [
-        ({"address": {}}, "zip_code", "is required"),
+        ({"address": {}}, "postal_code", "is required in US, such as"),
         ({"surprise": 1}, "surprise", "is not a field of this request; remove it"),
         ({"address": {"zip_code": 10001}}, "zip_code", "must be a string"),
-        ({"address": {"zip_code": "1" * 65}}, "zip_code", "must have at most 64 characters"),
+        ({"address": {"zip_code": "1" * 256}}, "zip_code", "must have at most 255 characters"),
         ({"customer": "x" * 201}, "customer", "must have at most 200 characters"),
         ({"customer": ""}, "customer", "must have at least 1 character"),
         ({"lines": {}}, "lines", "must be a list"),

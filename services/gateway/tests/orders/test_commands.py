@@ -95,10 +95,7 @@ async def test_a_rejected_address_names_the_rule(
 
     response = await send(gateway, order_id, ("PUT", "address"), actor="mallory")
 
-    assert response.json()["detail"] == (
-        f"Order {order_id} rejected the address: not now. Correct it and send the whole address"
-        " again."
-    )
+    assert response.json()["detail"] == f"Order {order_id} cannot ship to the address: not now."
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one[1])

@@ -121,7 +121,7 @@ class PlaceOrderRequest(RequestModel):
         None, description="Required unless no line requires shipping."
     )
     billing_address: CompleteAddressRequest | None = Field(
-        None, description="The address of whoever pays, for the invoice; nothing is shipped to it."
+        None, description="The address of the payer, for the invoice; nothing is shipped to it."
     )
     reference: Name | None = Field(None, description="Your own number of the order.")
     customer: ActorName | None = Field(None, description="Your own id of the customer.")
