@@ -231,8 +231,9 @@ async def shipped(
     await record(order_id, status="shipped")
     connection = await asyncpg.connect(postgres.dsn)
     await connection.execute(
-        "INSERT INTO orders.order_lines (order_id, position, sku, quantity, unit_price_minor)"
-        " VALUES ($1, 1, 'TEAPOT-1', 3, 1999)",
+        "INSERT INTO orders.order_lines (order_id, position, line_id, sku, quantity,"
+        " unit_price_minor, discount_minor, tax_minor, requires_shipping)"
+        " VALUES ($1, 1, '1', 'TEAPOT-1', 3, 1999, 0, 0, true)",
         order_id,
     )
     await connection.execute(

@@ -137,7 +137,7 @@ async def test_a_body_that_does_not_match_its_schema_is_rejected_with_its_fields
         ({"customer": ""}, "customer", "must have at least 1 character"),
         ({"lines": {}}, "lines", "must be a list"),
         ({"lines": [_LINE | {"quantity": 0}]}, "quantity", "must be at least 1"),
-        ({"lines": [_LINE | {"quantity": 1.5}]}, "quantity", "must be an integer, without"),
+        ({"lines": [_LINE | {"quantity": 1.5}]}, "quantity", "must be a whole number; count"),
         ({"lines": [_LINE | {"quantity": "1"}]}, "quantity", "must be an integer, without quotes"),
         ({"address": "10001"}, "address", "must be an object"),
     ],

@@ -220,7 +220,7 @@ async def test_an_incomplete_change_never_reaches_the_order(
 
     assert [change.status_code for change in changes] == [422, 422]
     assert changes[0].json()["errors"] == [
-        {"loc": ["body", "address", "country"], "message": "Field required"}
+        {"loc": ["body", "address", "country"], "message": "is required"}
     ]
     assert {error["loc"][-1] for error in changes[1].json()["errors"]} == {"name", "line1", "city"}
     status = (await gateway.get(f"/orders/{order_id}/status")).json()
