@@ -37,10 +37,11 @@ class Load:
     order_id: str
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     without_retry_after: int = 0
+    is_over: bool = False
 
     async def call(self, http: httpx.AsyncClient, method: str, path: str) -> None:
         body = TEAPOTS if method == "POST" else None
-        while True:
+        while not self.is_over:
             url = path.format(id=self.order_id, new=uuid4())
             answer = await http.request(method, url, json=body)
             self.answers[path, answer.status_code] += 1
@@ -68,15 +69,12 @@ async def under_load(stack: StackClient) -> AsyncIterator[Load]:
         httpx.AsyncClient(base_url=url, trust_env=False, timeout=_RESPONSE_TIMEOUT_SECONDS) as http,
         asyncio.TaskGroup() as group,
     ):
-        calling = [
-            group.create_task(load.call(http, method, path))
-            for method, paths in _CALLS.items()
-            for path in paths
-            for _ in range(3)
-        ]
+        for method, paths in _CALLS.items():
+            for path in paths:
+                for _ in range(3):
+                    group.create_task(load.call(http, method, path))
         yield load
-        for caller in calling:
-            caller.cancel()
+        load.is_over = True  # a request that is cancelled may leave a socket behind
 
 
 async def _wait_until_healthy(load: Load) -> None:

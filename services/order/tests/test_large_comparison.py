@@ -31,10 +31,10 @@ from fuze_testing.temporal import start_dev_server
 
 Order = Callable[..., PlaceOrder]
 
-_ORDERS = int(os.environ.get("FUZE_OPEN_ORDERS", "500"))
+_ORDERS = int(os.environ.get("FUZE_OPEN_ORDERS", "200"))
 _TIMED_ORDERS = 5_000
 _MAX_TIME = timedelta(minutes=1) / 100_000
-_ORDERS_PER_MISSING_ONE = 1000
+_ORDERS_PER_MISSING_ONE = 100
 _CONCURRENT_STARTS = 50
 
 
