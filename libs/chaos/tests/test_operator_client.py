@@ -60,16 +60,20 @@ class Harness:
     client: Client
     operator: OperatorClient
     attempts: int = 0
+    ended: int = 0
     fails: bool = False
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
 
     @activity.defn
     async def blocked(self) -> str:
         self.attempts += 1
-        await self.may_end.wait()
-        if self.fails:
-            raise RuntimeError("the attempt failed")
-        return "done"
+        try:
+            await self.may_end.wait()
+            if self.fails:
+                raise RuntimeError("the attempt failed")
+            return "done"
+        finally:
+            self.ended += 1
 
     async def start(self) -> Handle:
         """Start a workflow, and return when its activity is running."""
@@ -116,6 +120,8 @@ async def harness(dev_server: WorkflowEnvironment) -> AsyncIterator[Harness]:
     ):
         yield harness
         harness.may_end.set()
+        # A worker that shuts down while an activity ends may wait for ever.
+        await until(lambda: harness.ended == harness.attempts)
 
 
 @pytest.mark.parametrize(

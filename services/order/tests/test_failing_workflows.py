@@ -157,15 +157,15 @@ async def test_a_workflow_with_an_unknown_id_does_not_stop_the_comparison(
 ) -> None:
     client = harness.environment.client
     async with workers(harness, BrokenWorkflow):
-        strange = await client.start_workflow(
-            OrderWorkflow.run, make_order(), id="order/of-a-stranger", task_queue=ORDER_TASK_QUEUE
+        unknown = await client.start_workflow(
+            OrderWorkflow.run, make_order(), id="order/not-a-uuid", task_queue=ORDER_TASK_QUEUE
         )
         async with asyncio.timeout(20):
-            listed = 'WorkflowId = "order/of-a-stranger" AND TemporalReportedProblems IS NOT NULL'
+            listed = 'WorkflowId = "order/not-a-uuid" AND TemporalReportedProblems IS NOT NULL'
             while not (await client.count_workflows(listed)).count:
                 await asyncio.sleep(0.05)
 
     result = await compare(harness)
-    await strange.terminate()
+    await unknown.terminate()
 
     assert result.failing == 0

@@ -74,7 +74,7 @@ class ReconciliationRepository:
             yield OrderStatus(rows[-1].status), [row.id for row in rows]
             page = by_id.where(orders.c.id > rows[-1].id)
 
-    async def flag_missing(self, order_ids: Sequence[UUID], idle_for: timedelta) -> int:
+    async def flag_missing(self, order_ids: Sequence[UUID], idle_for: timedelta) -> None:
         """Flag those of the orders that are still open, and did not change in the meantime."""
         statement = (
             sa.update(orders)
@@ -86,7 +86,7 @@ class ReconciliationRepository:
             )
             .values(workflow_missing_at=sa.func.now(), needs_attention=True)
         )
-        return await self._execute(statement)
+        await self._execute(statement)
 
     async def count_missing(self) -> int:
         """Return the number of flagged orders; each needs attention, which has an index."""
@@ -189,9 +189,9 @@ class ReconciliationRepository:
                     .on_conflict_do_update(constraint="discrepancies_pkey", set_=values)
                 )
 
-    async def _execute(self, change: sa.Update) -> int:
+    async def _execute(self, change: sa.Update) -> None:
         async with self._engine.begin() as connection:
-            return (await connection.execute(change)).rowcount
+            await connection.execute(change)
 
     async def _fetch(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         async with self._engine.connect() as connection:

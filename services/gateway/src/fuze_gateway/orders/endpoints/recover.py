@@ -80,7 +80,8 @@ async def recover_order(
     """Start the workflow of an open order again, from the order's row.
 
     The order keeps its id, its payment token and its events. It finds out what was charged and
-    dispatched, and continues. With `then: cancel` everything is undone instead.
+    dispatched, and continues. With `then: cancel` everything is undone instead; while the carrier
+    is being called this is refused, and the order goes on: cancel it again.
     """
     await _recover(order_id, request or RecoverOrderRequest(), services, principal)
     return OrderAcceptedResponse(
