@@ -68,11 +68,6 @@ async def run_worker() -> None:
                         webhooks.payment_refreshed,
                         reconciliation.payments_reconciled,
                     ],
-                    passthrough_modules=[
-                        "fuze_payment.activities",
-                        "fuze_payment.domain",
-                        "fuze_payment.messages",
-                    ],
                     background=keep_reconciling,
                 ),
             )
