@@ -12,9 +12,9 @@ import coverage
 from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
+from temporalio.worker import Replayer
 
-from fuze_runtime.worker import sandboxed_runner
+from fuze_runtime.worker import workflow_runner
 
 
 class RecordedHistories(Mapping[str, WorkflowHistory]):
@@ -46,11 +46,11 @@ class RecordedHistories(Mapping[str, WorkflowHistory]):
 
 
 async def replay(workflows: Sequence[type], history: WorkflowHistory) -> None:
-    """Replay in the sandbox, as a worker does."""
+    """Replay in the sandbox: a call that is not deterministic fails here, on every path."""
     replayer = Replayer(
         workflows=workflows,
         data_converter=pydantic_data_converter,
-        workflow_runner=sandboxed_runner(),
+        workflow_runner=workflow_runner(sandbox=True),
     )
     await replayer.replay_workflow(history)
 
@@ -60,7 +60,7 @@ async def replay_unsandboxed(workflows: Sequence[type], history: WorkflowHistory
     replayer = Replayer(
         workflows=workflows,
         data_converter=pydantic_data_converter,
-        workflow_runner=UnsandboxedWorkflowRunner(),
+        workflow_runner=workflow_runner(sandbox=False),
     )
     await replayer.replay_workflow(history)
 
