@@ -3,7 +3,7 @@
 import ast
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,14 +45,27 @@ class RecordedHistories(Mapping[str, WorkflowHistory]):
         return len(self._paths)
 
 
-async def replay(workflows: Sequence[type], history: WorkflowHistory) -> None:
-    """Replay in the sandbox: a call that is not deterministic fails here, on every path."""
+async def find_replay_failures(
+    workflows: Sequence[type], histories: Mapping[str, WorkflowHistory]
+) -> dict[str, Exception]:
+    """Replay in the sandbox, which refuses calls that are not deterministic.
+
+    Return what failed, by the name of its history.
+    """
     replayer = Replayer(
         workflows=workflows,
         data_converter=pydantic_data_converter,
         workflow_runner=workflow_runner(sandbox=True),
     )
-    await replayer.replay_workflow(history)
+    names = {history.run_id: name for name, history in histories.items()}
+    assert len(names) == len(histories), "two histories of one run"
+
+    async def read() -> AsyncIterator[WorkflowHistory]:
+        for history in histories.values():
+            yield history
+
+    results = await replayer.replay_workflows(read(), raise_on_replay_failure=False)
+    return {names[run_id]: failure for run_id, failure in results.replay_failures.items()}
 
 
 async def replay_unsandboxed(workflows: Sequence[type], history: WorkflowHistory) -> None:
