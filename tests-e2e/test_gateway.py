@@ -49,7 +49,7 @@ class Load:
                 self.without_retry_after += "retry-after" not in answer.headers
                 assert answer.headers["content-type"] == "application/problem+json"
                 assert "SELECT" not in answer.text
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
 
 
 _CALLS = {

@@ -40,7 +40,7 @@ from fuze_contracts.payment import (
 )
 from fuze_devstack.ports import Ports
 
-_ORDERS = int(os.environ.get("FUZE_PAYMENT_CRASH_ORDERS", "30"))
+_ORDERS = int(os.environ.get("FUZE_PAYMENT_CRASH_ORDERS", "20"))
 _SEED = 20261124
 _WORKERS = 3
 _FAULTS = {"response_dropped": 0.1, "delayed_commit": 0.1, "error": 0.1}

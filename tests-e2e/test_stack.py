@@ -108,9 +108,10 @@ def odd_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def test_the_demo_plays_four_orders_in_odd_surroundings_and_cleans_up(
-    odd_surroundings: Path, fuze: list[str]
+    odd_surroundings: Path, fuze_of_unmeasured_services: list[str]
 ) -> None:
-    demo = subprocess.Popen([*fuze, "demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    command = [*fuze_of_unmeasured_services, "demo"]
+    demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     output = demo.communicate()[0].decode()
 
