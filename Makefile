@@ -46,7 +46,7 @@ format: $(READY) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff format --quiet
 
 types: $(READY) ## Types (mypy --strict)
-	$(BIN)/mypy $(PACKAGES:%=%/src) deploy
+	$(BIN)/mypy --num-workers 2 $(PACKAGES:%=%/src) deploy
 
 imports: $(READY) ## Who may import whom (import-linter)
 	$(BIN)/lint-imports --no-cache

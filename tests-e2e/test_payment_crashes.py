@@ -3,7 +3,7 @@
 Each order is charged by three concurrent activities under one token. Afterwards the outcomes that
 the workflows got, the payments, the ledger, and the provider's own records must agree.
 
-`make test` charges a hundred orders; `make proof` charges five hundred, and shows that the test
+`make test` charges twenty orders; `make proof` charges five hundred, and shows that the test
 fails without the provider's idempotency keys and without the claim of the payment's row.
 """
 
