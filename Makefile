@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format types imports unit e2e fuzz chaos chaos-defects bench-gateway mutation proof migrate revision openapi histories services new-service no-name lock images clean
+.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench-gateway mutation proof migrate revision openapi histories services new-service no-name lock images clean
 
 ##@ Run it
 help: ## Show this help
@@ -32,7 +32,10 @@ up: $(RUNS) ## Start a stack on the default ports until Ctrl-C; its state stays 
 
 ##@ Check it
 test: $(READY) ## Lint, types, import rules, and all tests: the one command
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync lint types imports
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint imports
+	@$(MAKE) --no-print-directory --jobs 2 types tests # at once: neither keeps two cores busy
+
+tests:
 	$(PYTEST) -m "not proof" $(if $(TESTS),$(TESTS),--cov --cov-report=term --durations=10)
 
 lint: $(READY) ## Style and common errors (ruff), spelling and vocabulary (codespell)

@@ -32,11 +32,13 @@ class RecordedHistories(Mapping[str, WorkflowHistory]):
             )
         return self._read[name]
 
-    def of(self, workflow_type: str) -> Iterator[WorkflowHistory]:
-        """Yield the histories of one workflow type."""
-        for history in self.values():
-            if get_workflow_types([history]) == {workflow_type}:
-                yield history
+    def of(self, workflow_type: str) -> dict[str, WorkflowHistory]:
+        """Return the histories of one workflow type."""
+        return {
+            name: history
+            for name, history in self.items()
+            if get_workflow_types([history]) == {workflow_type}
+        }
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
@@ -46,16 +48,16 @@ class RecordedHistories(Mapping[str, WorkflowHistory]):
 
 
 async def find_replay_failures(
-    workflows: Sequence[type], histories: Mapping[str, WorkflowHistory]
+    workflows: Sequence[type], histories: Mapping[str, WorkflowHistory], *, sandbox: bool = True
 ) -> dict[str, Exception]:
-    """Replay in the sandbox, which refuses calls that are not deterministic.
+    """Replay, in the sandbox, which refuses calls that are not deterministic.
 
     Return what failed, by the name of its history.
     """
     replayer = Replayer(
         workflows=workflows,
         data_converter=pydantic_data_converter,
-        workflow_runner=workflow_runner(sandbox=True),
+        workflow_runner=workflow_runner(sandbox=sandbox),
     )
     names = {history.run_id: name for name, history in histories.items()}
     assert len(names) == len(histories), "two histories of one run"

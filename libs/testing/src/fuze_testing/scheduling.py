@@ -11,7 +11,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 _UNITS = (
-    ("tests-e2e/test_chaos.py",),
+    ("tests-e2e/test_chaos.py", "tests-e2e/test_demo.py"),
     ("tests-e2e",),
     ("services/order",),
     ("services/gateway",),
