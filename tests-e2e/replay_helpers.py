@@ -54,11 +54,7 @@ async def find_replay_failures(
 
     Return what failed, by the name of its history.
     """
-    replayer = Replayer(
-        workflows=workflows,
-        data_converter=pydantic_data_converter,
-        workflow_runner=workflow_runner(sandbox=sandbox),
-    )
+    assert histories, "there is nothing to replay"
     names = {history.run_id: name for name, history in histories.items()}
     assert len(names) == len(histories), "two histories of one run"
 
@@ -66,18 +62,22 @@ async def find_replay_failures(
         for history in histories.values():
             yield history
 
+    replayer = _create_replayer(workflows, sandbox=sandbox)
     results = await replayer.replay_workflows(read(), raise_on_replay_failure=False)
     return {names[run_id]: failure for run_id, failure in results.replay_failures.items()}
 
 
 async def replay_unsandboxed(workflows: Sequence[type], history: WorkflowHistory) -> None:
     """Replay workflows that the sandbox cannot import again: those that a test defines."""
-    replayer = Replayer(
+    await _create_replayer(workflows, sandbox=False).replay_workflow(history)
+
+
+def _create_replayer(workflows: Sequence[type], *, sandbox: bool) -> Replayer:
+    return Replayer(
         workflows=workflows,
         data_converter=pydantic_data_converter,
-        workflow_runner=workflow_runner(sandbox=False),
+        workflow_runner=workflow_runner(sandbox=sandbox),
     )
-    await replayer.replay_workflow(history)
 
 
 def get_workflow_types(histories: Iterable[WorkflowHistory]) -> set[str]:

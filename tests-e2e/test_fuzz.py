@@ -21,7 +21,7 @@ _SETTINGS = {
     "FUZE_WEBHOOK_RATE_LIMIT": "1000000/second",
     "FUZE_STRIPE_WEBHOOK_SECRET": "whsec_of_this_test",  # every webhook endpoint is configured
 }
-_EXAMPLES = int(os.environ.get("FUZE_FUZZ_EXAMPLES", "3"))
+_EXAMPLES = int(os.environ.get("FUZE_FUZZ_EXAMPLES", "5"))
 _MIN_CASES = int(os.environ.get("FUZE_FUZZ_MIN_CASES", "100"))
 _PHASES = os.environ.get("FUZE_FUZZ_PHASES", "examples,fuzzing")
 

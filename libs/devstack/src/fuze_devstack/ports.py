@@ -69,8 +69,9 @@ def _bind_any(stack: contextlib.ExitStack) -> int:
     while True:
         port = secrets.choice(_FREE_RANGE)
         with contextlib.suppress(OSError):
+            bound = _bind(stack, port)
             _reserve(port)
-            return _bind(stack, port)
+            return bound
 
 
 def _reserve(port: int) -> None:
