@@ -58,8 +58,8 @@ _DEFECTS = {
 
 _DEFECT_OPTIONS = {
     Defect.FORGET_VOID_AFTER_RESET: (
-        *("--orders", "60", "--rate", "3", "--seed", "7"),
-        *("--faults", "operator-reset,operator-cancel,slow"),
+        *("--orders", "40", "--rate", "2", "--seed", "7"),
+        *("--faults", "operator-reset-and-cancel"),
     ),
     Defect.IGNORE_MISSING_WORKFLOW: (
         *("--orders", "40", "--rate", "2", "--seed", "7"),

@@ -172,6 +172,21 @@ async def test_a_cancellation_is_logged_with_the_status_of_each_order(harness: H
     ]
 
 
+async def test_the_order_of_a_shipment_is_reset_then_cancelled(harness: Harness) -> None:
+    workflow_id = await harness.place()
+    shipment = workflow_id.replace("order/", "shipping/")
+    before = await harness.client.get_workflow_handle(workflow_id).describe()
+
+    await harness.operator.reset_and_cancel(fault("operator-reset-and-cancel"), shipment)
+
+    after = await harness.client.get_workflow_handle(workflow_id).describe()
+    assert after.run_id != before.run_id
+    assert after.raw_description.workflow_extended_info.cancel_requested
+    assert [
+        (one["kind"], one["workflow_id"]) for one in await harness.logged() if "action" in one
+    ] == [("reset", workflow_id), ("cancel", workflow_id)]
+
+
 async def test_an_action_that_temporal_refuses_is_logged_and_not_acknowledged(
     harness: Harness,
 ) -> None:

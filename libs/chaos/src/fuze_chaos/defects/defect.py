@@ -39,7 +39,7 @@ class Defect(StrEnum):
     IGNORE_CANCEL = "ignore-cancel"
     """Shipping reports a shipment as cancelled, and dispatches it nevertheless."""
     DROP_RETURN = "drop-return"
-    """Shipping reports a returned parcel as one in transit."""
+    """Shipping records a returned parcel as one in transit."""
     DROP_CANCELLATION = "drop-cancellation"
     """Gateway accepts a cancellation, and sends it to no workflow."""
     LOSE_ORDER = "lose-order"

@@ -156,6 +156,14 @@ FAULT_KINDS = (
         ("order", "order@order_approved", "payment@after_write", "shipping@before_write"),
     ),
     FaultKind(
+        "operator-reset-and-cancel",
+        "an order is reset to its first task, then cancelled",
+        Lane.OPERATORS,
+        _STEPS_OF_WORKFLOWS,
+        (0, 1),
+        ("payment@after_write", "shipping@before_write"),
+    ),
+    FaultKind(
         "operator-cancel",
         "up to four order workflows are cancelled",
         Lane.OPERATORS,

@@ -127,6 +127,7 @@ class FaultInjector:
             ),
             "drop-response": lambda: self._in_proxy(fault, TcpProxy.drop_responses),
             "operator-reset": lambda: self._operate(fault, operator.reset),
+            "operator-reset-and-cancel": lambda: self._operate(fault, operator.reset_and_cancel),
             "operator-cancel": lambda: self._operate(fault, operator.cancel),
             "operator-pause": lambda: self._operate(fault, operator.pause, on_activity=True),
             "operator-complete": lambda: self._operate(fault, operator.complete, on_activity=True),

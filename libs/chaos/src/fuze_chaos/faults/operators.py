@@ -62,20 +62,21 @@ class OperatorFaults:
         task, messages = rng.choice(("first", "last")), rng.choice(("re-applied", "excluded"))
         return await self._reset(fault, workflow_id, task, messages)
 
+    async def reset_and_cancel(self, fault: ScheduledFault, workflow_id: str) -> str:
+        """Reset the order of a workflow to its first task, then cancel the order.
+
+        Its new run remembers nothing of what the earlier one has requested from other services.
+        """
+        order = f"order/{to_order_id(workflow_id)}"
+        messages = create_random(fault).choice(("re-applied", "excluded"))
+        reset = await self._reset(fault, order, "first", messages)
+        return f"{reset}; {await self._cancel(fault, [order])}"
+
     async def cancel(self, fault: ScheduledFault, workflow_id: str) -> str:
         """Cancel this order and up to three others in one batch operation."""
         open_orders = await self.targets.list_open(fault, "order")
         others = [one for one in open_orders if one != workflow_id]
-        chosen = [workflow_id, *others[: _MAX_CANCELLED - 1]]
-        actions = {one: await self._record(fault, "cancel", one) for one in chosen}
-        await self._temporal.cancel(chosen)
-        count = 0
-        for one, action in actions.items():
-            if await self._temporal.is_cancel_requested(one):
-                count += 1
-                row = await self.targets.read_order(one)
-                await self._acknowledge(action, status=row["status"] if row else None)
-        return f"{count} of {len(chosen)} orders cancelled"
+        return await self._cancel(fault, [workflow_id, *others[: _MAX_CANCELLED - 1]])
 
     async def pause(self, fault: ScheduledFault, workflow_id: str) -> str:
         """Pause a pending activity; unpause it later."""
@@ -148,6 +149,17 @@ class OperatorFaults:
         while self._unresolved and time.monotonic() < deadline:
             await self.resolve()
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _cancel(self, fault: ScheduledFault, chosen: list[str]) -> str:
+        actions = {one: await self._record(fault, "cancel", one) for one in chosen}
+        await self._temporal.cancel(chosen)
+        count = 0
+        for one, action in actions.items():
+            if await self._temporal.is_cancel_requested(one):
+                count += 1
+                row = await self.targets.read_order(one)
+                await self._acknowledge(action, status=row["status"] if row else None)
+        return f"{count} of {len(chosen)} orders cancelled"
 
     async def _reset(
         self, fault: ScheduledFault, workflow_id: str, task: str, messages: str

@@ -69,21 +69,24 @@ def ignore_cancel(patches: Patches) -> None:
 
 
 def drop_return(patches: Patches) -> None:
-    """Report a parcel that the carrier has returned as one in transit."""
+    """Record a parcel that the carrier has returned as one in transit.
+
+    Its report alone is not enough: before an order ends, it reads what is recorded.
+    """
     statuses = import_module("fuze_contracts.shipping").DeliveryStatus
 
-    def refreshing(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        async def refresh_delivery_status(self: Foreign, shipment_id: UUID) -> Foreign:
-            changed = await original(self, shipment_id)
-            if changed.status is not statuses.RETURNED:
-                return changed
-            return changed.model_copy(update={"status": statuses.IN_TRANSIT})
+    def recording(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        async def record_delivery_status(
+            self: Foreign, shipment_id: UUID, status: Foreign
+        ) -> Foreign:
+            is_returned = status is statuses.RETURNED
+            return await original(self, shipment_id, statuses.IN_TRANSIT if is_returned else status)
 
-        return refresh_delivery_status
+        return record_delivery_status
 
     patches.replace(
-        "fuze_shipping.dispatch_service",
-        "DispatchService.refresh_delivery_status",
-        refreshing,
-        parameters=("self", "shipment_id"),
+        "fuze_shipping.repository",
+        "ShipmentRepository.record_delivery_status",
+        recording,
+        parameters=("self", "shipment_id", "status"),
     )
