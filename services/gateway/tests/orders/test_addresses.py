@@ -136,6 +136,17 @@ def test_every_wrong_field_of_both_addresses_is_named() -> None:
     }
 
 
+def test_what_is_wrong_with_an_address_and_with_a_line_is_named_together() -> None:
+    line = {"sku": "SOCKS", "quantity": 1, "unit_price_minor": 100, "discount_minor": 200}
+    body = {"address": {"country": "DE", "zip_code": "1"}, "lines": [line], "total_minor": 100}
+
+    assert set(_errors(body)) == {
+        ("body", "address", "zip_code"),
+        ("body", "lines", 0, "discount_minor"),
+        ("body", "total_minor"),
+    }
+
+
 def test_two_names_of_the_postal_code_must_not_differ() -> None:
     same = {"zip_code": "10001", "postal_code": "10001"}
     assert _build({"address": same}).address.postal_code == "10001"

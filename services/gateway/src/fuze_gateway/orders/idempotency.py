@@ -15,7 +15,7 @@ from fuze_contracts.payment import default_payment_token
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_gateway.app_services import AppServices
 from fuze_gateway.auth.principals import Principal
-from fuze_gateway.orders.order_validation import require_chargeable
+from fuze_gateway.orders.order_validation import find_errors, require_chargeable
 from fuze_gateway.orders.recovery import recover_if_missing
 from fuze_gateway.orders.schemas.addresses import (
     CompleteAddressRequest,
@@ -23,6 +23,7 @@ from fuze_gateway.orders.schemas.addresses import (
     normalize_addresses,
 )
 from fuze_gateway.orders.schemas.orders import PlaceOrderRequest
+from fuze_gateway.problems import errors
 from fuze_gateway.problems.errors import Problem
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.upstreams import UpstreamUnavailableError, database_timeout, temporal_timeout
@@ -51,20 +52,21 @@ def build_place_order(
     """Return the workflow input of a request, with the defaults of this gateway.
 
     Raises:
-        RequestValidationError: an address does not keep its country's rules.
+        RequestValidationError: with every field that is wrong. A repeated request has the same
+            answer.
 
     """
     given = {"address": request.address, "billing_address": request.billing_address}
     requests: dict[str, CompleteAddressRequest] = {
         field: address for field, address in given.items() if address
     }
-    addresses = normalize_addresses(requests, settings.required_of_addresses)
+    addresses, wrong = normalize_addresses(requests, settings.required_of_addresses)
     entered = {
         f"entered_{field}": keep_spelling(requests[field], address)
         for field, address in addresses.items()
     }
     token = request.payment_token or default_payment_token(order_id, 1)
-    return PlaceOrder(
+    order = PlaceOrder(
         order_id=order_id,
         fingerprint=_fingerprint(order_id, request, token),
         reference=request.reference,
@@ -90,6 +92,10 @@ def build_place_order(
         **addresses,
         **entered,
     )
+    wrong += find_errors(order, request)
+    if wrong:
+        raise errors.invalid_fields(wrong)
+    return order
 
 
 async def start_or_replay(

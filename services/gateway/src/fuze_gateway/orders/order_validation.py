@@ -11,15 +11,17 @@ from fuze_psp.registry import explain_unsupported_amount
 from fuze_psp.settings import PaymentProviderName
 
 
-def require_valid(order: PlaceOrder, request: PlaceOrderRequest) -> None:
-    """Reject what the request alone decides. A repeated request has the same answer.
-
-    Raises:
-        RequestValidationError: with every field that is wrong.
-
-    """
-    if found := [*_find_errors(order, request)]:
-        raise errors.invalid_fields(found)
+def find_errors(order: PlaceOrder, request: PlaceOrderRequest) -> Iterator[FieldError]:
+    """Yield every field that is wrong, as far as the request alone decides it."""
+    violations = find_violations(order)
+    yield from ((("body", *one.location), one.message) for one in violations)
+    given = request.total_minor
+    if given is not None and given != order.total_minor:
+        message = (
+            f"is {given}, but the lines and adjustments sum to {order.total_minor}; correct one of"
+            " them, or leave total_minor out"
+        )
+        yield ("body", "total_minor"), message
 
 
 def require_chargeable(order: PlaceOrder, provider: PaymentProviderName) -> None:
@@ -34,15 +36,3 @@ def require_chargeable(order: PlaceOrder, provider: PaymentProviderName) -> None
     """
     if reason := explain_unsupported_amount(provider, order.total):
         raise errors.invalid_fields([(("body", "currency"), reason)])
-
-
-def _find_errors(order: PlaceOrder, request: PlaceOrderRequest) -> Iterator[FieldError]:
-    violations = find_violations(order)
-    yield from ((("body", *one.location), one.message) for one in violations)
-    given = request.total_minor
-    if given is not None and given != order.total_minor:
-        message = (
-            f"is {given}, but the lines and adjustments sum to {order.total_minor}; correct one of"
-            " them, or leave total_minor out"
-        )
-        yield ("body", "total_minor"), message

@@ -21,7 +21,6 @@ from fuze_gateway.orders.idempotency import (
     get_order_id,
     start_or_replay,
 )
-from fuze_gateway.orders.order_validation import require_valid
 from fuze_gateway.orders.schemas.orders import (
     OrderAcceptedResponse,
     PlaceOrderRequest,
@@ -97,7 +96,6 @@ async def place_order(
     """
     order_id = get_order_id(principal, idempotency_key, services.settings.order_id_key)
     order = build_place_order(order_id, request, services.settings, principal)
-    require_valid(order, request)
     conflict = errors.Problem(registry.IDEMPOTENCY_KEY_REUSED)
     return await _accept(order, response, services, principal, conflict)
 
@@ -128,7 +126,6 @@ async def start_order(
     if request.order_id not in {None, order_id}:
         raise errors.invalid_field(("body", "order_id"), "must equal the order id in the path")
     order = build_place_order(order_id, request, services.settings, principal)
-    require_valid(order, request)
     conflict = errors.order_already_exists(order_id)
     return await _accept(order, response, services, principal, conflict)
 

@@ -107,25 +107,24 @@ def normalize_addresses(
     rules: AddressRules,
     *,
     needs_recipient: bool = False,
-) -> dict[str, AddressMessage]:
-    """Return each address of a body, by its field, in its country's own form.
+) -> tuple[dict[str, AddressMessage], list[errors.FieldError]]:
+    """Return each address of a body, by its field, in its country's own form, and what is wrong.
 
-    Raises:
-        RequestValidationError: with each field that is missing or wrong.
-
+    One with an error is returned as it was entered.
     """
-    normalized, wrong = {}, []
+    addresses: dict[str, AddressMessage] = {}
+    wrong: list[errors.FieldError] = []
     for field, request in requests.items():
+        entered = request.to_entered()
         found = list(_check_request(request, rules))
-        result = normalize_address(request.to_entered(), rules, needs_recipient=needs_recipient)
+        result = normalize_address(entered, rules, needs_recipient=needs_recipient)
         if isinstance(result, AddressMessage):
-            normalized[field] = result
+            addresses[field] = result
         else:
+            addresses[field] = entered
             found += (_name_as_sent(error, request) for error in result)
         wrong += [(("body", field, error.field), error.message) for error in found]
-    if wrong:
-        raise errors.invalid_fields(wrong)
-    return normalized
+    return addresses, wrong
 
 
 def keep_spelling(

@@ -14,6 +14,7 @@ from fuze_gateway.orders.schemas.addresses import (
     normalize_addresses,
 )
 from fuze_gateway.orders.schemas.orders import example
+from fuze_gateway.problems import errors
 from fuze_gateway.types import EXAMPLE_ORDER_ID, ActorName, LongText, Name, OrderId, RequestModel
 
 _ORDER: JsonDict = {
@@ -101,9 +102,11 @@ class ChangeAddressRequest(CommandRequest):
             RequestValidationError: the address is not whole, or does not keep its country's rules.
 
         """
-        addresses = normalize_addresses(
+        addresses, wrong = normalize_addresses(
             {"address": self.address}, "deliverable", needs_recipient=True
         )
+        if wrong:
+            raise errors.invalid_fields(wrong)
         entered = keep_spelling(self.address, addresses["address"])
         return addresses | {"entered_address": entered}
 
