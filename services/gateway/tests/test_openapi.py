@@ -116,6 +116,13 @@ def test_the_titles_of_schemas_are_their_names_and_nothing_else_has_a_title() ->
         assert not name.endswith(("Input", "Output"))
 
 
+def test_limits_are_given_in_the_words_of_json_schema() -> None:
+    # pydantic writes its own names where a validator stands before the limits.
+    pydantics = re.compile(r'"(ge|le|gt|lt|multiple_of|min_length|max_length)": ')
+
+    assert pydantics.findall(json.dumps(COMPONENTS) + json.dumps(OPENAPI["paths"])) == []
+
+
 @pytest.mark.parametrize("field", ["status", "payment_status", "state", "kind", "type", "scopes"])
 def test_states_and_codes_are_enumerations(field: str) -> None:
     found = [

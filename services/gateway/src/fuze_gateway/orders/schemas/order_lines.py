@@ -61,7 +61,7 @@ class OrderLineRequest(RequestModel):
     """
 
     sku: Annotated[ShortText, Field(min_length=1)]
-    quantity: Annotated[int, BeforeValidator(_require_whole_number), Field(ge=1, le=1_000_000)]
+    quantity: Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(_require_whole_number)]
     unit_price_minor: int = Field(ge=0, le=10**12, description="The price of one unit.")
     line_id: Annotated[ShortText, Field(min_length=1)] | None = Field(
         None, description="Unique in the order; the line's position (1, 2, 3, …) if absent."
