@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
-from order_harness import FakePaymentService, OrderHarness, run_workers
+from order_harness import OrderHarness, run_workers
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType as Recorded
@@ -41,7 +41,8 @@ from fuze_contracts.returns import (
     ReturnWorkflow,
 )
 from fuze_contracts.workflow_ids import return_workflow_id
-from fuze_order.messages import ReceiveOrder, ReturnTransition
+from fuze_order.messages import ReceiveOrder, ReconcileOrders, ReturnTransition
+from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
 from fuze_order.refund_repository import RefundEventRepository
 from fuze_order.repository import OrderRepository
 from fuze_order.return_repository import ReturnRepository
@@ -51,7 +52,6 @@ Order = Callable[..., PlaceOrder]
 Handle = WorkflowHandle[ReturnWorkflow, RequestReturnOutcome]
 
 _NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-_LAST_STATUSES = [ReturnStatus.APPROVED, ReturnStatus.RECEIVED, ReturnStatus.REFUNDED]
 
 
 @pytest.fixture
@@ -488,28 +488,25 @@ async def test_a_return_whose_workflow_was_terminated_continues_with_the_next_ac
 
 
 async def test_a_received_return_without_a_workflow_is_resumed_by_the_reconciliation(
-    harness: OrderHarness, engine: AsyncEngine, repository: ReturnRepository, shipped: PlaceOrder
+    without_workers: OrderHarness,
+    engine: AsyncEngine,
+    repository: ReturnRepository,
+    shipped: PlaceOrder,
 ) -> None:
-    request = _request(shipped)
+    harness, request = without_workers, _request(shipped)
     await repository.request(request, _NOW)
     await repository.change(_transition(request, ReturnStatus.APPROVED))
     await repository.change(_transition(request, ReturnStatus.RECEIVED))
 
-    [listed] = [
-        one
-        for one in await repository.list_unrefunded(timedelta(0))
-        if one.return_id == request.return_id
-    ]
-    await harness.environment.client.execute_workflow(
-        "ReconcileOrdersWorkflow",
-        {"look_back": "PT1H", "idle_for": "PT0S"},
-        id=f"reconcile-{uuid4()}",
-        task_queue=ORDER_TASK_QUEUE,
-    )
+    async with run_workers(harness, OrderRepository(engine)):
+        await harness.environment.client.execute_workflow(
+            ReconcileOrdersWorkflow.run,
+            ReconcileOrders(look_back=timedelta(hours=1), idle_for=timedelta(0)),
+            id=f"reconcile-{uuid4()}",
+            task_queue=ORDER_TASK_QUEUE,
+        )
+        resumed = return_workflow_id(request.order_id, request.return_id)
+        await harness.environment.client.get_workflow_handle(resumed).result()
 
-    assert (listed.lines, listed.reason) == (request.lines, "does not fit")
-    await harness.environment.client.get_workflow_handle(
-        return_workflow_id(request.order_id, request.return_id)
-    ).result()
     assert await _status(engine, request) == "refunded"
-    assert isinstance(harness.payments, FakePaymentService)
+    assert harness.payments.refunds[request.return_id].lines == request.lines

@@ -229,7 +229,9 @@ class ReturnRepository:
             events.c.type.in_([EventType.REFUND_REQUESTED, EventType.REFUND_FAILED]),
             refund_id.not_in(of_returns),
         )
-        units: Counter[str] = Counter(dict((await connection.execute(shipped)).tuples().all()))
+        units: Counter[str] = Counter()
+        for line_id, quantity in await connection.execute(shipped):
+            units[line_id] = quantity
         for line_id, quantity in await connection.execute(returned):
             units[line_id] -= quantity
         for event, _, lines in await connection.execute(refunds):
