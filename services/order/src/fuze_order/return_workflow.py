@@ -74,7 +74,7 @@ class ReturnWorkflow(contract.ReturnWorkflow):
         return committed
 
     @change.validator
-    def _validate_change(self, command: ChangeReturn) -> None:
+    def _validate_return_change(self, command: ChangeReturn) -> None:
         if self._outcome is not None:
             self._require_possible(command)
 
