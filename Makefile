@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint format types imports unit e2e fuzz chaos chaos-defects bench-gateway mutation api-lint api-clients proof migrate revision openapi histories services new-service no-name lock images clean
+.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench-gateway mutation api-lint api-clients proof migrate revision openapi histories services new-service no-name lock images clean
 
 ##@ Run it
 help: ## Show this help
@@ -34,7 +34,10 @@ up: $(RUNS) ## Start a stack on the default ports until Ctrl-C; its state stays 
 
 ##@ Check it
 test: $(READY) ## Lint, types, import rules, and all tests: the one command
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync lint types imports
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint imports
+	@$(MAKE) --no-print-directory --jobs 2 types tests # at once: neither keeps two cores busy
+
+tests:
 	$(PYTEST) -m "not proof" $(if $(TESTS),$(TESTS),--cov --cov-report=term --durations=10)
 
 lint: $(READY) ## Style and common errors (ruff), spelling and vocabulary (codespell)
@@ -48,7 +51,7 @@ format: $(READY) ## Format the code and fix what ruff can fix
 	$(BIN)/ruff format --quiet
 
 types: $(READY) ## Types (mypy --strict)
-	$(BIN)/mypy $(PACKAGES:%=%/src) deploy
+	$(BIN)/mypy --num-workers 2 $(PACKAGES:%=%/src) deploy
 
 imports: $(READY) ## Who may import whom (import-linter)
 	$(BIN)/lint-imports --no-cache

@@ -1,4 +1,4 @@
-"""A stack for the end-to-end tests of one pytest process."""
+"""A stack that end-to-end tests share."""
 
 from collections.abc import Iterator
 
@@ -19,9 +19,12 @@ _SETTINGS = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory, fuze: list[str]) -> Iterator[StackClient]:
-    """Return the stack that most tests share; a test that breaks a part of it repairs it."""
+    """Return the stack that most tests share; a test that breaks a part of it repairs it.
+
+    It ends with these tests: an idle stack would take time from those that follow.
+    """
     stack = StackClient(tmp_path_factory.mktemp("stack"), fuze, _SETTINGS)
     stack.start()
     yield stack

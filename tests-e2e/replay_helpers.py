@@ -3,7 +3,7 @@
 import ast
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,9 +12,9 @@ import coverage
 from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
+from temporalio.worker import Replayer
 
-from fuze_runtime.worker import sandboxed_runner
+from fuze_runtime.worker import workflow_runner
 
 
 class RecordedHistories(Mapping[str, WorkflowHistory]):
@@ -32,11 +32,13 @@ class RecordedHistories(Mapping[str, WorkflowHistory]):
             )
         return self._read[name]
 
-    def of(self, workflow_type: str) -> Iterator[WorkflowHistory]:
-        """Yield the histories of one workflow type."""
-        for history in self.values():
-            if get_workflow_types([history]) == {workflow_type}:
-                yield history
+    def of(self, workflow_type: str) -> dict[str, WorkflowHistory]:
+        """Return the histories of one workflow type."""
+        return {
+            name: history
+            for name, history in self.items()
+            if get_workflow_types([history]) == {workflow_type}
+        }
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
@@ -45,24 +47,37 @@ class RecordedHistories(Mapping[str, WorkflowHistory]):
         return len(self._paths)
 
 
-async def replay(workflows: Sequence[type], history: WorkflowHistory) -> None:
-    """Replay in the sandbox, as a worker does."""
-    replayer = Replayer(
-        workflows=workflows,
-        data_converter=pydantic_data_converter,
-        workflow_runner=sandboxed_runner(),
-    )
-    await replayer.replay_workflow(history)
+async def find_replay_failures(
+    workflows: Sequence[type], histories: Mapping[str, WorkflowHistory], *, sandbox: bool = True
+) -> dict[str, Exception]:
+    """Replay, in the sandbox, which refuses calls that are not deterministic.
+
+    Return what failed, by the name of its history.
+    """
+    assert histories, "there is nothing to replay"
+    names = {history.run_id: name for name, history in histories.items()}
+    assert len(names) == len(histories), "two histories of one run"
+
+    async def read() -> AsyncIterator[WorkflowHistory]:
+        for history in histories.values():
+            yield history
+
+    replayer = _create_replayer(workflows, sandbox=sandbox)
+    results = await replayer.replay_workflows(read(), raise_on_replay_failure=False)
+    return {names[run_id]: failure for run_id, failure in results.replay_failures.items()}
 
 
 async def replay_unsandboxed(workflows: Sequence[type], history: WorkflowHistory) -> None:
     """Replay workflows that the sandbox cannot import again: those that a test defines."""
-    replayer = Replayer(
+    await _create_replayer(workflows, sandbox=False).replay_workflow(history)
+
+
+def _create_replayer(workflows: Sequence[type], *, sandbox: bool) -> Replayer:
+    return Replayer(
         workflows=workflows,
         data_converter=pydantic_data_converter,
-        workflow_runner=UnsandboxedWorkflowRunner(),
+        workflow_runner=workflow_runner(sandbox=sandbox),
     )
-    await replayer.replay_workflow(history)
 
 
 def get_workflow_types(histories: Iterable[WorkflowHistory]) -> set[str]:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from fuze_chaos.defects.defect import Defect
 from fuze_chaos.faults import clock_skew
-from fuze_chaos.faults.catalog import FAULT_NAMES
+from fuze_chaos.faults.catalog import FAULT_NAMES, InjectedFault
 from fuze_chaos.run import COMPLETION_TIMEOUT_SECONDS
 from fuze_testing import unmeasured_environment
 
@@ -23,10 +24,19 @@ _SHORT_RUN_KINDS = (
     *("operator-reset", "operator-cancel", "operator-complete"),
 )
 _SHORT_RUN = (
-    *("--orders", "20", "--seed", _SEED),
+    *("--orders", "20", "--rate", "1", "--seed", _SEED),
     *("--faults", ",".join(_SHORT_RUN_KINDS)),
 )
 _FULL_RUN = ("--orders", "500", "--seed", _SEED, "--track-delivery")
+
+_SHORT_RUN_SECONDS = 480.0
+"""More than a run takes that waits for a stuck order: its report says for which one."""
+
+_FULL_RUN_SECONDS = 840.0
+
+_DEFECT_RUN_SECONDS = 600.0
+
+_STOP_SECONDS = 60.0
 
 _DEFECTS = {
     Defect.SKIP_EVENT: "I7",
@@ -72,9 +82,9 @@ They violate different invariants, so one run shows that each of them is found.
 class FinishedRun:
     """A finished run: its exit code, its output, and its report."""
 
-    def __init__(self, process: subprocess.CompletedProcess[str], state: Path) -> None:
-        self.exit_code = process.returncode
-        self.output = process.stdout + process.stderr
+    def __init__(self, exit_code: int, output: str, state: Path) -> None:
+        self.exit_code = exit_code
+        self.output = output
         reports = list(state.glob("chaos/*/report.json"))
         assert len(reports) == 1, self.output
         self.folder = reports[0].parent
@@ -92,11 +102,24 @@ class FinishedRun:
 
 
 def run_chaos(
-    fuze: list[str], state: Path, *options: str, environment: dict[str, str] | None = None
+    fuze: list[str],
+    state: Path,
+    *options: str,
+    seconds: float = _SHORT_RUN_SECONDS,
+    environment: dict[str, str] | None = None,
 ) -> FinishedRun:
+    """Return the run when it has finished; interrupt one that takes longer than `seconds`."""
     command = [*fuze, "chaos", "--state-dir", str(state), *options]
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    return FinishedRun(process, state)
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=_STOP_SECONDS)
+            pytest.fail(f"the run did not finish within {seconds:.0f} s:\n{output}")
+    return FinishedRun(process.returncode, output, state)
 
 
 def _keep_in_checkout(name: str) -> Path:
@@ -107,34 +130,46 @@ def _keep_in_checkout(name: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def short_run(fuze: list[str]) -> FinishedRun:
-    return run_chaos(fuze, _keep_in_checkout("chaos-short"), *_SHORT_RUN)
+def short_run(fuze_of_unmeasured_services: list[str]) -> FinishedRun:
+    return run_chaos(fuze_of_unmeasured_services, _keep_in_checkout("chaos-short"), *_SHORT_RUN)
 
 
 @pytest.fixture(scope="module")
 def full_run(fuze: list[str]) -> FinishedRun:
-    return run_chaos(fuze, _keep_in_checkout("chaos-proof"), *_FULL_RUN)
+    return run_chaos(fuze, _keep_in_checkout("chaos-proof"), *_FULL_RUN, seconds=_FULL_RUN_SECONDS)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_twenty_orders_survive_faults_of_each_lane(short_run: FinishedRun) -> None:
     assert (short_run.report["verdict"], short_run.exit_code) == ("pass", 0), short_run.output
     # A duplicate burst is an order of its own.
     assert sum(short_run.report["final_statuses"].values()) >= 20
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_short_run_injects_its_faults(short_run: FinishedRun) -> None:
-    injected = short_run.injected
+    faults = [InjectedFault.model_validate(one) for one in short_run.report["faults"]]
 
-    assert injected.keys() >= {
-        *("reset", "flaky", "duplicate-requests", "operator-reset"),
-    }
-    # A fault at a step is not injected if no order reaches the step within 12 s.
-    assert sum(injected.values()) >= 0.7 * len(short_run.report["faults"]), short_run.output
+    assert short_run.injected.keys() >= {"reset", "flaky", "duplicate-requests"}
+    assert short_run.injected.keys() & {"operator-reset", "operator-cancel", "operator-complete"}
+    # Whether an order is at the step in time depends on the machine; nothing else may fail.
+    failed = [one for one in faults if one.error and not one.scheduled.needs_order]
+    assert failed == [], short_run.output
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
+def test_no_fault_waits_for_an_order_after_the_last_has_ended(short_run: FinishedRun) -> None:
+    report = short_run.report
+    last_ended = max(report["workload_ended"], report["last_order_ended"])
+
+    assert not [
+        fault.scheduled
+        for fault in map(InjectedFault.model_validate, report["faults"])
+        if fault.scheduled.needs_order and fault.started > last_ended
+    ]
+
+
+@pytest.mark.timeout(600)
 def test_a_run_that_passes_keeps_its_report_and_deletes_its_databases(
     short_run: FinishedRun,
 ) -> None:
@@ -143,7 +178,7 @@ def test_a_run_that_passes_keeps_its_report_and_deletes_its_databases(
     assert not (short_run.folder / "postgres").exists()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_two_defects_are_found_in_eight_orders(fuze: list[str], tmp_path: Path) -> None:
     tmp_path.chmod(0o711)
     # A seed whose first eight orders are fast, and five of which the defects affect.
@@ -200,7 +235,9 @@ def test_every_defect_is_found(fuze: list[str], tmp_path: Path, defect: Defect) 
     default = ("--orders", "80", "--rate", "6", "--seed", "7", "--faults", "none")
     options = _DEFECT_OPTIONS.get(defect, default)
 
-    run = run_chaos(fuze, tmp_path, *options, "--inject-defect", defect.value)
+    run = run_chaos(
+        fuze, tmp_path, *options, "--inject-defect", defect.value, seconds=_DEFECT_RUN_SECONDS
+    )
 
     assert run.exit_code == 1, run.output
     assert _DEFECTS[defect] in run.violated, run.output

@@ -3,7 +3,7 @@
 Each order is charged by three concurrent activities under one token. Afterwards the outcomes that
 the workflows got, the payments, the ledger, and the provider's own records must agree.
 
-`make test` charges a hundred orders; `make proof` charges five hundred, and shows that the test
+`make test` charges twenty orders; `make proof` charges five hundred, and shows that the test
 fails without the provider's idempotency keys and without the claim of the payment's row.
 """
 
@@ -40,7 +40,7 @@ from fuze_contracts.payment import (
 )
 from fuze_devstack.ports import Ports
 
-_ORDERS = int(os.environ.get("FUZE_PAYMENT_CRASH_ORDERS", "30"))
+_ORDERS = int(os.environ.get("FUZE_PAYMENT_CRASH_ORDERS", "20"))
 _SEED = 20261124
 _WORKERS = 3
 _FAULTS = {"response_dropped": 0.1, "delayed_commit": 0.1, "error": 0.1}

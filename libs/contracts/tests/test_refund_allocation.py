@@ -4,7 +4,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuze_contracts.money import CURRENCY_EXPONENTS
@@ -53,6 +53,7 @@ def orders(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]],
     return lines, adjustments, total
 
 
+@settings(deadline=None)
 @given(orders())
 def test_the_shares_of_an_order_are_not_negative_and_sum_to_its_total(
     order: tuple[list[dict[str, Any]], list[dict[str, Any]], int],
@@ -66,6 +67,7 @@ def test_the_shares_of_an_order_are_not_negative_and_sum_to_its_total(
     assert min(parts) >= 0
 
 
+@settings(deadline=None)
 @given(orders(), st.randoms(use_true_random=False), st.booleans())
 def test_any_sequence_of_refunds_sums_to_at_most_the_total_and_in_the_end_to_the_total(
     order: tuple[list[dict[str, Any]], list[dict[str, Any]], int],
@@ -95,6 +97,7 @@ def test_any_sequence_of_refunds_sums_to_at_most_the_total_and_in_the_end_to_the
     assert sum(line.amount_minor for line in _flatten(refunds)) == total
 
 
+@settings(deadline=None)
 @given(AMOUNTS, st.lists(AMOUNTS, min_size=1, max_size=20))
 def test_an_allocation_sums_to_the_amount_and_is_off_by_less_than_one_each(
     amount: int, weights: list[int]

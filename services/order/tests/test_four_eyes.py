@@ -15,6 +15,7 @@ from fuze_contracts.order import (
     ADDRESS_NEEDS_APPROVAL,
     APPROVER_PLACED_ORDER,
     ApproveOrder,
+    CancelOrder,
     ChangeAddress,
     OrderSignal,
     OrderStatus,
@@ -41,6 +42,12 @@ async def _refusal(handle: Handle, update: object, request: object) -> str | Non
     return refused.value.cause.type
 
 
+async def _end(handle: Handle) -> None:
+    """Cancel the order: an open one would go on, and stop the clock, in the tests after it."""
+    await handle.execute_update(OrderWorkflow.cancel_order, CancelOrder())
+    await handle.result()
+
+
 @pytest.mark.parametrize("caller", [SHOP, None], ids=["who placed it", "unknown"])
 async def test_who_placed_an_order_does_not_approve_it(
     harness: OrderHarness, order: PlaceOrder, caller: str | None
@@ -57,6 +64,7 @@ async def test_who_placed_an_order_does_not_approve_it(
     )
     assert rejection == APPROVER_PLACED_ORDER
     assert (await handle.query(OrderWorkflow.status)).status is OrderStatus.AWAITING_APPROVAL
+    await _end(handle)
 
 
 async def test_another_caller_approves_it(harness: OrderHarness, order: PlaceOrder) -> None:
@@ -121,3 +129,4 @@ async def test_an_approval_of_the_address_before_does_not_count(
     await until(handle, waits_for(WaitingFor.APPROVAL))
 
     assert (await harness.timeline(order.order_id))[-1] == "address_changed"
+    await _end(handle)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from order_harness import FakePaymentService, OrderHarness, run_workers, until, waits_for
 from patched_workflow import Change, PatchedWorkflow
-from replay_helpers import RecordedHistories, replay_unsandboxed
+from replay_helpers import RecordedHistories, find_replay_failures, replay_unsandboxed
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
@@ -55,8 +55,8 @@ async def test_the_same_change_behind_patched_replays_the_history(
 async def test_a_change_behind_patched_replays_every_recorded_history(changed: Changed) -> None:
     changed(Change.ADDED_STEP, is_behind_patched=True)
 
-    for history in _HISTORIES.of("OrderWorkflow"):
-        await replay_unsandboxed([PatchedWorkflow], history)
+    orders = _HISTORIES.of("OrderWorkflow")
+    assert await find_replay_failures([PatchedWorkflow], orders, sandbox=False) == {}
 
 
 async def test_an_order_in_flight_completes_on_patched_code_and_a_new_one_uses_the_patch(

@@ -267,7 +267,10 @@ class Run:
     async def _inject_faults(
         self, injector: FaultInjector, lane: Lane, stop: asyncio.Event
     ) -> None:
-        """Inject the faults of a lane until the workload has ended, at least the first round."""
+        """Inject the faults of a lane until the workload has ended, at least the first round.
+
+        Of the first round, those are left out that need an order when none is open any more.
+        """
         schedule = build_schedule(self._config.seed, lane, self._config.kinds)
         first_round = first_round_length(self._config.kinds, lane)
         for count, fault in enumerate(schedule, start=1):
@@ -275,6 +278,8 @@ class Run:
                 await asyncio.wait_for(stop.wait(), max(0.0, fault.at - self._elapsed()))
             if stop.is_set() and count > first_round:
                 break
+            if stop.is_set() and not await injector.has_target(fault):
+                continue
             self._progress.active_faults[lane] = f"{fault.kind} {fault.target}"
             self._progress.faults.append(await self._inject(injector, fault))
             self._progress.active_faults[lane] = ""

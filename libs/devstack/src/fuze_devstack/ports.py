@@ -12,6 +12,12 @@ _DEFAULTS = _INFRASTRUCTURE | {service.name: service.port for service in SERVICE
 _FREE_RANGE = range(15000, 32000)
 """Below the ephemeral ports of the usual kernels, so that no outgoing connection takes one."""
 
+_reservations: list[socket.socket] = []
+"""A UDP socket at each port that was given out: no other process is given it while this one runs.
+
+The port itself has to be free for the process that will listen on it.
+"""
+
 
 class Ports(Mapping[str, int]):
     """The port of each listener by its name, also as an attribute: `ports.gateway`.
@@ -38,7 +44,10 @@ class Ports(Mapping[str, int]):
 
     @classmethod
     def free(cls) -> "Ports":
-        """Return ports on which nothing listens now."""
+        """Return ports on which nothing listens, and which no other call returns.
+
+        They are reserved until this process ends.
+        """
         with contextlib.ExitStack() as stack:
             # All stay bound until all are found, so that they differ.
             found = {name: _bind_any(stack) for name in _DEFAULTS}
@@ -60,7 +69,19 @@ def _bind_any(stack: contextlib.ExitStack) -> int:
     while True:
         port = secrets.choice(_FREE_RANGE)
         with contextlib.suppress(OSError):
-            return _bind(stack, port)
+            bound = _bind(stack, port)
+            _reserve(port)
+            return bound
+
+
+def _reserve(port: int) -> None:
+    reservation = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        reservation.bind(("127.0.0.1", port))
+    except OSError:
+        reservation.close()
+        raise
+    _reservations.append(reservation)
 
 
 def _bind(stack: contextlib.ExitStack, port: int) -> int:

@@ -30,7 +30,7 @@ def _do_nothing() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """One process of the stack.
+    """One process of the stack, which listens on `port`.
 
     `connection_info` is in `stack.json`, beside its pid and log. `address` is what a person is
     shown. `popen_options` are further arguments of `subprocess.Popen`. `prepare` runs before each
@@ -41,6 +41,7 @@ class Component:
     command: Sequence[str]
     environment: Mapping[str, str]
     address: str
+    port: int
     connection_info: Mapping[str, str]
     is_ready: Callable[[], Awaitable[bool]]
     popen_options: Mapping[str, Any] = field(default_factory=dict)
@@ -116,7 +117,7 @@ class ManagedProcess:
                 **self.component.popen_options,
             )
         deadline = time.monotonic() + _READY_TIMEOUT_SECONDS
-        while not await self.component.is_ready():
+        while not (self._listens() and await self.component.is_ready()):
             if not self.is_running:
                 raise StackError(f"{self.name} exited during its start:\n{self.last_lines()}")
             if time.monotonic() > deadline:
@@ -126,6 +127,19 @@ class ManagedProcess:
                 )
             await asyncio.sleep(_POLL_SECONDS)
         await asyncio.to_thread(self.component.set_up)
+
+    def _listens(self) -> bool:
+        """Whether the process has its port: another's answer there does not make it ready."""
+        try:
+            sockets = psutil.Process(self.pid).net_connections(kind="tcp")
+        except psutil.NoSuchProcess:
+            return False
+        except psutil.AccessDenied:
+            return True  # not to be known on this system
+        return any(
+            one.status == psutil.CONN_LISTEN and one.laddr.port == self.component.port
+            for one in sockets
+        )
 
     async def stop(self) -> None:
         """Send its stop signal and wait; kill it when its stop timeout is over."""

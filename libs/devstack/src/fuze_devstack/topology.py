@@ -141,6 +141,7 @@ class StackDefinition:
             command=self._database.command,
             environment=self._environment,
             address=f"127.0.0.1:{self._ports.postgres}/fuze",
+            port=self._ports.postgres,
             connection_info={"dsn": self._database.dsn},
             is_ready=is_ready,
             popen_options=self._database.popen_options,
@@ -175,6 +176,7 @@ class StackDefinition:
             ],
             environment=self._environment,
             address=f"{address}   Web UI {ui}",
+            port=self._ports.temporal,
             connection_info={"address": address, "ui": ui},
             is_ready=is_ready,
             popen_options={"cwd": self._folder},
@@ -197,6 +199,7 @@ class StackDefinition:
                 "FUZE_CARRIER_WEBHOOK_SECRET": self._webhook_secret,
             },
             address=url,
+            port=self._ports.sandbox,
             connection_info={"url": url},
             is_ready=_responds(f"{url}/readyz"),
         )
@@ -215,6 +218,7 @@ class StackDefinition:
                 "FUZE_CARRIER_URL": f"{sandbox}/carrier",
             },
             address=health,
+            port=port,
             connection_info={"health": health},
             is_ready=_responds(health),
         )
@@ -232,6 +236,7 @@ class StackDefinition:
                 "FUZE_PSP_WEBHOOK_SECRET": self._webhook_secret,
             },
             address=f"{url}   docs {url}/docs",
+            port=self._ports.gateway,
             connection_info={"url": url},
             is_ready=_responds(f"{url}/readyz"),
         )

@@ -100,6 +100,10 @@ class WorkerSettings(ProcessSettings, DatabaseSettings):
     max_concurrent_workflow_tasks: int = Field(20, ge=2)
     max_concurrent_activities: int = Field(50, ge=1)
     max_cached_workflows: int = Field(1000, ge=1)
+    workflow_sandbox: bool = Field(
+        default=False,
+        description="Run workflows in the sandbox, which refuses calls that are not deterministic.",
+    )
     temporal_connect_timeout: Duration = Field(
         timedelta(seconds=60), description="How long to retry while Temporal is unavailable."
     )

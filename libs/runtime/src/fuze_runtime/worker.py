@@ -14,7 +14,12 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
-from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker import (
+    PollerBehaviorAutoscaling,
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkflowRunner,
+)
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from fuze_runtime import health, temporal
@@ -29,15 +34,13 @@ _RPC_TIMEOUT = timedelta(seconds=2)
 class WorkerSpec:
     """What a worker runs.
 
-    `activities` are bound methods. `passthrough_modules` are imported once and not again in each
-    workflow's sandbox; they must hold no mutable state. `background` runs beside the worker, and is
-    cancelled with it: it keeps what the service needs in Temporal, such as a schedule.
+    `activities` are bound methods. `background` runs beside the worker, and is cancelled with it:
+    it keeps what the service needs in Temporal, such as a schedule.
     """
 
     task_queue: str
     activities: Sequence[Callable[..., Any]]
     workflows: Sequence[type] = ()
-    passthrough_modules: Sequence[str] = ()
     background: Callable[[Client], Awaitable[None]] | None = None
 
 
@@ -86,12 +89,17 @@ async def _connect_until_stopped(stop: asyncio.Event, settings: WorkerSettings) 
         stopping.cancel()
 
 
-def sandboxed_runner(*passthrough_modules: str) -> SandboxedWorkflowRunner:
-    """Return what runs workflows in the sandbox, with the modules that are imported once."""
-    restrictions = SandboxRestrictions.default.with_passthrough_modules(
-        *_PASSTHROUGH_MODULES, *passthrough_modules
+def workflow_runner(*, sandbox: bool) -> WorkflowRunner:
+    """Return what runs workflows: in Temporal's sandbox, or as ordinary code.
+
+    The sandbox imports the workflows' modules anew for each run, and refuses calls that are not
+    deterministic. The replay tests run in it; see docs/adr/0020 for why workers do not.
+    """
+    if not sandbox:
+        return UnsandboxedWorkflowRunner()
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(*_PASSTHROUGH_MODULES)
     )
-    return SandboxedWorkflowRunner(restrictions=restrictions)
 
 
 @asynccontextmanager
@@ -113,7 +121,7 @@ def create(client: Client, settings: WorkerSettings, spec: WorkerSpec) -> Worker
         task_queue=spec.task_queue,
         activities=spec.activities,
         workflows=spec.workflows,
-        workflow_runner=sandboxed_runner(*spec.passthrough_modules),
+        workflow_runner=workflow_runner(sandbox=settings.workflow_sandbox),
         max_cached_workflows=settings.max_cached_workflows,
         max_concurrent_workflow_tasks=settings.max_concurrent_workflow_tasks,
         max_concurrent_activities=settings.max_concurrent_activities,

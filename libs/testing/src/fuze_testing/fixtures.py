@@ -22,6 +22,13 @@ _REPORT_FAILING_TASKS_AT_ONCE = (
     "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=1",
 )
 
+_RUN_FUZE_UNMEASURED_BELOW = """
+import os, runpy
+for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+    del os.environ[name]
+runpy.run_module("fuze_devstack", run_name="__main__", alter_sys=True)
+"""
+
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
@@ -69,3 +76,9 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
 def fuze() -> list[str]:
     """Return the command `fuze` of this environment, whatever is on the PATH."""
     return [sys.executable, "-m", "fuze_devstack"]
+
+
+@pytest.fixture(scope="session")
+def fuze_of_unmeasured_services() -> list[str]:
+    """Return the command `fuze`, the coverage of whose services is not measured: it slows them."""
+    return [sys.executable, "-c", _RUN_FUZE_UNMEASURED_BELOW]

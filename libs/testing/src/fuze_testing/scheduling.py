@@ -1,7 +1,8 @@
 """How the tests of a run are divided among pytest-xdist's workers.
 
 A unit's tests run in one worker, because they share servers whose start takes longer than most
-tests: a package's tests a database and a Temporal server, end-to-end tests a stack.
+tests: a package's tests a database and a Temporal server, end-to-end tests a stack. Only two units
+have stacks: each is many processes, which slow each other on few cores.
 """
 
 from typing import Any
@@ -10,17 +11,11 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 _UNITS = (
-    ("tests-e2e/test_chaos.py",),
-    # One shared stack: the tests that break it, and those that only use it.
-    (
-        "tests-e2e/test_durability.py",
-        "tests-e2e/test_payment_crashes.py",
-        "tests-e2e/test_gateway.py",
-    ),
-    ("tests-e2e/test_fuzz.py", "libs/devstack"),
+    ("tests-e2e/test_chaos.py", "tests-e2e/test_demo.py"),
     ("tests-e2e",),
-    ("services/gateway",),
     ("services/order",),
+    ("services/gateway",),
+    ("libs/devstack",),
     ("services/payment",),
     ("libs/runtime",),
     ("libs/chaos", "libs/psp"),

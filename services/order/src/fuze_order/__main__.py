@@ -80,11 +80,6 @@ async def run_worker() -> None:
                     reconciliation.discrepant_orders_listed,
                     reconciliation.discrepancies_recorded,
                 ],
-                passthrough_modules=[
-                    "fuze_order.activities",
-                    "fuze_order.messages",
-                    "fuze_order.validation",
-                ],
                 background=keep_reconciling,
             ),
         )

@@ -74,11 +74,6 @@ async def run_worker() -> None:
                         reports.refunds_resumed,
                         reconciliation.payments_reconciled,
                     ],
-                    passthrough_modules=[
-                        "fuze_payment.activities",
-                        "fuze_payment.domain",
-                        "fuze_payment.messages",
-                    ],
                     background=keep_reconciling,
                 ),
             )

@@ -45,11 +45,6 @@ async def run_worker() -> None:
                         reports.delivery_status_reported,
                         reports.step_failure_reported,
                     ],
-                    passthrough_modules=[
-                        "fuze_shipping.activities",
-                        "fuze_shipping.messages",
-                        "fuze_shipping.order_reports",
-                    ],
                 ),
             )
     finally:

@@ -213,6 +213,11 @@ class ScheduledFault(BaseModel):
     at: float
     duration: float
 
+    @property
+    def needs_order(self) -> bool:
+        """Whether it waits for an order: at a step, or for an operator to act on."""
+        return "@" in self.target or self.kind.startswith("operator-")
+
 
 class InjectedFault(BaseModel):
     """One fault as it was injected; moments in seconds from the start of the run.

@@ -80,6 +80,15 @@ class FaultInjector:
         ) as error:
             raise FaultError(repr(error)) from error
 
+    async def has_target(self, fault: ScheduledFault) -> bool:
+        """Return whether an open order is left, if the fault needs one."""
+        if not fault.needs_order:
+            return True
+        try:
+            return bool(await self._environment.operator.targets.list_open(fault, "order"))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return True  # PostgreSQL is down because of another fault
+
     async def revert_all(self) -> None:
         """Restore proxies, providers and what the operator has broken; make every process run."""
         await self._environment.proxies.heal()

@@ -50,6 +50,12 @@ _PROBLEM_SCHEMA = {
         },
     },
 }
+# RFC 9110's, which Python has from 3.13 on.
+_REASON_PHRASES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
+}
+
 _HEADERS = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "The authentication scheme to use."},
     HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "Seconds to wait before a retry."},
@@ -113,7 +119,7 @@ def _response(status: HTTPStatus, problem_types: list[ProblemType]) -> dict[str,
     }
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     response: dict[str, Any] = {
-        "description": status.phrase,
+        "description": _REASON_PHRASES.get(status, status.phrase),
         "content": {"application/problem+json": {"schema": schema, "examples": examples}},
     }
     if headers := _HEADERS.get(status):

@@ -87,17 +87,7 @@ def forget_void_after_reset(patches: Patches) -> None:
 
         return external_effects
 
-    def creating(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        def sandboxed_runner(*passthrough_modules: str) -> Foreign:
-            # The sandbox imports a workflow's modules again, without the patch.
-            return original(*passthrough_modules, "fuze_order.transitions")
-
-        return sandboxed_runner
-
     patches.replace("fuze_order.transitions", "external_effects", deriving, parameters=("status",))
-    patches.replace(
-        "fuze_runtime.worker", "sandboxed_runner", creating, parameters=("passthrough_modules",)
-    )
 
 
 def ignore_missing_workflow(patches: Patches) -> None:
