@@ -238,6 +238,41 @@ async def test_a_line_that_was_not_shipped_cannot_be_returned(
     assert (refused.line_id, refused.returnable) == (line_id, 0)
 
 
+async def test_shipping_costs_are_refunded_with_one_return(
+    repository: ReturnRepository, shipped: PlaceOrder
+) -> None:
+    first = _request(shipped, include_shipping=True)
+    await repository.request(first, _NOW)
+    refused = await repository.request(_request(shipped, include_shipping=True), _NOW)
+    await repository.change(_transition(first, ReturnStatus.REJECTED))
+
+    again = await repository.request(_request(shipped, include_shipping=True), _NOW)
+
+    assert isinstance(refused, ReturnRefused)
+    assert (refused.line_id, refused.returnable) == (None, 0)
+    assert isinstance(again, ReturnSnapshot)
+
+
+async def test_shipping_costs_that_are_refunded_cannot_be_refunded_with_a_return(
+    engine: AsyncEngine, repository: ReturnRepository, shipped: PlaceOrder
+) -> None:
+    refund = RefundReport(
+        order_id=shipped.order_id,
+        refund_id=uuid4(),
+        type=EventType.REFUND_REQUESTED,
+        amount=Money(amount_minor=499, currency="USD"),
+        actor="grace",
+        occurred_at=_NOW,
+        lines=(RefundedLine(line_id=None, quantity=1, amount_minor=499),),
+    )
+    await RefundEventRepository(engine).record(refund)
+
+    refused = await repository.request(_request(shipped, include_shipping=True), _NOW)
+
+    assert isinstance(refused, ReturnRefused)
+    assert refused.line_id is None
+
+
 @pytest.mark.parametrize(
     ("status", "payment_status"),
     [("preparing", "charged"), ("returned", "refunding"), ("shipped", "refunded")],

@@ -124,11 +124,17 @@ class ReturnRefusal(StrEnum):
     ORDER_NOT_RETURNABLE = "order_not_returnable"
     """The order has no parcel that could come back, or nothing is left to refund."""
     MORE_THAN_SHIPPED = "more_than_shipped"
-    """More units of a line than were shipped, and are not returned or refunded."""
+    """More units of a line than were shipped, and are not returned or refunded.
+
+    Or the shipping costs a second time.
+    """
 
 
 class ReturnRefused(Message):
-    """Nothing was stored. `returnable` is how many units of the line `line_id` are left."""
+    """Nothing was stored. `returnable` is how many units of the line `line_id` are left.
+
+    `line_id` is None for shipping.
+    """
 
     outcome: Literal["refused"] = "refused"
     return_id: UUID

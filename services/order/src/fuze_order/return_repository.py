@@ -75,13 +75,13 @@ class ReturnRepository:
                         return_id=request.return_id, code=ReturnRefusal.ORDER_NOT_RETURNABLE
                     )
                 returnable = await self._count_returnable(connection, request.order_id)
-                for line in request.lines:
-                    if line.quantity > returnable[line.line_id]:
+                for line_id, quantity in _list_units(request):
+                    if quantity > returnable[line_id]:
                         return ReturnRefused(
                             return_id=request.return_id,
                             code=ReturnRefusal.MORE_THAN_SHIPPED,
-                            line_id=line.line_id,
-                            returnable=max(returnable[line.line_id], 0),
+                            line_id=line_id,
+                            returnable=max(returnable[line_id], 0),
                         )
                 if await append_event(
                     connection,
@@ -208,11 +208,11 @@ class ReturnRepository:
         return ReturnSnapshot.model_validate(dict(row)) if row else None
 
     @staticmethod
-    async def _count_returnable(connection: AsyncConnection, order_id: UUID) -> Counter[str]:
+    async def _count_returnable(connection: AsyncConnection, order_id: UUID) -> Counter[str | None]:
         """Return how many units of each shipped line are neither returned nor refunded by lines.
 
-        Refunds whose report has not arrived yet are missing: the payment service counts them when
-        the return is refunded.
+        The shipping costs are one unit of the line None. Refunds whose report has not arrived yet
+        are missing: the payment service counts them when the return is refunded.
         """
         shipped = sa.select(order_lines.c.line_id, order_lines.c.quantity).where(
             order_lines.c.order_id == order_id, order_lines.c.requires_shipping
@@ -222,6 +222,11 @@ class ReturnRepository:
             .join(returns)
             .where(returns.c.order_id == order_id, returns.c.status.not_in(_WITHOUT_UNITS))
         )
+        with_shipping = sa.select(sa.func.count()).where(
+            returns.c.order_id == order_id,
+            returns.c.status.not_in(_WITHOUT_UNITS),
+            returns.c.include_shipping,
+        )
         of_returns = sa.select(sa.cast(returns.c.id, sa.Text)).where(returns.c.order_id == order_id)
         refund_id = events.c.details["refund_id"].astext
         refunds = sa.select(events.c.type, refund_id, events.c.details["lines"]).where(
@@ -229,7 +234,8 @@ class ReturnRepository:
             events.c.type.in_([EventType.REFUND_REQUESTED, EventType.REFUND_FAILED]),
             refund_id.not_in(of_returns),
         )
-        units: Counter[str] = Counter()
+        units: Counter[str | None] = Counter({None: 1})
+        units[None] -= (await connection.execute(with_shipping)).scalar_one()
         for line_id, quantity in await connection.execute(shipped):
             units[line_id] = quantity
         for line_id, quantity in await connection.execute(returned):
@@ -299,6 +305,11 @@ class ReturnRepository:
         )
         rows = (await connection.execute(query)).mappings()
         return tuple(RefundLine.model_validate(dict(row)) for row in rows)
+
+
+def _list_units(request: RequestReturn) -> list[tuple[str | None, int]]:
+    shipping = [(None, 1)] if request.include_shipping else []
+    return [*((line.line_id, line.quantity) for line in request.lines), *shipping]
 
 
 def _to_details(return_id: UUID, reason: str | None) -> dict[str, Any]:
