@@ -87,6 +87,14 @@ class PspSandbox:
         charge = self._store.get(request.charge_id)
         if charge is None or charge["status"] != "charged":
             raise HTTPException(404, "there is no such charge")
+        self._injector.wait_at("before_write")
+        result = self._refund_once(charge, request, key, response)
+        self._injector.wait_at("after_write")
+        return result
+
+    def _refund_once(
+        self, charge: Record, request: RefundRequest, key: str, response: Response
+    ) -> Response | Record:
         with self._refund_lock:
             is_known = self._refunds.find(key, request.model_dump()) is not None
             refunds = self._store.find("refunds", charge_id=request.charge_id)
