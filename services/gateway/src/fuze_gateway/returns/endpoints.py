@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from fuze_contracts.returns import ChangeReturn, ReturnAction, ReturnRefused, ReturnStatus
+from fuze_contracts.returns import ChangeReturn, ReturnAction, ReturnRefused
 from fuze_gateway.app_services import (
     IdempotencyKeyDependency,
     PrincipalDependency,
@@ -31,10 +31,11 @@ from fuze_gateway.returns.commands import (
 )
 from fuze_gateway.returns.schemas import (
     ChangeReturnRequest,
+    ChangeReturnResponse,
     ListReturnsResponse,
     RequestReturnRequest,
     Return,
-    ReturnResponse,
+    ReturnRequestedResponse,
 )
 from fuze_gateway.types import OrderId, ReturnId
 
@@ -89,7 +90,7 @@ async def request_return(  # noqa: PLR0913, PLR0917 - FastAPI passes each by its
     response: Response,
     services: ServicesDependency,
     principal: PrincipalDependency,
-) -> ReturnResponse:
+) -> ReturnRequestedResponse:
     """Request the return of shipped lines. It is approved, received and refunded next.
 
     Its units are reserved before the response: they cannot be returned twice.
@@ -98,12 +99,14 @@ async def request_return(  # noqa: PLR0913, PLR0917 - FastAPI passes each by its
         order_id, services, lambda: services.orders.get_order(order_id)
     )
     return_id = get_return_id(order_id, idempotency_key)
-    response.headers["Location"] = _url(order_id, return_id)
+    url = _get_url(order_id, return_id)
+    response.headers["Location"] = url
+    requested = ReturnRequestedResponse(order_id=order_id, return_id=return_id, return_url=url)
     if earlier := await services.returns.get_return(order_id, return_id):
         if earlier.fingerprint != get_fingerprint(request, principal.actor_name(request.actor)):
             raise errors.Problem(registry.IDEMPOTENCY_KEY_REUSED)
         response.headers["Idempotent-Replayed"] = "true"
-        return _to_response(order_id, return_id, earlier.status)
+        return requested
     _require_known_lines(request, {line["line_id"] for line in order["lines"]})
     alert_after = services.settings.step_failure_alert_after
     command = build_return(order_id, return_id, request, principal, alert_after)
@@ -112,7 +115,7 @@ async def request_return(  # noqa: PLR0913, PLR0917 - FastAPI passes each by its
         raise errors.return_refused(order_id, outcome)
     if outcome.fingerprint != command.fingerprint:
         raise errors.Problem(registry.IDEMPOTENCY_KEY_REUSED)
-    return _to_response(order_id, return_id, outcome.status)
+    return requested
 
 
 @router.get(
@@ -163,7 +166,7 @@ def _add_action(action: ReturnAction, scope: Scope, summary: str, description: s
         services: ServicesDependency,
         principal: PrincipalDependency,
         request: ChangeReturnRequest | None = None,
-    ) -> ReturnResponse:
+    ) -> ChangeReturnResponse:
         request = request or ChangeReturnRequest()
         found = await services.returns.get_return(order_id, return_id)
         if found is None:
@@ -178,7 +181,12 @@ def _add_action(action: ReturnAction, scope: Scope, summary: str, description: s
             raise errors.return_change_rejected(
                 order_id, return_id, error.error_type, error.status
             ) from None
-        return _to_response(order_id, return_id, changed.status)
+        return ChangeReturnResponse(
+            order_id=order_id,
+            return_id=return_id,
+            return_url=_get_url(order_id, return_id),
+            status=changed.status,
+        )
 
     router.add_api_route(
         f"/orders/{{order_id}}/returns/{{return_id}}/{action}",
@@ -245,14 +253,5 @@ def _require_known_lines(request: RequestReturnRequest, line_ids: set[str]) -> N
         raise errors.invalid_fields(unknown)
 
 
-def _url(order_id: UUID, return_id: UUID) -> str:
+def _get_url(order_id: UUID, return_id: UUID) -> str:
     return f"/orders/{order_id}/returns/{return_id}"
-
-
-def _to_response(order_id: UUID, return_id: UUID, status: ReturnStatus) -> ReturnResponse:
-    return ReturnResponse(
-        order_id=order_id,
-        return_id=return_id,
-        status=status,
-        return_url=_url(order_id, return_id),
-    )

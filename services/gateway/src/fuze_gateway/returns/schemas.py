@@ -32,6 +32,7 @@ _RETURN: JsonDict = {
     "created_at": "2026-01-09T08:00:00Z",
     "updated_at": "2026-01-12T09:30:00Z",
 }
+_RETURN_URL = f"/orders/{EXAMPLE_ORDER_ID}/returns/{EXAMPLE_RETURN_ID}"
 
 
 class ReturnLineRequest(RequestModel):
@@ -71,20 +72,29 @@ class ChangeReturnRequest(CommandRequest):
     reason: Annotated[LongText, Field(min_length=1)] | None = None
 
 
-class ReturnResponse(BaseModel):
-    """The return after the request or the change."""
+class ReturnRequestedResponse(BaseModel):
+    """The return is stored. A repeated request has the same response."""
 
     model_config = example(
-        order_id=EXAMPLE_ORDER_ID,
-        return_id=EXAMPLE_RETURN_ID,
-        status="requested",
-        return_url=f"/orders/{EXAMPLE_ORDER_ID}/returns/{EXAMPLE_RETURN_ID}",
+        order_id=EXAMPLE_ORDER_ID, return_id=EXAMPLE_RETURN_ID, return_url=_RETURN_URL
     )
 
     order_id: UUID
     return_id: UUID
-    status: ReturnStatus
     return_url: str
+
+
+class ChangeReturnResponse(ReturnRequestedResponse):
+    """The return after the change."""
+
+    model_config = example(
+        order_id=EXAMPLE_ORDER_ID,
+        return_id=EXAMPLE_RETURN_ID,
+        return_url=_RETURN_URL,
+        status="received",
+    )
+
+    status: ReturnStatus
 
 
 class ReturnLine(BaseModel):
