@@ -91,7 +91,7 @@ def build_services(
         payments=PaymentQueries(database),
         refund_commands=RefundCommands(client, settings.refund_timeout),
         returns=ReturnQueries(database),
-        return_commands=ReturnCommands(client, timeout),
+        return_commands=ReturnCommands(client, settings.refund_timeout),
         webhook_commands=WebhookCommands(client, timeout),
         api_keys=api_keys,
         api_key_commands=ApiKeyCommands(database),
