@@ -12,6 +12,7 @@ from history_scenarios import (
     until,
     until_event,
     until_recorded,
+    until_started,
 )
 from temporalio.api.enums.v1 import EventType as Recorded
 from temporalio.client import WorkflowUpdateFailedError
@@ -80,9 +81,10 @@ class AddressScenarios(Scenarios):
     async def approval_of_old_address(self) -> Handle:
         approval = ApproveOrder(caller="approver")
         order = await self._waiting(four_eyes=True, owner="shop")
-        async with self._stopped("order"):
-            await order.signal(OrderWorkflow.approve, approval)
+        async with self._locked_events():
             await order.signal(OrderWorkflow.change_address, NEW_ADDRESS)
+            await until_started(order)
+            await order.signal(OrderWorkflow.approve, approval)
         await until_event(order, 3)
         await order.execute_update(OrderWorkflow.approve_order, approval)
         return order

@@ -54,7 +54,7 @@ async def without_workers(
     engine_of: Callable[[str], AsyncEngine],
     monkeypatch: pytest.MonkeyPatch,
 ) -> OrderHarness:
-    """On the real clock, for what the time-skipping server cannot do: resets, worker changes."""
+    """On the real clock: for resets, terminations and worker changes, which time skipping lacks."""
     monkeypatch.setattr(service_calls, "_RESTART_CHILD_AFTER", timedelta(seconds=0.2))
     harness = OrderHarness(dev_server, engine_of("order"), FakePaymentService())
     harness.respond_at_once()

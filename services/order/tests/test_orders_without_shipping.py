@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from order_harness import OrderHarness, until, waits_for
+from order_harness import OrderHarness, run_workers, until, waits_for
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
@@ -24,6 +24,7 @@ from fuze_contracts.order import (
 from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.shipping import ParcelItem
 from fuze_contracts.workflow_ids import shipping_workflow_id
+from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 
 Order = Callable[..., PlaceOrder]
@@ -109,17 +110,18 @@ async def test_it_is_cancelled_while_it_is_charged(
 
 
 async def test_it_is_completed_after_a_recovery(
-    harness: OrderHarness, make_download: Order
+    without_workers: OrderHarness, make_download: Order
 ) -> None:
-    order = make_download()
-    handle = await harness.charging(order)
-    await handle.terminate("by mistake")
-    harness.payments.may_answer.set()
+    order, harness = make_download(), without_workers
     recovery = Recovery(actor="grace", received_at=datetime.now(UTC))
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        handle = await harness.charging(order)
+        await handle.terminate("by mistake")
+        harness.payments.may_answer.set()
 
-    recovered = await harness.place(order.model_copy(update={"recovery": recovery}))
+        recovered = await harness.place(order.model_copy(update={"recovery": recovery}))
 
-    assert (await recovered.result()).status is OrderStatus.COMPLETED
+        assert (await recovered.result()).status is OrderStatus.COMPLETED
 
 
 async def test_an_order_that_is_shipped_is_rejected_without_an_address(
