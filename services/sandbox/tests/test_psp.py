@@ -84,23 +84,6 @@ async def test_without_idempotency_each_request_charges(http: httpx.AsyncClient)
     assert len(await records(http, "charges")) == 2
 
 
-@pytest.mark.parametrize(("breakpoint_", "recorded"), [("before_write", 0), ("after_write", 1)])
-async def test_a_refund_is_paused_at_a_breakpoint_until_it_is_released(
-    http: httpx.AsyncClient, breakpoint_: str, recorded: int
-) -> None:
-    charge_id = (await charge(http)).json()["id"]
-    await http.put("/control/psp", json={"pause_at": breakpoint_})
-    request = asyncio.ensure_future(refund(http, charge_id, 5000, "paused"))
-    async with asyncio.timeout(10):
-        while not (await http.get("/control/psp")).json()["paused_requests"]:
-            await asyncio.sleep(0.01)
-    assert len(await records(http, "refunds")) == recorded
-
-    await http.put("/control/psp", json={})
-
-    assert (await request).status_code == 200
-
-
 async def test_refunds_never_exceed_the_charge(http: httpx.AsyncClient) -> None:
     charge_id = (await charge(http)).json()["id"]
 
