@@ -21,6 +21,7 @@ from history_scenarios_addresses import AddressScenarios
 from history_scenarios_failures import FailureScenarios
 from history_scenarios_orders import OrderScenarios
 from history_scenarios_recovery import RecoveryScenarios
+from history_scenarios_returns import ReturnScenarios
 from history_scenarios_services import PaymentScenarios, ShipmentScenarios
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -41,6 +42,7 @@ _SCENARIOS: tuple[tuple[type[Scenarios], Path], ...] = (
     (AddressScenarios, _ORDERS),
     (FailureScenarios, _ORDERS),
     (RecoveryScenarios, _ORDERS),
+    (ReturnScenarios, _ORDERS),
     (ShipmentScenarios, _SHIPMENTS),
     (PaymentScenarios, _PAYMENTS),
 )

@@ -34,6 +34,7 @@ def test_the_demo_plays_six_orders_in_odd_surroundings_and_cleans_up(
 
     assert demo.returncode == 0, output
     assert output.count("as expected") == 6
+    assert "return_refunded" in output
     assert "no process is left" in output
     assert not list(odd_surroundings.iterdir())
     # As root, the server runs as another user, from a copy of its programs.

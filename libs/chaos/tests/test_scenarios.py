@@ -22,5 +22,6 @@ def test_five_hundred_orders_play_every_scenario() -> None:
         "cancelled-asynchronously", "address-changed", "carrier-rejects-address",
         "payment-declined", "payment-under-review", "idempotency-key", "order-id-reused",
         "refunded", "conflicting-decisions", "without-shipping", "with-adjustments",
+        "goods-returned",
     }  # fmt: skip
     assert len(names) == len(WEIGHTS)

@@ -14,6 +14,7 @@ import pytest
 from fake_workflows import (
     OrderWorkflow,
     RefundWorkflow,
+    ReturnWorkflow,
     ShippingWorkflow,
     carrier_outage,
     provider_outage,
@@ -59,7 +60,7 @@ async def temporal() -> AsyncIterator[Client]:
         worker = Worker(
             environment.client,
             task_queue=ORDER_TASK_QUEUE,
-            workflows=[OrderWorkflow, ShippingWorkflow],
+            workflows=[OrderWorkflow, ReturnWorkflow, ShippingWorkflow],
             activities=[provider_outage, carrier_outage],
             workflow_runner=UnsandboxedWorkflowRunner(),
         )

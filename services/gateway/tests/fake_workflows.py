@@ -6,7 +6,7 @@ from temporalio import activity, workflow
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts import order as contract
-from fuze_contracts import payment, shipping
+from fuze_contracts import payment, returns, shipping
 from fuze_contracts.money import Money
 from fuze_contracts.order import (
     ORDER_REJECTED,
@@ -255,6 +255,78 @@ class RefundWorkflow(payment.RefundWorkflow):
             actor=command.actor,
             fingerprint=command.fingerprint,
         )
+
+
+@workflow.defn
+class ReturnWorkflow(returns.ReturnWorkflow):
+    """A return that is stored, unless its reason is a refusal; with `STUCK` it is never decided."""
+
+    @workflow.init
+    def __init__(self, command: returns.RequestReturn) -> None:
+        self._command = command
+        self._status = returns.ReturnStatus.REQUESTED
+        self._is_decided = False
+
+    @workflow.run
+    async def run(self, command: returns.RequestReturn) -> returns.RequestReturnOutcome:
+        del command
+        if refusal := self._refusal:
+            await workflow.wait_condition(lambda: self._is_decided)
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            return refusal
+        await workflow.wait_condition(lambda: self._status.is_terminal)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self._snapshot
+
+    @workflow.update
+    async def get_request_outcome(self) -> returns.RequestReturnOutcome:
+        await workflow.wait_condition(lambda: self._command.reason != "STUCK")
+        self._is_decided = True
+        return self._refusal or self._snapshot
+
+    @workflow.update
+    async def change(self, command: returns.ChangeReturn) -> returns.ReturnSnapshot:
+        if command.reason == "the parcel is back":
+            raise ApplicationError("", type=returns.ORDER_NOT_RETURNABLE, non_retryable=True)
+        if command.reason == "the return was refused":
+            raise ApplicationError("", type=returns.RETURN_NOT_FOUND, non_retryable=True)
+        if not command.action.status.may_follow(self._status):
+            raise ApplicationError(
+                self._status.value, type=returns.RETURN_STATUS_CONFLICT, non_retryable=True
+            )
+        self._status = command.action.status
+        return self._snapshot
+
+    @property
+    def _snapshot(self) -> returns.ReturnSnapshot:
+        command = self._command
+        return returns.ReturnSnapshot(
+            order_id=command.order_id,
+            return_id=command.return_id,
+            status=self._status,
+            fingerprint=command.fingerprint,
+        )
+
+    @property
+    def _refusal(self) -> returns.ReturnRefused | None:
+        return_id = self._command.return_id
+        match self._command.reason:
+            case "not shipped":
+                return returns.ReturnRefused(
+                    return_id=return_id, code=returns.ReturnRefusal.ORDER_NOT_RETURNABLE
+                )
+            case "too many":
+                return returns.ReturnRefused(
+                    return_id=return_id,
+                    code=returns.ReturnRefusal.MORE_THAN_SHIPPED,
+                    line_id="1",
+                    returnable=1,
+                )
+            case "shipping twice":
+                return returns.ReturnRefused(
+                    return_id=return_id, code=returns.ReturnRefusal.MORE_THAN_SHIPPED
+                )
+        return None
 
 
 @activity.defn(name="payment_charged")

@@ -55,7 +55,7 @@ async def without_workers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> OrderHarness:
     """On the real clock: for resets, terminations and worker changes, which time skipping lacks."""
-    monkeypatch.setattr(service_calls, "_RESTART_SHIPMENT_AFTER", timedelta(seconds=0.2))
+    monkeypatch.setattr(service_calls, "_RESTART_CHILD_AFTER", timedelta(seconds=0.2))
     harness = OrderHarness(dev_server, engine_of("order"), FakePaymentService())
     harness.respond_at_once()
     return harness

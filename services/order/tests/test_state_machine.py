@@ -53,13 +53,13 @@ ADDRESSES = {
     "invalid": NOT_SERVED,
     "rejected": Address(country="US", postal_code="99999"),
 }
-PLAYED_ELSEWHERE = {
+PLAYED_ELSEWHERE = {event for event in EventType if event.startswith("return_")} | {
     EventType.APPROVAL_REMINDER_SENT,
     EventType.ORDER_RECOVERED,
     EventType.REFUND_REQUESTED,
     EventType.REFUND_FAILED,
 }
-"""Events that a clock, an operator or a refund adds; the tests of those have them."""
+"""Events that a return, a clock, an operator or a refund adds; the tests of those have them."""
 RARELY = st.sampled_from([False] * 9 + [True])
 """A command that ends an order must not end most of them at once."""
 SETUP_PATHS: list[list[str]] = [

@@ -421,20 +421,6 @@ async def test_the_open_refunds_of_a_payment_are_listed_the_oldest_first(
     assert [one.id for one in listed] == [first.id, last.id]
 
 
-async def test_the_latest_successful_refund_of_a_payment_is_found(
-    refunds: RefundRepository, payment: Payment
-) -> None:
-    assert await refunds.latest_refund(payment.id) is None
-    first, second, _ = [await claim(refunds, payment) for _ in range(3)]
-    for refund in (second, first):
-        await refunds.settle(refund, Succeeded(reference=f"re_{uuid4()}"))
-
-    latest = await refunds.latest_refund(payment.id)
-
-    assert latest is not None
-    assert latest.id == second.id
-
-
 async def test_a_refund_under_review_can_be_acquired_at_once(
     refunds: RefundRepository, payment: Payment
 ) -> None:

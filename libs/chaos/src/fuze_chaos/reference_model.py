@@ -25,8 +25,15 @@ _WITH_RETRIED_STEP = frozenset({"approved", "paid", "preparing", "cancelling", "
 _COMPENSATING = frozenset({"cancelling", "returned"})
 _UNDECIDED = frozenset({"received", "awaiting_approval"})
 _ENDING_ACTIONS = frozenset({"terminate", "delete"})
-_NEEDS_ATTENTION = frozenset({"needs_attention", "refund_failed"})
-_KEEPS_ATTENTION = frozenset({"address_changed", "address_change_rejected", "refund_requested"})
+_NEEDS_ATTENTION = frozenset({"needs_attention", "refund_failed", "return_refund_failed"})
+_KEEPS_ATTENTION = frozenset(
+    {
+        *("address_changed", "address_change_rejected", "refund_requested"),
+        *("return_requested", "return_approved", "return_rejected", "return_cancelled"),
+        *("return_received", "return_refunded"),
+    }
+)
+_RETURNABLE = frozenset({"shipped", "delivered"})
 _REFUNDABLE = frozenset({"shipped", "delivered", "returned", "completed"})
 
 
@@ -71,6 +78,13 @@ TRANSITIONS = {
     "payment_refunded": Transition(_COMPENSATING, payment_status="refunded"),
     "refund_failed": Transition(_REFUNDABLE),
     "payment_voided": Transition(_COMPENSATING, payment_status="none"),
+    "return_requested": Transition(_RETURNABLE),
+    "return_approved": Transition(_RETURNABLE),
+    "return_rejected": Transition(_RETURNABLE | {"returned"}),
+    "return_cancelled": Transition(_RETURNABLE | {"returned"}),
+    "return_received": Transition(_RETURNABLE),
+    "return_refunded": Transition(_RETURNABLE | {"returned"}),
+    "return_refund_failed": Transition(_RETURNABLE | {"returned"}),
     "order_cancelled": _transition(
         *("awaiting_approval", "approved", "awaiting_payment_method", "cancelling"), to="cancelled"
     ),

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from fuze_contracts.base import Message
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.returns import ReturnStatus
 
 ORDERS_VIEW = "orders.published_orders"
 """One `PublishedOrder` per order."""
@@ -26,6 +27,9 @@ EVENT_FEED_VIEW = "orders.published_event_feed"
 It has the events of all transactions before the oldest one that is still open. So an event never
 appears before one that was read already, however transactions interleave.
 """
+
+RETURNS_VIEW = "orders.published_returns"
+"""One `PublishedReturn` per return."""
 
 PAYMENTS_VIEW = "payments.published_payments"
 """One `PublishedPayment` per charge attempt."""
@@ -158,6 +162,28 @@ class PublishedFeedEvent(PublishedEvent):
     transaction_id: int
     position: int
     owner: str | None = None
+
+
+class PublishedReturn(Message):
+    """One return, in any status.
+
+    `lines` are `RefundLine`s. `amount_minor` is what was refunded, None before. `refund_code` is
+    why the refund was rejected. `actor` and `reason` are the request's.
+    """
+
+    return_id: UUID
+    order_id: UUID
+    status: ReturnStatus
+    lines: list[dict[str, Any]]
+    include_shipping: bool
+    reason: str | None
+    actor: str
+    fingerprint: str | None
+    amount_minor: int | None
+    currency: str
+    refund_code: str | None
+    created_at: datetime
+    updated_at: datetime
 
 
 class PublishedPayment(Message):

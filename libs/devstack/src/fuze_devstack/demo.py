@@ -63,7 +63,8 @@ _DOWNLOAD = {
 class DemoOrder:
     """An order of the demo: its request, and the status in which it must close.
 
-    With a `refund` part of it is refunded once it is shipped.
+    With a `refund` part of it is refunded once it is shipped. With a `goods_return` lines of it
+    come back first.
     """
 
     title: str
@@ -72,6 +73,7 @@ class DemoOrder:
     expected_status: str
     signal: tuple[str, dict[str, Any] | None] | None = None
     refund: dict[str, Any] | None = None
+    goods_return: dict[str, Any] | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -82,8 +84,9 @@ class DemoOrder:
     @property
     def is_closed(self) -> bool:
         """Whether the order is closed, in whichever status, and refunded as requested."""
-        is_refunded = bool(self.events) and self.events[-1]["type"] == "payment_refunded"
-        return self.status in _CLOSED_STATUSES and (self.refund is None or is_refunded)
+        awaited = {"payment_refunded"} if self.refund else set()
+        awaited |= {"payment_refunded", "return_refunded"} if self.goods_return else set()
+        return self.status in _CLOSED_STATUSES and awaited <= {one["type"] for one in self.events}
 
 
 def _demo_orders() -> list[DemoOrder]:
@@ -107,10 +110,15 @@ def _demo_orders() -> list[DemoOrder]:
             expected_status="shipped",
         ),
         DemoOrder(
-            "Three for two, with a discount and shipping: 35.97",
+            "Three for two, with a discount and shipping: 35.97; one is returned",
             order_id="44444444-4444-4444-8444-444444444444",
             body=_DISCOUNTED,
             signal=("approve", {"actor": "grace@example.com"}),
+            goods_return={
+                "lines": [{"line_id": "1", "quantity": 1}],
+                "reason": "one is too many",
+                "actor": "ada@example.com",
+            },
             expected_status="shipped",
         ),
         DemoOrder(
@@ -178,7 +186,7 @@ async def _run_order(
 ) -> None:
     await _post(client, f"/orders/{order.order_id}/start", order.body)
     deadline = time.monotonic() + _ORDER_TIMEOUT_SECONDS
-    is_signal_sent = is_refund_sent = False
+    is_signal_sent = is_shipped = False
     while not order.is_closed and time.monotonic() < deadline:
         response = await client.get(f"/orders/{order.order_id}/events")
         recorded = response.json()["events"] if response.is_success else []
@@ -188,16 +196,32 @@ async def _run_order(
             name, body = order.signal
             await _post(client, f"/orders/{order.order_id}/signals/{name}", body)
             is_signal_sent = True
-        if order.refund and not is_refund_sent and order.status == order.expected_status:
-            await _post(client, f"/orders/{order.order_id}/refunds", order.refund)
-            is_refund_sent = True
+        if not is_shipped and order.status == order.expected_status:
+            is_shipped = True
+            await _refund(client, order)
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _post(client: httpx.AsyncClient, path: str, body: dict[str, Any] | None) -> None:
-    headers = {"Idempotency-Key": "demo"}  # a refund needs one
+async def _refund(client: httpx.AsyncClient, order: DemoOrder) -> None:
+    """Refund a part of the order, or take lines of it back, as the demo has it."""
+    if order.refund:
+        await _post(client, f"/orders/{order.order_id}/refunds", order.refund)
+    if order.goods_return:
+        url = f"/orders/{order.order_id}/returns"
+        requested = await _post(client, url, order.goods_return)
+        for action in ("approve", "receive"):
+            await _post(
+                client, f"{requested['return_url']}/{action}", {"actor": "grace@example.com"}
+            )
+
+
+async def _post(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any] | None
+) -> dict[str, Any]:
+    headers = {"Idempotency-Key": "demo"}  # refunds and returns need one
     response = await client.post(path, json=body, headers=headers)
-    response.raise_for_status()
+    content: dict[str, Any] = response.raise_for_status().json()
+    return content
 
 
 def _tables(orders: list[DemoOrder]) -> Group:

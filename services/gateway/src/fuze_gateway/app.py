@@ -30,6 +30,7 @@ from fuze_gateway.orders.endpoints import list as order_list
 from fuze_gateway.payments import endpoints as payments
 from fuze_gateway.problems import endpoints as problems
 from fuze_gateway.problems import handlers
+from fuze_gateway.returns import endpoints as returns
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.task_queues import endpoints as task_queues
 from fuze_gateway.webhooks import endpoints as webhooks
@@ -47,6 +48,7 @@ _ROUTERS = (  # in the order of matching: the most frequent requests first
     commands.router,
     recover.router,
     payments.router,
+    returns.router,
     api_keys.router,
     webhooks.router,
     health.router,
@@ -72,6 +74,7 @@ _TAGS = [
     },
     {"name": "bulk", "description": "The same command to many orders."},
     {"name": "payments", "description": "Charges, refunds and discrepancies."},
+    {"name": "returns", "description": "Take back shipped lines, and refund them."},
     {"name": "API keys", "description": "Create, list and revoke API keys."},
     {"name": "webhooks", "description": "Signed events of the payment providers and the carrier."},
     {"name": "health", "description": "Probes for the platform."},

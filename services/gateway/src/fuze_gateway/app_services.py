@@ -26,6 +26,8 @@ from fuze_gateway.payments.commands import RefundCommands
 from fuze_gateway.payments.queries import PaymentQueries
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.rate_limiter import RateLimiter, build_counter
+from fuze_gateway.returns.commands import ReturnCommands
+from fuze_gateway.returns.queries import ReturnQueries
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.task_queues.monitor import TaskQueueMonitor
 from fuze_gateway.types import IdempotencyKey
@@ -47,6 +49,8 @@ class AppServices:
     event_feed: EventFeed
     payments: PaymentQueries
     refund_commands: RefundCommands
+    returns: ReturnQueries
+    return_commands: ReturnCommands
     webhook_commands: WebhookCommands
     api_keys: ApiKeyQueries
     api_key_commands: ApiKeyCommands
@@ -86,6 +90,8 @@ def build_services(
         ),
         payments=PaymentQueries(database),
         refund_commands=RefundCommands(client, settings.refund_timeout),
+        returns=ReturnQueries(database),
+        return_commands=ReturnCommands(client, settings.refund_timeout),
         webhook_commands=WebhookCommands(client, timeout),
         api_keys=api_keys,
         api_key_commands=ApiKeyCommands(database),

@@ -188,7 +188,7 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings, Provid
     max_body_bytes: int = Field(262_144, ge=1)
     refund_timeout: Duration = Field(
         timedelta(seconds=6),
-        description="How long a refund waits for the decision of the payment service.",
+        description="How long a refund or a return waits for the decision about it.",
     )
     body_timeout: Duration = Field(
         timedelta(seconds=10), description="Time for a request body to arrive."

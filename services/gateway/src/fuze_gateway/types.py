@@ -16,12 +16,14 @@ from pydantic import (
     Field,
     WithJsonSchema,
 )
+from pydantic.config import JsonDict
 
 from fuze_contracts.address_rules import COUNTRIES
 from fuze_contracts.money import CURRENCY_EXPONENTS
 from fuze_contracts.order import SYSTEM_ACTORS
 
 EXAMPLE_ORDER_ID = "123e4567-e89b-12d3-a456-426614174000"
+EXAMPLE_RETURN_ID = "0d6b0b5e-4c4e-5e0a-9c77-0d3b6d1f8a11"
 
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RFC_3339_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?"
@@ -46,8 +48,8 @@ class RequestModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def _parse_order_id(value: object) -> object:
-    """Reject the other spellings that `UUID` accepts, so that an order has one id.
+def _parse_id(value: object) -> object:
+    """Reject the other spellings that `UUID` accepts, so that a resource has one id.
 
     Raises:
         ValueError: not a UUID in canonical form, or the nil UUID.
@@ -57,10 +59,10 @@ def _parse_order_id(value: object) -> object:
         return value
     if not isinstance(value, str) or not _CANONICAL_UUID.fullmatch(value):
         raise ValueError("must be a UUID written as 8-4-4-4-12 hexadecimal digits")
-    order_id = UUID(value)
-    if not order_id.int:
+    parsed = UUID(value)
+    if not parsed.int:
         raise ValueError("must not be the nil UUID")
-    return order_id
+    return parsed
 
 
 def reject_control_characters(value: str) -> str:
@@ -160,19 +162,25 @@ def _validate_email(value: str) -> str:
     return value
 
 
+_UUID_SCHEMA: JsonDict = {
+    "type": "string",
+    "format": "uuid",
+    "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
+}
+
 OrderId = Annotated[
     UUID,
-    BeforeValidator(_parse_order_id),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "format": "uuid",
-            "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
-            "examples": [EXAMPLE_ORDER_ID],
-        }
-    ),
+    BeforeValidator(_parse_id),
+    WithJsonSchema(_UUID_SCHEMA | {"examples": [EXAMPLE_ORDER_ID]}),
 ]
 """A UUID in canonical form, in upper or lower case; never the nil UUID."""
+
+ReturnId = Annotated[
+    UUID,
+    BeforeValidator(_parse_id),
+    WithJsonSchema(_UUID_SCHEMA | {"examples": [EXAMPLE_RETURN_ID]}),
+]
+"""In the form of an `OrderId`."""
 
 TEXT_PATTERN = r"^[^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*$"
 

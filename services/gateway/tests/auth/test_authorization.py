@@ -45,6 +45,10 @@ SCOPES = {
     "retryOrder": "orders:operate", "recoverOrder": "orders:operate",
     "recoverOrders": "orders:operate", "listTaskQueues": "orders:operate",
     "listDiscrepancies": "orders:operate",
+    "listReturns": "orders:read", "getReturn": "orders:read",
+    "requestReturn": "orders:write", "cancelReturn": "orders:write",
+    "approveReturn": "payments:refund", "rejectReturn": "payments:refund",
+    "receiveReturn": "payments:refund",
     "refundOrder": "payments:refund",
     "createApiKey": "keys:manage", "listApiKeys": "keys:manage", "revokeApiKey": "keys:manage",
     "listProblems": None, "getProblem": None,
@@ -65,7 +69,7 @@ async def test_each_operation_allows_the_expected_roles(  # noqa: PLR0913, PLR09
 ) -> None:
     scope = SCOPES[name]  # an operation without an entry fails here
     path = path.replace("{slug}", "request-rejected")
-    url = re.sub(r"\{key_id\}", "0123456789ab", re.sub(r"\{order_id\}", str(uuid4()), path))
+    url = re.sub(r"\{(order|return)_id\}", str(uuid4()), path.replace("{key_id}", "0123456789ab"))
     body = {"json": {}} if method in {"post", "put"} else {}
     responses = {"anonymous": await secured.request(method, url, **body)}
     for role in Role:

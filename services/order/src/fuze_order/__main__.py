@@ -8,6 +8,7 @@ from fuze_order.activities import (
     OrderActivities,
     ReconciliationActivities,
     RefundReportActivitiesImpl,
+    ReturnActivities,
 )
 from fuze_order.messages import ReconcileOrders
 from fuze_order.reconciliation import OpenOrderComparison
@@ -15,6 +16,8 @@ from fuze_order.reconciliation_repository import ReconciliationRepository
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
 from fuze_order.refund_repository import RefundEventRepository
 from fuze_order.repository import OrderRepository
+from fuze_order.return_repository import ReturnRepository
+from fuze_order.return_workflow import ReturnWorkflow
 from fuze_order.settings import OrderSettings
 from fuze_order.validation import OrderRules
 from fuze_order.workflows import OrderWorkflow
@@ -40,6 +43,7 @@ async def run_worker() -> None:
     )
     activities = OrderActivities(OrderRepository(engine), rules)
     refunds = RefundReportActivitiesImpl(RefundEventRepository(engine))
+    returns = ReturnActivities(ReturnRepository(engine))
     open_orders = ReconciliationRepository(engine)
     comparison = OpenOrderComparison(open_orders, settings.order_task_failure_alert_after)
     reconciliation = ReconciliationActivities(open_orders, comparison)
@@ -60,13 +64,17 @@ async def run_worker() -> None:
             settings,
             worker.WorkerSpec(
                 task_queue=ORDER_TASK_QUEUE,
-                workflows=[OrderWorkflow, ReconcileOrdersWorkflow],
+                workflows=[OrderWorkflow, ReturnWorkflow, ReconcileOrdersWorkflow],
                 activities=[
                     activities.order_received,
                     activities.validate_order,
                     activities.transition_recorded,
                     activities.address_validated,
                     refunds.refund_recorded,
+                    returns.return_requested,
+                    returns.return_changed,
+                    returns.return_refund_built,
+                    returns.returns_resumed,
                     reconciliation.open_orders_compared,
                     reconciliation.ended_orders_listed,
                     reconciliation.discrepant_orders_listed,

@@ -1,4 +1,4 @@
-"""The messages between OrderWorkflow and the activities of its own service.
+"""The messages between the workflows of the order service and its own activities.
 
 They never leave the service, but workflow histories contain them, so the rule for contracts holds:
 a field is only ever added, with a default.
@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue, model_validator
 from fuze_contracts.address import Address
 from fuze_contracts.base import Message
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder
+from fuze_contracts.returns import RequestReturn, ReturnStatus
 
 
 class InsertResult(Enum):
@@ -114,6 +115,45 @@ class Transition(Message):
         return _replace_nul(data)
 
 
+class RecordReturn(Message):
+    """Store a requested return, and its event."""
+
+    request: RequestReturn
+    occurred_at: datetime
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nul(cls, data: Any) -> Any:  # noqa: ANN401 - unvalidated input
+        return _replace_nul(data)
+
+
+class ReturnTransition(Message):
+    """The next status of a return, and who or what caused it.
+
+    `amount_minor` is what was refunded, `refund_code` why the refund was rejected.
+    """
+
+    order_id: UUID
+    return_id: UUID
+    status: ReturnStatus
+    actor: str
+    occurred_at: datetime
+    reason: str | None = None
+    amount_minor: int | None = None
+    refund_code: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nul(cls, data: Any) -> Any:  # noqa: ANN401 - unvalidated input
+        return _replace_nul(data)
+
+
+class ResumeReturns(Message):
+    """Run the workflows of received returns again that have not changed within `idle_for`."""
+
+    idle_for: timedelta
+
+
 def to_details(**addresses: Address | None) -> dict[str, JsonValue]:
     """Return the details of an event with these addresses, without their empty fields."""
     return {
@@ -131,7 +171,7 @@ def _replace_nul(part: Any) -> Any:  # noqa: ANN401 - any part of a message
             return {name: _replace_nul(value) for name, value in part.items()}
         case list() | tuple():
             return [_replace_nul(one) for one in part]
-        case Address():
+        case Message():
             return _replace_nul(part.model_dump())
         case _:
             return part

@@ -4,24 +4,25 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fuze_contracts.order import EventType, PaymentStatus
 from fuze_contracts.order_refunds import RefundReport
-from fuze_order.tables import events, orders
+from fuze_order.event_log import (
+    MAX_ATTEMPTS,
+    ChangedMeanwhileError,
+    OrderRow,
+    append_event,
+    find_order,
+)
+from fuze_order.tables import events
 from fuze_order.transitions import payment_status_after_refund
 
-_MAX_ATTEMPTS = 5
 _DETAILS = {"refund_id", "reason", "provider_reference", "code", "last_error", "lines"}
 
 
 class RefundEventRepository:
-    """The events of requested refunds.
-
-    An order that is refunded may have ended, so these events are not its workflow's. They take the
-    order's next number as its workflow does; a workflow that wanted the same number follows.
-    """
+    """The events of requested refunds, whether the order's workflow runs or has ended."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -33,17 +34,16 @@ class RefundEventRepository:
             LookupError: the order does not exist, or changes too often; to be retried.
 
         """
-        for _ in range(_MAX_ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
             async with self._engine.begin() as connection:
-                # The row first: what is committed after it is read has the number that is tried.
-                order = await self._find_order(connection, report)
+                order = await find_order(connection, report.order_id)
                 if order is None:
                     break
                 if await self._is_recorded(connection, report):
                     return False
                 if await self._record_next(connection, report, order):
                     return True
-        raise LookupError(f"order {report.order_id} is missing, or changes meanwhile; retry")
+        raise ChangedMeanwhileError(report.order_id)
 
     @staticmethod
     async def _is_recorded(connection: AsyncConnection, report: RefundReport) -> bool:
@@ -54,15 +54,8 @@ class RefundEventRepository:
         )
         return (await connection.execute(query)).first() is not None
 
-    @staticmethod
-    async def _find_order(
-        connection: AsyncConnection, report: RefundReport
-    ) -> sa.Row[tuple[Any, ...]] | None:
-        query = sa.select(orders).where(orders.c.id == report.order_id)
-        return (await connection.execute(query)).one_or_none()
-
     async def _record_next(
-        self, connection: AsyncConnection, report: RefundReport, order: sa.Row[tuple[Any, ...]]
+        self, connection: AsyncConnection, report: RefundReport, order: OrderRow
     ) -> bool:
         """Return False where the order's workflow, or another refund, took the number."""
         payment_status = PaymentStatus(order.payment_status)
@@ -82,38 +75,17 @@ class RefundEventRepository:
                 needs_attention, failing_since = True, None
             case EventType.REFUND_REQUESTED:
                 pass
-        # The event first, as the workflow's transitions do: the other order could deadlock.
-        inserted = await connection.execute(
-            insert(events)
-            .values(
-                order_id=report.order_id,
-                seq=order.last_seq + 1,
-                type=report.type,
-                status=order.status,
-                payment_status=payment_status,
-                actor=report.actor,
-                details=_to_details(report),
-                occurred_at=report.occurred_at,
-            )
-            .on_conflict_do_nothing()
-            .returning(events.c.seq)
+        return await append_event(
+            connection,
+            order,
+            event=report.type,
+            actor=report.actor,
+            details=_to_details(report),
+            occurred_at=report.occurred_at,
+            payment_status=payment_status,
+            needs_attention=needs_attention,
+            workflow_failing_since=failing_since,
         )
-        if inserted.first() is None:
-            return False
-        updated = await connection.execute(
-            sa.update(orders)
-            .where(orders.c.id == report.order_id, orders.c.last_seq == order.last_seq)
-            .values(
-                payment_status=payment_status,
-                needs_attention=needs_attention,
-                workflow_failing_since=failing_since,
-                last_seq=order.last_seq + 1,
-                updated_at=sa.func.greatest(orders.c.updated_at, report.occurred_at),
-            )
-        )
-        if updated.rowcount != 1:
-            raise LookupError(f"order {report.order_id} is not at event {order.last_seq}; retry")
-        return True
 
     @staticmethod
     async def _sum_refunded(connection: AsyncConnection, report: RefundReport) -> int:

@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import CHAR, JSONB
 
 from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
 from fuze_contracts.order_lines import AdjustmentKind
+from fuze_contracts.returns import ReturnStatus
 from fuze_order.messages import DiscrepancyKind
 
 metadata = MetaData(
@@ -38,7 +39,9 @@ metadata = MetaData(
 
 def _check_enum(
     column: str,
-    values: type[OrderStatus | PaymentStatus | EventType | DiscrepancyKind | AdjustmentKind],
+    values: type[
+        OrderStatus | PaymentStatus | EventType | DiscrepancyKind | AdjustmentKind | ReturnStatus
+    ],
 ) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
@@ -197,6 +200,43 @@ events = Table(
     CheckConstraint("jsonb_typeof(details) = 'object'", name="details"),
 )
 """An order's timeline, append-only: the service's role may only INSERT and SELECT."""
+
+returns = Table(
+    "returns",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("order_id", ForeignKey(orders.c.id), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("include_shipping", Boolean, nullable=False),
+    Column("reason", Text),
+    Column("actor", Text, nullable=False),
+    Column("fingerprint", Text),
+    Column("amount_minor", BigInteger),
+    Column("refund_code", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    _check_enum("status", ReturnStatus),
+    CheckConstraint(
+        "CASE status WHEN 'refunded' THEN amount_minor >= 0 ELSE amount_minor IS NULL END",
+        name="amount",
+    ),
+    Index(None, "order_id", "created_at"),
+    # For the reconciliation, which resumes them.
+    Index("returns_received_idx", "updated_at", postgresql_where=text("status = 'received'")),
+)
+"""A return's id is also that of its refund."""
+
+return_lines = Table(
+    "return_lines",
+    metadata,
+    Column("return_id", ForeignKey(returns.c.id), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("line_id", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    CheckConstraint("position >= 1", name="position"),
+    CheckConstraint("quantity >= 1", name="quantity"),
+    UniqueConstraint("return_id", "line_id"),
+)
 
 discrepancies = Table(
     "discrepancies",

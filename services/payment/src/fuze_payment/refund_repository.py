@@ -101,11 +101,6 @@ class RefundRepository(OperationRepository[Refund]):
         """Return the payment's refunds whose outcome is not known, the oldest first."""
         return await self._list(payment_id, refunds.c.state.not_in(self.settled))
 
-    async def latest_refund(self, payment_id: UUID) -> Refund | None:
-        """Return the payment's latest refund that succeeded."""
-        refunded = await self._list(payment_id, refunds.c.state == RefundState.REFUNDED)
-        return refunded[-1] if refunded else None
-
     async def mark_under_review(self, operation: Refund, result: UnderReview) -> None:
         """Record that the outcome is not known yet, and end the lease."""
         del result  # the reference of a refund is recorded when it has succeeded

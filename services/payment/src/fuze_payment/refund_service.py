@@ -135,8 +135,10 @@ class RefundService:
             payment = await self._payments.get(payment.id) or payment
         remaining = payment.amount_minor - payment.refunded_minor
         if remaining == 0 and existing is None:
-            latest = await self._refunds.latest_refund(payment.id)
-            return _refunded(latest, payment.amount) if latest else Voided()
+            # Each of the refunds that were requested has been reported by itself.
+            return Refunded(
+                refund_id=refund_id, amount=Money(amount_minor=0, currency=payment.currency)
+            )
         amount_minor = existing.amount_minor if existing else remaining
         command = RefundPayment(
             order_id=payment.order_id,
@@ -187,9 +189,9 @@ def _outcome(refund: Refund) -> RefundOutcome:
     return _refunded(refund)
 
 
-def _refunded(refund: Refund, amount: Money | None = None) -> Refunded:
+def _refunded(refund: Refund) -> Refunded:
     return Refunded(
         refund_id=refund.id,
-        amount=amount or refund.amount,
+        amount=refund.amount,
         provider_reference=refund.provider_reference,
     )

@@ -16,6 +16,7 @@ from fuze_chaos.snapshots.records import Findings, OrderRecords
 _FINAL_STATUS_AFTER = {"cancel": "cancelled", "reject": "rejected"}
 _RESOLVED_PAYMENTS = frozenset({"charged", "declined", "voided"})
 _RESOLVED_REFUNDS = frozenset({"refunded", "rejected"})
+_RESOLVED_RETURNS = frozenset({"rejected", "cancelled", "refunded", "refund_failed"})
 _UNRESOLVED_SHIPMENTS = frozenset({"prepared", "dispatching"})
 _DISPATCHED = frozenset({"shipped", "delivered", "returned"})
 _PARCEL_DISCREPANCIES = frozenset({"parcel_of_cancelled_order", "shipped_without_parcel"})
@@ -160,13 +161,16 @@ def idempotent_responses(order: OrderRecords) -> Findings:
 
 
 def nothing_unresolved(order: OrderRecords) -> Findings:
-    """Find payments, refunds and shipments that are still in progress."""
+    """Find payments, refunds, returns and shipments that are still in progress."""
     for payment in order.payments:
         if payment["state"] not in _RESOLVED_PAYMENTS:
             yield "a payment is unresolved", {"payment": str(payment["payment_id"])}
     for refund in order.refunds:
         if refund["state"] not in _RESOLVED_REFUNDS:
             yield "a refund is unresolved", {"refund": str(refund["refund_id"])}
+    for one in order.returns:
+        if one["status"] not in _RESOLVED_RETURNS:
+            yield "a return is unresolved", {"return": str(one["return_id"])}
     for shipment in order.shipments:
         if shipment["state"] in _UNRESOLVED_SHIPMENTS:
             yield "a shipment is unresolved", {"shipment": shipment["state"]}

@@ -73,6 +73,12 @@ class OperatorAction:
     status: str | None = None
 
 
+def parse_parts(column: str | list[Row] | None) -> list[Row]:
+    """Return the parts in a column, which PostgreSQL's driver leaves as JSON; None has none."""
+    parsed: list[Row] = json.loads(column) if isinstance(column, str) else column or []
+    return parsed
+
+
 @dataclass
 class OrderRecords:
     """Everything that is recorded about one order.
@@ -83,6 +89,7 @@ class OrderRecords:
     order_id: str
     row: Row | None = None
     events: list[Row] = field(default_factory=list)
+    returns: list[Row] = field(default_factory=list)
     payments: list[Row] = field(default_factory=list)
     refunds: list[Row] = field(default_factory=list)
     ledger: list[Row] = field(default_factory=list)
@@ -111,9 +118,7 @@ class OrderRecords:
 
     def parts(self, name: str) -> list[Row]:
         """Return the order's `lines` or `adjustments`; a row without any has none."""
-        found: str | list[Row] = (self.row or {}).get(name) or []
-        parsed: list[Row] = json.loads(found) if isinstance(found, str) else found
-        return parsed
+        return parse_parts((self.row or {}).get(name))
 
     def net_captured(self) -> int:
         """Return what the provider has captured and not refunded, in minor units."""

@@ -24,7 +24,8 @@ class Action:
 
     With `wait_for` it waits for one of these statuses first, and is skipped if the order ends in
     another. `copies` identical requests are sent concurrently, under each of so many idempotency
-    `keys` where the operation needs one.
+    `keys` where the operation needs one. `then` are the changes that follow the request of a
+    return.
     """
 
     operation: str
@@ -33,6 +34,7 @@ class Action:
     body: Body = field(default_factory=dict)
     copies: int = 1
     keys: int = 1
+    then: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,32 @@ def _refunded(draw: _Generator) -> Scenario:
     return draw.scenario("refunded", draw.approve(), first, *refunds[1:], body=body)
 
 
+def _goods_returned(draw: _Generator) -> Scenario:
+    body = draw.body()
+    quantity = body["lines"][0]["quantity"]
+    refunded = ("approve", "receive")
+
+    def send_back(units: int, *then: str) -> Action:
+        lines = [{"line_id": "1", "quantity": units}]
+        return Action("return", body={"lines": lines, "reason": "does not fit"}, then=then)
+
+    some = draw.rng.randint(1, quantity)
+    a_unit: Body = {"lines": [{"line_id": "1", "quantity": 1}], "reason": "one was broken"}
+    actions = draw.rng.choice(
+        (
+            [replace(send_back(some, *refunded), copies=2)],
+            # All units twice: one of them has to be refused.
+            [replace(send_back(quantity, *refunded), keys=2)],
+            [send_back(quantity, "reject"), send_back(quantity, *refunded)],
+            [send_back(quantity, "approve", "cancel"), send_back(some, *refunded)],
+            [send_back(some, *refunded), Action("refund", body=a_unit)],
+            [Action("refund", body=a_unit), send_back(some, *refunded)],
+        )
+    )
+    first = replace(actions[0], delay=draw.delay(), wait_for=TERMINAL_STATUSES)
+    return draw.scenario("goods-returned", draw.approve(), first, *actions[1:], body=body)
+
+
 def _conflicting_decisions(draw: _Generator) -> Scenario:
     decisions = [
         Action("approve", body={"actor": "grace"}),
@@ -314,6 +342,7 @@ WEIGHTS: dict[Callable[[_Generator], Scenario], int] = {
     _idempotency_key: 6,
     _order_id_reused: 3,
     _refunded: 4,
+    _goods_returned: 4,
     _conflicting_decisions: 4,
 }
 

@@ -28,12 +28,13 @@ _ROUTES = {
     "change-address": ("PUT", "/address"),
     "change-payment-method": ("PUT", "/payment-method"),
     "refund": ("POST", "/refunds"),
+    "return": ("POST", "/returns"),
     "signal-approve": ("POST", "/signals/approve"),
     "signal-cancel": ("POST", "/signals/cancel"),
     "signal-change-address": ("POST", "/signals/change-address"),
 }
 
-_WITH_KEY = frozenset({"refund"})
+_WITH_KEY = frozenset({"refund", "return"})
 
 
 class Workload:
@@ -112,8 +113,35 @@ class Workload:
                 await self._decide_review(order_id, action.body)
             case "cancel-workflow":
                 await self._cancel_workflow(order_id)
+            case "return":
+                await self._return_goods(order_id, action, key)
             case _:
                 await self._client.send(_action_request(order_id, action, key))
+
+    async def _return_goods(self, order_id: str, action: Action, key: str) -> None:
+        """Request a return, and change it; cancel it if the last change is refused.
+
+        Nothing else ends it, and its workflow would stay open.
+        """
+        response = await self._client.send(_action_request(order_id, action, key))
+        if response is None or not response.is_success:
+            return
+        url = response.json()["return_url"]
+        for change in action.then:
+            response = await self._change_return(order_id, url, change)
+        if response is None or not response.is_success:
+            await self._change_return(order_id, url, "cancel")
+
+    async def _change_return(self, order_id: str, url: str, change: str) -> httpx.Response | None:
+        return await self._client.send(
+            Request(
+                operation=f"return-{change}",
+                order_id=order_id,
+                method="POST",
+                path=f"{url}/{change}",
+                body={"actor": "grace"},
+            )
+        )
 
     async def _decide_review(self, order_id: str, decision: dict[str, Any]) -> None:
         """Decide a payment under review, as a reviewer of the provider would."""

@@ -14,6 +14,13 @@ from starlette.responses import Response
 
 from fuze_contracts import order as contract
 from fuze_contracts.payment import RefundRejected, RefundRejection
+from fuze_contracts.returns import (
+    ORDER_NOT_RETURNABLE,
+    RETURN_NOT_FOUND,
+    RETURN_STATUS_CONFLICT,
+    ReturnRefusal,
+    ReturnRefused,
+)
 from fuze_gateway.problems import registry
 from fuze_gateway.problems.registry import ProblemType
 from fuze_gateway.rate_limiter import LimitExceeded
@@ -172,6 +179,53 @@ def refund_rejected(order_id: UUID, rejected: RefundRejected) -> Problem:
             "currency": refundable.currency,
         },
     )
+
+
+def return_not_found(return_id: UUID) -> Problem:
+    """Return the 404 of a return that the order does not have."""
+    return Problem(registry.RETURN_NOT_FOUND, f"Return {return_id} does not exist.")
+
+
+def order_not_returnable(order_id: UUID) -> Problem:
+    """Return the 409 of a return of an order without a parcel that could come back."""
+    detail = f"Order {order_id} has no parcel that could come back, or is refunded."
+    return Problem(registry.ORDER_NOT_RETURNABLE, detail)
+
+
+def return_refused(order_id: UUID, refused: ReturnRefused) -> Problem:
+    """Return the 409 of a return for which nothing was stored, with what can be returned."""
+    if refused.code is ReturnRefusal.ORDER_NOT_RETURNABLE:
+        return order_not_returnable(order_id)
+    if refused.line_id is None:
+        detail = "The shipping costs are refunded already, or with another return."
+    else:
+        left = refused.returnable
+        detail = (
+            "More units of a line are requested than can be returned."
+            f" At most {left} {'is' if left == 1 else 'are'} left."
+        )
+    return Problem(
+        registry.RETURN_TOO_LARGE,
+        detail,
+        extensions={"line_id": refused.line_id, "returnable": refused.returnable},
+    )
+
+
+def return_change_rejected(
+    order_id: UUID, return_id: UUID, error_type: str | None, status: str | None
+) -> Problem:
+    """Return the 404 or 409 of a change that the return rejected, by its type from contracts."""
+    if error_type == RETURN_NOT_FOUND:
+        return return_not_found(return_id)
+    if error_type == ORDER_NOT_RETURNABLE:
+        return order_not_returnable(order_id)
+    if error_type == RETURN_STATUS_CONFLICT and status:
+        return Problem(
+            registry.RETURN_STATUS_CONFLICT,
+            f"Return {return_id} is {status.replace('_', ' ')}.",
+            extensions={"return_status": status},
+        )
+    return Problem(registry.REQUEST_REJECTED, f"Return {return_id} rejected the request.")
 
 
 def command_rejected(order_id: UUID, error_type: str | None, rule: str | None = None) -> Problem:

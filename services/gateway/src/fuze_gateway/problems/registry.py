@@ -30,6 +30,7 @@ class ProblemType:
 REGISTRY: dict[str, ProblemType] = {}
 
 _ORDER = "Order 123e4567-e89b-12d3-a456-426614174000"
+_RETURN = "Return 0d6b0b5e-4c4e-5e0a-9c77-0d3b6d1f8a11"
 
 
 def _register(slug: str, status: HTTPStatus, meaning: str, example: str) -> ProblemType:
@@ -100,6 +101,12 @@ ORDER_NOT_FOUND = _register(
     HTTPStatus.NOT_FOUND,
     "The order does not exist, neither in Temporal nor in PostgreSQL.",
     f"{_ORDER} does not exist.",
+)
+RETURN_NOT_FOUND = _register(
+    "return-not-found",
+    HTTPStatus.NOT_FOUND,
+    "The order has no return with this id.",
+    f"{_RETURN} does not exist.",
 )
 API_KEY_NOT_FOUND = _register(
     "api-key-not-found",
@@ -226,6 +233,28 @@ REFUND_TOO_LARGE = _register(
     " line. `refundable_minor` is what is left of the payment, in minor units of `currency`. The"
     " decision is final for the `Idempotency-Key`.",
     "More is requested than is left. At most 39.98 USD can be refunded.",
+)
+ORDER_NOT_RETURNABLE = _register(
+    "order-not-returnable",
+    HTTPStatus.CONFLICT,
+    "The order has no parcel that the customer could send back: it is not shipped, or the carrier"
+    " has returned its parcel. Or everything is refunded. Before it ships, cancel it instead.",
+    f"{_ORDER} has no parcel that could come back, or is refunded.",
+)
+RETURN_TOO_LARGE = _register(
+    "return-too-large",
+    HTTPStatus.CONFLICT,
+    "More units of a line are requested than were shipped, and are neither returned nor refunded."
+    " `returnable` is how many are left of the line `line_id`. It is null where the shipping costs"
+    " are refunded already, or with another return.",
+    "More units of a line are requested than can be returned. At most 1 is left.",
+)
+RETURN_STATUS_CONFLICT = _register(
+    "return-status-conflict",
+    HTTPStatus.CONFLICT,
+    "The action is not possible in the status of the return, `return_status`. A return is"
+    " requested, approved or rejected, received, and refunded.",
+    f"{_RETURN} is approved.",
 )
 TOO_MANY_API_KEYS = _register(
     "too-many-api-keys",

@@ -23,25 +23,32 @@ _EVENT_TYPES = (
     "'payment_method_changed', 'payment_abandoned', 'shipping_started', "
     "'carrier_rejected_address', 'order_shipped', 'order_delivered', 'order_returned', "
     "'order_completed', 'cancellation_started', 'refund_requested', 'payment_refunded', "
-    "'refund_failed', 'payment_voided', 'needs_attention', 'retry_requested', 'order_recovered'"
+    "'refund_failed', 'payment_voided', 'return_requested', 'return_approved', "
+    "'return_rejected', 'return_cancelled', 'return_received', 'return_refunded', "
+    "'return_refund_failed', 'needs_attention', 'retry_requested', 'order_recovered'"
+)
+_RETURN_STATUSES = (
+    "'requested', 'approved', 'rejected', 'cancelled', 'received', 'refunded', 'refund_failed'"
 )
 
 
 def upgrade() -> None:
     _create_tables()
+    _create_returns()
     _create_discrepancies()
     _create_indexes()
     _create_views()
     op.execute("GRANT SELECT, INSERT, UPDATE ON orders.orders TO fuze_order")
     op.execute(
-        "GRANT SELECT, INSERT ON orders.order_lines, orders.order_adjustments, orders.events"
-        " TO fuze_order"
+        "GRANT SELECT, INSERT ON orders.order_lines, orders.order_adjustments, orders.events,"
+        " orders.return_lines TO fuze_order"
     )
-    op.execute("GRANT SELECT, INSERT, UPDATE ON orders.discrepancies TO fuze_order")
+    op.execute("GRANT SELECT, INSERT, UPDATE ON orders.discrepancies, orders.returns TO fuze_order")
     op.execute("GRANT USAGE ON SCHEMA orders TO fuze_gateway")
     op.execute(
         "GRANT SELECT ON orders.published_orders, orders.published_events,"
-        " orders.published_event_feed, orders.published_discrepancies TO fuze_gateway"
+        " orders.published_event_feed, orders.published_returns, orders.published_discrepancies"
+        " TO fuze_gateway"
     )
 
 
@@ -148,6 +155,44 @@ def _create_tables() -> None:
     """)
 
 
+def _create_returns() -> None:
+    op.execute(f"""
+        CREATE TABLE orders.returns (
+            id uuid CONSTRAINT returns_pkey PRIMARY KEY,
+            order_id uuid NOT NULL CONSTRAINT returns_order_id_fkey REFERENCES orders.orders (id),
+            status text NOT NULL CONSTRAINT returns_status_check
+                CHECK (status IN ({_RETURN_STATUSES})),
+            include_shipping boolean NOT NULL,
+            reason text,
+            actor text NOT NULL,
+            fingerprint text,
+            amount_minor bigint,
+            refund_code text,
+            created_at timestamptz NOT NULL,
+            updated_at timestamptz NOT NULL,
+            CONSTRAINT returns_amount_check CHECK (
+                CASE status WHEN 'refunded' THEN amount_minor >= 0 ELSE amount_minor IS NULL END
+            )
+        )
+    """)
+    op.execute("""
+        CREATE TABLE orders.return_lines (
+            return_id uuid CONSTRAINT return_lines_return_id_fkey REFERENCES orders.returns (id),
+            position integer CONSTRAINT return_lines_position_check CHECK (position >= 1),
+            line_id text NOT NULL,
+            quantity integer NOT NULL CONSTRAINT return_lines_quantity_check CHECK (quantity >= 1),
+            CONSTRAINT return_lines_pkey PRIMARY KEY (return_id, position),
+            CONSTRAINT return_lines_return_id_line_id_key UNIQUE (return_id, line_id)
+        )
+    """)
+    op.execute(
+        "CREATE INDEX returns_order_id_created_at_idx ON orders.returns (order_id, created_at)"
+    )
+    op.execute(
+        "CREATE INDEX returns_received_idx ON orders.returns (updated_at) WHERE status = 'received'"
+    )
+
+
 def _create_discrepancies() -> None:
     op.execute("""
         CREATE TABLE orders.discrepancies (
@@ -252,6 +297,16 @@ def _create_views() -> None:
                owner
         FROM orders.events JOIN orders.orders ON orders.id = events.order_id
         WHERE transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    """)
+    op.execute("""
+        CREATE VIEW orders.published_returns AS
+        SELECT returns.id AS return_id, order_id, returns.status,
+               (SELECT jsonb_agg(jsonb_build_object('line_id', line_id, 'quantity', quantity)
+                                 ORDER BY position)
+                FROM orders.return_lines WHERE return_lines.return_id = returns.id) AS lines,
+               include_shipping, returns.reason, actor, returns.fingerprint, amount_minor,
+               currency::text AS currency, refund_code, returns.created_at, returns.updated_at
+        FROM orders.returns JOIN orders.orders ON orders.id = returns.order_id
     """)
     op.execute("""
         CREATE VIEW orders.published_discrepancies AS
