@@ -22,11 +22,11 @@ from fuze_contracts.order import (
     ApproveOrder,
     CancelOrder,
     ChangePaymentMethod,
-    OrderStatus,
     OrderWorkflow,
     RejectOrder,
 )
 from fuze_contracts.order_lines import OrderLine
+from fuze_contracts.order_states import OrderStatus
 from fuze_payment.domain import payment_id
 
 _VISA = ChangePaymentMethod(payment_method="pm_card_visa")

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from fuze_chaos.reference_model import TERMINAL_STATUSES, TRANSITIONS, replay
-from fuze_contracts.order import TERMINAL_STATUSES as CONTRACT_TERMINAL_STATUSES
-from fuze_contracts.order import EventType, OrderStatus
+from fuze_contracts.order_states import TERMINAL_STATUSES as CONTRACT_TERMINAL_STATUSES
+from fuze_contracts.order_states import EventType, OrderStatus
 
 SHIPPED = [
     ("order_received", "received", "none"),

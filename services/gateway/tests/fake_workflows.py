@@ -8,14 +8,8 @@ from temporalio.exceptions import ApplicationError
 from fuze_contracts import order as contract
 from fuze_contracts import payment, returns, shipping
 from fuze_contracts.money import Money
-from fuze_contracts.order import (
-    ORDER_REJECTED,
-    OrderResult,
-    OrderSnapshot,
-    OrderStatus,
-    PaymentStatus,
-    WaitingFor,
-)
+from fuze_contracts.order import ORDER_REJECTED, OrderResult, OrderSnapshot
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.refund_allocation import price_refund
 from fuze_contracts.workflow_ids import shipping_workflow_id
 

@@ -18,13 +18,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from fuze_contracts import payment, shipping
 from fuze_contracts.address import Address
 from fuze_contracts.money import Money
-from fuze_contracts.order import (
-    ORDER_TASK_QUEUE,
-    OrderResult,
-    OrderSnapshot,
-    PlaceOrder,
-    WaitingFor,
-)
+from fuze_contracts.order import ORDER_TASK_QUEUE, OrderResult, OrderSnapshot, PlaceOrder
+from fuze_contracts.order_states import WaitingFor
 from fuze_contracts.refund_allocation import OrderShares, price_refund
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_order.activities import OrderActivities, ReconciliationActivities, ReturnActivities

@@ -9,9 +9,8 @@ from fuze_contracts.order import (
     NOTHING_TO_RETRY,
     TOO_LATE_TO_CANCEL,
     TOO_LATE_TO_CHANGE_ADDRESS,
-    OrderStatus,
-    PaymentStatus,
 )
+from fuze_contracts.order_states import OrderStatus, PaymentStatus
 
 ENDED = "ended"
 

@@ -23,11 +23,9 @@ from fuze_contracts.order import (
     CancelOrder,
     ChangeAddress,
     OrderSignal,
-    OrderStatus,
-    PaymentStatus,
     PlaceOrder,
-    WaitingFor,
 )
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
 from fuze_order.messages import Transition
 from fuze_order.repository import OrderRepository

@@ -12,14 +12,8 @@ from temporalio.testing import WorkflowEnvironment
 
 from fuze_contracts import shipping
 from fuze_contracts.address import Address
-from fuze_contracts.order import (
-    CancelOrder,
-    ChangeAddress,
-    EventType,
-    OrderStatus,
-    PaymentStatus,
-    PlaceOrder,
-)
+from fuze_contracts.order import CancelOrder, ChangeAddress, PlaceOrder
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_order.messages import InsertResult, ReceiveOrder, Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow

@@ -18,10 +18,9 @@ from fuze_contracts.order import (
     CancelOrder,
     ChangeAddress,
     OrderSignal,
-    OrderStatus,
     PlaceOrder,
-    WaitingFor,
 )
+from fuze_contracts.order_states import OrderStatus, WaitingFor
 from fuze_order.workflows import OrderWorkflow
 
 Order = Callable[..., PlaceOrder]

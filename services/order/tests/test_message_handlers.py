@@ -28,13 +28,11 @@ from fuze_contracts.order import (
     ApproveOrder,
     CancelOrder,
     ChangeAddress,
-    OrderStatus,
-    PaymentStatus,
     PlaceOrder,
     RejectOrder,
     RetryOrder,
-    WaitingFor,
 )
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_order.workflows import OrderWorkflow
 
 Order = Callable[..., PlaceOrder]

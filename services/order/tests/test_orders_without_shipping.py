@@ -15,13 +15,11 @@ from fuze_contracts.order import (
     ORDER_REJECTED,
     CancelOrder,
     ChangePaymentMethod,
-    OrderStatus,
-    PaymentStatus,
     PlaceOrder,
     Recovery,
-    WaitingFor,
 )
 from fuze_contracts.order_lines import OrderLine
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.shipping import ParcelItem
 from fuze_contracts.workflow_ids import shipping_workflow_id
 from fuze_order.repository import OrderRepository

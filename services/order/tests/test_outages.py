@@ -10,13 +10,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from fuze_contracts.address import Address
-from fuze_contracts.order import (
-    ChangeAddress,
-    EventType,
-    OrderStatus,
-    PaymentStatus,
-    PlaceOrder,
-)
+from fuze_contracts.order import ChangeAddress, PlaceOrder
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_order.messages import InsertResult, ReceiveOrder, Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow

@@ -12,17 +12,9 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 
 from fuze_contracts.money import Money
-from fuze_contracts.order import (
-    ORDER_TASK_QUEUE,
-    CancelOrder,
-    OrderStatus,
-    OrderWorkflow,
-    PaymentStatus,
-    PlaceOrder,
-    Recovery,
-    WaitingFor,
-)
+from fuze_contracts.order import ORDER_TASK_QUEUE, CancelOrder, OrderWorkflow, PlaceOrder, Recovery
 from fuze_contracts.order_lines import OrderLine
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.payment import ChargePayment
 from fuze_order import reconciliation_repository
 from fuze_order.messages import EndedOrdersPage, ReconcileOrders, ReconcileOrdersResult

@@ -12,8 +12,9 @@ from order_harness import OrderHarness, until, waits_for
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_contracts.money import Money
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder, WaitingFor
+from fuze_contracts.order import PlaceOrder
 from fuze_contracts.order_refunds import RefundReport
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.refund_allocation import RefundedLine
 from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
 from fuze_order.messages import ReceiveOrder

@@ -11,7 +11,7 @@ from replay_helpers import (
 )
 from temporalio.client import WorkflowHistory
 
-from fuze_contracts.order import TERMINAL_STATUSES, EventType
+from fuze_contracts.order_states import TERMINAL_STATUSES, EventType
 from fuze_order import (
     fulfillment,
     message_handlers,

@@ -11,8 +11,9 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_contracts.address import Address
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder
+from fuze_contracts.order import PlaceOrder
 from fuze_contracts.order_lines import Adjustment, AdjustmentKind, OrderLine
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_contracts.read_models import (
     EVENT_FEED_VIEW,
     EVENTS_VIEW,

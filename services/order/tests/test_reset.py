@@ -12,15 +12,8 @@ from temporalio.client import WorkflowFailureError
 
 from fuze_contracts import payment
 from fuze_contracts.address import Address
-from fuze_contracts.order import (
-    CancelOrder,
-    ChangeAddress,
-    ChangePaymentMethod,
-    OrderStatus,
-    PaymentStatus,
-    PlaceOrder,
-    WaitingFor,
-)
+from fuze_contracts.order import CancelOrder, ChangeAddress, ChangePaymentMethod, PlaceOrder
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 

@@ -22,9 +22,10 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts.money import Money
-from fuze_contracts.order import ORDER_TASK_QUEUE, EventType, PlaceOrder
+from fuze_contracts.order import ORDER_TASK_QUEUE, PlaceOrder
 from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.order_refunds import RefundReport
+from fuze_contracts.order_states import EventType
 from fuze_contracts.payment import RefundRejected, RefundRejection
 from fuze_contracts.refund_allocation import RefundedLine, RefundLine
 from fuze_contracts.returns import (

@@ -28,19 +28,17 @@ from temporalio.service import RPCError
 from fuze_contracts import payment
 from fuze_contracts.address import Address
 from fuze_contracts.order import (
-    TERMINAL_STATUSES,
     ApproveOrder,
     CancelOrder,
     ChangeAddress,
     ChangePaymentMethod,
-    EventType,
-    OrderStatus,
     OrderWorkflow,
     PlaceOrder,
     RejectOrder,
     RetryOrder,
 )
 from fuze_contracts.order_lines import OrderLine
+from fuze_contracts.order_states import TERMINAL_STATUSES, EventType, OrderStatus
 from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
 from fuze_devstack.postgres import EmbeddedPostgres
 

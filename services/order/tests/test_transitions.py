@@ -2,7 +2,7 @@
 
 import pytest
 
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_order.transitions import (
     ExternalEffect,
     external_effects,

@@ -8,7 +8,7 @@ from temporalio import activity
 
 from fuze_contracts.base import Message
 from fuze_contracts.money import Money
-from fuze_contracts.order import EventType
+from fuze_contracts.order_states import EventType
 from fuze_contracts.refund_allocation import RefundedLine
 
 RefundEventType = Literal[

@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import Field
 
 from fuze_contracts.base import Message
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_contracts.returns import ReturnStatus
 
 ORDERS_VIEW = "orders.published_orders"

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import ClauseElement
 
-from fuze_contracts.order import OrderStatus
+from fuze_contracts.order_states import OrderStatus
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_gateway.orders.order_search import (
     MAX_SORTED_MATCHES,

@@ -7,7 +7,8 @@ import httpx
 from gateway_harness import Eventually, Record
 from temporalio.client import WorkflowExecutionStatus
 
-from fuze_contracts.order import OrderSnapshot, OrderStatus, PaymentStatus
+from fuze_contracts.order import OrderSnapshot
+from fuze_contracts.order_states import OrderStatus, PaymentStatus
 from fuze_contracts.read_models import PublishedEvent, PublishedOrder
 from fuze_gateway.orders.schemas.status import (
     DurableUnavailable,

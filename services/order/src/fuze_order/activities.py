@@ -7,15 +7,9 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts.address import Address
-from fuze_contracts.order import (
-    ORDER_ID_TAKEN,
-    ORDER_REJECTED,
-    ORDER_TASK_QUEUE,
-    EventType,
-    OrderStatus,
-    PaymentStatus,
-)
+from fuze_contracts.order import ORDER_ID_TAKEN, ORDER_REJECTED, ORDER_TASK_QUEUE
 from fuze_contracts.order_refunds import RefundReport, RefundReportActivities
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_contracts.payment import RefundPayment
 from fuze_contracts.returns import (
     ORDER_NOT_RETURNABLE,

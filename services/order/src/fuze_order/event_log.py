@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fuze_contracts.order import EventType
+from fuze_contracts.order_states import EventType
 from fuze_order.tables import events, orders
 
 MAX_ATTEMPTS = 5

@@ -5,7 +5,8 @@ import asyncio
 from temporalio import workflow
 
 from fuze_contracts.address import Address
-from fuze_contracts.order import EventType, OrderStatus, PlaceOrder, WaitingFor
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_states import EventType, OrderStatus, WaitingFor
 from fuze_contracts.shipping import (
     AddressRejected,
     AlreadyDispatched,

@@ -22,12 +22,12 @@ from fuze_contracts.order import (
     ChangePaymentMethod,
     OrderSignal,
     OrderSnapshot,
-    OrderStatus,
     PlaceOrder,
     RejectOrder,
     RetryOrder,
     StepFailure,
 )
+from fuze_contracts.order_states import OrderStatus
 from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
 from fuze_order.state import OrderState
 from fuze_order.transitions import AWAITING_DECISION, is_approved, is_changeable

@@ -13,7 +13,8 @@ from pydantic import Field, JsonValue, model_validator
 
 from fuze_contracts.address import Address
 from fuze_contracts.base import Message
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_contracts.returns import RequestReturn, ReturnStatus
 
 

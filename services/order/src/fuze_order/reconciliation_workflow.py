@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from fuze_contracts.order import OrderStatus
+from fuze_contracts.order_states import OrderStatus
 from fuze_contracts.payment import ChargePayment
 from fuze_order import service_calls
 from fuze_order.activities import ReconciliationActivities, ReturnActivities

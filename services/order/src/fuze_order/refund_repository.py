@@ -6,8 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fuze_contracts.order import EventType, PaymentStatus
 from fuze_contracts.order_refunds import RefundReport
+from fuze_contracts.order_states import EventType, PaymentStatus
 from fuze_order.event_log import (
     MAX_ATTEMPTS,
     ChangedMeanwhileError,

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_contracts.payment import RefundPayment
 from fuze_contracts.refund_allocation import RefundLine, divide_order
 from fuze_contracts.returns import (

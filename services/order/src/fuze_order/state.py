@@ -7,15 +7,8 @@ from pydantic import JsonValue
 from temporalio import workflow
 
 from fuze_contracts.address import Address
-from fuze_contracts.order import (
-    EventType,
-    OrderResult,
-    OrderSnapshot,
-    OrderStatus,
-    PaymentStatus,
-    PlaceOrder,
-    WaitingFor,
-)
+from fuze_contracts.order import OrderResult, OrderSnapshot, PlaceOrder
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.payment import default_payment_token
 from fuze_order.messages import Transition
 from fuze_order.transitions import needs_attention_after, payment_status_after, status_after

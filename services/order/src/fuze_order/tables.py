@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import CHAR, JSONB
 
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
 from fuze_contracts.order_lines import AdjustmentKind
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_contracts.returns import ReturnStatus
 from fuze_order.messages import DiscrepancyKind
 

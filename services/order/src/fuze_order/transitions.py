@@ -9,7 +9,7 @@ An event without a status of its own leaves the order where it is.
 
 from enum import Flag, auto
 
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 
 _STATUS_AFTER = {
     EventType.ORDER_RECEIVED: OrderStatus.RECEIVED,

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from fuze_contracts import order_rules
 from fuze_contracts.address import Address
 from fuze_contracts.money import Money
-from fuze_contracts.order import EventType, PlaceOrder
+from fuze_contracts.order import PlaceOrder
 from fuze_contracts.order_rules import Violation
+from fuze_contracts.order_states import EventType
 from fuze_order.messages import Transition
 
 _LISTED_COUNTRIES = 10

@@ -8,7 +8,8 @@ from temporalio.exceptions import ApplicationError
 
 from fuze_contracts import order as contract
 from fuze_contracts import payment
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder, WaitingFor
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.shipping import DeliveryStatusChanged
 from fuze_order import service_calls
 from fuze_order.fulfillment import Fulfillment

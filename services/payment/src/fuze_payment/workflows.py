@@ -9,8 +9,9 @@ from temporalio.exceptions import ActivityError
 
 from fuze_contracts import order_refunds
 from fuze_contracts import payment as contract
-from fuze_contracts.order import ORDER_TASK_QUEUE, EventType
+from fuze_contracts.order import ORDER_TASK_QUEUE
 from fuze_contracts.order_refunds import RefundEventType, RefundReport
+from fuze_contracts.order_states import EventType
 from fuze_contracts.payment import (
     PaymentActivities,
     RefreshPayment,

@@ -12,11 +12,11 @@ from fuze_contracts.order import (
     ChangeAddress,
     ChangePaymentMethod,
     OrderSignal,
-    OrderStatus,
     OrderWorkflow,
     RejectOrder,
     RetryOrder,
 )
+from fuze_contracts.order_states import OrderStatus
 from fuze_gateway.auth.principals import Principal, Scope
 from fuze_gateway.orders.schemas.commands import (
     ApproveOrderRequest,

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn, TypeVar
 from uuid import UUID
 
-from fuze_contracts.order import OrderStatus
+from fuze_contracts.order_states import OrderStatus
 from fuze_gateway.app_services import AppServices
 from fuze_gateway.orders.recovery import is_missing
 from fuze_gateway.problems import errors

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from itsdangerous import BadSignature, URLSafeSerializer
 from pydantic import SecretStr
 
-from fuze_contracts.order import OrderStatus
+from fuze_contracts.order_states import OrderStatus
 from fuze_contracts.read_models import PublishedOrder
 from fuze_gateway.database import Database, Statement
 from fuze_gateway.orders.queries import ORDER_COLUMNS, ORDERS

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, DateTime, Integer, Uuid, any_, bindparam, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from fuze_contracts.order import OrderStatus
+from fuze_contracts.order_states import OrderStatus
 from fuze_contracts.read_models import (
     EVENTS_VIEW,
     ORDERS_VIEW,

@@ -8,7 +8,8 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from fuze_contracts.base import Message
-from fuze_contracts.order import OrderSnapshot, OrderStatus, PaymentStatus
+from fuze_contracts.order import OrderSnapshot
+from fuze_contracts.order_states import OrderStatus, PaymentStatus
 from fuze_contracts.read_models import PublishedEvent, PublishedOrder
 from fuze_gateway.orders.schemas.addresses import Address
 from fuze_gateway.orders.schemas.orders import Event

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from fuze_contracts.order import OrderStatus
+from fuze_contracts.order_states import OrderStatus
 from fuze_contracts.payment import RefundRejected
 from fuze_contracts.read_models import PublishedPayment
 from fuze_gateway.app_services import (

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic.config import JsonDict
 
-from fuze_contracts.order import OrderStatus, PaymentStatus
+from fuze_contracts.order_states import OrderStatus, PaymentStatus
 from fuze_gateway.orders.schemas.addresses import (
     EXAMPLE_ADDRESS,
     CompleteAddressRequest,

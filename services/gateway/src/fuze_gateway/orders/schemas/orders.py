@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.config import JsonDict
 
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_gateway.orders.order_search import OrderFilter, Sort
 from fuze_gateway.orders.schemas.addresses import (
     EXAMPLE_ADDRESS,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from fuze_contracts.order import OrderStatus, PaymentStatus, WaitingFor
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_gateway.orders.schemas.addresses import Address
 from fuze_gateway.orders.schemas.order_lines import OrderTotals
 from fuze_gateway.orders.schemas.orders import Event, example
