@@ -9,6 +9,8 @@ READY := $(VENV)/.ready
 TESTS ?=
 # One more than cores: tests also wait, but each worker starts servers of its own.
 WORKERS ?= 3
+CLIENTS := tests-e2e/clients
+NODE = cd $(CLIENTS) && node_modules/.bin/
 PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 PROOF = FUZE_FUZZ_PHASES=examples,coverage,fuzzing,stateful FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_MIN_CASES=5000 \
 	FUZE_LISTED_ORDERS=1000000 FUZE_EVENT_STREAMS=1000 FUZE_OPEN_ORDERS=10000 \
@@ -18,13 +20,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench-gateway mutation proof migrate revision openapi histories services new-service no-name lock images clean
+.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench-gateway mutation api-lint api-clients proof migrate revision openapi histories services new-service no-name lock images clean
 
 ##@ Run it
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(RUNS) ## Start a stack on free ports, run four orders, show their timelines, stop
+demo: $(RUNS) ## Start a stack on free ports, run six orders, show their timelines, stop
 	@$(BIN)/fuze demo
 
 up: $(RUNS) ## Start a stack on the default ports until Ctrl-C; its state stays in .fuze/
@@ -80,6 +82,17 @@ bench-gateway: $(READY) ## Compare the gateway with a minimal handler that runs 
 mutation: $(READY) ## Mutate the code that moves money: the tests must notice each change
 	$(BIN)/python services/payment/tests/mutation.py
 
+api-lint: $(CLIENTS)/node_modules ## Lint docs/openapi.json with the rules of Redocly and Spectral (needs Node.js)
+	@$(NODE)redocly lint ../../docs/openapi.json --max-problems 1000
+	@$(NODE)spectral lint ../../docs/openapi.json --fail-severity hint
+
+api-clients: $(READY) $(CLIENTS)/node_modules ## Generate TypeScript clients, compile them, and run them against a stack (needs Node.js)
+	rm -rf $(CLIENTS)/generated $(CLIENTS)/build
+	@$(NODE)openapi-typescript ../../docs/openapi.json --output generated/openapi_typescript.ts
+	@$(NODE)openapi-ts
+	@$(NODE)tsc
+	@$(BIN)/python $(CLIENTS)/run.py
+
 ##@ Change it
 setup: $(READY) ## Create .venv from the locks
 
@@ -112,7 +125,11 @@ images: ## Build the image of each service
 	docker compose build
 
 clean: ## Delete .venv and all caches; .fuze/ stays (`fuze reset` deletes it)
-	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(CLIENTS)/node_modules $(CLIENTS)/generated $(CLIENTS)/build .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+$(CLIENTS)/node_modules: $(CLIENTS)/package-lock.json
+	cd $(CLIENTS) && npm ci
+	@touch $@
 
 # What `make demo` and `make up` need is installed first, by itself; the tools come on top of it.
 $(READY): $(RUNS) requirements-dev.lock

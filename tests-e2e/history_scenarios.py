@@ -23,15 +23,15 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import (
     ORDER_TASK_QUEUE,
     CancelOrder,
     ChangeAddress,
-    OrderLine,
     OrderWorkflow,
     PlaceOrder,
 )
-from fuze_contracts.shipping import Address
+from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.workflow_ids import order_workflow_id
 
 Handle = WorkflowHandle[Any, Any]
@@ -40,9 +40,10 @@ _SCHEDULED = PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
 _STARTED = PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
 FUZE = [sys.executable, "-m", "fuze_devstack"]
 CANCEL = CancelOrder(actor="ada", reason="changed my mind")
-NEW_ADDRESS = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
-INVALID_ADDRESS = ChangeAddress(address=Address(zip_code="INVALID"), actor="ada")
-REJECTED = Address(zip_code="10001", line1="rejected")
+NEW_ADDRESS = ChangeAddress(address=Address(country="US", postal_code="94105"), actor="ada")
+NOT_SERVED = Address(country="FR", postal_code="75001")
+INVALID_ADDRESS = ChangeAddress(address=NOT_SERVED, actor="ada")
+REJECTED = Address(country="US", postal_code="10001", line1="rejected")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Scenarios:
         new = again or uuid4()
         fields = {
             "order_id": new,
-            "address": Address(zip_code="10001"),
+            "address": Address(country="US", postal_code="10001"),
             "fingerprint": "a-fingerprint",
             "lines": (OrderLine(sku="TEAPOT-1", quantity=3, unit_price_minor=1999),),
             "payment_method": "pm_card_visa",
@@ -196,6 +197,12 @@ def order_id(order: Handle) -> UUID:
 async def until(order: Handle, waiting_for: str) -> None:
     """Wait until the order waits for this."""
     while (await order.query(OrderWorkflow.status)).waiting_for != waiting_for:
+        await asyncio.sleep(0.1)
+
+
+async def until_event(order: Handle, seq: int) -> None:
+    """Wait until the order has committed so many events."""
+    while (await order.query(OrderWorkflow.status)).last_seq < seq:
         await asyncio.sleep(0.1)
 
 

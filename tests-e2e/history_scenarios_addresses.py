@@ -10,12 +10,14 @@ from history_scenarios import (
     Handle,
     Scenarios,
     until,
+    until_event,
     until_recorded,
+    until_started,
 )
 from temporalio.api.enums.v1 import EventType as Recorded
 from temporalio.client import WorkflowUpdateFailedError
 
-from fuze_contracts.order import ChangePaymentMethod, OrderWorkflow
+from fuze_contracts.order import ApproveOrder, ChangePaymentMethod, OrderWorkflow
 
 
 class AddressScenarios(Scenarios):
@@ -74,6 +76,17 @@ class AddressScenarios(Scenarios):
         order = await self._charging()
         await order.execute_update(OrderWorkflow.change_order_address, NEW_ADDRESS)
         await self._control("psp")
+        return order
+
+    async def approval_of_old_address(self) -> Handle:
+        approval = ApproveOrder(caller="approver")
+        order = await self._waiting(four_eyes=True, owner="shop")
+        async with self._locked_events():
+            await order.signal(OrderWorkflow.change_address, NEW_ADDRESS)
+            await until_started(order)
+            await order.signal(OrderWorkflow.approve, approval)
+        await until_event(order, 3)
+        await order.execute_update(OrderWorkflow.approve_order, approval)
         return order
 
     async def address_changed_after_decline(self) -> Handle:

@@ -20,8 +20,9 @@ from history_scenarios import (
 from temporalio.api.enums.v1 import EventType as Recorded
 from temporalio.client import WorkflowUpdateFailedError
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import ApproveOrder, OrderWorkflow, RetryOrder, StepFailure
-from fuze_contracts.shipping import SHIPPING_TASK_QUEUE, Address, ShipOrder, ShippingWorkflow
+from fuze_contracts.shipping import SHIPPING_TASK_QUEUE, ShipOrder, ShippingWorkflow
 from fuze_contracts.workflow_ids import shipping_workflow_id
 
 _ALERT_AFTER = timedelta(seconds=2)
@@ -133,7 +134,7 @@ class FailureScenarios(Scenarios):
         order = await self._waiting()
         shipment = await self.client.start_workflow(
             ShippingWorkflow.run,
-            ShipOrder(order_id=order_id(order), address=Address(zip_code="10001")),
+            ShipOrder(order_id=order_id(order), address=Address(country="US", postal_code="10001")),
             id=shipping_workflow_id(order_id(order)),
             task_queue=SHIPPING_TASK_QUEUE,
         )

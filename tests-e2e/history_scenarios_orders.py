@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from history_scenarios import (
     CANCEL,
+    NOT_SERVED,
     REJECTED,
     Handle,
     Scenarios,
@@ -21,11 +22,11 @@ from fuze_contracts.order import (
     ApproveOrder,
     CancelOrder,
     ChangePaymentMethod,
-    OrderStatus,
     OrderWorkflow,
     RejectOrder,
 )
-from fuze_contracts.shipping import Address
+from fuze_contracts.order_lines import OrderLine
+from fuze_contracts.order_states import OrderStatus
 from fuze_payment.domain import payment_id
 
 _VISA = ChangePaymentMethod(payment_method="pm_card_visa")
@@ -40,11 +41,15 @@ class OrderScenarios(Scenarios):
     async def shipped_free(self) -> Handle:
         return await self._approved(lines=())
 
+    async def completed(self) -> Handle:
+        line = OrderLine(sku="EBOOK", quantity=1, unit_price_minor=999, requires_shipping=False)
+        return await self._approved(lines=(line,), address=None)
+
     async def shipped_without_approval(self) -> Handle:
         return await self._place(None, auto_approve_limit=5997)
 
     async def rejected(self) -> Handle:
-        return await self._place(None, address=Address(zip_code="INVALID"))
+        return await self._place(None, address=NOT_SERVED)
 
     async def rejected_by_approver(self) -> Handle:
         order = await self._waiting()
@@ -205,7 +210,7 @@ class OrderScenarios(Scenarios):
         )
 
     async def order_id_taken(self) -> Handle:
-        first = await self._place(None, address=Address(zip_code="INVALID"))
+        first = await self._place(None, address=NOT_SERVED)
         await until_ended(first)
         return await self._place(order_id(first))
 

@@ -15,7 +15,10 @@ from history_scenarios import (
     until_recorded,
 )
 from temporalio.api.enums.v1 import EventType as Recorded
+from temporalio.client import WithStartWorkflowOperation
+from temporalio.common import WorkflowIDConflictPolicy
 
+from fuze_contracts.address import Address
 from fuze_contracts.money import Money
 from fuze_contracts.payment import (
     PAYMENT_TASK_QUEUE,
@@ -26,7 +29,6 @@ from fuze_contracts.payment import (
 )
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
-    Address,
     CarrierWebhookWorkflow,
     RefreshShipment,
     ShipOrder,
@@ -39,7 +41,7 @@ from fuze_contracts.workflow_ids import (
     shipping_workflow_id,
 )
 
-_ADDRESS = Address(zip_code="10001")
+_ADDRESS = Address(country="US", postal_code="10001")
 
 
 class ShipmentScenarios(Scenarios):
@@ -135,14 +137,47 @@ class PaymentScenarios(Scenarios):
     async def refund_rejected(self) -> Handle:
         return await self._refund(1_000_000)
 
+    async def refund_failed(self) -> Handle:
+        order = await self._shipped()
+        charge = await self._get_charge(order)
+        # The provider has refunded most of it, and Fuze does not know.
+        elsewhere = {
+            "refund_id": str(uuid4()),
+            "charge_id": charge["id"],
+            "amount_minor": charge["amount_minor"] - 1,
+        }
+        response = await self.sandbox.post(
+            "/psp/refunds", json=elsewhere, headers={"Idempotency-Key": elsewhere["refund_id"]}
+        )
+        response.raise_for_status()
+        return await self._refund(1999, of=order)
+
     async def refunded_after_outage(self) -> Handle:
         order = await self._shipped()
         await self._control("psp", available=False)
         refund = await self._refund(1999, of=order)
         while not (pending := (await refund.describe()).raw_description.pending_activities) or (
-            pending[0].attempt == 1
+            pending[0].activity_type.name != "payment_refunded" or pending[0].attempt == 1
         ):
             await asyncio.sleep(0.1)
+        await self._control("psp")
+        return refund
+
+    async def refund_needs_attention(self) -> Handle:
+        order = await self._shipped()
+        await self._control("psp", available=False)
+        refund = await self._refund(1999, of=order, step_failure_alert_after=timedelta(seconds=2))
+        await until_recorded(refund, Recorded.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, 3)
+        await self._control("psp")
+        return refund
+
+    async def refund_failed_for_good(self) -> Handle:
+        order = await self._shipped()
+        await self._control("psp", pause_at="before_write")
+        refund = await self._refund(1999, of=order)
+        await self._until_paused("psp")
+        await self._fail_activity(refund)
+        await until_ended(refund)
         await self._control("psp")
         return refund
 
@@ -175,7 +210,12 @@ class PaymentScenarios(Scenarios):
         await until_ended(order)
         return order
 
-    async def _refund(self, amount_minor: int, of: Handle | None = None) -> Handle:
+    async def _refund(
+        self,
+        amount_minor: int,
+        of: Handle | None = None,
+        step_failure_alert_after: timedelta = timedelta(hours=1),
+    ) -> Handle:
         order = of or await self._shipped()
         command = RefundPayment(
             order_id=order_id(order),
@@ -183,13 +223,20 @@ class PaymentScenarios(Scenarios):
             refund_id=uuid4(),
             amount=Money(amount_minor=amount_minor, currency="USD"),
             reason="one was broken",
+            step_failure_alert_after=step_failure_alert_after,
         )
-        return await self.client.start_workflow(
+        workflow_id = refund_workflow_id(command.order_id, command.refund_id)
+        start = WithStartWorkflowOperation(
             RefundWorkflow.run,
             command,
-            id=refund_workflow_id(command.order_id, command.refund_id),
+            id=workflow_id,
             task_queue=PAYMENT_TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
         )
+        await self.client.execute_update_with_start_workflow(
+            RefundWorkflow.reserve, start_workflow_operation=start
+        )
+        return self.client.get_workflow_handle_for(RefundWorkflow.run, workflow_id)
 
     async def _refresh_payment(self, payment_id: UUID) -> Handle:
         return await self.client.start_workflow(

@@ -7,6 +7,7 @@ again.
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -20,6 +21,7 @@ from history_scenarios_addresses import AddressScenarios
 from history_scenarios_failures import FailureScenarios
 from history_scenarios_orders import OrderScenarios
 from history_scenarios_recovery import RecoveryScenarios
+from history_scenarios_returns import ReturnScenarios
 from history_scenarios_services import PaymentScenarios, ShipmentScenarios
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -40,6 +42,7 @@ _SCENARIOS: tuple[tuple[type[Scenarios], Path], ...] = (
     (AddressScenarios, _ORDERS),
     (FailureScenarios, _ORDERS),
     (RecoveryScenarios, _ORDERS),
+    (ReturnScenarios, _ORDERS),
     (ShipmentScenarios, _SHIPMENTS),
     (PaymentScenarios, _PAYMENTS),
 )
@@ -69,7 +72,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fuze-histories-") as state:
         Path(state).chmod(0o711)
         subprocess.run(
-            [*FUZE, "up", "--ports", "auto", "--detach", "--state-dir", state], check=True
+            [*FUZE, "up", "--ports", "auto", "--detach", "--state-dir", state],
+            check=True,
+            env=os.environ | {"FUZE_SHIPS_TO": "US"},
         )
         try:
             asyncio.run(_record(Path(state), missing))

@@ -16,9 +16,10 @@ import httpx
 import psutil
 from temporalio.client import Client
 
-from fuze_contracts.order import ORDER_TASK_QUEUE, OrderLine, OrderWorkflow, PlaceOrder
+from fuze_contracts.address import Address
+from fuze_contracts.order import ORDER_TASK_QUEUE, OrderWorkflow, PlaceOrder
+from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.payment import default_payment_token
-from fuze_contracts.shipping import Address
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_testing import unmeasured_environment
 
@@ -36,7 +37,17 @@ TEAPOTS: dict[str, Any] = {
 TOTAL_MINOR = 5997
 """What the teapots cost, in cents."""
 
-OTHER_ADDRESS: dict[str, Any] = {"address": {"zip_code": "94105"}, "actor": "ada"}
+OTHER_ADDRESS: dict[str, Any] = {
+    "address": {
+        "country": "US",
+        "name": "Ada Lovelace",
+        "line1": "1 Market Street",
+        "city": "San Francisco",
+        "region": "CA",
+        "postal_code": "94105",
+    },
+    "actor": "ada",
+}
 CANCELLATION = {"reason": "changed my mind", "actor": "ada"}
 
 
@@ -226,7 +237,7 @@ async def start_order_workflow(temporal: Client, **changes: object) -> UUID:
     order_id = uuid4()
     fields: dict[str, object] = {
         "order_id": order_id,
-        "address": Address(zip_code="10001"),
+        "address": Address(country="US", postal_code="10001"),
         "fingerprint": "a-fingerprint",
         "lines": (OrderLine(sku="TEAPOT-1", quantity=3, unit_price_minor=1999),),
         "payment_method": "pm_card_visa",

@@ -24,7 +24,7 @@ def odd_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     os.umask(before)
 
 
-def test_the_demo_plays_four_orders_in_odd_surroundings_and_cleans_up(
+def test_the_demo_plays_six_orders_in_odd_surroundings_and_cleans_up(
     odd_surroundings: Path, fuze_of_unmeasured_services: list[str]
 ) -> None:
     command = [*fuze_of_unmeasured_services, "demo"]
@@ -33,7 +33,8 @@ def test_the_demo_plays_four_orders_in_odd_surroundings_and_cleans_up(
     output = demo.communicate()[0].decode()
 
     assert demo.returncode == 0, output
-    assert output.count("as expected") == 4
+    assert output.count("as expected") == 6
+    assert "return_refunded" in output
     assert "no process is left" in output
     assert not list(odd_surroundings.iterdir())
     # As root, the server runs as another user, from a copy of its programs.

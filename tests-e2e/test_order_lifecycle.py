@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from stack_client import StackClient, eventually
+from stack_client import OTHER_ADDRESS, StackClient, eventually
 from temporalio.client import Client
 
 from fuze_contracts.workflow_ids import order_workflow_id, shipping_workflow_id
@@ -127,11 +127,11 @@ def _run_temporal(stack: StackClient, *arguments: str) -> str:
 
 
 def test_an_order_that_breaks_a_rule_is_rejected_with_a_reason(stack: StackClient) -> None:
-    order_id = stack.start_order(address={"zip_code": "NOWHERE"})
+    order_id = stack.start_order(address={"country": "FR", "zip_code": "75001"})
 
     rejected = stack.wait_for_status(order_id, "rejected")
 
-    assert "zip code" in rejected["reason"]
+    assert "not shipped to FR" in rejected["reason"]
     assert stack.get_event_types(order_id) == ["order_received", "order_rejected"]
 
 
@@ -170,7 +170,7 @@ def test_an_order_whose_card_is_declined_waits_for_another_card(stack: StackClie
 def test_a_parcel_goes_to_the_changed_address(stack: StackClient) -> None:
     order_id = stack.start_order()
     stack.wait_for_status(order_id, "awaiting_approval")
-    stack.post(f"/orders/{order_id}/signals/change-address", {"address": {"zip_code": "94105"}})
+    stack.post(f"/orders/{order_id}/signals/change-address", OTHER_ADDRESS)
     eventually(
         lambda: "address_changed" in stack.get_event_types(order_id), "the address is changed"
     )
@@ -179,7 +179,7 @@ def test_a_parcel_goes_to_the_changed_address(stack: StackClient) -> None:
     stack.wait_for_status(order_id, "shipped")
 
     [parcel] = stack.get_parcels(order_id)
-    assert parcel["address"]["zip_code"] == "94105"
+    assert parcel["address"]["postal_code"] == "94105"
 
 
 def test_every_log_record_of_an_order_carries_its_ids(stack: StackClient) -> None:
@@ -201,3 +201,41 @@ def test_an_unknown_order_is_not_found(stack: StackClient) -> None:
 
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_an_order_with_a_discount_is_charged_its_total_and_ships_what_is_to_ship(
+    stack: StackClient,
+) -> None:
+    lines = [
+        {"sku": "TEAPOT-1", "quantity": 2, "unit_price_minor": 1999, "discount_minor": 400},
+        {"sku": "TEAPOT-1", "quantity": 1, "unit_price_minor": 0},
+        {"sku": "MANUAL", "quantity": 1, "unit_price_minor": 500, "requires_shipping": False},
+    ]
+    adjustments = [
+        {"kind": "discount", "label": "Spring sale", "amount_minor": 500},
+        {"kind": "shipping", "label": "Standard shipping", "amount_minor": 499},
+    ]
+    order_id = stack.start_approved_order(lines=lines, adjustments=adjustments, total_minor=4097)
+
+    stack.wait_for_status(order_id, "shipped")
+
+    [charge] = stack.get_charges(order_id)
+    [parcel] = stack.get_parcels(order_id)
+    assert charge["amount_minor"] == 4097
+    assert parcel["contents"] == [
+        {"sku": "TEAPOT-1", "quantity": 2},
+        {"sku": "TEAPOT-1", "quantity": 1},
+    ]
+
+
+def test_an_order_without_anything_to_ship_is_completed_without_a_parcel(
+    stack: StackClient,
+) -> None:
+    line = {"sku": "EBOOK", "quantity": 1, "unit_price_minor": 999, "requires_shipping": False}
+    order_id = stack.start_approved_order(lines=[line])
+
+    completed = stack.wait_for_status(order_id, "completed")
+
+    assert completed["payment_status"] == "charged"
+    assert [charge["amount_minor"] for charge in stack.get_charges(order_id)] == [999]
+    assert stack.get_parcels(order_id) == []

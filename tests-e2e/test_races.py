@@ -105,7 +105,7 @@ def test_an_address_change_during_a_carrier_outage_is_shipped_to(stack: StackCli
     assert answer.status_code == 200
     stack.wait_for_status(order_id, "shipped")
     [parcel] = stack.get_parcels(order_id)
-    assert parcel["address"]["zip_code"] == "94105"
+    assert parcel["address"]["postal_code"] == "94105"
 
 
 def test_an_address_change_during_the_dispatch_is_too_late(
@@ -121,7 +121,7 @@ def test_an_address_change_during_the_dispatch_is_too_late(
     assert answer.json()["type"] == "/problems/too-late-to-change-address"
     stack.wait_for_status(order_id, "shipped")
     [parcel] = stack.get_parcels(order_id)
-    assert parcel["address"]["zip_code"] == "10001"
+    assert parcel["address"]["postal_code"] == "10001"
     assert "address_changed" not in stack.get_event_types(order_id)
 
 

@@ -1,6 +1,7 @@
 """Each inconsistency between the records violates its invariant."""
 
 import copy
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,8 @@ from uuid import UUID
 import pytest
 
 from fuze_chaos.checker.checker import check
+from fuze_chaos.checker.order_invariants import single_parcel
+from fuze_chaos.checker.payment_invariants import ledger_matches_provider
 from fuze_chaos.checker.results import Verdict
 from fuze_chaos.snapshots.records import (
     CARRIER,
@@ -101,7 +104,10 @@ def cancelled() -> OrderRecords:
     order.parcels = []
     order.shipments = []
     order.provider_refunds = [{"id": "re_1", "charge_id": "ch_1", "amount_minor": 500}]
-    order.refunds = [{"refund_id": UUID(int=1), "state": "refunded"}]
+    order.refunds = [
+        {"refund_id": UUID(int=1), "state": "refunded", "amount_minor": 500,
+         "actor": "payment-service"}
+    ]  # fmt: skip
     order.payments[0]["refunded_minor"] = 500
     order.ledger += _ledger_entries(refunded=500)
     order.row = (order.row or {}) | {
@@ -112,6 +118,33 @@ def cancelled() -> OrderRecords:
         {"status": "cancelled", "payment_status": "refunded", "tracking_number": None},
     )
     order.requests.append(request("cancel", status=200))
+    return order
+
+
+def refunded() -> OrderRecords:
+    """A shipped order of which 200 of 500 were refunded on request."""
+    order = shipped()
+    refund_id = UUID(int=7)
+    details = json.dumps({"refund_id": str(refund_id), "amount_minor": 200})
+    order.events = _events(
+        [
+            *SHIPPED_EVENTS,
+            ("refund_requested", "shipped", "charged"),
+            ("payment_refunded", "shipped", "partially_refunded"),
+        ]
+    )
+    order.events[0]["details"] = json.dumps({"total_minor": 500})
+    order.events[6]["details"] = order.events[7]["details"] = details
+    order.provider_refunds = [{"id": "re_1", "charge_id": "ch_1", "amount_minor": 200}]
+    order.refunds = [
+        {"refund_id": refund_id, "state": "refunded", "amount_minor": 200, "actor": "grace"}
+    ]
+    order.payments[0]["refunded_minor"] = 200
+    order.ledger += _ledger_entries(refunded=200)
+    order.ledger[-1]["recorded_at"] = order.ledger[-2]["recorded_at"] = NOON + timedelta(hours=1)
+    order.row = (order.row or {}) | {"payment_status": "partially_refunded", "last_seq": 8}
+    body = {"refund_id": str(refund_id), "amount_minor": 200}
+    order.requests.append(request("refund", "refund-1", status=202, body=body))
     return order
 
 
@@ -240,6 +273,33 @@ def test_an_inconsistent_cancelled_order_violates_an_invariant(
     inconsistency: str, mutate: Mutate, invariant: str
 ) -> None:
     order = cancelled()
+    mutate(order)
+
+    assert invariant in violated(snapshot(order)), inconsistency
+
+
+def test_a_refunded_order_that_is_consistent_violates_nothing() -> None:
+    assert violated(snapshot(refunded())) == set()
+
+
+@pytest.mark.parametrize(
+    ("inconsistency", "mutate", "invariant"),
+    [
+        ("an accepted refund without a record", _drop("refunds"), "I12"),
+        ("another amount than accepted", _set("refunds", amount_minor=100), "I12"),
+        ("no event of the request", lambda order: order.events.pop(6), "I12"),
+        ("no event of the refund", lambda order: order.events.pop(7), "I12"),
+        ("still charged", _set("row", payment_status="charged"), "I12"),
+        ("refunded in full", _set("row", payment_status="refunded"), "I12"),
+        ("a status that the events do not lead to", _set("row", payment_status="charged"), "I7"),
+        ("nothing refunded at the provider", _drop("provider_refunds"), "I12"),
+        ("no live charge", _set("provider_refunds", amount_minor=500), "I1"),
+    ],
+)  # fmt: skip
+def test_an_inconsistent_refunded_order_violates_an_invariant(
+    inconsistency: str, mutate: Mutate, invariant: str
+) -> None:
+    order = refunded()
     mutate(order)
 
     assert invariant in violated(snapshot(order)), inconsistency
@@ -471,3 +531,41 @@ def test_an_unreadable_system_leaves_its_invariants_unknown() -> None:
         "I6",
     }
     assert {name for name, verdict in verdicts.items() if verdict is Verdict.FAIL} == set()
+
+
+def test_a_total_that_is_not_the_sum_of_its_parts_is_found() -> None:
+    order = shipped()
+    line = {"sku": "A", "quantity": 2, "unit_price_minor": 300, "discount_minor": 50,
+            "tax_minor": 10, "requires_shipping": True}  # fmt: skip
+    shipping = {"kind": "shipping", "label": "Express", "amount_minor": 40}
+    discount = {"kind": "discount", "label": "Spring", "amount_minor": 100}
+    order.row = (order.row or {}) | {"lines": [line], "adjustments": [shipping, discount]}
+    assert [*ledger_matches_provider(order)] == []
+
+    order.row |= {"adjustments": [shipping]}
+
+    [(problem, evidence)] = ledger_matches_provider(order)
+    assert problem == "the total is not the sum of lines and adjustments"
+    assert evidence == {"total": 500, "sum": 600}
+
+
+def test_a_payment_of_another_amount_than_the_total_is_found() -> None:
+    order = shipped()
+    order.row = (order.row or {}) | {"total_minor": 501}
+
+    problems = [problem for problem, _ in ledger_matches_provider(order)]
+
+    assert "a payment is not of the order's total" in problems
+
+
+def test_a_completed_order_with_something_to_ship_is_found() -> None:
+    order = shipped()
+    order.parcels = []
+    order.row = (order.row or {}) | {
+        "status": "completed",
+        "lines": [{"sku": "A", "requires_shipping": True}],
+    }
+
+    assert [problem for problem, _ in single_parcel(order)] == [
+        "completed, but some lines require shipping"
+    ]

@@ -72,7 +72,7 @@ INSERT INTO orders.orders (
     last_seq, approval_deadline, created_at, updated_at
 ) VALUES (
     $1::uuid, 'a-run', 'a-fingerprint', 'awaiting_approval', 'none', 'USD', 100, $1::uuid::text,
-    '{"zip_code": "10001"}', 2, now(), now(), now()
+    '{"country": "US"}', 2, now(), now(), now()
 )
 """
 

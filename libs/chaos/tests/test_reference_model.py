@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from fuze_chaos.reference_model import TERMINAL_STATUSES, TRANSITIONS, replay
-from fuze_contracts.order import TERMINAL_STATUSES as CONTRACT_TERMINAL_STATUSES
-from fuze_contracts.order import EventType, OrderStatus
+from fuze_contracts.order_states import TERMINAL_STATUSES as CONTRACT_TERMINAL_STATUSES
+from fuze_contracts.order_states import EventType, OrderStatus
 
 SHIPPED = [
     ("order_received", "received", "none"),
@@ -74,3 +74,54 @@ def test_an_address_change_does_not_clear_needs_attention() -> None:
     ]
 
     assert replay(events(rows)).needs_attention
+
+
+def _refund(kind: str, payment_status: str, amount_minor: int = 60) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "status": "shipped",
+        "payment_status": payment_status,
+        "details": {"refund_id": f"re_{amount_minor}", "amount_minor": amount_minor},
+    }
+
+
+def _with_refunds(*refunds: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = events(SHIPPED)
+    rows[0]["details"] = {"total_minor": 100}
+    numbered = [{**one, "seq": seq} for seq, one in enumerate(refunds, start=len(rows) + 1)]
+    return [*rows, *numbered]
+
+
+def test_requested_refunds_lead_to_partially_refunded_and_to_refunded() -> None:
+    order = replay(
+        _with_refunds(
+            _refund("refund_requested", "charged", 60),
+            _refund("refund_requested", "charged", 40),
+            _refund("payment_refunded", "partially_refunded", 40),
+            _refund("payment_refunded", "refunded", 60),
+        )
+    )
+
+    assert (order.error, order.payment_status) == (None, "refunded")
+
+
+def test_a_partial_refund_that_is_recorded_as_full_is_an_error() -> None:
+    assert replay(
+        _with_refunds(
+            _refund("refund_requested", "charged"), _refund("payment_refunded", "refunded")
+        )
+    ).error
+
+
+def test_a_failed_refund_needs_attention_until_another_one_succeeds() -> None:
+    failed = _with_refunds(
+        _refund("refund_requested", "charged"), _refund("refund_failed", "charged")
+    )
+    repeated = [
+        *failed,
+        {**_refund("refund_requested", "charged", 1), "seq": 9},
+        {**_refund("payment_refunded", "partially_refunded", 1), "seq": 10},
+    ]
+
+    assert replay(failed).needs_attention
+    assert not replay(repeated).needs_attention

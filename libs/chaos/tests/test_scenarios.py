@@ -17,10 +17,11 @@ def test_five_hundred_orders_play_every_scenario() -> None:
     names = {build_scenario(20261125, number).name for number in range(500)}
 
     assert names == {
-        "plain", "repeated-requests", "auto-approved", "zero-total", "invalid-address", "rejected",
+        "plain", "repeated-requests", "auto-approved", "zero-total", "not-served", "rejected",
         "expired", "cancelled-before-approval", "cancelled-after-approval",
         "cancelled-asynchronously", "address-changed", "carrier-rejects-address",
         "payment-declined", "payment-under-review", "idempotency-key", "order-id-reused",
-        "refunded", "conflicting-decisions",
+        "refunded", "conflicting-decisions", "without-shipping", "with-adjustments",
+        "goods-returned",
     }  # fmt: skip
     assert len(names) == len(WEIGHTS)

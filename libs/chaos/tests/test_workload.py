@@ -7,7 +7,8 @@ import pytest
 from temporalio.client import Client
 
 from fuze_chaos.workload import workload
-from fuze_chaos.workload.client import WorkloadClient
+from fuze_chaos.workload.client import Request, WorkloadClient
+from fuze_chaos.workload.scenarios import Action
 from fuze_devstack import http_client
 
 
@@ -54,3 +55,43 @@ async def test_a_review_is_decided_although_the_provider_fails_at_first(
     await playing._decide_review("an-order", decision)
 
     assert provider.status == "charged"
+
+
+class GatewayWithAReturn:
+    """Accepts a return, and all changes but these; knows the operations that it got."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused = refused
+        self.operations: list[str] = []
+
+    async def send(self, request: Request) -> httpx.Response:
+        """Answer as the gateway does."""
+        self.operations.append(request.operation)
+        status = 409 if request.operation in self.refused else 200
+        return httpx.Response(status, json={"return_url": "/orders/an-order/returns/a-return"})
+
+
+@pytest.mark.parametrize(
+    ("refused", "operations"),
+    [
+        ([], ["return", "return-approve", "return-receive"]),
+        (["return"], ["return"]),
+        (["return-approve"], ["return", "return-approve", "return-receive"]),
+        (
+            ["return-approve", "return-receive"],
+            ["return", "return-approve", "return-receive", "return-cancel"],
+        ),
+    ],
+    ids=["accepted", "refused", "approved by another request", "not received"],
+)
+async def test_a_return_whose_last_change_is_refused_is_cancelled(
+    refused: list[str], operations: list[str]
+) -> None:
+    gateway = GatewayWithAReturn(*refused)
+    playing = workload.Workload(
+        cast("WorkloadClient", gateway), sandbox="http://sandbox", temporal=cast("Client", None)
+    )
+
+    await playing._perform("an-order", Action("return", then=("approve", "receive")), "a-key")
+
+    assert gateway.operations == operations

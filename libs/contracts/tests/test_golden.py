@@ -8,6 +8,7 @@ import json
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any
 
 import pytest
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -36,6 +37,15 @@ def _kind(file: Path) -> type[Message]:
     return _MESSAGES[".".join(file.name.split(".")[:2])]
 
 
+def _keep(now: Any, before: Any) -> Any:  # noqa: ANN401 - any part of a message
+    """Return what we write, without the fields that were added since."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return {name: _keep(now[name], before[name]) for name in before}
+    if isinstance(before, list) and isinstance(now, list) and len(now) == len(before):
+        return [_keep(*both) for both in zip(now, before, strict=True)]
+    return now
+
+
 @pytest.mark.parametrize("file", _FILES, ids=lambda file: file.name)
 def test_what_a_released_version_wrote_decodes_and_nothing_of_it_is_lost(file: Path) -> None:
     before = json.loads(file.read_bytes())
@@ -44,7 +54,7 @@ def test_what_a_released_version_wrote_decodes_and_nothing_of_it_is_lost(file: P
     [payload] = pydantic_data_converter.payload_converter.to_payloads([message])
     now = json.loads(payload.data)
 
-    assert {name: now[name] for name in before} == before
+    assert _keep(now, before) == before
 
 
 @pytest.mark.parametrize("name", sorted(_MESSAGES))

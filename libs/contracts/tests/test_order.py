@@ -2,7 +2,7 @@ from uuid import UUID
 
 import pytest
 
-from fuze_contracts.order import TERMINAL_STATUSES, OrderStatus
+from fuze_contracts.order_states import TERMINAL_STATUSES, OrderStatus
 from fuze_contracts.workflow_ids import (
     order_workflow_id,
     parse_order_id,

@@ -21,6 +21,7 @@ from fuze_psp.provider import (
     Rejected,
     RetryLater,
 )
+from fuze_psp.registry import explain_unsupported_amount
 from fuze_psp.stripe.amounts import from_stripe, to_stripe
 from fuze_psp.stripe.client import connect
 from fuze_psp.stripe.provider import StripeProvider
@@ -257,6 +258,26 @@ def test_an_amount_is_converted_to_stripes_units_or_not_supported(
     assert to_stripe(minor, currency) == there
     if there is not None:
         assert from_stripe(there, currency.lower()) == minor
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "explained"),
+    [
+        (3800, "UGX", "Stripe cannot charge UGX; use another currency"),
+        (18605, "KWD", "Stripe charges KWD in steps of 10 minor units; round the total"),
+        (501, "MGA", "Stripe charges MGA in steps of 100 minor units; round the total"),
+        (18600, "KWD", None),
+        (5000, "ISK", None),
+        (0, "UGX", None),
+    ],
+)
+def test_an_unsupported_amount_is_explained_for_stripe_only(
+    minor: int, currency: str, explained: str | None
+) -> None:
+    amount = Money(amount_minor=minor, currency=currency)
+
+    assert explain_unsupported_amount("stripe", amount) == explained
+    assert explain_unsupported_amount("sandbox", amount) is None
 
 
 async def test_an_unsupported_amount_is_rejected_without_a_request(

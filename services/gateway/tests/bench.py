@@ -106,12 +106,13 @@ async def _fill(postgres: EmbeddedPostgres) -> None:
         "INSERT INTO orders.orders (id, run_id, fingerprint, status, payment_status, customer,"
         " currency, total_minor, payment_token, address, tracking_number, last_seq,"
         " approval_deadline, created_at, updated_at) VALUES ($1, 'run', 'none', 'shipped',"
-        " 'charged', 'ada@example.com', 'USD', 5997, 'token', '{\"zip_code\": \"10001\"}',"
+        " 'charged', 'ada@example.com', 'USD', 5997, 'token', '{\"country\": \"US\"}',"
         " 'FZ1', 1, now(), now(), now())",
         _ORDER,
     )
     await connection.execute(
-        "INSERT INTO orders.order_lines VALUES ($1, 1, 'TEAPOT-1', 3, 1999)", _ORDER
+        "INSERT INTO orders.order_lines VALUES ($1, 1, '1', 'TEAPOT-1', NULL, 3, 1999, 0, 0, true)",
+        _ORDER,
     )
     await connection.execute(
         "INSERT INTO orders.events (order_id, seq, type, status, payment_status, actor,"

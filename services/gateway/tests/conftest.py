@@ -11,7 +11,14 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
-from fake_workflows import OrderWorkflow, ShippingWorkflow, carrier_outage, provider_outage
+from fake_workflows import (
+    OrderWorkflow,
+    RefundWorkflow,
+    ReturnWorkflow,
+    ShippingWorkflow,
+    carrier_outage,
+    provider_outage,
+)
 from gateway_harness import MakeKey, Serve
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
@@ -19,6 +26,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from fuze_contracts.order import ORDER_TASK_QUEUE
+from fuze_contracts.payment import PAYMENT_TASK_QUEUE
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_gateway.api_keys.commands import ApiKeyCommands
 from fuze_gateway.app import create_app
@@ -52,11 +60,17 @@ async def temporal() -> AsyncIterator[Client]:
         worker = Worker(
             environment.client,
             task_queue=ORDER_TASK_QUEUE,
-            workflows=[OrderWorkflow, ShippingWorkflow],
+            workflows=[OrderWorkflow, ReturnWorkflow, ShippingWorkflow],
             activities=[provider_outage, carrier_outage],
             workflow_runner=UnsandboxedWorkflowRunner(),
         )
-        async with worker:
+        payments = Worker(
+            environment.client,
+            task_queue=PAYMENT_TASK_QUEUE,
+            workflows=[RefundWorkflow],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        )
+        async with worker, payments:
             yield environment.client
 
 
@@ -73,6 +87,7 @@ def settings(postgres: EmbeddedPostgres) -> GatewaySettings:
     return GatewaySettings(
         database_url=postgres.url("gateway"),
         read_timeout=timedelta(seconds=2),
+        refund_timeout=timedelta(seconds=2),
         max_body_bytes=4096,
     )
 
@@ -193,7 +208,7 @@ def record(postgres: EmbeddedPostgres) -> Callable[..., Awaitable[None]]:
             "INSERT INTO orders.orders (id, run_id, fingerprint, status, payment_status, customer,"
             " currency, total_minor, payment_token, address, tracking_number, last_seq,"
             " approval_deadline, created_at, updated_at, owner) VALUES"
-            " ($1, 'run', $2, $3, $4, 'ada', 'USD', 5997, 'token', '{\"zip_code\": \"10001\"}',"
+            " ($1, 'run', $2, $3, $4, 'ada', 'USD', 5997, 'token', '{\"country\": \"US\"}',"
             " 'FZ1', $5, now(), now(), now(), $6)",
             *(order_id, fingerprint, status, paid, last_seq, owner),
         )
@@ -207,6 +222,29 @@ def record(postgres: EmbeddedPostgres) -> Callable[..., Awaitable[None]]:
         await connection.close()
 
     return recorded
+
+
+@pytest.fixture
+async def shipped(
+    postgres: EmbeddedPostgres, order_id: UUID, record: Callable[..., Awaitable[None]]
+) -> UUID:
+    """A shipped order of three units of 19.99 USD that was charged."""
+    await record(order_id, status="shipped")
+    connection = await asyncpg.connect(postgres.dsn)
+    await connection.execute(
+        "INSERT INTO orders.order_lines (order_id, position, line_id, sku, quantity,"
+        " unit_price_minor, discount_minor, tax_minor, requires_shipping)"
+        " VALUES ($1, 1, '1', 'TEAPOT-1', 3, 1999, 0, 0, true)",
+        order_id,
+    )
+    await connection.execute(
+        "INSERT INTO payments.payments (id, payment_token, order_id, amount_minor, currency, state,"
+        " provider_reference, first_submitted_at)"
+        " VALUES ($1, 'token', $2, 5997, 'USD', 'charged', $3, now())",
+        *(uuid4(), order_id, f"ch_{order_id}"),
+    )
+    await connection.close()
+    return order_id
 
 
 @pytest.fixture

@@ -6,15 +6,11 @@ from temporalio import activity, workflow
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts import order as contract
-from fuze_contracts import shipping
-from fuze_contracts.order import (
-    ORDER_REJECTED,
-    OrderResult,
-    OrderSnapshot,
-    OrderStatus,
-    PaymentStatus,
-    WaitingFor,
-)
+from fuze_contracts import payment, returns, shipping
+from fuze_contracts.money import Money
+from fuze_contracts.order import ORDER_REJECTED, OrderResult, OrderSnapshot
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
+from fuze_contracts.refund_allocation import price_refund
 from fuze_contracts.workflow_ids import shipping_workflow_id
 
 REJECTED_ACTOR = "mallory"
@@ -33,20 +29,20 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._order = command
         self._command: str | None = None
         self._reason: str | None = None
-        self._zip_code = command.address.zip_code
+        self._postal_code = command.address.postal_code if command.address else None
         self._address_changes = 0
 
     @workflow.run
     async def run(self, command: contract.PlaceOrder) -> OrderResult:
-        if command.address.zip_code == "REJECT":
-            raise ApplicationError("bad zip code", type=ORDER_REJECTED, non_retryable=True)
-        if command.address.zip_code == "BROKEN":
+        if command.address.line1 == "REJECT":
+            raise ApplicationError("not shipped there", type=ORDER_REJECTED, non_retryable=True)
+        if command.address.line1 == "BROKEN":
             raise RuntimeError("a bad deploy")
-        if command.address.zip_code == "STUCK":
+        if command.address.line1 == "STUCK":
             await workflow.execute_activity(
                 "payment_charged", start_to_close_timeout=timedelta(seconds=5)
             )
-        if command.address.zip_code == "CHILD":
+        if command.address.line1 == "CHILD":
             await workflow.execute_child_workflow(
                 ShippingWorkflow.run,
                 shipping.ShipOrder(order_id=command.order_id, address=command.address),
@@ -70,7 +66,7 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @workflow.signal
     async def change_address(self, request: contract.ChangeAddress) -> None:
-        self._zip_code = request.address.zip_code
+        self._postal_code = request.address.postal_code
         self._address_changes += 1
 
     @workflow.update
@@ -91,6 +87,10 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @approve_order.validator
     def _validate_approve(self, approval: contract.ApproveOrder) -> None:
+        if self._order.four_eyes and approval.caller == self._order.owner:
+            raise ApplicationError(
+                "four eyes", type=contract.APPROVER_PLACED_ORDER, non_retryable=True
+            )
         self._reject_if_requested(contract.ALREADY_APPROVED, approval.actor)
 
     @workflow.update
@@ -111,7 +111,7 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @workflow.update
     async def change_order_address(self, request: contract.ChangeAddress) -> OrderSnapshot:
-        return self._snapshot_with(f"{request.address.zip_code} by {request.actor}")
+        return self._snapshot_with(f"{request.address.postal_code} by {request.actor}")
 
     @change_order_address.validator
     def _validate_change_address(self, request: contract.ChangeAddress) -> None:
@@ -142,7 +142,10 @@ class OrderWorkflow(contract.OrderWorkflow):
             raise ApplicationError("not now", type=error_type, non_retryable=True)
 
     @workflow.query
-    def signal_rejection(self, signal: contract.OrderSignal) -> str | None:
+    def signal_rejection(
+        self, signal: contract.OrderSignal, caller: str | None = None
+    ) -> str | None:
+        del caller
         is_exhausted = self._address_changes >= MAX_ADDRESS_CHANGES
         if signal is contract.OrderSignal.CHANGE_ADDRESS and is_exhausted:
             return contract.ADDRESS_CHANGE_LIMIT
@@ -159,7 +162,7 @@ class OrderWorkflow(contract.OrderWorkflow):
             waiting_for=WaitingFor.APPROVAL,
             deadline=workflow.info().start_time + self._order.approval_timeout,
             last_error="first line\nsecond line",
-            reason=self._zip_code,
+            reason=self._postal_code,
         )
 
 
@@ -191,6 +194,133 @@ class ShippingWorkflow(shipping.ShippingWorkflow):
             step=shipping.ShippingStep.DISPATCHING,
             step_since=workflow.now(),
         )
+
+
+CHARGED_MINOR = 5997
+"""What is left of every payment."""
+
+
+@workflow.defn
+class RefundWorkflow(payment.RefundWorkflow):
+    """A refund that is reserved, unless it is too large; with the reason `STUCK` it never is.
+
+    With the reason `OPEN` it stays open.
+    """
+
+    @workflow.init
+    def __init__(self, command: payment.RefundPayment) -> None:
+        self._command = command
+        self._is_decided = False
+
+    @workflow.run
+    async def run(self, command: payment.RefundPayment) -> payment.RefundOutcome:
+        await workflow.wait_condition(lambda: self._is_decided and command.reason != "OPEN")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return payment.RefundRejected(refund_id=command.refund_id, code="a test")
+
+    @workflow.update
+    async def reserve(self) -> payment.ReserveRefundOutcome:
+        await workflow.wait_condition(lambda: self._command.reason != "STUCK")
+        self._is_decided = True
+        command = self._command
+        lines = []
+        if command.shares:
+            lines = price_refund(
+                command.shares,
+                command.lines,
+                include_shipping=command.include_shipping,
+                earlier=[],
+            )
+        charged = Money(amount_minor=CHARGED_MINOR, currency="USD")
+        by_lines = Money(amount_minor=sum(line.amount_minor for line in lines), currency="USD")
+        amount = command.amount or (by_lines if lines else charged)
+        if amount.amount_minor > CHARGED_MINOR:
+            return payment.RefundRejected(
+                refund_id=command.refund_id,
+                code=payment.RefundRejection.MORE_THAN_CHARGED,
+                refundable=charged,
+                fingerprint=command.fingerprint,
+            )
+        return payment.RefundReserved(
+            refund_id=command.refund_id,
+            amount=amount,
+            lines=tuple(lines),
+            reason=command.reason,
+            actor=command.actor,
+            fingerprint=command.fingerprint,
+        )
+
+
+@workflow.defn
+class ReturnWorkflow(returns.ReturnWorkflow):
+    """A return that is stored, unless its reason is a refusal; with `STUCK` it is never decided."""
+
+    @workflow.init
+    def __init__(self, command: returns.RequestReturn) -> None:
+        self._command = command
+        self._status = returns.ReturnStatus.REQUESTED
+        self._is_decided = False
+
+    @workflow.run
+    async def run(self, command: returns.RequestReturn) -> returns.RequestReturnOutcome:
+        del command
+        if refusal := self._refusal:
+            await workflow.wait_condition(lambda: self._is_decided)
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            return refusal
+        await workflow.wait_condition(lambda: self._status.is_terminal)
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self._snapshot
+
+    @workflow.update
+    async def get_request_outcome(self) -> returns.RequestReturnOutcome:
+        await workflow.wait_condition(lambda: self._command.reason != "STUCK")
+        self._is_decided = True
+        return self._refusal or self._snapshot
+
+    @workflow.update
+    async def change(self, command: returns.ChangeReturn) -> returns.ReturnSnapshot:
+        if command.reason == "the parcel is back":
+            raise ApplicationError("", type=returns.ORDER_NOT_RETURNABLE, non_retryable=True)
+        if command.reason == "the return was refused":
+            raise ApplicationError("", type=returns.RETURN_NOT_FOUND, non_retryable=True)
+        if not command.action.status.may_follow(self._status):
+            raise ApplicationError(
+                self._status.value, type=returns.RETURN_STATUS_CONFLICT, non_retryable=True
+            )
+        self._status = command.action.status
+        return self._snapshot
+
+    @property
+    def _snapshot(self) -> returns.ReturnSnapshot:
+        command = self._command
+        return returns.ReturnSnapshot(
+            order_id=command.order_id,
+            return_id=command.return_id,
+            status=self._status,
+            fingerprint=command.fingerprint,
+        )
+
+    @property
+    def _refusal(self) -> returns.ReturnRefused | None:
+        return_id = self._command.return_id
+        match self._command.reason:
+            case "not shipped":
+                return returns.ReturnRefused(
+                    return_id=return_id, code=returns.ReturnRefusal.ORDER_NOT_RETURNABLE
+                )
+            case "too many":
+                return returns.ReturnRefused(
+                    return_id=return_id,
+                    code=returns.ReturnRefusal.MORE_THAN_SHIPPED,
+                    line_id="1",
+                    returnable=1,
+                )
+            case "shipping twice":
+                return returns.ReturnRefused(
+                    return_id=return_id, code=returns.ReturnRefusal.MORE_THAN_SHIPPED
+                )
+        return None
 
 
 @activity.defn(name="payment_charged")

@@ -1,4 +1,4 @@
-"""The types of the shared fixtures, and the credentials of a request."""
+"""The types of the shared fixtures, the credentials of a request, and an address."""
 
 import contextlib
 from collections.abc import Awaitable, Callable
@@ -16,6 +16,16 @@ Record = Callable[..., Awaitable[None]]
 
 Eventually = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
 """Wait for a condition in another process."""
+
+WHOLE_ADDRESS = {
+    "country": "US",
+    "name": "Ada Lovelace",
+    "line1": "1 Market Street",
+    "city": "San Francisco",
+    "region": "CA",
+    "postal_code": "94105",
+}
+"""An address that an order can change to."""
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from gateway_harness import Serve
 
 _JSON = {"Content-Type": "application/json"}
 _SMALL = {"address": {"zip_code": "10001"}}
+_LINE = {"sku": "A", "quantity": 1, "unit_price_minor": 1}
 
 
 async def _start(
@@ -80,7 +81,7 @@ async def test_a_deeply_nested_body_or_a_huge_number_is_rejected(
         {"address": {}},
         {"address": {"zip_code": 10001}},
         {"address": {"zip_code": "10001", "country": "usa"}},
-        {"address": {"zip_code": "1" * 65}},
+        {"address": {"zip_code": "10001", "line1": "1" * 256}},
         {"address": {"zip_code": "10001", "planet": "Mars"}},
         {"surprise": 1},
         {"status": "shipped"},
@@ -123,6 +124,66 @@ async def test_a_body_that_does_not_match_its_schema_is_rejected_with_its_fields
         _assert_problem(response, 422)
         assert response.json()["errors"]
     _assert_problem(response, response.status_code)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "message"),
+    [
+        ({"address": {}}, "postal_code", "is required in US, such as"),
+        ({"surprise": 1}, "surprise", "is not a field of this request; remove it"),
+        ({"address": {"zip_code": 10001}}, "zip_code", "must be a string"),
+        ({"address": {"zip_code": "1" * 256}}, "zip_code", "must have at most 255 characters"),
+        ({"customer": "x" * 201}, "customer", "must have at most 200 characters"),
+        ({"customer": ""}, "customer", "must have at least 1 character"),
+        ({"lines": {}}, "lines", "must be a list"),
+        ({"lines": [_LINE | {"quantity": 0}]}, "quantity", "must be at least 1"),
+        ({"lines": [_LINE | {"quantity": 1.5}]}, "quantity", "must be a whole number; count"),
+        ({"lines": [_LINE | {"quantity": "1"}]}, "quantity", "must be an integer, without quotes"),
+        ({"address": "10001"}, "address", "must be an object"),
+    ],
+    ids=str,
+)
+async def test_a_422_says_of_each_field_what_is_wrong_and_what_to_do(
+    gateway: httpx.AsyncClient, changes: dict[str, object], field: str, message: str
+) -> None:
+    response = await _start(gateway, json.dumps(_SMALL | changes).encode())
+
+    [error] = response.json()["errors"]
+    assert error["loc"][-1] == field
+    assert error["message"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("created_from=2026-11-26T00:00:00+01:00", "write + as %2B"),
+        ("updated_before=2026-11-26T00:00:00.5+0100", "write + as %2B"),
+        ("created_from=2026-11-26T00:00:00", "with an offset"),
+        ("created_from=2026-13-26T00:00:00Z", "must be a valid date and time: month"),
+        ("sort=total", "must be one of '-created_at'"),
+        ("limit=0", "must be at least 1"),
+        ("limit=ten", "must be an integer"),
+        ("surprise=1", "is not a field of this request"),
+        ("needs_attention=2", "must be true or false"),
+        ("status=lost", "must be one of"),
+        ("&".join(["status=shipped"] * 99), "must have at most"),
+    ],
+)
+async def test_an_invalid_query_says_what_to_write_instead(
+    gateway: httpx.AsyncClient, query: str, message: str
+) -> None:
+    response = await gateway.get(f"/orders?{query}")
+
+    [error] = response.json()["errors"]
+    assert message in error["message"]
+
+
+async def test_a_time_whose_offset_is_written_with_an_escaped_plus_is_accepted(
+    gateway: httpx.AsyncClient,
+) -> None:
+    response = await gateway.get("/orders?created_from=2126-11-26T00:00:00%2B01:00")
+
+    assert response.json() == {"orders": [], "next": None}
 
 
 async def test_a_number_beyond_the_range_of_floats_is_rejected(gateway: httpx.AsyncClient) -> None:

@@ -8,8 +8,9 @@ from order_harness import FakePaymentService, OrderHarness, run_workers
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.testing import WorkflowEnvironment
 
-from fuze_contracts.order import OrderLine, PlaceOrder
-from fuze_contracts.shipping import Address
+from fuze_contracts.address import Address
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_lines import OrderLine
 from fuze_order import service_calls
 from fuze_order.repository import OrderRepository
 
@@ -24,7 +25,7 @@ def make_order() -> Order:
         order_id = uuid4()
         fields: dict[str, Any] = {
             "order_id": order_id,
-            "address": Address(zip_code="10001"),
+            "address": Address(country="US", postal_code="10001"),
             "fingerprint": "a-fingerprint",
             "lines": (OrderLine(sku="TEAPOT-1", quantity=3, unit_price_minor=1999),),
             "payment_method": "pm_card_visa",
@@ -53,8 +54,8 @@ async def without_workers(
     engine_of: Callable[[str], AsyncEngine],
     monkeypatch: pytest.MonkeyPatch,
 ) -> OrderHarness:
-    """On the real clock, for what the time-skipping server cannot do: resets, worker changes."""
-    monkeypatch.setattr(service_calls, "_RESTART_SHIPMENT_AFTER", timedelta(seconds=0.2))
+    """On the real clock: for resets, terminations and worker changes, which time skipping lacks."""
+    monkeypatch.setattr(service_calls, "_RESTART_CHILD_AFTER", timedelta(seconds=0.2))
     harness = OrderHarness(dev_server, engine_of("order"), FakePaymentService())
     harness.respond_at_once()
     return harness

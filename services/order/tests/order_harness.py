@@ -16,20 +16,21 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from fuze_contracts import payment, shipping
-from fuze_contracts.order import (
-    ORDER_TASK_QUEUE,
-    OrderResult,
-    OrderSnapshot,
-    PlaceOrder,
-    WaitingFor,
-)
+from fuze_contracts.address import Address
+from fuze_contracts.money import Money
+from fuze_contracts.order import ORDER_TASK_QUEUE, OrderResult, OrderSnapshot, PlaceOrder
+from fuze_contracts.order_states import WaitingFor
+from fuze_contracts.refund_allocation import OrderShares, price_refund
 from fuze_contracts.workflow_ids import order_workflow_id
-from fuze_order.activities import OrderActivities, ReconciliationActivities
+from fuze_order.activities import OrderActivities, ReconciliationActivities, ReturnActivities
 from fuze_order.reconciliation import OpenOrderComparison
 from fuze_order.reconciliation_repository import ReconciliationRepository
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
 from fuze_order.repository import OrderRepository
+from fuze_order.return_repository import ReturnRepository
+from fuze_order.return_workflow import ReturnWorkflow
 from fuze_order.tables import events, orders
+from fuze_order.validation import OrderRules
 from fuze_order.workflows import OrderWorkflow
 
 
@@ -46,6 +47,10 @@ def _set_event() -> asyncio.Event:
     return event
 
 
+RULES = OrderRules(ships_to=frozenset({"US"}), max_order_totals={"USD": 1_000_000})
+NOT_SERVED = Address(country="FR", postal_code="75001")
+"""An address that these rules reject."""
+
 Handle = WorkflowHandle[OrderWorkflow, OrderResult]
 
 
@@ -60,7 +65,26 @@ class FakePaymentService(payment.PaymentActivities):
     void_outcome: payment.VoidOutcome | ApplicationError | None = None
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+    refunds: dict[UUID, payment.RefundPayment] = field(default_factory=dict)
+    refund_outcome: payment.RefundRejected | None = None
+    may_refund: asyncio.Event = field(default_factory=_set_event)
     _void_events: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    @activity.defn
+    async def payment_refunded(self, command: payment.RefundPayment) -> payment.RefundOutcome:
+        """Refund the lines once for the refund's id."""
+        await self.may_refund.wait()
+        if self.refund_outcome:
+            return self.refund_outcome
+        command = self.refunds.setdefault(command.refund_id, command)
+        lines = price_refund(
+            command.shares or OrderShares(lines=()),
+            command.lines,
+            include_shipping=command.include_shipping,
+            earlier=(),
+        )
+        amount = Money(amount_minor=sum(line.amount_minor for line in lines), currency="USD")
+        return payment.Refunded(refund_id=command.refund_id, amount=amount)
 
     @activity.defn
     async def payment_charged(self, command: payment.ChargePayment) -> payment.ChargeOutcome:
@@ -107,9 +131,10 @@ class FakeShippingService(shipping.ShipmentActivities):
     dispatched: set[UUID] = field(default_factory=set)
     cancelled: set[UUID] = field(default_factory=set)
     shipped: dict[UUID, shipping.Shipped] = field(default_factory=dict)
-    addresses: dict[UUID, shipping.Address] = field(default_factory=dict)
+    items: dict[UUID, tuple[shipping.ParcelItem, ...]] = field(default_factory=dict)
+    addresses: dict[UUID, Address] = field(default_factory=dict)
     delivery_statuses: dict[UUID, shipping.DeliveryStatus] = field(default_factory=dict)
-    rejected_zip_codes: set[str] = field(default_factory=set)
+    rejected_postal_codes: set[str] = field(default_factory=set)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     may_dispatch: asyncio.Event = field(default_factory=asyncio.Event)
     may_change_address: asyncio.Event = field(default_factory=_set_event)
@@ -128,13 +153,14 @@ class FakeShippingService(shipping.ShipmentActivities):
         if not self.may_dispatch.is_set():
             return None
         del self.addresses[command.order_id]
-        if address.zip_code in self.rejected_zip_codes:
+        if address.postal_code in self.rejected_postal_codes:
             return shipping.AddressRejected(code="not_delivered_there", address=address)
         self.dispatched.add(command.order_id)
+        self.items[command.order_id] = command.items
         self.shipped[command.order_id] = shipping.Shipped(
             shipment_id=command.order_id,
             carrier="a-carrier",
-            tracking_number=f"to-{address.zip_code}-{str(command.order_id)[:8]}",
+            tracking_number=f"to-{address.postal_code}-{str(command.order_id)[:8]}",
         )
         return self.shipped[command.order_id]
 
@@ -170,6 +196,23 @@ class FakeShippingService(shipping.ShipmentActivities):
     ) -> shipping.DispatchedOrders:
         dispatched = tuple(one for one in command.order_ids if one in self.dispatched)
         return shipping.DispatchedOrders(order_ids=dispatched)
+
+
+@workflow.defn
+class RefundWorkflow(payment.RefundWorkflow):
+    """Stands in for the payment service, over its contract."""
+
+    @workflow.run
+    async def run(self, command: payment.RefundPayment) -> payment.RefundOutcome:
+        return await workflow.execute_activity_method(
+            FakePaymentService.payment_refunded,
+            command,
+            start_to_close_timeout=timedelta(minutes=1),
+        )
+
+    @workflow.update
+    async def reserve(self) -> payment.ReserveRefundOutcome:
+        raise ApplicationError("not implemented by the fake")
 
 
 @workflow.defn
@@ -272,7 +315,8 @@ async def run_workers(
 ) -> AsyncIterator[OrderHarness]:
     """Run workers for the three task queues; `definition` is the order worker's workflow."""
     client = harness.environment.client
-    activities = OrderActivities(repository)
+    activities = OrderActivities(repository, RULES)
+    returns = ReturnActivities(ReturnRepository(harness.engine))
     orders = ReconciliationRepository(harness.engine)
     reconciliation = ReconciliationActivities(
         orders, OpenOrderComparison(orders, alert_after=timedelta(milliseconds=1))
@@ -281,7 +325,7 @@ async def run_workers(
         Worker(
             client,
             task_queue=ORDER_TASK_QUEUE,
-            workflows=[definition, ReconcileOrdersWorkflow],
+            workflows=[definition, ReturnWorkflow, ReconcileOrdersWorkflow],
             activities=[
                 activities.order_received,
                 activities.validate_order,
@@ -291,17 +335,24 @@ async def run_workers(
                 reconciliation.ended_orders_listed,
                 reconciliation.discrepant_orders_listed,
                 reconciliation.discrepancies_recorded,
+                returns.return_requested,
+                returns.return_changed,
+                returns.return_refund_built,
+                returns.returns_resumed,
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),
         ),
         Worker(
             client,
             task_queue=payment.PAYMENT_TASK_QUEUE,
+            workflows=[RefundWorkflow],
             activities=[
                 harness.payments.payment_charged,
+                harness.payments.payment_refunded,
                 harness.payments.payment_voided,
                 harness.payments.kept_charges_listed,
             ],
+            workflow_runner=UnsandboxedWorkflowRunner(),
         ),
         Worker(
             client,

@@ -9,9 +9,8 @@ from fuze_contracts.order import (
     NOTHING_TO_RETRY,
     TOO_LATE_TO_CANCEL,
     TOO_LATE_TO_CHANGE_ADDRESS,
-    OrderStatus,
-    PaymentStatus,
 )
+from fuze_contracts.order_states import OrderStatus, PaymentStatus
 
 ENDED = "ended"
 
@@ -28,7 +27,14 @@ class OrderModel:
     A command returns the expected error type from the contracts, `ended`, or None for success.
     """
 
-    def __init__(self, address: str, *, tracks: bool, charge_reaches_provider: bool = True) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        tracks: bool,
+        charge_reaches_provider: bool = True,
+        requires_shipping: bool = True,
+    ) -> None:
         self.status = OrderStatus.AWAITING_APPROVAL
         self.payment_status = PaymentStatus.NONE
         self.events = ["order_received"]
@@ -39,6 +45,7 @@ class OrderModel:
         self.is_cancelled_by_temporal = False
         self._tracks = tracks
         self._charge_reaches_provider = charge_reaches_provider
+        self._requires_shipping = requires_shipping
         self._address = address
         self._approved = False
         if self.is_invalid:
@@ -138,8 +145,10 @@ class OrderModel:
             )
         else:
             self._enter("payment_charged", OrderStatus.PAID, PaymentStatus.CHARGED)
-        if not declines:
+        if not declines and self._requires_shipping:
             self._enter("shipping_started", OrderStatus.PREPARING)
+        elif not declines:
+            self._enter("order_completed", OrderStatus.COMPLETED)
 
     def provider_fails(self) -> None:
         self._enter("needs_attention", self.status)

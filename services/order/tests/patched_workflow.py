@@ -7,7 +7,8 @@ from typing import ClassVar
 from temporalio import workflow
 
 from fuze_contracts import order, shipping
-from fuze_contracts.order import OrderStatus, PlaceOrder
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_states import OrderStatus
 from fuze_order import service_calls
 from fuze_order.workflows import OrderWorkflow
 

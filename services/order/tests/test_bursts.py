@@ -14,6 +14,7 @@ from temporalio.api.workflowservice.v1 import UpdateWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import (
     ADDRESS_CHANGE_LIMIT,
     ALREADY_APPROVED,
@@ -22,12 +23,10 @@ from fuze_contracts.order import (
     CancelOrder,
     ChangeAddress,
     OrderSignal,
-    OrderStatus,
-    PaymentStatus,
     PlaceOrder,
-    WaitingFor,
 )
-from fuze_contracts.shipping import Address, DeliveryStatus, DeliveryStatusChanged
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
+from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
 from fuze_order.messages import Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
@@ -153,12 +152,14 @@ async def test_signals_are_dropped_where_the_order_says_so(
         why := await handle.query(OrderWorkflow.signal_rejection, OrderSignal.CHANGE_ADDRESS)
     ):
         await handle.signal(
-            OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code="94105"))
+            OrderWorkflow.change_address,
+            ChangeAddress(address=Address(country="US", postal_code="94105")),
         )
         sent += 1
 
     await handle.signal(
-        OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code="60601"))
+        OrderWorkflow.change_address,
+        ChangeAddress(address=Address(country="US", postal_code="60601")),
     )
     await handle.signal(OrderWorkflow.approve)
     result = await handle.result()

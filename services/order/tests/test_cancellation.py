@@ -18,11 +18,9 @@ from fuze_contracts.order import (
     ApproveOrder,
     CancelOrder,
     OrderResult,
-    OrderStatus,
-    PaymentStatus,
     PlaceOrder,
-    WaitingFor,
 )
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 

@@ -4,20 +4,26 @@ import inspect
 import re
 from pathlib import Path
 
+import pytest
 from temporalio import workflow
 
 import fuze_order
 from fuze_contracts import order as contract
+from fuze_contracts import returns
+from fuze_order.return_workflow import ReturnWorkflow
 from fuze_order.workflows import OrderWorkflow
 
-
-def test_the_contract_is_implemented() -> None:
-    assert not inspect.isabstract(OrderWorkflow)
+_IMPLEMENTED = [(contract.OrderWorkflow, OrderWorkflow), (returns.ReturnWorkflow, ReturnWorkflow)]
 
 
-def test_the_workflow_and_its_contract_use_the_same_names() -> None:
-    promised = workflow._Definition.must_from_class(contract.OrderWorkflow)
-    kept = workflow._Definition.must_from_class(OrderWorkflow)
+@pytest.mark.parametrize(("promise", "implementation"), _IMPLEMENTED)
+def test_the_contract_is_implemented_under_the_same_names(
+    promise: type, implementation: type
+) -> None:
+    promised = workflow._Definition.must_from_class(promise)
+    kept = workflow._Definition.must_from_class(implementation)
+
+    assert not inspect.isabstract(implementation)
 
     assert kept.name == promised.name
     assert kept.signals.keys() == promised.signals.keys()

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from order_harness import Handle, OrderHarness, until, waits_for
 
-from fuze_contracts.order import OrderStatus, PaymentStatus, PlaceOrder, WaitingFor
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
 from fuze_order.workflows import OrderWorkflow
 

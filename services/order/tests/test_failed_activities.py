@@ -11,15 +11,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from fuze_contracts import shipping
-from fuze_contracts.order import (
-    CancelOrder,
-    ChangeAddress,
-    EventType,
-    OrderStatus,
-    PaymentStatus,
-    PlaceOrder,
-)
-from fuze_contracts.shipping import Address
+from fuze_contracts.address import Address
+from fuze_contracts.order import CancelOrder, ChangeAddress, PlaceOrder
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_order.messages import InsertResult, ReceiveOrder, Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
@@ -111,7 +105,8 @@ async def test_the_new_address_of_a_shipment_is_requested_again(
     async with run_workers(harness, OrderRepository(harness.engine)):
         handle = await harness.preparing(make_order())
         await handle.signal(
-            OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code="94105"))
+            OrderWorkflow.change_address,
+            ChangeAddress(address=Address(country="US", postal_code="94105")),
         )
         await until(handle, lambda snapshot: snapshot.last_seq == 6)
         harness.shipping.may_dispatch.set()

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import workflow
 from temporalio.testing import WorkflowEnvironment
 
-from fuze_contracts.order import ORDER_TASK_QUEUE, OrderResult, PlaceOrder, WaitingFor
+from fuze_contracts.order import ORDER_TASK_QUEUE, OrderResult, PlaceOrder
+from fuze_contracts.order_states import WaitingFor
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_order.messages import OpenOrdersResult
 from fuze_order.reconciliation import OpenOrderComparison

@@ -5,12 +5,19 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from order_harness import Handle, OrderHarness, until, waits_for
+from order_harness import (
+    NOT_SERVED,
+    Handle,
+    OrderHarness,
+    until,
+    waits_for,
+)
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts import payment
+from fuze_contracts.address import Address
 from fuze_contracts.order import (
     ADDRESS_CHANGE_LIMIT,
     ADDRESS_INVALID,
@@ -21,19 +28,16 @@ from fuze_contracts.order import (
     ApproveOrder,
     CancelOrder,
     ChangeAddress,
-    OrderStatus,
-    PaymentStatus,
     PlaceOrder,
     RejectOrder,
     RetryOrder,
-    WaitingFor,
 )
-from fuze_contracts.shipping import Address
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_order.workflows import OrderWorkflow
 
 Order = Callable[..., PlaceOrder]
 
-ELSEWHERE = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
+ELSEWHERE = ChangeAddress(address=Address(country="US", postal_code="94105"), actor="ada")
 
 
 async def refusal(handle: Handle, update: object, request: object) -> str | None:
@@ -202,9 +206,14 @@ async def test_an_invalid_address_is_rejected_and_recorded(
 ) -> None:
     order = make_order()
     handle = await harness.place(order)
-    nowhere = ChangeAddress(address=Address(zip_code="NOWHERE"))
+    change = ChangeAddress(address=NOT_SERVED)
 
-    assert await refusal(handle, OrderWorkflow.change_order_address, nowhere) == ADDRESS_INVALID
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update(OrderWorkflow.change_order_address, change)
+
+    assert isinstance(refused.value.cause, ApplicationError)
+    assert refused.value.cause.type == ADDRESS_INVALID
+    assert refused.value.cause.message == "orders are not shipped to FR; give an address in US"
     assert (await harness.timeline(order.order_id))[-1] == "address_change_rejected"
     await handle.signal(OrderWorkflow.cancel)
     await handle.result()
@@ -262,7 +271,7 @@ async def test_few_address_changes_are_pending_at_once(
 async def test_an_address_that_the_carrier_rejected_is_corrected_and_shipped_to(
     harness: OrderHarness, make_order: Order
 ) -> None:
-    harness.shipping.rejected_zip_codes.add("10001")
+    harness.shipping.rejected_postal_codes.add("10001")
     order = make_order()
     handle = await harness.place(order)
     await handle.signal(OrderWorkflow.approve)
@@ -278,7 +287,7 @@ async def test_an_address_that_the_carrier_rejected_is_corrected_and_shipped_to(
 async def test_a_rejected_address_that_is_not_corrected_cancels_and_refunds(
     harness: OrderHarness, make_order: Order
 ) -> None:
-    harness.shipping.rejected_zip_codes.add("10001")
+    harness.shipping.rejected_postal_codes.add("10001")
     handle = await harness.place(make_order())
     await handle.signal(OrderWorkflow.approve)
 

@@ -9,14 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
-from fuze_contracts.order import (
-    ChangeAddress,
-    EventType,
-    OrderStatus,
-    PaymentStatus,
-    PlaceOrder,
-)
-from fuze_contracts.shipping import Address
+from fuze_contracts.address import Address
+from fuze_contracts.order import ChangeAddress, PlaceOrder
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_order.messages import InsertResult, ReceiveOrder, Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
@@ -220,7 +215,7 @@ async def test_a_new_address_reaches_the_shipment_although_it_conflicts(
     async with run_workers(harness, repository):
         harness.payments.may_answer.set()
         handle = await harness.preparing(order)
-        elsewhere = ChangeAddress(address=Address(zip_code="94105"), actor="ada")
+        elsewhere = ChangeAddress(address=Address(country="US", postal_code="94105"), actor="ada")
         await handle.execute_update(OrderWorkflow.change_order_address, elsewhere)
         harness.shipping.may_dispatch.set()
         result = await handle.result()

@@ -12,7 +12,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.workflow import NondeterminismError
 
-from fuze_contracts.order import OrderStatus, PlaceOrder, WaitingFor
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_states import OrderStatus, WaitingFor
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 

@@ -9,14 +9,8 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts import payment
-from fuze_contracts.order import (
-    NOT_AWAITING_PAYMENT_METHOD,
-    ChangePaymentMethod,
-    OrderStatus,
-    PaymentStatus,
-    PlaceOrder,
-    WaitingFor,
-)
+from fuze_contracts.order import NOT_AWAITING_PAYMENT_METHOD, ChangePaymentMethod, PlaceOrder
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_order.workflows import OrderWorkflow
 
 Order = Callable[..., PlaceOrder]

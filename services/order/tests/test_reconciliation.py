@@ -12,16 +12,9 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 
 from fuze_contracts.money import Money
-from fuze_contracts.order import (
-    ORDER_TASK_QUEUE,
-    CancelOrder,
-    OrderStatus,
-    OrderWorkflow,
-    PaymentStatus,
-    PlaceOrder,
-    Recovery,
-    WaitingFor,
-)
+from fuze_contracts.order import ORDER_TASK_QUEUE, CancelOrder, OrderWorkflow, PlaceOrder, Recovery
+from fuze_contracts.order_lines import OrderLine
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.payment import ChargePayment
 from fuze_order import reconciliation_repository
 from fuze_order.messages import EndedOrdersPage, ReconcileOrders, ReconcileOrdersResult
@@ -294,6 +287,22 @@ async def test_a_shipped_order_without_a_parcel_is_a_discrepancy(
 
     found = await find_discrepancies(harness, order.order_id)
     assert found == {"shipped_without_parcel": False}
+
+
+async def test_a_completed_order_has_no_parcel_and_keeps_its_money(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    line = OrderLine(sku="EBOOK", quantity=1, unit_price_minor=999, requires_shipping=False)
+    order = make_order(lines=(line,), address=None)
+    handle = await harness.place(order)
+    await handle.signal(OrderWorkflow.approve)
+    await handle.result()
+    harness.payments.kept.append(_charge_of(order))
+
+    await reconcile(harness)
+
+    assert await find_discrepancies(harness, order.order_id) == {}
+    assert harness.payments.voided == []
 
 
 def _charge_of(order: PlaceOrder) -> ChargePayment:

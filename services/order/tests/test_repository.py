@@ -10,15 +10,19 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fuze_contracts.order import EventType, OrderLine, OrderStatus, PaymentStatus, PlaceOrder
+from fuze_contracts.address import Address
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_lines import Adjustment, AdjustmentKind, OrderLine
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_contracts.read_models import (
+    EVENT_FEED_VIEW,
     EVENTS_VIEW,
     ORDERS_VIEW,
     PublishedEvent,
+    PublishedFeedEvent,
     PublishedOrder,
     PublishedOrderWithLines,
 )
-from fuze_contracts.shipping import Address
 from fuze_order.messages import InsertResult, ReceiveOrder, Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.tables import events, order_lines, orders
@@ -63,6 +67,14 @@ async def _rows(engine: AsyncEngine, table: sa.Table, order: PlaceOrder) -> list
         return [dict(row) for row in found.mappings()]
 
 
+async def _read_published(engine_of: EngineOf, order: PlaceOrder) -> PublishedOrderWithLines:
+    query = sa.select(sa.text("*")).select_from(sa.text(ORDERS_VIEW))
+    query = query.where(sa.text("order_id = :id"))
+    async with engine_of("gateway").connect() as connection:
+        row = (await connection.execute(query, {"id": order.order_id})).mappings().one()
+    return PublishedOrderWithLines.model_validate(row)
+
+
 async def test_a_received_order_is_written_with_its_lines_and_first_event(
     engine: AsyncEngine, repository: OrderRepository, make_order: Order
 ) -> None:
@@ -74,6 +86,54 @@ async def test_a_received_order_is_written_with_its_lines_and_first_event(
     assert (row["status"], row["total_minor"], row["last_seq"]) == ("received", 5997, 1)
     assert [line["sku"] for line in await _rows(engine, order_lines, order)] == ["TEAPOT-1"]
     assert [event["type"] for event in await _rows(engine, events, order)] == ["order_received"]
+
+
+async def test_what_an_order_costs_is_published_with_its_lines_and_adjustments(
+    repository: OrderRepository, engine_of: EngineOf, make_order: Order
+) -> None:
+    lines = (
+        OrderLine(sku="A", quantity=2, unit_price_minor=1000, discount_minor=300, tax_minor=20),
+        OrderLine(sku="A", quantity=1, unit_price_minor=0, name="A free one", line_id="gift"),
+    )
+    shipping = Adjustment(kind=AdjustmentKind.SHIPPING, label="Express", amount_minor=499)
+    order = make_order(lines=lines, adjustments=(shipping,))
+    await repository.create(_receive(order))
+
+    published = await _read_published(engine_of, order)
+
+    assert [OrderLine.model_validate(line) for line in published.lines] == list(order.lines)
+    assert [line["line_id"] for line in published.lines] == ["1", "gift"]
+    assert published.adjustments == [shipping.model_dump()]
+    assert (published.subtotal_minor, published.discount_minor) == (2000, 300)
+    assert (published.shipping_minor, published.tax_minor, published.fee_minor) == (499, 20, 0)
+    assert published.total_minor == 2219
+
+
+async def test_the_fields_of_the_caller_are_published(
+    repository: OrderRepository, engine_of: EngineOf, make_order: Order
+) -> None:
+    fields = {
+        "reference": "WEB-1",
+        "metadata": {"po_number": "PO-1"},
+        "customer": "cus_1815",
+        "customer_email": "ada@example.com",
+        "customer_name": "Ada Lovelace",
+    }
+    order = make_order(**fields)
+    await repository.create(_receive(order))
+
+    published = await _read_published(engine_of, order)
+
+    assert {name: getattr(published, name) for name in fields} == fields
+
+
+async def test_an_order_without_an_address_is_stored(
+    repository: OrderRepository, engine_of: EngineOf, make_order: Order
+) -> None:
+    order = make_order(address=None)
+
+    assert await repository.create(_receive(order)) is InsertResult.STORED
+    assert (await _read_published(engine_of, order)).address is None
 
 
 async def test_receiving_again_writes_nothing_twice(
@@ -102,6 +162,8 @@ async def test_another_workflow_cannot_take_an_order_id_that_is_used(
         {"lines": (OrderLine(sku="A", quantity=1, unit_price_minor=-5),)},
         {"lines": (OrderLine(sku="A", quantity=2**40, unit_price_minor=1),)},
         {"customer": "nul \0"},
+        {"adjustments": (Adjustment(kind="fee", label="A fee", amount_minor=-1),)},
+        {"lines": (OrderLine(sku="A", quantity=1, unit_price_minor=1, line_id="a"),) * 2},
     ],
 )
 async def test_values_that_postgresql_cannot_store_are_rejected(
@@ -113,6 +175,26 @@ async def test_values_that_postgresql_cannot_store_are_rejected(
     assert await _rows(engine, orders, order) == []
 
 
+async def test_the_row_has_the_normalised_addresses_and_the_event_the_callers_spelling(
+    engine: AsyncEngine, repository: OrderRepository, make_order: Order
+) -> None:
+    address = Address(country="CA", postal_code="K1A 0B1")
+    order = make_order(
+        address=address,
+        entered_address=address.model_copy(update={"postal_code": "k1a-0b1"}),
+        billing_address=Address(country="DE", company="Musterfirma"),
+    )
+
+    await repository.create(_receive(order))
+
+    [row] = await _rows(engine, orders, order)
+    assert row["address"] == address.model_dump()
+    assert row["billing_address"]["company"] == "Musterfirma"
+    [received] = await _rows(engine, events, order)
+    assert received["details"]["address"] == {"country": "CA", "postal_code": "k1a-0b1"}
+    assert received["details"]["billing_address"] == {"country": "DE", "company": "Musterfirma"}
+
+
 async def test_a_transition_writes_the_event_and_moves_the_row(
     engine: AsyncEngine, repository: OrderRepository, make_order: Order
 ) -> None:
@@ -120,12 +202,14 @@ async def test_a_transition_writes_the_event_and_moves_the_row(
     await repository.create(_receive(order))
 
     await repository.record(
-        _validated(order, address=Address(zip_code="94105"), details={"note": "moved"})
+        _validated(
+            order, address=Address(country="US", postal_code="94105"), details={"note": "moved"}
+        )
     )
 
     [row] = await _rows(engine, orders, order)
     assert (row["status"], row["last_seq"]) == ("awaiting_approval", 2)
-    assert row["address"]["zip_code"] == "94105"
+    assert row["address"]["postal_code"] == "94105"
     assert (await _rows(engine, events, order))[1]["details"] == {"note": "moved"}
 
 
@@ -156,7 +240,7 @@ async def test_a_taken_number_returns_the_latest_committed_transition(
             type=EventType.ADDRESS_CHANGED,
             actor="ada",
             reason="moved",
-            address=Address(zip_code="94105"),
+            address=Address(country="US", postal_code="94105"),
         )
     )
 
@@ -166,7 +250,10 @@ async def test_a_taken_number_returns_the_latest_committed_transition(
 
     assert (committed.seq, committed.type) == (3, EventType.ADDRESS_CHANGED)
     assert (committed.status, committed.actor) == (OrderStatus.AWAITING_APPROVAL, "ada")
-    assert (committed.reason, committed.address) == ("moved", Address(zip_code="94105"))
+    assert (committed.reason, committed.address) == (
+        "moved",
+        Address(country="US", postal_code="94105"),
+    )
     assert committed.payment_token == order.payment_token
     [row] = await _rows(engine, orders, order)
     assert (row["status"], row["last_seq"]) == ("awaiting_approval", 3)
@@ -219,6 +306,7 @@ async def test_the_services_role_may_not(engine: AsyncEngine, statement: str) ->
         "SELECT * FROM orders.orders",
         "SELECT * FROM orders.events",
         "SELECT * FROM orders.order_lines",
+        "SELECT * FROM orders.order_adjustments",
         "SELECT * FROM payments.payments",
         "SELECT * FROM payments.ledger_entries",
         "SELECT * FROM shipping.shipments",
@@ -235,7 +323,11 @@ async def test_the_gateways_role_may_not(engine_of: EngineOf, statement: str) ->
 
 async def test_the_published_views_have_the_columns_of_their_contracts(engine_of: EngineOf) -> None:
     async with engine_of("gateway").connect() as connection:
-        for view, row in ((ORDERS_VIEW, PublishedOrderWithLines), (EVENTS_VIEW, PublishedEvent)):
+        for view, row in (
+            (ORDERS_VIEW, PublishedOrderWithLines),
+            (EVENTS_VIEW, PublishedEvent),
+            (EVENT_FEED_VIEW, PublishedFeedEvent),
+        ):
             found = await connection.execute(sa.text(f"TABLE {view} LIMIT 0"))
             assert set(found.keys()) == row.model_fields.keys()
 

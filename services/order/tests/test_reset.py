@@ -11,16 +11,9 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError
 
 from fuze_contracts import payment
-from fuze_contracts.order import (
-    CancelOrder,
-    ChangeAddress,
-    ChangePaymentMethod,
-    OrderStatus,
-    PaymentStatus,
-    PlaceOrder,
-    WaitingFor,
-)
-from fuze_contracts.shipping import Address
+from fuze_contracts.address import Address
+from fuze_contracts.order import CancelOrder, ChangeAddress, ChangePaymentMethod, PlaceOrder
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 
@@ -171,7 +164,8 @@ async def test_an_address_change_after_a_reset_while_preparing_reaches_the_shipm
         preparing = await harness.preparing(order)
     handle = await reset(preparing)
     await handle.signal(
-        OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code="94105"))
+        OrderWorkflow.change_address,
+        ChangeAddress(address=Address(country="US", postal_code="94105")),
     )
 
     async with run_workers(harness, OrderRepository(harness.engine)):

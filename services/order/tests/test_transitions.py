@@ -2,13 +2,14 @@
 
 import pytest
 
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_order.transitions import (
     ExternalEffect,
     external_effects,
     is_changeable,
     needs_attention_after,
     payment_status_after,
+    payment_status_after_refund,
     status_after,
 )
 
@@ -51,3 +52,20 @@ def test_an_event_without_a_status_of_its_own_keeps_the_status() -> None:
 def test_an_address_change_does_not_repair_a_failing_step() -> None:
     assert needs_attention_after(EventType.ADDRESS_CHANGED, needs_attention=True)
     assert not needs_attention_after(EventType.RETRY_REQUESTED, needs_attention=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "refunded_minor", "after"),
+    [
+        (PaymentStatus.CHARGED, 1, PaymentStatus.PARTIALLY_REFUNDED),
+        (PaymentStatus.CHARGED, 100, PaymentStatus.REFUNDED),
+        (PaymentStatus.PARTIALLY_REFUNDED, 99, PaymentStatus.PARTIALLY_REFUNDED),
+        (PaymentStatus.PARTIALLY_REFUNDED, 100, PaymentStatus.REFUNDED),
+        (PaymentStatus.REFUNDING, 100, PaymentStatus.REFUNDING),
+        (PaymentStatus.REFUNDED, 1, PaymentStatus.REFUNDED),
+    ],
+)
+def test_the_payment_status_says_how_much_of_the_total_is_refunded(
+    before: PaymentStatus, refunded_minor: int, after: PaymentStatus
+) -> None:
+    assert payment_status_after_refund(before, refunded_minor, 100) is after

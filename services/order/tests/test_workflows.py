@@ -5,10 +5,16 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from order_harness import OrderHarness, until, waits_for
+from order_harness import (
+    NOT_SERVED,
+    OrderHarness,
+    until,
+    waits_for,
+)
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import (
     ORDER_ID_TAKEN,
     ORDER_REJECTED,
@@ -16,12 +22,9 @@ from fuze_contracts.order import (
     ApproveOrder,
     CancelOrder,
     ChangeAddress,
-    OrderStatus,
-    PaymentStatus,
     PlaceOrder,
-    WaitingFor,
 )
-from fuze_contracts.shipping import Address
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
 from fuze_order.workflows import OrderWorkflow
 
 Order = Callable[..., PlaceOrder]
@@ -53,7 +56,7 @@ async def test_an_approved_order_is_charged_and_shipped(
 async def test_an_invalid_order_fails_and_its_row_has_the_reason(
     harness: OrderHarness, make_order: Order
 ) -> None:
-    order = make_order(address=Address(zip_code="?"))
+    order = make_order(address=NOT_SERVED)
     handle = await harness.place(order)
 
     with pytest.raises(WorkflowFailureError) as failure:
@@ -137,7 +140,8 @@ async def test_a_new_address_is_recorded_and_shipped_to(
     handle = await harness.place(order)
     await until(handle, waits_for(WaitingFor.APPROVAL))
     await handle.signal(
-        OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code="94105"))
+        OrderWorkflow.change_address,
+        ChangeAddress(address=Address(country="US", postal_code="94105")),
     )
     await until(handle, lambda status: status.last_seq == 3)
     await handle.signal(OrderWorkflow.approve)
@@ -174,10 +178,9 @@ async def test_every_address_is_an_event_and_the_last_good_one_counts(
 ) -> None:
     order = make_order()
     handle = await harness.place(order)
-    for zip_code in ("94105", "60601", "NOWHERE"):
-        await handle.signal(
-            OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code=zip_code))
-        )
+    good = [Address(country="US", postal_code=code) for code in ("94105", "60601")]
+    for address in (*good, NOT_SERVED):
+        await handle.signal(OrderWorkflow.change_address, ChangeAddress(address=address))
     await handle.signal(OrderWorkflow.approve)
 
     result = await handle.result()
@@ -193,7 +196,8 @@ async def test_an_address_that_comes_while_the_charge_is_under_way_is_shipped_to
 ) -> None:
     handle = await harness.charging(make_order())
     await handle.signal(
-        OrderWorkflow.change_address, ChangeAddress(address=Address(zip_code="94105"))
+        OrderWorkflow.change_address,
+        ChangeAddress(address=Address(country="US", postal_code="94105")),
     )
     harness.payments.may_answer.set()
 

@@ -19,6 +19,7 @@ from fuze_payment.activities import (
     PaymentActivitiesImpl,
     PaymentWebhookActivities,
     ReconciliationActivities,
+    RefundReportActivities,
 )
 from fuze_payment.settings import PaymentSettings
 from fuze_psp.provider import PaymentProvider
@@ -70,6 +71,7 @@ class PaymentHarness:
     psp: httpx.AsyncClient
     reconciliation: ReconciliationActivities = field(init=False)
     webhooks: PaymentWebhookActivities = field(init=False)
+    reports: RefundReportActivities = field(init=False)
 
     def service(self, **changes: Any) -> PaymentActivitiesImpl:  # noqa: ANN401 - a setting's value
         timeout = changes.get("psp_timeout", self.settings.psp_timeout)
@@ -81,7 +83,7 @@ class PaymentHarness:
         **changes: Any,  # noqa: ANN401 - a setting's value
     ) -> PaymentActivitiesImpl:
         settings = self.settings.model_copy(update=changes)
-        payments, self.webhooks, self.reconciliation = build_activities(
+        payments, self.webhooks, self.reports, self.reconciliation = build_activities(
             settings, self.engine, provider
         )
         return payments

@@ -5,13 +5,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from fuze_contracts.money import Money
-from fuze_contracts.payment import ChargePayment
+from fuze_contracts.payment import ChargePayment, RefundPayment, RefundRejection
+from fuze_contracts.refund_allocation import LineShare, OrderShares, RefundedLine, RefundLine
 from fuze_payment.domain import (
     NextStep,
     Payment,
     PaymentState,
     ProviderGuarantees,
     RefundState,
+    decide_refund,
     first_step,
     payment_id,
     step_to_void,
@@ -175,3 +177,57 @@ def test_the_settled_states_are_those_with_a_known_outcome() -> None:
 
     assert payments == {"charged", "declined", "voided"}
     assert refunds == {"refunded", "rejected"}
+
+
+_SHARES = OrderShares(
+    lines=(LineShare(line_id="a", quantity=3, amount_minor=100),), shipping_minor=10
+)
+
+
+def _refund(**changes: Any) -> RefundPayment:  # noqa: ANN401 - a message's fields
+    return RefundPayment(order_id=_ORDER, payment_token="token", refund_id=uuid4(), **changes)
+
+
+def _of_line(quantity: int, **changes: Any) -> RefundPayment:  # noqa: ANN401 - a message's fields
+    line = RefundLine(line_id="a", quantity=quantity)
+    return _refund(lines=(line,), shares=_SHARES, **changes)
+
+
+@pytest.mark.parametrize(
+    ("command", "amount_minor"),
+    [
+        (_refund(amount=Money(amount_minor=70, currency="USD")), 70),
+        (_refund(), 80),
+        (_of_line(1), 34),
+        (_of_line(2, include_shipping=True), 77),
+        (_refund(shares=_SHARES, include_shipping=True), 10),
+    ],
+    ids=["an amount", "what is left", "a unit", "units and shipping", "shipping"],
+)
+def test_a_refund_has_the_amount_of_what_is_requested(
+    command: RefundPayment, amount_minor: int
+) -> None:
+    decision = decide_refund(command, 80, [])
+
+    assert (decision.amount_minor, decision.rejection) == (amount_minor, None)
+
+
+@pytest.mark.parametrize(
+    ("command", "refundable_minor", "rejection"),
+    [
+        (_refund(amount=Money(amount_minor=81, currency="USD")), 80, "more_than_charged"),
+        (_refund(), 0, "more_than_charged"),
+        (_of_line(2), 33, "more_than_charged"),
+        (_of_line(3), 80, "more_than_ordered"),
+        (_refund(include_shipping=True), 80, "amount_invalid"),
+    ],
+    ids=["too much", "nothing left", "too little left", "too many units", "nothing"],
+)
+def test_a_refund_of_more_than_is_left_is_refused(
+    command: RefundPayment, refundable_minor: int, rejection: str
+) -> None:
+    earlier = [RefundedLine(line_id="a", quantity=1, amount_minor=34)]
+
+    decision = decide_refund(command, refundable_minor, earlier)
+
+    assert decision.rejection == RefundRejection(rejection)

@@ -164,12 +164,12 @@ async def test_a_claim_reserves_nothing_of_another_payment(
     assert await reserved(run, other) == 0
 
 
-async def test_a_rejection_is_recorded_and_reserves_nothing(
+async def test_a_refusal_is_recorded_and_reserves_nothing(
     refunds: RefundRepository, payment: Payment, run: Run
 ) -> None:
     refund_id = uuid4()
 
-    refund = await refunds.reject(
+    refund, _ = await refunds.reserve(
         payment, build_command(payment, 9000, refund_id=refund_id, reason="greed")
     )
 
@@ -179,14 +179,53 @@ async def test_a_rejection_is_recorded_and_reserves_nothing(
     assert await reserved(run, payment) == 0
 
 
-async def test_a_rejection_does_not_change_an_existing_refund(
+async def test_a_refusal_stays_a_refusal_after_money_is_released(
+    refunds: RefundRepository, payment: Payment, run: Run
+) -> None:
+    other = await submitted(refunds, payment)
+    command = build_command(payment, 5997)
+    await refunds.reserve(payment, command)
+    await refunds.settle(other, Rejected(code="card_closed"))
+
+    refund, _ = await refunds.reserve(payment, command)
+
+    assert (refund.state, refund.is_reserved) == (RefundState.REJECTED, False)
+    assert await reserved(run, payment) == 0
+
+
+async def test_a_reserved_refund_that_the_provider_rejects_was_reserved(
+    refunds: RefundRepository, payment: Payment
+) -> None:
+    refund = await submitted(refunds, payment)
+
+    settled = await refunds.settle(refund, Rejected(code="card_closed"))
+
+    assert settled.is_reserved
+
+
+async def test_a_reservation_does_not_change_an_existing_refund(
     refunds: RefundRepository, payment: Payment
 ) -> None:
     refund = await claim(refunds, payment)
 
-    rejected = await refunds.reject(payment, build_command(payment, 1000, refund_id=refund.id))
+    found, _ = await refunds.reserve(payment, build_command(payment, 9000, refund_id=refund.id))
 
-    assert rejected.state is RefundState.CREATED
+    assert found == refund
+
+
+async def test_only_a_requested_refund_has_to_be_reported(
+    refunds: RefundRepository, payment: Payment
+) -> None:
+    await claim(refunds, payment)
+    await refunds.reserve(payment, build_command(payment, 9000))
+    requested, _ = await refunds.reserve(payment, build_command(payment, 500))
+
+    unreported = await refunds.list_unreported(timedelta(0))
+    assert [one.id for one in unreported if one.payment_id == payment.id] == [requested.id]
+    assert requested.id not in {one.id for one in await refunds.list_unreported(_LEASE)}
+
+    await refunds.mark_reported(requested.id)
+    assert requested.id not in {one.id for one in await refunds.list_unreported(timedelta(0))}
 
 
 async def test_a_refund_is_found_by_its_id(refunds: RefundRepository, payment: Payment) -> None:
@@ -380,20 +419,6 @@ async def test_the_open_refunds_of_a_payment_are_listed_the_oldest_first(
     listed = await refunds.list_open(payment.id)
 
     assert [one.id for one in listed] == [first.id, last.id]
-
-
-async def test_the_latest_successful_refund_of_a_payment_is_found(
-    refunds: RefundRepository, payment: Payment
-) -> None:
-    assert await refunds.latest_refund(payment.id) is None
-    first, second, _ = [await claim(refunds, payment) for _ in range(3)]
-    for refund in (second, first):
-        await refunds.settle(refund, Succeeded(reference=f"re_{uuid4()}"))
-
-    latest = await refunds.latest_refund(payment.id)
-
-    assert latest is not None
-    assert latest.id == second.id
 
 
 async def test_a_refund_under_review_can_be_acquired_at_once(

@@ -142,15 +142,17 @@ async def test_a_void_completes_an_open_refund_first(
     assert isinstance(settled, Refunded)
 
 
-async def test_a_void_of_a_fully_refunded_payment_returns_the_refund(
+async def test_a_void_of_a_fully_refunded_payment_refunds_nothing_more(
     harness: PaymentHarness,
 ) -> None:
     charge, service = build_charge(), harness.service()
     await service.payment_charged(charge)
-    await service.payment_refunded(build_refund(charge, 3000))
-    await service.payment_refunded(build_refund(charge, 2997))
+    earlier = [build_refund(charge, amount_minor) for amount_minor in (3000, 2997)]
+    for refund in earlier:
+        await service.payment_refunded(refund)
 
     outcome = await service.payment_voided(build_void(charge))
 
     assert isinstance(outcome, Refunded)
-    assert outcome.amount == charge.amount
+    assert outcome.amount.amount_minor == 0
+    assert outcome.refund_id not in {refund.refund_id for refund in earlier}

@@ -1,5 +1,6 @@
 """The sandbox payment provider over HTTP."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -94,6 +95,23 @@ async def test_refunds_never_exceed_the_charge(http: httpx.AsyncClient) -> None:
     assert excessive.status_code == 422
     assert replayed.json() == first.json()
     assert len(await records(http, "refunds")) == 1
+
+
+@pytest.mark.parametrize(("breakpoint_", "recorded"), [("before_write", 0), ("after_write", 1)])
+async def test_a_refund_is_paused_at_a_breakpoint_until_it_is_released(
+    http: httpx.AsyncClient, breakpoint_: str, recorded: int
+) -> None:
+    charge_id = (await charge(http)).json()["id"]
+    await http.put("/control/psp", json={"pause_at": breakpoint_})
+    request = asyncio.ensure_future(refund(http, charge_id, 1999, "refund"))
+    async with asyncio.timeout(10):
+        while not (await http.get("/control/psp")).json()["paused_requests"]:
+            await asyncio.sleep(0.01)
+    assert len(await records(http, "refunds")) == recorded
+
+    await http.put("/control/psp", json={})
+
+    assert (await request).json()["status"] == "refunded"
 
 
 async def test_a_charge_under_review_can_be_voided_and_then_not_decided(

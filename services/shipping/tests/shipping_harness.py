@@ -14,10 +14,10 @@ from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import StepFailure
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
-    Address,
     DeliveryStatusChanged,
     ParcelItem,
     ShipOrder,
@@ -106,7 +106,7 @@ class Harness:
             ShippingWorkflow.run,
             ShipOrder(
                 order_id=order_id,
-                address=Address(zip_code="10001", line1=line1),
+                address=Address(country="US", postal_code="10001", line1=line1),
                 step_failure_alert_after=step_failure_alert_after,
                 items=(ParcelItem(sku="TEAPOT-1", quantity=3),),
             ),

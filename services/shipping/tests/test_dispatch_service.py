@@ -9,10 +9,10 @@ import httpx
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from fuze_contracts.address import Address
 from fuze_contracts.shipping import (
     CARRIER_OUTCOME_UNKNOWN,
     CARRIER_UNAVAILABLE,
-    Address,
     DeliveryStatus,
     FindDeliveryStatus,
     ParcelItem,
@@ -26,7 +26,7 @@ from fuze_shipping.dispatch_service import DispatchService
 from fuze_shipping.messages import DispatchShipment, Shipment, ShipmentState
 from fuze_shipping.repository import ShipmentRepository
 
-ADDRESS = Address(zip_code="10001")
+ADDRESS = Address(country="US", postal_code="10001")
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ async def uncertain(
 ) -> Shipment:
     """A shipment whose request may have had an effect."""
     shipment_id = uuid4()
-    command = ShipOrder(order_id=uuid4(), address=Address(zip_code="10001"))
+    command = ShipOrder(order_id=uuid4(), address=Address(country="US", postal_code="10001"))
     await repository.prepare(shipment_id, command)
     await sandbox.put("/control/carrier", json={"faults": {"error": 1}})
     with pytest.raises(ApplicationError, match="500"):

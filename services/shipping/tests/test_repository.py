@@ -9,20 +9,21 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fuze_contracts.shipping import Address, DeliveryStatus, ParcelItem, ShipOrder
+from fuze_contracts.address import Address
+from fuze_contracts.shipping import DeliveryStatus, ParcelItem, ShipOrder
 from fuze_shipping.carrier import Accepted, NotAttempted, Rejected
 from fuze_shipping.messages import ShipmentState
 from fuze_shipping.repository import ShipmentRepository
 from fuze_shipping.tables import metadata, shipments
 
-OTHER_ADDRESS = Address(zip_code="94105")
+OTHER_ADDRESS = Address(country="US", postal_code="94105")
 NOT_ATTEMPTED = NotAttempted(reason="the carrier cannot be reached")
 
 
 def order(zip_code: str = "10001") -> ShipOrder:
     return ShipOrder(
         order_id=uuid4(),
-        address=Address(zip_code=zip_code),
+        address=Address(country="US", postal_code=zip_code),
         items=(ParcelItem(sku="TEAPOT-1", quantity=3),),
     )
 

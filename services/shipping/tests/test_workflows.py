@@ -9,9 +9,9 @@ from shipping_harness import Harness, wait_until_recorded, wait_until_retrying
 from temporalio.api.enums.v1 import EventType
 from temporalio.testing import WorkflowEnvironment
 
+from fuze_contracts.address import Address
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
-    Address,
     AddressRejected,
     CarrierWebhookWorkflow,
     RefreshShipment,
@@ -98,7 +98,7 @@ async def test_a_rejected_address_is_an_outcome_and_can_be_corrected(shipping: H
 
     assert isinstance(rejected, AddressRejected)
     assert rejected.code == "address_not_serviceable"
-    assert rejected.address == Address(zip_code="10001", line1="rejected")
+    assert rejected.address == Address(country="US", postal_code="10001", line1="rejected")
     assert isinstance(corrected, Shipped)
 
 

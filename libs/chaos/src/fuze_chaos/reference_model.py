@@ -4,8 +4,9 @@ It repeats the order service's own table on purpose: a checker that took its rul
 under test would agree with any mistake in them.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fuze_chaos.snapshots.records import OperatorAction
@@ -24,7 +25,16 @@ _WITH_RETRIED_STEP = frozenset({"approved", "paid", "preparing", "cancelling", "
 _COMPENSATING = frozenset({"cancelling", "returned"})
 _UNDECIDED = frozenset({"received", "awaiting_approval"})
 _ENDING_ACTIONS = frozenset({"terminate", "delete"})
-_KEEPS_ATTENTION = frozenset({"address_changed", "address_change_rejected"})
+_NEEDS_ATTENTION = frozenset({"needs_attention", "refund_failed", "return_refund_failed"})
+_KEEPS_ATTENTION = frozenset(
+    {
+        *("address_changed", "address_change_rejected", "refund_requested"),
+        *("return_requested", "return_approved", "return_rejected", "return_cancelled"),
+        *("return_received", "return_refunded"),
+    }
+)
+_RETURNABLE = frozenset({"shipped", "delivered"})
+_REFUNDABLE = frozenset({"shipped", "delivered", "returned", "completed"})
 
 
 @dataclass(frozen=True)
@@ -60,20 +70,33 @@ TRANSITIONS = {
     "order_shipped": _transition("preparing", to="shipped"),
     "order_delivered": _transition("shipped", to="delivered"),
     "order_returned": _transition("shipped", to="returned", payment="refunding"),
+    "order_completed": _transition("paid", to="completed"),
     "cancellation_started": _transition(
         *("approved", "paid", "preparing", "awaiting_address"), to="cancelling", payment="refunding"
     ),
+    "refund_requested": Transition(_REFUNDABLE),
     "payment_refunded": Transition(_COMPENSATING, payment_status="refunded"),
+    "refund_failed": Transition(_REFUNDABLE),
     "payment_voided": Transition(_COMPENSATING, payment_status="none"),
+    "return_requested": Transition(_RETURNABLE),
+    "return_approved": Transition(_RETURNABLE),
+    "return_rejected": Transition(_RETURNABLE | {"returned"}),
+    "return_cancelled": Transition(_RETURNABLE | {"returned"}),
+    "return_received": Transition(_RETURNABLE),
+    "return_refunded": Transition(_RETURNABLE | {"returned"}),
+    "return_refund_failed": Transition(_RETURNABLE | {"returned"}),
     "order_cancelled": _transition(
         *("awaiting_approval", "approved", "awaiting_payment_method", "cancelling"), to="cancelled"
     ),
-    "needs_attention": Transition(_WITH_RETRIED_STEP),
+    "needs_attention": Transition(_WITH_RETRIED_STEP | _REFUNDABLE),
     "retry_requested": Transition(_WITH_RETRIED_STEP),
     "order_recovered": Transition(_OPEN | {"cancelling"}),
 }
 TERMINAL_STATUSES = frozenset(
-    {"shipped", "delivered", "returned", "rejected", "expired", "payment_declined", "cancelled"}
+    {
+        *("shipped", "delivered", "returned", "completed"),
+        *("rejected", "expired", "payment_declined", "cancelled"),
+    }
 )
 
 
@@ -86,6 +109,9 @@ class ReplayedOrder:
     seq: int = 0
     needs_attention: bool = False
     error: str | None = None
+    total_minor: int = 0
+    refunded_minor: int = 0
+    requested_refunds: set[str] = field(default_factory=set)
 
 
 def replay(events: Sequence[dict[str, Any]]) -> ReplayedOrder:
@@ -96,7 +122,7 @@ def replay(events: Sequence[dict[str, Any]]) -> ReplayedOrder:
         if event["seq"] != order.seq + 1:
             order.error = f"event {event['seq']} follows event {order.seq}"
             return order
-        transition = TRANSITIONS.get(kind)
+        transition = _find_transition(order, kind, get_details(event))
         if transition is None or order.status not in transition.sources:
             order.error = f"event {event['seq']}, {kind}, is illegal in '{order.status}'"
             return order
@@ -104,7 +130,7 @@ def replay(events: Sequence[dict[str, Any]]) -> ReplayedOrder:
         order.status = transition.status or order.status
         order.payment_status = _payment_status_after(kind, transition, order.payment_status)
         if kind not in _KEEPS_ATTENTION:
-            order.needs_attention = kind == "needs_attention"
+            order.needs_attention = kind in _NEEDS_ATTENTION
         if (event["status"], event["payment_status"]) != (order.status, order.payment_status):
             order.error = (
                 f"event {event['seq']}, {kind}, records {event['status']}, "
@@ -112,6 +138,31 @@ def replay(events: Sequence[dict[str, Any]]) -> ReplayedOrder:
             )
             return order
     return order
+
+
+def get_details(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event's details, which PostgreSQL's driver leaves as JSON."""
+    details = event.get("details") or {}
+    parsed: dict[str, Any] = json.loads(details) if isinstance(details, str) else details
+    return parsed
+
+
+def _find_transition(order: ReplayedOrder, kind: str, details: dict[str, Any]) -> Transition | None:
+    """Return the legal transition, which for a refund depends on the refunds before it."""
+    match kind:
+        case "order_received":
+            order.total_minor = details.get("total_minor", 0)
+        case "refund_requested":
+            order.requested_refunds.add(details["refund_id"])
+        case "payment_refunded" if details.get("refund_id") in order.requested_refunds:
+            order.refunded_minor += details["amount_minor"]
+            if order.payment_status in {"refunding", "refunded"}:
+                return Transition(_REFUNDABLE)
+            is_full = order.refunded_minor >= order.total_minor
+            return Transition(
+                _REFUNDABLE, payment_status="refunded" if is_full else "partially_refunded"
+            )
+    return TRANSITIONS.get(kind)
 
 
 def _payment_status_after(kind: str, transition: Transition, payment_status: str) -> str:

@@ -1,5 +1,6 @@
 """Money: an integer number of minor units and an ISO 4217 currency code, never a float."""
 
+from iso4217 import raw_xml
 from pydantic import Field
 
 from fuze_contracts.base import Message
@@ -7,23 +8,31 @@ from fuze_contracts.base import Message
 MAX_AMOUNT_MINOR = 10**15
 """The largest amount Fuze accepts, in minor units: far inside a bigint, far above any order."""
 
-_TWO_DECIMALS = (
-    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD "
-    "CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD "
-    "GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD "
-    "MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP "
-    "PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS "
-    "TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD YER ZAR ZMW ZWG"
-)
-_NO_DECIMALS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
-_THREE_DECIMALS = "BHD IQD JOD KWD LYD OMR TND"
 
-CURRENCY_EXPONENTS: dict[str, int] = {
-    **dict.fromkeys(_TWO_DECIMALS.split(), 2),
-    **dict.fromkeys(_NO_DECIMALS.split(), 0),
-    **dict.fromkeys(_THREE_DECIMALS.split(), 3),
-}
-"""The circulating currencies of ISO 4217 and the number of decimals of their minor unit."""
+_UNITS_OF_ACCOUNT = {"UYW", "XAD"}
+"""Nothing is paid in these, but the list does not mark them as funds, as it does others."""
+
+
+def _list_exponents() -> dict[str, int]:
+    """Return the decimals of each currency: funds, metals and test codes are no currencies."""
+    exponents = {}
+    for entry in raw_xml.iter("CcyNtry"):
+        name, code, exponent = (entry.find(tag) for tag in ("CcyNm", "Ccy", "CcyMnrUnts"))
+        if name is None or code is None or exponent is None or name.get("IsFund"):
+            continue
+        if not code.text or code.text in _UNITS_OF_ACCOUNT:
+            continue
+        if exponent.text and exponent.text.isdecimal():
+            exponents[code.text] = int(exponent.text)
+    return exponents
+
+
+CURRENCY_EXPONENTS: dict[str, int] = _list_exponents()
+"""The currencies of ISO 4217 and the number of decimals of their minor unit.
+
+From the package `iso4217`, which has the list that the maintenance agency publishes: an upgrade of
+the package is an upgrade of the list.
+"""
 
 
 class Money(Message):

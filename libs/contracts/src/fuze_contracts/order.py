@@ -5,11 +5,21 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from pydantic import Field, field_validator
 from temporalio import workflow
 
+from fuze_contracts.address import Address
 from fuze_contracts.base import Message
 from fuze_contracts.money import Money
-from fuze_contracts.shipping import Address, DeliveryStatusChanged
+from fuze_contracts.order_lines import (
+    Adjustment,
+    OrderLine,
+    OrderTotals,
+    number_lines,
+    sum_totals,
+)
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
+from fuze_contracts.shipping import DeliveryStatusChanged
 
 ORDER_TASK_QUEUE = "order"
 
@@ -38,10 +48,16 @@ TOO_LATE_TO_CHANGE_ADDRESS = "TooLateToChangeAddress"
 """An update is rejected: the shipment is being dispatched, or the order has ended."""
 
 ADDRESS_INVALID = "AddressInvalid"
-"""An update is rejected: the address is not valid; the event lists the violations."""
+"""An update is rejected: the order cannot ship to the address; the message says why."""
 
 ADDRESS_CHANGE_LIMIT = "AddressChangeLimitReached"
 """An update is rejected: the order has changed its address the maximum number of times."""
+
+APPROVER_PLACED_ORDER = "ApproverPlacedOrder"
+"""An update is rejected: the caller that placed the order, or is not known, must not approve it."""
+
+ADDRESS_NEEDS_APPROVAL = "AddressNeedsApproval"
+"""An update is rejected: the order is approved, and another address would not be."""
 
 NOTHING_TO_RETRY = "NothingToRetry"
 """An update is rejected: no step of the order needs attention."""
@@ -62,99 +78,12 @@ SYSTEM_ACTORS = frozenset(
 """The actors of events that no named caller caused. A caller must not have such a name."""
 
 
-class OrderStatus(StrEnum):
-    """The status of an order. Every value from `SHIPPED` on is terminal."""
-
-    RECEIVED = "received"
-    AWAITING_APPROVAL = "awaiting_approval"
-    APPROVED = "approved"
-    AWAITING_PAYMENT_METHOD = "awaiting_payment_method"
-    PAID = "paid"
-    PREPARING = "preparing"
-    AWAITING_ADDRESS = "awaiting_address"
-    CANCELLING = "cancelling"
-    SHIPPED = "shipped"
-    DELIVERED = "delivered"
-    RETURNED = "returned"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    PAYMENT_DECLINED = "payment_declined"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether an order can end in this status."""
-        return self in TERMINAL_STATUSES
-
-
-TERMINAL_STATUSES = frozenset(
-    {
-        OrderStatus.SHIPPED,
-        OrderStatus.DELIVERED,
-        OrderStatus.RETURNED,
-        OrderStatus.REJECTED,
-        OrderStatus.EXPIRED,
-        OrderStatus.PAYMENT_DECLINED,
-        OrderStatus.CANCELLED,
-    }
-)
-
-
-class PaymentStatus(StrEnum):
-    """The status of an order's payment."""
-
-    NONE = "none"
-    PENDING = "pending"
-    CHARGED = "charged"
-    DECLINED = "declined"
-    REFUNDING = "refunding"
-    """The charge is being voided or refunded; it may turn out that nothing was captured."""
-    REFUNDED = "refunded"
-
-
-class EventType(StrEnum):
-    """The events of an order's timeline."""
-
-    ORDER_RECEIVED = "order_received"
-    ORDER_VALIDATED = "order_validated"
-    ORDER_REJECTED = "order_rejected"
-    ADDRESS_CHANGED = "address_changed"
-    ADDRESS_CHANGE_REJECTED = "address_change_rejected"
-    APPROVAL_REMINDER_SENT = "approval_reminder_sent"
-    ORDER_APPROVED = "order_approved"
-    ORDER_EXPIRED = "order_expired"
-    ORDER_CANCELLED = "order_cancelled"
-    PAYMENT_CHARGED = "payment_charged"
-    PAYMENT_DECLINED = "payment_declined"
-    PAYMENT_METHOD_CHANGED = "payment_method_changed"
-    PAYMENT_ABANDONED = "payment_abandoned"
-    SHIPPING_STARTED = "shipping_started"
-    CARRIER_REJECTED_ADDRESS = "carrier_rejected_address"
-    ORDER_SHIPPED = "order_shipped"
-    ORDER_DELIVERED = "order_delivered"
-    ORDER_RETURNED = "order_returned"
-    CANCELLATION_STARTED = "cancellation_started"
-    PAYMENT_REFUNDED = "payment_refunded"
-    PAYMENT_VOIDED = "payment_voided"
-    NEEDS_ATTENTION = "needs_attention"
-    RETRY_REQUESTED = "retry_requested"
-    ORDER_RECOVERED = "order_recovered"
-
-
 class OrderSignal(StrEnum):
     """The signals of an order; the values are their names."""
 
     APPROVE = "approve"
     CANCEL = "cancel"
     CHANGE_ADDRESS = "change_address"
-
-
-class OrderLine(Message):
-    """A quantity of one article; `unit_price_minor` is in minor units of the order's currency."""
-
-    sku: str
-    quantity: int
-    unit_price_minor: int
 
 
 class CancelOrder(Message):
@@ -187,12 +116,15 @@ class PlaceOrder(Message):
     when a step that keeps failing needs attention. An order with a total up to
     `auto_approve_limit`, in minor units, is approved automatically. The order tracks its delivery
     for `delivery_tracking_period`; without one it ends when it is shipped. `placed_by` is the name
-    of the authenticated caller, `owner` its unique id. With `recovery` the order is in PostgreSQL
-    already.
+    of the authenticated caller, `owner` its unique id. With `four_eyes` another caller has to
+    approve the order, and its address cannot change after that. With `recovery` the order is in
+    PostgreSQL already. `customer` is the caller's id of the customer, `reference` the caller's own
+    number of the order. Without a line that requires shipping the order needs no `address`.
+    Addresses are normalised; an `entered_…` one has the caller's spelling, if it differs.
     """
 
     order_id: UUID
-    address: Address
+    address: Address | None = None
     fingerprint: str
     customer: str | None = None
     lines: tuple[OrderLine, ...] = ()
@@ -209,22 +141,47 @@ class PlaceOrder(Message):
     placed_by: str | None = None
     recovery: Recovery | None = None
     owner: str | None = None
+    four_eyes: bool = False
+    adjustments: tuple[Adjustment, ...] = ()
+    customer_email: str | None = None
+    customer_name: str | None = None
+    reference: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    billing_address: Address | None = None
+    entered_address: Address | None = None
+    entered_billing_address: Address | None = None
+
+    @field_validator("lines")
+    @classmethod
+    def _number_lines(cls, lines: tuple[OrderLine, ...]) -> tuple[OrderLine, ...]:
+        return number_lines(lines)
+
+    @property
+    def requires_shipping(self) -> bool:
+        """Whether there is a parcel to ship; an order without lines is shipped, too."""
+        return not self.lines or any(line.requires_shipping for line in self.lines)
+
+    @property
+    def totals(self) -> OrderTotals:
+        """The breakdown of the total. Unbounded before validation."""
+        return sum_totals(self.lines, self.adjustments)
 
     @property
     def total_minor(self) -> int:
-        """The sum of the lines in minor units; zero without lines. Unbounded before validation."""
-        return sum(line.quantity * line.unit_price_minor for line in self.lines)
+        """What the order costs, in minor units; zero without lines. Unbounded before validation."""
+        return self.totals.total_minor
 
     @property
     def total(self) -> Money:
-        """The sum of the lines; it is within the limits of money once the order is valid."""
+        """What the order costs; it is within the limits of money once the order is valid."""
         return Money(amount_minor=self.total_minor, currency=self.currency)
 
 
 class ApproveOrder(Message):
-    """Approve an order."""
+    """Approve an order. `caller` is the unique id of the authenticated caller."""
 
     actor: str = "unknown"
+    caller: str | None = None
 
 
 class RejectOrder(Message):
@@ -235,10 +192,14 @@ class RejectOrder(Message):
 
 
 class ChangeAddress(Message):
-    """Change the address of an order."""
+    """Change the address of an order to a whole one, in its normalised form.
+
+    `entered_address` has the caller's spelling, if it differs.
+    """
 
     address: Address
     actor: str = "unknown"
+    entered_address: Address | None = None
 
 
 class ChangePaymentMethod(Message):
@@ -269,19 +230,6 @@ class OrderResult(Message):
     payment_status: PaymentStatus
     reason: str | None = None
     tracking_number: str | None = None
-
-
-class WaitingFor(StrEnum):
-    """What a running order waits for."""
-
-    DATABASE = "database"
-    APPROVAL = "approval"
-    PAYMENT = "payment"
-    PAYMENT_METHOD = "payment_method"
-    SHIPPING = "shipping"
-    ADDRESS = "address"
-    REFUND = "refund"
-    DELIVERY = "delivery"
 
 
 class OrderSnapshot(Message):
@@ -384,8 +332,10 @@ class OrderWorkflow(ABC):
 
     @workflow.query
     @abstractmethod
-    def signal_rejection(self, signal: OrderSignal) -> str | None:
+    def signal_rejection(self, signal: OrderSignal, caller: str | None = None) -> str | None:
         """Return the error with which the signal's update is rejected now, or None.
+
+        `caller` is the id of the authenticated caller.
 
         A signal is dropped there. Temporal limits the signals to a workflow, and would refuse all
         later ones, so send none that is dropped.

@@ -1,6 +1,8 @@
 """The payment service's contract: its activities, its workflows and their messages."""
 
 from abc import ABC, abstractmethod
+from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Literal, Protocol
 from uuid import UUID
 
@@ -9,6 +11,7 @@ from temporalio import activity, workflow
 
 from fuze_contracts.base import Message
 from fuze_contracts.money import Money
+from fuze_contracts.refund_allocation import OrderShares, RefundedLine, RefundLine
 
 PAYMENT_TASK_QUEUE = "payment"
 
@@ -66,18 +69,52 @@ class Declined(Message):
     code: str
 
 
-class RefundPayment(Message):
-    """Refund `amount` of a payment once for `refund_id`, however often the command is repeated.
+class RefundRejection(StrEnum):
+    """Why nothing was reserved for a refund."""
 
-    `actor` is who requested it.
+    NOT_CHARGED = "not_charged"
+    MORE_THAN_CHARGED = "more_than_charged"
+    MORE_THAN_ORDERED = "more_than_ordered"
+    AMOUNT_INVALID = "amount_invalid"
+    """The amount is zero, or in another currency than the payment."""
+
+
+class RefundPayment(Message):
+    """Refund part of a payment once for `refund_id`, however often the command is repeated.
+
+    That is `amount`; or the `lines` and the shipping of an order that is divided into `shares`; or,
+    without all of these, what is left of the payment. `actor` is who requested it, `fingerprint` a
+    digest of the request. A refund that keeps failing needs attention after
+    `step_failure_alert_after`.
     """
 
     order_id: UUID
     payment_token: str
     refund_id: UUID
-    amount: Money
-    reason: str
+    amount: Money | None = None
+    reason: str | None = None
     actor: str = "unknown"
+    lines: tuple[RefundLine, ...] = ()
+    include_shipping: bool = False
+    shares: OrderShares | None = None
+    fingerprint: str | None = None
+    step_failure_alert_after: timedelta = timedelta(hours=1)
+
+
+class RefundReserved(Message):
+    """The amount is reserved: no other refund can have it, and this one will be executed.
+
+    It is what was committed first for the refund's id; a different `fingerprint` than the
+    request's shows that the id was used for another request.
+    """
+
+    outcome: Literal["reserved"] = "reserved"
+    refund_id: UUID
+    amount: Money
+    lines: tuple[RefundedLine, ...] = ()
+    reason: str | None = None
+    actor: str
+    fingerprint: str | None = None
 
 
 class Refunded(Message):
@@ -92,12 +129,16 @@ class Refunded(Message):
 class RefundRejected(Message):
     """The refund was rejected, which is final for its id.
 
-    `code` is `not_charged`, `more_than_charged`, `amount_invalid`, or the provider's reason.
+    `code` is a `RefundRejection` where nothing was reserved, or else the provider's reason.
+    `refundable` is what is left of the payment, `details` says of what too much was requested.
     """
 
     outcome: Literal["rejected"] = "rejected"
     refund_id: UUID
     code: str
+    refundable: Money | None = None
+    details: str | None = None
+    fingerprint: str | None = None
 
 
 class VoidPayment(Message):
@@ -113,6 +154,7 @@ class Voided(Message):
     outcome: Literal["voided"] = "voided"
 
 
+ReserveRefundOutcome = Annotated[RefundReserved | RefundRejected, Field(discriminator="outcome")]
 RefundOutcome = Annotated[Refunded | RefundRejected, Field(discriminator="outcome")]
 VoidOutcome = Annotated[Voided | Refunded, Field(discriminator="outcome")]
 ChargeOutcome = Annotated[Charged | Declined, Field(discriminator="outcome")]
@@ -143,6 +185,11 @@ class PaymentActivities(Protocol):
         ...
 
     @activity.defn
+    async def refund_reserved(self, command: RefundPayment) -> ReserveRefundOutcome:
+        """Return the one decision about this refund, reserving its amount if it has none yet."""
+        ...
+
+    @activity.defn
     async def payment_refunded(self, command: RefundPayment) -> RefundOutcome:
         """Return the one outcome of this refund, executing it if no attempt has yet."""
         ...
@@ -160,12 +207,20 @@ class PaymentActivities(Protocol):
 
 @workflow.defn
 class RefundWorkflow(ABC):
-    """Refund part of a shipped order's payment, however long the provider is unavailable."""
+    """Refund part of a shipped order's payment, however long the provider is unavailable.
+
+    It can be run again at any time: what is committed for the refund's id is not done twice.
+    """
 
     @workflow.run
     @abstractmethod
     async def run(self, command: RefundPayment) -> RefundOutcome:
-        """Return the outcome of the refund."""
+        """Return the outcome of the refund, once the order has it as an event."""
+
+    @workflow.update
+    @abstractmethod
+    async def reserve(self) -> ReserveRefundOutcome:
+        """Return the decision, as soon as it is committed."""
 
 
 class RefreshPayment(Message):

@@ -6,17 +6,30 @@ minor units, times are in UTC.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from fuze_contracts.base import Message
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.returns import ReturnStatus
 
 ORDERS_VIEW = "orders.published_orders"
 """One `PublishedOrder` per order."""
 
 EVENTS_VIEW = "orders.published_events"
 """One `PublishedEvent` per event, keyed by `(order_id, seq)`."""
+
+EVENT_FEED_VIEW = "orders.published_event_feed"
+"""One `PublishedFeedEvent` per event, keyed by `(transaction_id, position)`.
+
+It has the events of all transactions before the oldest one that is still open. So an event never
+appears before one that was read already, however transactions interleave.
+"""
+
+RETURNS_VIEW = "orders.published_returns"
+"""One `PublishedReturn` per return."""
 
 PAYMENTS_VIEW = "payments.published_payments"
 """One `PublishedPayment` per charge attempt."""
@@ -29,6 +42,28 @@ DISCREPANCIES_VIEW = "payments.published_discrepancies"
 
 ORDER_DISCREPANCIES_VIEW = "orders.published_discrepancies"
 """One `Discrepancy` per order whose payment or shipment contradicts its status."""
+
+
+PaymentStateName = Literal[
+    "created", "submitted", "unknown", "under_review", "charged", "declined", "voided"
+]
+"""A test of the payment service compares it, and the next one, with what it stores."""
+
+RefundStateName = Literal["created", "submitted", "unknown", "refunded", "rejected"]
+
+DiscrepancyKindName = Literal[
+    "unmatched_provider_charge",
+    "duplicate_charge",
+    "missing_capture",
+    "amount_mismatch",
+    "void_not_refunded",
+    "missing_provider_charge",
+    "missing_refund",
+    "missing_provider_refund",
+    "money_kept",
+    "parcel_of_cancelled_order",
+    "shipped_without_parcel",
+]
 
 
 class OrderProgressView(Message):
@@ -54,8 +89,10 @@ class OrderProgressView(Message):
 class PublishedOrder(OrderProgressView):
     """An order as PostgreSQL holds it.
 
-    `currency` is an ISO 4217 code, `address` a `fuze_contracts.shipping.Address`, `fingerprint` a
-    hash of the request that placed the order, `owner` the id of the caller that placed it.
+    `currency` is an ISO 4217 code, `address` and `billing_address` are each a
+    `fuze_contracts.address.Address`, `fingerprint` is a hash of the request that placed the order,
+    `owner` the id of the caller that placed it,
+    `reference` the caller's own number. The amounts are a `fuze_contracts.order_lines.OrderTotals`.
     `workflow_missing_at` is when it was noticed that the open order has no workflow,
     `workflow_failing_since` when it was noticed that its workflow task fails.
     """
@@ -64,7 +101,7 @@ class PublishedOrder(OrderProgressView):
     customer: str | None
     currency: str
     total_minor: int
-    address: dict[str, Any]
+    address: dict[str, Any] | None
     tracking_number: str | None
     fingerprint: str
     created_at: datetime
@@ -74,17 +111,28 @@ class PublishedOrder(OrderProgressView):
     workflow_missing_at: datetime | None = None
     workflow_failing_since: datetime | None = None
     owner: str | None = None
+    customer_email: str | None = None
+    customer_name: str | None = None
+    reference: str | None = None
+    subtotal_minor: int = 0
+    discount_minor: int = 0
+    shipping_minor: int = 0
+    tax_minor: int = 0
+    fee_minor: int = 0
+    billing_address: dict[str, Any] | None = None
 
 
 class PublishedOrderWithLines(PublishedOrder):
     """An order with its lines, in the order of the request, and what a recovery needs.
 
-    Each line has `sku`, `quantity` and `unit_price_minor`.
+    Each line is a `fuze_contracts.order_lines.OrderLine`, each adjustment an `Adjustment`.
     """
 
     lines: list[dict[str, Any]]
     payment_token: str
     approval_deadline: datetime
+    adjustments: list[dict[str, Any]] = Field(default_factory=list)
+    metadata: dict[str, str] = Field(default_factory=dict)
 
 
 class PublishedEvent(Message):
@@ -105,6 +153,39 @@ class PublishedEvent(Message):
     recorded_at: datetime
 
 
+class PublishedFeedEvent(PublishedEvent):
+    """An event in the feed of all orders, and the owner of its order.
+
+    The feed is sorted by `transaction_id`, then `position`.
+    """
+
+    transaction_id: int
+    position: int
+    owner: str | None = None
+
+
+class PublishedReturn(Message):
+    """One return, in any status.
+
+    `lines` are `RefundLine`s. `amount_minor` is what was refunded, None before. `refund_code` is
+    why the refund was rejected. `actor` and `reason` are the request's.
+    """
+
+    return_id: UUID
+    order_id: UUID
+    status: ReturnStatus
+    lines: list[dict[str, Any]]
+    include_shipping: bool
+    reason: str | None
+    actor: str
+    fingerprint: str | None
+    amount_minor: int | None
+    currency: str
+    refund_code: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
 class PublishedPayment(Message):
     """One attempt to charge an order.
 
@@ -114,7 +195,7 @@ class PublishedPayment(Message):
     payment_id: UUID
     order_id: UUID
     payment_token: str
-    state: str
+    state: PaymentStateName
     amount_minor: int
     currency: str
     payment_method: str | None
@@ -126,20 +207,25 @@ class PublishedPayment(Message):
 
 
 class PublishedRefund(Message):
-    """One refund, in any state. `rejection_code` is the provider's, `actor` who requested it."""
+    """One refund, in any state. `rejection_code` is the provider's, `actor` who requested it.
+
+    `lines` are `RefundedLine`s, of a refund by lines. `fingerprint` is a digest of its request.
+    """
 
     refund_id: UUID
     payment_id: UUID
     order_id: UUID
-    state: str
+    state: RefundStateName
     amount_minor: int
     currency: str
-    reason: str
+    reason: str | None
     provider_reference: str | None
     rejection_code: str | None
     created_at: datetime
     updated_at: datetime
     actor: str = "unknown"
+    lines: list[dict[str, Any]] = Field(default_factory=list)
+    fingerprint: str | None = None
 
 
 class Discrepancy(Message):
@@ -148,7 +234,7 @@ class Discrepancy(Message):
     `reference` is the provider's reference, or our payment's id where the provider has none.
     """
 
-    kind: str
+    kind: DiscrepancyKindName
     reference: str
     order_id: UUID | None
     occurred_at: datetime

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 from temporalio import activity, workflow
 
+from fuze_contracts.address import Address
 from fuze_contracts.base import Message
 
 SHIPPING_TASK_QUEUE = "shipping"
@@ -18,18 +19,6 @@ CARRIER_UNAVAILABLE = "CarrierUnavailable"
 
 CARRIER_OUTCOME_UNKNOWN = "CarrierOutcomeUnknown"
 """Error type, retried: it is not known whether the carrier has the parcel."""
-
-
-class Address(Message):
-    """A delivery address. `country` is an ISO 3166-1 alpha-2 code."""
-
-    zip_code: str
-    country: str = "US"
-    name: str | None = None
-    line1: str | None = None
-    line2: str | None = None
-    city: str | None = None
-    region: str | None = None
 
 
 class ParcelItem(Message):

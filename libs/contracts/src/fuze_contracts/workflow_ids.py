@@ -2,14 +2,14 @@
 
 An id names the business object that the workflow works for, so that Temporal refuses a second one.
 Kinds that belong to one order have the order's id as their second part: `order/{order_id}`,
-`shipping/{order_id}`, `refund/{order_id}/{refund_id}`. Webhook workflows are named by the object of
-the event, so that it has one at a time: `payment-webhook/{payment_id}`,
-`carrier-webhook/{shipment_id}`.
+`shipping/{order_id}`, `refund/{order_id}/{refund_id}`, `return/{order_id}/{return_id}`. Webhook
+workflows are named by the object of the event, so that it has one at a time:
+`payment-webhook/{payment_id}`, `carrier-webhook/{shipment_id}`.
 """
 
 from uuid import UUID
 
-_KINDS_OF_ONE_ORDER = {"order", "shipping", "refund"}
+_KINDS_OF_ONE_ORDER = {"order", "shipping", "refund", "return"}
 
 
 def order_workflow_id(order_id: UUID) -> str:
@@ -25,6 +25,11 @@ def shipping_workflow_id(order_id: UUID) -> str:
 def refund_workflow_id(order_id: UUID, refund_id: UUID) -> str:
     """Return the id of the one workflow that executes this refund."""
     return f"refund/{order_id}/{refund_id}"
+
+
+def return_workflow_id(order_id: UUID, return_id: UUID) -> str:
+    """Return the id of the one workflow that processes this return."""
+    return f"return/{order_id}/{return_id}"
 
 
 def payment_webhook_workflow_id(payment_id: UUID) -> str:

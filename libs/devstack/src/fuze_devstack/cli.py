@@ -221,7 +221,7 @@ def _schema_command(state: Path | None, service: str, *arguments: str) -> None:
 
 @main.command("demo")
 def run_demo() -> None:
-    """Run four orders on a stack of its own, on free ports, and delete it afterwards."""
+    """Run six orders on a stack of its own, on free ports, and delete it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="fuze-demo-"))
     try:
         is_as_expected = asyncio.run(demo.run(folder, console, print_progress))

@@ -4,9 +4,11 @@ The root `conftest.py` loads it. Each pytest process, which is each worker of py
 servers of its own, so that a test may lock a table, stop a clock or count connections.
 """
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -66,10 +68,26 @@ async def dev_server() -> AsyncIterator[WorkflowEnvironment]:
 
 
 @pytest.fixture(scope="session")
-async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
-    """Return a Temporal test server, whose clock jumps to the next timer."""
+async def _time_skipping_server() -> AsyncIterator[WorkflowEnvironment]:
     async with await start_time_skipping_server() as environment:
         yield environment
+
+
+@pytest.fixture
+async def time_skipping(
+    _time_skipping_server: WorkflowEnvironment,
+) -> AsyncIterator[WorkflowEnvironment]:
+    """Return a Temporal test server, whose clock jumps to the next timer.
+
+    All tests of a process share it. Its clock does not jump while an activity runs, and never again
+    once the activity's workflow is terminated: the test that does so fails, too.
+    """
+    yield _time_skipping_server
+    try:
+        async with asyncio.timeout(20):
+            await _time_skipping_server.sleep(timedelta(minutes=10))
+    except TimeoutError:
+        pytest.fail("the clock no longer skips: use `dev_server` to terminate a running workflow")
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,15 @@
 
 import sysconfig
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from temporalio.client import Interceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
+
+_STARTUP_TIMEOUT = timedelta(minutes=1)
+"""Five seconds, the default, are too few on a busy machine."""
 
 
 async def start_dev_server(
@@ -23,6 +27,7 @@ async def start_dev_server(
         interceptors=interceptors,
         dev_server_extra_args=options,
         dev_server_log_level="error",
+        dev_server_startup_timeout=_STARTUP_TIMEOUT,
     )
 
 
@@ -34,6 +39,7 @@ async def start_time_skipping_server() -> WorkflowEnvironment:
     return await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=_get_binary("temporal-test-server"),
         data_converter=pydantic_data_converter,
+        test_server_startup_timeout=_STARTUP_TIMEOUT,
     )
 
 

@@ -14,23 +14,23 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Receive, Scope, Send
 from temporalio.client import Client
 
-from fuze_gateway import health
+from fuze_gateway import health, openapi_document
 from fuze_gateway.api_keys import endpoints as api_keys
 from fuze_gateway.app_services import build_services
 from fuze_gateway.auth.authentication import AuthenticationMiddleware
-from fuze_gateway.auth.authorization import SECURITY_SCHEMES
+from fuze_gateway.auth.stream_tickets import find_ticket
 from fuze_gateway.database import Database
 from fuze_gateway.middleware.access_log import PROBE_PATHS, AccessLogMiddleware
 from fuze_gateway.middleware.body_limits import BodyLimitsMiddleware
 from fuze_gateway.middleware.rate_limit import RateLimitMiddleware
 from fuze_gateway.middleware.request_timeout import RequestTimeoutMiddleware
 from fuze_gateway.middleware.security_headers import SecurityHeadersMiddleware
-from fuze_gateway.orders.endpoints import commands, create, detail, recover, stream
+from fuze_gateway.orders.endpoints import commands, create, detail, feed, recover, stream
 from fuze_gateway.orders.endpoints import list as order_list
 from fuze_gateway.payments import endpoints as payments
 from fuze_gateway.problems import endpoints as problems
 from fuze_gateway.problems import handlers
-from fuze_gateway.problems.openapi import add_problem_components
+from fuze_gateway.returns import endpoints as returns
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.task_queues import endpoints as task_queues
 from fuze_gateway.webhooks import endpoints as webhooks
@@ -43,10 +43,12 @@ _ROUTERS = (  # in the order of matching: the most frequent requests first
     detail.router,
     order_list.router,
     create.router,
+    feed.router,
     stream.router,
     commands.router,
     recover.router,
     payments.router,
+    returns.router,
     api_keys.router,
     webhooks.router,
     health.router,
@@ -72,6 +74,7 @@ _TAGS = [
     },
     {"name": "bulk", "description": "The same command to many orders."},
     {"name": "payments", "description": "Charges, refunds and discrepancies."},
+    {"name": "returns", "description": "Take back shipped lines, and refund them."},
     {"name": "API keys", "description": "Create, list and revoke API keys."},
     {"name": "webhooks", "description": "Signed events of the payment providers and the carrier."},
     {"name": "health", "description": "Probes for the platform."},
@@ -116,6 +119,9 @@ def create_app(
         summary="Place orders, track them, change them.",
         description=_DESCRIPTION.strip(),
         version=VERSION,
+        servers=openapi_document.SERVERS,
+        contact=openapi_document.CONTACT,
+        license_info=openapi_document.LICENSE,
         openapi_tags=_TAGS,
         lifespan=lifespan,
         # One span per request; the spans of FastAPI's internal steps add nothing.
@@ -148,13 +154,12 @@ async def _background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 def _extend_openapi(app: FastAPI) -> None:
-    """Add the components that the operations refer to: problem examples and security schemes."""
+    """Complete FastAPI's document, once."""
     build_openapi = app.openapi
 
     def extended() -> dict[str, Any]:
         if app.openapi_schema is None:
-            add_problem_components(build_openapi())
-            build_openapi()["components"]["securitySchemes"] = SECURITY_SCHEMES
+            openapi_document.complete(build_openapi())
         return build_openapi()
 
     app.openapi = extended  # type: ignore[method-assign] # FastAPI's documented way
@@ -201,11 +206,16 @@ class _GZipMiddleware(GZipMiddleware):
 
 
 def _exclude_from_tracing() -> Callable[[Scope], bool]:
-    """Return the predicate of requests without a span: probes, and reads if nothing is exported."""
+    """Return the predicate of requests without a span.
+
+    That are probes, reads if nothing is exported, and URLs with a ticket, which a span would have.
+    """
     is_exported = is_tracing_enabled()
 
     def is_excluded(scope: Scope) -> bool:
-        return (not is_exported and scope["method"] == "GET") or scope["path"] in PROBE_PATHS
+        if scope["method"] == "GET" and (not is_exported or find_ticket(scope)):
+            return True
+        return scope["path"] in PROBE_PATHS
 
     return is_excluded
 

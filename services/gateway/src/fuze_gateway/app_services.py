@@ -13,8 +13,10 @@ from fuze_gateway.api_keys.queries import ApiKeyQueries
 from fuze_gateway.auth.authentication import Authenticator
 from fuze_gateway.auth.oidc import OidcAuthenticator
 from fuze_gateway.auth.principals import Principal
+from fuze_gateway.auth.stream_tickets import StreamTickets
 from fuze_gateway.database import Database
 from fuze_gateway.orders.event_broadcaster import EventBroadcaster
+from fuze_gateway.orders.event_feed import EventFeed
 from fuze_gateway.orders.order_search import OrderSearch
 from fuze_gateway.orders.ownership import OrderOwnership
 from fuze_gateway.orders.queries import OrderQueries
@@ -24,6 +26,8 @@ from fuze_gateway.payments.commands import RefundCommands
 from fuze_gateway.payments.queries import PaymentQueries
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.rate_limiter import RateLimiter, build_counter
+from fuze_gateway.returns.commands import ReturnCommands
+from fuze_gateway.returns.queries import ReturnQueries
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.task_queues.monitor import TaskQueueMonitor
 from fuze_gateway.types import IdempotencyKey
@@ -42,12 +46,16 @@ class AppServices:
     task_queues: TaskQueueMonitor
     ownership: OrderOwnership
     broadcaster: EventBroadcaster
+    event_feed: EventFeed
     payments: PaymentQueries
     refund_commands: RefundCommands
+    returns: ReturnQueries
+    return_commands: ReturnCommands
     webhook_commands: WebhookCommands
     api_keys: ApiKeyQueries
     api_key_commands: ApiKeyCommands
     authenticator: Authenticator
+    stream_tickets: StreamTickets
     caller_limiter: RateLimiter
     failure_limiter: RateLimiter
     webhook_limiter: RateLimiter
@@ -61,6 +69,12 @@ def build_services(
     orders = OrderQueries(database)
     workflows = WorkflowQueries(client, timeout)
     api_keys = ApiKeyQueries(database)
+    broadcaster = EventBroadcaster(
+        orders,
+        poll_interval=settings.stream_poll_interval,
+        max_subscriptions=settings.max_streams,
+        max_subscriptions_per_caller=settings.max_streams_per_caller,
+    )
     counter = build_counter(settings.rate_limit_storage.get_secret_value())
     return AppServices(
         settings=settings,
@@ -70,18 +84,19 @@ def build_services(
         workflows=workflows,
         task_queues=TaskQueueMonitor(client, timeout, settings.queue_alert_after),
         ownership=OrderOwnership(orders, workflows, is_enforced=settings.ownership == "caller"),
-        broadcaster=EventBroadcaster(
-            orders,
-            poll_interval=settings.stream_poll_interval,
-            max_subscriptions=settings.max_streams,
-            max_subscriptions_per_caller=settings.max_streams_per_caller,
+        broadcaster=broadcaster,
+        event_feed=EventFeed(
+            database, broadcaster, settings.cursor_signing_key, settings.stream_poll_interval
         ),
         payments=PaymentQueries(database),
-        refund_commands=RefundCommands(client, timeout),
+        refund_commands=RefundCommands(client, settings.refund_timeout),
+        returns=ReturnQueries(database),
+        return_commands=ReturnCommands(client, settings.refund_timeout),
         webhook_commands=WebhookCommands(client, timeout),
         api_keys=api_keys,
         api_key_commands=ApiKeyCommands(database),
         authenticator=_build_authenticator(settings, api_keys, http),
+        stream_tickets=StreamTickets(settings.cursor_signing_key, settings.stream_ticket_lifetime),
         caller_limiter=RateLimiter("caller", settings.rate_limit, counter),
         failure_limiter=RateLimiter("failure", settings.failed_authentication_limit, counter),
         webhook_limiter=RateLimiter("webhook", settings.webhook_rate_limit, counter),

@@ -34,7 +34,12 @@ class Readiness(BaseModel):
     postgresql: Literal["ok", "unavailable"]
 
 
-@router.get("/livez", operation_id="livez", summary="Check liveness")
+@router.get(
+    "/livez",
+    operation_id="livez",
+    summary="Check liveness",
+    responses=problem_responses(registry.MALFORMED_REQUEST),
+)
 async def check_liveness() -> Liveness:
     """Respond while the event loop is running."""
     return Liveness()
@@ -44,7 +49,7 @@ async def check_liveness() -> Liveness:
     "/readyz",
     operation_id="readyz",
     summary="Check readiness",
-    responses=problem_responses(registry.UNAVAILABLE),
+    responses=problem_responses(registry.MALFORMED_REQUEST, registry.UNAVAILABLE),
 )
 async def check_readiness(services: ServicesDependency) -> Readiness:
     """Return whether the gateway can accept orders, which requires Temporal.

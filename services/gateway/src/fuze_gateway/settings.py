@@ -6,8 +6,10 @@ from typing import Annotated, Literal, Self
 from limits import parse_many
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from fuze_contracts.address_rules import AddressRules
 from fuze_gateway.rate_limiter import build_counter
 from fuze_psp.registry import WebhookSettings
+from fuze_psp.settings import ProviderSelection
 from fuze_runtime.settings import DatabaseSettings, Duration, ProcessSettings
 
 _DEVELOPMENT_KEY = "for-development-only"
@@ -42,7 +44,7 @@ def _validate_storage(url: SecretStr) -> SecretStr:
     return url
 
 
-class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
+class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings, ProviderSelection):
     """Address, authentication, limits, timeouts, and the defaults of new orders."""
 
     authentication: Literal["none", "required"] = Field(
@@ -50,7 +52,7 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
     )
     cursor_signing_key: SecretStr = Field(
         SecretStr(_DEVELOPMENT_KEY),
-        description="Signs list cursors; the same for all gateways of a deployment.",
+        description="Signs cursors and stream tickets; the same for all gateways of a deployment.",
     )
     order_id_key: SecretStr = Field(
         SecretStr(_DEVELOPMENT_KEY),
@@ -61,6 +63,11 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         "none",
         description="`caller`: callers that neither approve nor operate orders have access to the"
         " orders that they placed, and to no others.",
+    )
+    four_eyes: bool = Field(
+        default=False,
+        description="Another caller than the one that placed an order has to approve it, and its"
+        " address cannot change after that.",
     )
     api_key_cache_ttl: Duration = Field(
         timedelta(seconds=10), description="How long a revocation takes, at most: keys are cached."
@@ -108,6 +115,9 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         timedelta(hours=1),
         description="Time after which a stream ends and the client must authenticate again.",
     )
+    stream_ticket_lifetime: Annotated[Duration, Field(ge=timedelta(seconds=1))] = Field(
+        timedelta(minutes=1), description="How long a ticket opens the event stream of its order."
+    )
     max_streams: int = Field(2000, ge=0, description="Maximum number of open event streams.")
     max_streams_per_caller: int = Field(
         100, ge=1, description="Maximum number of open event streams of one caller."
@@ -146,6 +156,12 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         timedelta(days=7),
         description="How long an order waits for an address after the carrier rejected one.",
     )
+    address_rules: AddressRules | None = Field(
+        None,
+        description="How much of a new order's address must be there: `minimal`, the postal code"
+        " where the country requires one; `deliverable`, what the country requires (the default in"
+        " production).",
+    )
     step_failure_alert_after: Annotated[
         Duration, Field(gt=timedelta(0), le=timedelta(days=3650))
     ] = Field(timedelta(hours=1), description="How long a step fails before it needs attention.")
@@ -169,7 +185,11 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
     read_timeout: Duration = Field(
         timedelta(seconds=2), description="Timeout of one call to Temporal or PostgreSQL."
     )
-    max_body_bytes: int = Field(65_536, ge=1)
+    max_body_bytes: int = Field(262_144, ge=1)
+    refund_timeout: Duration = Field(
+        timedelta(seconds=6),
+        description="How long a refund or a return waits for the decision about it.",
+    )
     body_timeout: Duration = Field(
         timedelta(seconds=10), description="Time for a request body to arrive."
     )
@@ -177,10 +197,18 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings):
         timedelta(seconds=10), description="Time for running requests after SIGTERM."
     )
 
+    @property
+    def required_of_addresses(self) -> AddressRules:
+        """Return `address_rules`, or its default in this environment."""
+        default: AddressRules = "deliverable" if self.environment == "production" else "minimal"
+        return self.address_rules or default
+
     @model_validator(mode="after")
     def _validate_production(self) -> Self:
         if self.ownership == "caller" and self.authentication == "none":
             raise ValueError("FUZE_OWNERSHIP=caller requires FUZE_AUTHENTICATION=required")
+        if self.four_eyes and self.authentication == "none":
+            raise ValueError("FUZE_FOUR_EYES requires FUZE_AUTHENTICATION=required")
         if self.authentication == "required" and self.oidc_issuer and not self.oidc_audience:
             raise ValueError("FUZE_OIDC_ISSUER requires FUZE_OIDC_AUDIENCE")
         if self.environment != "production":

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from gateway_harness import Serve
+from gateway_harness import WHOLE_ADDRESS, Serve
 from temporalio.client import (
     Client,
     Interceptor,
@@ -18,8 +18,8 @@ from temporalio.client import (
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import OrderWorkflow, PlaceOrder
-from fuze_contracts.shipping import Address
 from fuze_contracts.workflow_ids import order_workflow_id
 
 COMMANDS: dict[tuple[str, str], tuple[dict[str, Any], str, str]] = {
@@ -27,7 +27,7 @@ COMMANDS: dict[tuple[str, str], tuple[dict[str, Any], str, str]] = {
     ("POST", "reject"): ({"reason": "no"}, "reject by ada: no", "not-awaiting-approval"),
     ("POST", "cancel"): ({"reason": "no"}, "cancel by ada: no", "too-late-to-cancel"),
     ("PUT", "address"): (
-        {"address": {"zip_code": "94105"}},
+        {"address": WHOLE_ADDRESS},
         "94105 by ada",
         "address-invalid",
     ),
@@ -84,6 +84,18 @@ async def test_a_rejected_command_has_the_reason_as_its_problem_type(
     assert response.status_code == (422 if command[1] == "address" else 409)
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["type"] == f"/problems/{COMMANDS[command][2]}"
+    if command[1] == "address":
+        assert response.json()["detail"].endswith("cannot ship to the address: not now.")
+
+
+async def test_a_rejected_address_names_the_rule(
+    gateway: httpx.AsyncClient, order_id: UUID
+) -> None:
+    await place(gateway, order_id)
+
+    response = await send(gateway, order_id, ("PUT", "address"), actor="mallory")
+
+    assert response.json()["detail"] == f"Order {order_id} cannot ship to the address: not now."
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one[1])
@@ -119,7 +131,7 @@ async def test_a_command_is_unavailable_without_a_worker(
 ) -> None:
     order = PlaceOrder(
         order_id=order_id,
-        address=Address(zip_code="10001"),
+        address=Address(country="US", postal_code="10001"),
         fingerprint="none",
         payment_token=f"{order_id}:1",
     )
@@ -132,7 +144,7 @@ async def test_a_command_is_unavailable_without_a_worker(
     async with serve(read_timeout=timedelta(seconds=0.3)) as http:
         responses = [
             await http.post(f"/orders/{order_id}/approve"),
-            await http.put(f"/orders/{order_id}/address", json={"address": {"zip_code": "1"}}),
+            await http.put(f"/orders/{order_id}/address", json={"address": WHOLE_ADDRESS}),
         ]
 
     assert [response.status_code for response in responses] == [503, 503]

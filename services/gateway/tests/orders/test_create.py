@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-import pytest
 from gateway_harness import Record, Serve
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -185,10 +184,3 @@ async def test_an_upper_case_id_is_the_same_order(
     response = await gateway.post(f"/orders/{str(order_id).upper()}/start", json=SMALL)
 
     assert response.json()["order_id"] == str(order_id)
-
-
-@pytest.mark.parametrize("zip_code", ["", "not a zip code", "1" * 64])
-async def test_the_zip_code_is_validated_by_the_order_not_by_the_gateway(
-    gateway: httpx.AsyncClient, order_id: UUID, zip_code: str
-) -> None:
-    assert (await start(gateway, order_id, {"address": {"zip_code": zip_code}})).status_code == 202

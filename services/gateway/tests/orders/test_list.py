@@ -7,6 +7,7 @@ take less than 20 ms in PostgreSQL.
 import json
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -17,7 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql import ClauseElement
 
-from fuze_contracts.order import OrderStatus
+from fuze_contracts.order_states import OrderStatus
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_gateway.orders.order_search import (
     MAX_SORTED_MATCHES,
@@ -40,12 +41,12 @@ async def large_table(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Conne
     await connection.execute(
         """
         INSERT INTO orders.orders (id, run_id, fingerprint, status, payment_status, customer,
-            currency, total_minor, payment_token, address, last_seq, needs_attention,
+            reference, currency, total_minor, payment_token, address, last_seq, needs_attention,
             approval_deadline, created_at, updated_at)
         SELECT gen_random_uuid(), 'run', 'none',
             CASE WHEN n % 1000 = 0 THEN 'awaiting_approval' ELSE 'cancelled' END, 'none',
-            'customer-' || n % 5000 || '@example.com', 'USD', n, 'token', '{"zip_code": "1"}', 1,
-            n % 2000 = 0, now(), made, made
+            'customer-' || n % 5000 || '@example.com', 'order-' || n, 'USD', n, 'token',
+            '{"country": "US"}', 1, n % 2000 = 0, now(), made, made
         FROM generate_series(1, $1::int) AS n,
             LATERAL (SELECT timestamptz '2000-01-01' + n / 3 * interval '1 minute' AS made) AS at
         """,
@@ -67,8 +68,9 @@ async def five(postgres: EmbeddedPostgres) -> AsyncIterator[list[str]]:
             "INSERT INTO orders.orders (id, run_id, fingerprint, status, payment_status, customer,"
             " currency, total_minor, payment_token, address, last_seq, approval_deadline,"
             " created_at, updated_at) VALUES ($1, 'run', 'none', 'cancelled', 'none',"
-            " 'Grace Hopper', 'USD', 1, 'token', '{\"zip_code\": \"1\"}', 1, now(),"
-            " timestamptz '2019-01-01' + $2 * interval '1 day', now())",
+            " 'Grace Hopper', 'USD', 1, 'token', '{\"country\": \"US\"}', 1, now(),"
+            " timestamptz '2019-01-01' + $2 * interval '1 day',"
+            " timestamptz '2019-02-01' + $2 * interval '1 day')",
             *(order_id, min(number, 2)),
         )
     yield [str(order_id) for order_id in ids]
@@ -95,14 +97,14 @@ async def read_all_pages(http: httpx.AsyncClient, **query: object) -> list[str]:
         cursor = {"cursor": page["next"]}
 
 
-@pytest.mark.parametrize("sort", ["-created_at", "created_at"])
+@pytest.mark.parametrize("sort", ["-created_at", "created_at", "-updated_at", "updated_at"])
 async def test_pages_contain_every_order_once(
     gateway: httpx.AsyncClient, five: list[str], sort: str
 ) -> None:
     found = await read_all_pages(gateway, customer="Grace Hopper", limit=2, sort=sort)
 
     assert sorted(found) == sorted(five)
-    oldest, latest = (0, -1) if sort == "created_at" else (-1, 0)
+    oldest, latest = (-1, 0) if sort.startswith("-") else (0, -1)
     assert found[oldest] == five[0]
     assert found[latest] in five[2:]
 
@@ -113,6 +115,9 @@ async def test_pages_contain_every_order_once(
         ({"q": "grace h"}, [0, 1, 2, 3, 4]),
         ({"created_before": "2019-01-02T00:00:00Z"}, [0]),
         ({"created_from": "2019-01-02T00:00:00Z", "created_before": "2019-01-03T00:00:00Z"}, [1]),
+        ({"updated_before": "2019-02-02T00:00:00Z", "created_from": "2019-01-01T00:00:00Z"}, [0]),
+        ({"updated_from": "2019-02-02T00:00:00Z", "updated_before": "2019-02-03T00:00:00Z"}, [1]),
+        ({"updated_from": "2019-02-03T01:00:00+01:00", "customer": "Grace Hopper"}, [2, 3, 4]),
         ({"customer": "Grace Hopper", "status": ["cancelled", "shipped"]}, [0, 1, 2, 3, 4]),
         ({"customer": "Grace Hopper", "status": "shipped"}, []),
         ({"customer": "Grace Hopper", "waiting_for": "approval"}, []),
@@ -158,6 +163,25 @@ async def test_a_cursor_is_valid_for_its_own_filters_only(
     assert kinds == {(400, "/problems/invalid-cursor")}
 
 
+async def test_an_order_that_is_updated_between_two_pages_is_not_skipped(
+    gateway: httpx.AsyncClient, postgres: EmbeddedPostgres, five: list[str]
+) -> None:
+    query: dict[str, str] = {"customer": "Grace Hopper", "limit": "1", "sort": "updated_at"}
+    first = (await gateway.get("/orders", params=query)).json()
+    connection = await asyncpg.connect(postgres.dsn)
+    await connection.execute(
+        "UPDATE orders.orders SET updated_at = '2019-03-01' WHERE id = $1", UUID(five[1])
+    )
+    await connection.close()
+
+    rest = await gateway.get("/orders", params=query | {"limit": "9", "cursor": first["next"]})
+
+    assert [order["order_id"] for order in first["orders"]] == [five[0]]
+    found = [order["order_id"] for order in rest.json()["orders"]]
+    assert sorted(found) == sorted(five[1:])
+    assert found[-1] == five[1]
+
+
 @pytest.mark.parametrize(
     "query",
     ["limit=0", "limit=201", "limit=1000000000", "limit=ten", "sort=total", "status=lost", "q=ab",
@@ -176,10 +200,15 @@ async def test_an_invalid_query_is_rejected(gateway: httpx.AsyncClient, query: s
     [
         OrderFilter(),
         OrderFilter(sort="created_at"),
+        OrderFilter(sort="updated_at"),
+        OrderFilter(sort="-updated_at", statuses=(OrderStatus.CANCELLED,)),
+        OrderFilter(sort="updated_at", updated_from=datetime(2000, 1, 15, tzinfo=UTC)),
+        OrderFilter(sort="updated_at", owner="api-key:nothing-placed"),
         OrderFilter(statuses=(OrderStatus.AWAITING_APPROVAL,)),
         OrderFilter(statuses=(OrderStatus.CANCELLED, OrderStatus.AWAITING_APPROVAL)),
         OrderFilter(customer="customer-77@example.com"),
         OrderFilter(customer="customer-0@example.com", statuses=(OrderStatus.AWAITING_APPROVAL,)),
+        OrderFilter(reference="order-77"),
         OrderFilter(needs_attention=True),
         OrderFilter(needs_attention=False),
         OrderFilter(text="customer-77@"),

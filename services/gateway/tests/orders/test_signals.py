@@ -8,21 +8,21 @@ from uuid import UUID
 import httpx
 import pytest
 from fake_workflows import MAX_ADDRESS_CHANGES
-from gateway_harness import Eventually, Record, Serve
+from gateway_harness import WHOLE_ADDRESS, Eventually, Record, Serve
 from temporalio.client import Client, WorkflowHandle
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import OrderWorkflow, PlaceOrder
-from fuze_contracts.shipping import Address
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_gateway.orders import workflow_client
 
 SMALL = {"address": {"zip_code": "10001"}}
-BODIES = {"approve": None, "cancel": None, "change-address": {"address": {"zip_code": "94105"}}}
+BODIES = {"approve": None, "cancel": None, "change-address": {"address": WHOLE_ADDRESS}}
 
 
-async def place(http: httpx.AsyncClient, order_id: UUID, zip_code: str = "10001") -> None:
+async def place(http: httpx.AsyncClient, order_id: UUID, line1: str = "1 Main Street") -> None:
     response = await http.post(
-        f"/orders/{order_id}/start", json={"address": {"zip_code": zip_code}}
+        f"/orders/{order_id}/start", json={"address": {"zip_code": "10001", "line1": line1}}
     )
     assert response.status_code == 202
 
@@ -85,9 +85,32 @@ async def test_an_order_after_temporals_retention_is_closed_not_unknown(
 ) -> None:
     await record(order_id, status="shipped")
 
-    response = await send(gateway, order_id, "cancel")
+    response = await send(gateway, order_id, "approve")
 
     assert (response.status_code, response.json()["type"]) == (409, "/problems/order-closed")
+
+
+@pytest.mark.parametrize("path", ["cancel", "signals/cancel"])
+async def test_a_cancelled_order_that_is_cancelled_again_is_already_cancelled(
+    gateway: httpx.AsyncClient, record: Record, order_id: UUID, path: str
+) -> None:
+    await record(order_id, status="cancelled")
+
+    response = await gateway.post(f"/orders/{order_id}/{path}")
+
+    assert (response.status_code, response.json()["type"]) == (409, "/problems/already-cancelled")
+
+
+@pytest.mark.parametrize("path", ["cancel", "signals/cancel"])
+async def test_the_cancellation_of_a_shipped_order_says_to_refund_it(
+    gateway: httpx.AsyncClient, record: Record, order_id: UUID, path: str
+) -> None:
+    await record(order_id, status="shipped")
+
+    response = await gateway.post(f"/orders/{order_id}/{path}")
+
+    assert (response.status_code, response.json()["type"]) == (409, "/problems/too-late-to-cancel")
+    assert f"refund it: POST /orders/{order_id}/refunds" in response.json()["detail"]
 
 
 async def test_the_new_address_reaches_the_order(
@@ -98,7 +121,7 @@ async def test_the_new_address_reaches_the_order(
 
     status = (await gateway.get(f"/orders/{order_id}/status")).json()
 
-    assert status["reason"] == "94105"  # the fake workflow reports its zip code there
+    assert status["reason"] == "94105"  # the fake workflow reports its postal code there
 
 
 async def test_a_signal_that_the_order_would_drop_is_a_conflict(
@@ -137,7 +160,7 @@ async def test_signals_without_a_worker_are_accepted_while_the_history_is_short(
         OrderWorkflow.run,
         PlaceOrder(
             order_id=order_id,
-            address=Address(zip_code="10001"),
+            address=Address(country="US", postal_code="10001"),
             fingerprint="none",
             payment_token=f"{order_id}:1",
         ),

@@ -7,7 +7,8 @@ import httpx
 from gateway_harness import Eventually, Record
 from temporalio.client import WorkflowExecutionStatus
 
-from fuze_contracts.order import OrderSnapshot, OrderStatus, PaymentStatus
+from fuze_contracts.order import OrderSnapshot
+from fuze_contracts.order_states import OrderStatus, PaymentStatus
 from fuze_contracts.read_models import PublishedEvent, PublishedOrder
 from fuze_gateway.orders.schemas.status import (
     DurableUnavailable,
@@ -20,9 +21,9 @@ from fuze_gateway.orders.workflow_queries import WorkflowSnapshot
 _NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
-async def place(http: httpx.AsyncClient, order_id: UUID, zip_code: str = "10001") -> None:
+async def place(http: httpx.AsyncClient, order_id: UUID, line1: str = "1 Main Street") -> None:
     response = await http.post(
-        f"/orders/{order_id}/start", json={"address": {"zip_code": zip_code}}
+        f"/orders/{order_id}/start", json={"address": {"zip_code": "10001", "line1": line1}}
     )
     assert response.status_code == 202
 
@@ -179,7 +180,7 @@ async def test_events_are_listed_oldest_first(
 def _durable_part(order_id: UUID, status: OrderStatus, last_seq: int) -> DurablePart:
     order = PublishedOrder(
         order_id=order_id, status=status, payment_status=PaymentStatus.NONE, reason=None,
-        customer=None, currency="USD", total_minor=0, address={"zip_code": "10001"},
+        customer=None, currency="USD", total_minor=0, address={"country": "US"},
         tracking_number=None, fingerprint="f", last_seq=last_seq, created_at=_NOW, updated_at=_NOW,
     )  # fmt: skip
     event = PublishedEvent(

@@ -1,15 +1,17 @@
 """Payments and refunds of an order, as far as they are decided without the payment service."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from gateway_harness import Record
 
 from fuze_contracts.read_models import PublishedPayment
+from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_gateway.auth.principals import ALL_SCOPES, Principal
-from fuze_gateway.payments.commands import build_refund
+from fuze_gateway.payments.commands import build_refund, get_fingerprint, get_refund_id
 from fuze_gateway.payments.schemas import RefundOrderRequest
 
 REFUND = {"amount_minor": 1999, "reason": "one teapot was broken"}
@@ -85,6 +87,111 @@ async def test_payments_are_unavailable_without_postgresql(
         assert (await without_database.get(path)).status_code == 503
 
 
+async def test_a_refund_of_an_amount_is_accepted_with_the_amount(
+    gateway: httpx.AsyncClient, shipped: UUID
+) -> None:
+    response = await refund(gateway, shipped, REFUND)
+
+    accepted = response.json()
+    assert response.status_code == 202
+    assert (accepted["amount_minor"], accepted["currency"]) == (1999, "USD")
+    assert accepted["payments_url"] == f"/orders/{shipped}/payments"
+
+
+async def test_a_refund_of_lines_is_accepted_with_the_amount_of_each_line(
+    gateway: httpx.AsyncClient, shipped: UUID
+) -> None:
+    body = {"lines": [{"line_id": "1", "quantity": 2}], "reason": "two were broken"}
+
+    response = await refund(gateway, shipped, body)
+
+    assert response.status_code == 202
+    assert response.json()["amount_minor"] == 3998
+    assert response.json()["lines"] == [{"line_id": "1", "quantity": 2, "amount_minor": 3998}]
+
+
+@pytest.mark.parametrize("body", [None, {}], ids=["no body", "empty body"])
+async def test_without_a_body_everything_is_refunded(
+    gateway: httpx.AsyncClient, shipped: UUID, body: dict[str, object] | None
+) -> None:
+    headers = {"Idempotency-Key": "everything"}
+
+    response = await gateway.post(f"/orders/{shipped}/refunds", json=body, headers=headers)
+
+    assert (response.status_code, response.json()["amount_minor"]) == (202, 5997)
+
+
+async def test_a_refund_that_is_too_large_is_a_conflict_that_says_what_is_left(
+    gateway: httpx.AsyncClient, shipped: UUID
+) -> None:
+    response = await refund(gateway, shipped, {"amount_minor": 5998})
+
+    problem = response.json()
+    assert (response.status_code, problem["type"]) == (409, "/problems/refund-too-large")
+    assert (problem["refundable_minor"], problem["currency"]) == (5997, "USD")
+    assert "59.97 USD" in problem["detail"]
+
+
+async def test_a_refund_without_an_answer_of_the_payment_service_is_unavailable(
+    gateway: httpx.AsyncClient, shipped: UUID
+) -> None:
+    response = await refund(gateway, shipped, {"reason": "STUCK"})
+
+    assert (response.status_code, response.json()["type"]) == (503, "/problems/unavailable")
+    assert response.headers["Retry-After"]
+
+
+async def test_a_key_of_an_open_refund_is_not_used_for_another(
+    gateway: httpx.AsyncClient, shipped: UUID
+) -> None:
+    first = await refund(gateway, shipped, {"reason": "OPEN"})
+    again = await refund(gateway, shipped, {"reason": "OPEN"})
+    other = await refund(gateway, shipped, {"reason": "OPEN", "amount_minor": 1})
+
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json() == again.json()
+    assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"amount_minor": 1, "lines": [{"line_id": "1", "quantity": 1}]},
+        {"amount_minor": 1, "include_shipping": True},
+        {"lines": [{"line_id": "1", "quantity": 1}, {"line_id": "1", "quantity": 1}]},
+        {"lines": [{"line_id": "1", "quantity": 0}]},
+    ],
+    ids=["amount and lines", "amount and shipping", "a line twice", "nothing of a line"],
+)
+async def test_a_refund_is_of_an_amount_or_of_each_line_once(
+    gateway: httpx.AsyncClient, order_id: UUID, body: dict[str, object]
+) -> None:
+    response = await refund(gateway, order_id, body)
+
+    assert (response.status_code, response.json()["type"]) == (422, "/problems/invalid-request")
+
+
+async def test_a_recorded_refund_is_replayed_without_temporal(
+    without_temporal: httpx.AsyncClient, shipped: UUID, postgres: EmbeddedPostgres
+) -> None:
+    request = RefundOrderRequest(amount_minor=1999, reason="broken")
+    connection = await asyncpg.connect(postgres.dsn)
+    await connection.execute(
+        "INSERT INTO payments.refunds (id, payment_id, amount_minor, actor, fingerprint, state)"
+        " SELECT $1, id, 1999, 'unknown', $2, 'created' FROM payments.payments"
+        " WHERE order_id = $3",
+        *(get_refund_id(shipped, "refund-1"), get_fingerprint(request, "unknown"), shipped),
+    )
+    await connection.close()
+
+    again = await refund(without_temporal, shipped, {"amount_minor": 1999, "reason": "broken"})
+    other = await refund(without_temporal, shipped, {"amount_minor": 1999, "reason": "late"})
+
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (202, "true")
+    assert again.json()["amount_minor"] == 1999
+    assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
+
+
 def test_a_refund_names_the_caller_and_the_person_on_whose_behalf_it_acts(order_id: UUID) -> None:
     payment = PublishedPayment(
         payment_id=UUID(int=1),
@@ -103,4 +210,6 @@ def test_a_refund_names_the_caller_and_the_person_on_whose_behalf_it_acts(order_
     principal = Principal(name="shop", id="api-key:shop", scopes=ALL_SCOPES)
     request = RefundOrderRequest(amount_minor=1999, reason="broken", actor="grace")
 
-    assert build_refund(payment, "refund-1", request, principal).actor == "grace via shop"
+    built = build_refund({"lines": []}, payment, UUID(int=2), request, principal, timedelta(1))
+
+    assert built.actor == "grace via shop"

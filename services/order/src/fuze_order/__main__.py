@@ -4,13 +4,22 @@ from temporalio.client import Client
 
 from fuze_contracts.order import ORDER_TASK_QUEUE
 from fuze_contracts.workflow_ids import workflow_log_fields
-from fuze_order.activities import OrderActivities, ReconciliationActivities
+from fuze_order.activities import (
+    OrderActivities,
+    ReconciliationActivities,
+    RefundReportActivitiesImpl,
+    ReturnActivities,
+)
 from fuze_order.messages import ReconcileOrders
 from fuze_order.reconciliation import OpenOrderComparison
 from fuze_order.reconciliation_repository import ReconciliationRepository
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
+from fuze_order.refund_repository import RefundEventRepository
 from fuze_order.repository import OrderRepository
+from fuze_order.return_repository import ReturnRepository
+from fuze_order.return_workflow import ReturnWorkflow
 from fuze_order.settings import OrderSettings
+from fuze_order.validation import OrderRules
 from fuze_order.workflows import OrderWorkflow
 from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
@@ -29,7 +38,12 @@ async def run_worker() -> None:
     """Serve the order queue until SIGTERM."""
     settings = cli.load_settings(OrderSettings)
     engine = create_engine(settings, "fuze-order")
-    activities = OrderActivities(OrderRepository(engine))
+    rules = OrderRules(
+        ships_to=frozenset(settings.ships_to), max_order_totals=settings.max_order_totals
+    )
+    activities = OrderActivities(OrderRepository(engine), rules)
+    refunds = RefundReportActivitiesImpl(RefundEventRepository(engine))
+    returns = ReturnActivities(ReturnRepository(engine))
     open_orders = ReconciliationRepository(engine)
     comparison = OpenOrderComparison(open_orders, settings.order_task_failure_alert_after)
     reconciliation = ReconciliationActivities(open_orders, comparison)
@@ -50,12 +64,17 @@ async def run_worker() -> None:
             settings,
             worker.WorkerSpec(
                 task_queue=ORDER_TASK_QUEUE,
-                workflows=[OrderWorkflow, ReconcileOrdersWorkflow],
+                workflows=[OrderWorkflow, ReturnWorkflow, ReconcileOrdersWorkflow],
                 activities=[
                     activities.order_received,
                     activities.validate_order,
                     activities.transition_recorded,
                     activities.address_validated,
+                    refunds.refund_recorded,
+                    returns.return_requested,
+                    returns.return_changed,
+                    returns.return_refund_built,
+                    returns.returns_resumed,
                     reconciliation.open_orders_compared,
                     reconciliation.ended_orders_listed,
                     reconciliation.discrepant_orders_listed,

@@ -3,16 +3,22 @@
 from typing import TYPE_CHECKING
 
 from temporalio import activity
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
-from fuze_contracts.order import (
-    ORDER_ID_TAKEN,
-    ORDER_REJECTED,
-    EventType,
-    OrderStatus,
-    PaymentStatus,
+from fuze_contracts.address import Address
+from fuze_contracts.order import ORDER_ID_TAKEN, ORDER_REJECTED, ORDER_TASK_QUEUE
+from fuze_contracts.order_refunds import RefundReport, RefundReportActivities
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.payment import RefundPayment
+from fuze_contracts.returns import (
+    ORDER_NOT_RETURNABLE,
+    RequestReturnOutcome,
+    ReturnSnapshot,
+    ReturnStatus,
+    ReturnWorkflow,
 )
-from fuze_contracts.shipping import Address
+from fuze_contracts.workflow_ids import return_workflow_id
 from fuze_order import validation
 from fuze_order.messages import (
     CompareOpenOrders,
@@ -22,6 +28,9 @@ from fuze_order.messages import (
     OpenOrdersResult,
     ReceiveOrder,
     RecordDiscrepancies,
+    RecordReturn,
+    ResumeReturns,
+    ReturnTransition,
     Transition,
     ValidateOrder,
 )
@@ -30,7 +39,9 @@ from fuze_runtime.heartbeats import heartbeats
 if TYPE_CHECKING:  # the workflow imports this module, and must not reach a database driver
     from fuze_order.reconciliation import OpenOrderComparison
     from fuze_order.reconciliation_repository import ReconciliationRepository
+    from fuze_order.refund_repository import RefundEventRepository
     from fuze_order.repository import OrderRepository
+    from fuze_order.return_repository import ReturnRepository
 
 
 class OrderActivities:
@@ -39,8 +50,9 @@ class OrderActivities:
     Each is idempotent: repeated with the same argument, it stores nothing twice.
     """
 
-    def __init__(self, repository: "OrderRepository") -> None:
+    def __init__(self, repository: "OrderRepository", rules: validation.OrderRules) -> None:
         self._repository = repository
+        self._rules = rules
 
     @activity.defn
     async def order_received(self, command: ReceiveOrder) -> None:
@@ -75,7 +87,7 @@ class OrderActivities:
         That is `order_validated`, or `order_rejected` with the violations in its details; of an
         order whose workflow was reset, it is the latest transition.
         """
-        violations = validation.find_violations(command.order)
+        violations = validation.find_violations(command.order, self._rules)
         return await self._repository.record(
             Transition(
                 order_id=command.order.order_id,
@@ -86,7 +98,9 @@ class OrderActivities:
                 actor="order-service",
                 occurred_at=command.occurred_at,
                 reason="; ".join(violation.message for violation in violations) or None,
-                details={"violations": [violation.model_dump() for violation in violations]}
+                details={
+                    "violations": [violation.model_dump(mode="json") for violation in violations]
+                }
                 if violations
                 else {},
             )
@@ -95,7 +109,7 @@ class OrderActivities:
     @activity.defn
     async def address_validated(self, address: Address) -> bool:
         """Say whether the address keeps the validation."""
-        return validation.is_valid(address)
+        return not validation.check_address(address, self._rules)
 
     @activity.defn
     async def transition_recorded(self, transition: Transition) -> Transition:
@@ -103,7 +117,79 @@ class OrderActivities:
 
         In place of an invalid address the event `address_change_rejected` is recorded.
         """
-        return await self._repository.record(validation.reject_invalid_address(transition))
+        return await self._repository.record(
+            validation.reject_invalid_address(transition, self._rules)
+        )
+
+
+class RefundReportActivitiesImpl(RefundReportActivities):
+    """What the payment service reports about refunds."""
+
+    def __init__(self, repository: "RefundEventRepository") -> None:
+        self._repository = repository
+
+    @activity.defn
+    async def refund_recorded(self, report: RefundReport) -> None:
+        """Record the event in the order, whether its workflow runs or has ended."""
+        is_new = await self._repository.record(report)
+        if is_new and report.type in {EventType.REFUND_FAILED, EventType.NEEDS_ATTENTION}:
+            _count_attention("refund")
+
+
+class ReturnActivities:
+    """The steps of ReturnWorkflow in PostgreSQL. Each is idempotent."""
+
+    def __init__(self, repository: "ReturnRepository") -> None:
+        self._repository = repository
+
+    @activity.defn
+    async def return_requested(self, command: RecordReturn) -> RequestReturnOutcome:
+        """Store the return unless it is stored already; return it as it is committed."""
+        return await self._repository.request(command.request, command.occurred_at)
+
+    @activity.defn
+    async def return_changed(self, change: ReturnTransition) -> ReturnSnapshot:
+        """Change the return's status, where that is possible; return what is committed.
+
+        Raises:
+            ApplicationError: `ORDER_NOT_RETURNABLE`, final.
+
+        """
+        committed = await self._repository.change(change)
+        if committed is None:
+            raise ApplicationError(
+                "the carrier has returned the parcel; cancel the return",
+                type=ORDER_NOT_RETURNABLE,
+                non_retryable=True,
+            )
+        if change.status is committed.status is ReturnStatus.REFUND_FAILED:
+            _count_attention("return")
+        return committed
+
+    @activity.defn
+    async def return_refund_built(self, received: ReturnSnapshot) -> RefundPayment:
+        """Return the refund of a received return."""
+        return await self._repository.build_refund(received.order_id, received.return_id)
+
+    @activity.defn
+    async def returns_resumed(self, command: ResumeReturns) -> int:
+        """Start the workflow of each return that is received and not refunded; count them.
+
+        Its workflow may have been terminated or deleted. One that runs is left alone.
+        """
+        unrefunded = await self._repository.list_unrefunded(command.idle_for)
+        for request in unrefunded:
+            await activity.client().start_workflow(
+                ReturnWorkflow.run,
+                request,
+                id=return_workflow_id(request.order_id, request.return_id),
+                task_queue=ORDER_TASK_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                static_summary="refund a received return",
+            )
+        activity.logger.info("returns resumed", extra={"outcome": len(unrefunded)})
+        return len(unrefunded)
 
 
 class ReconciliationActivities:
@@ -144,3 +230,9 @@ class ReconciliationActivities:
     async def discrepancies_recorded(self, command: RecordDiscrepancies) -> None:
         """Store what was found, and resolve what was not found again."""
         await self._repository.record(command)
+
+
+def _count_attention(step: str) -> None:
+    activity.metric_meter().create_counter(
+        "fuze_orders_needing_attention", "Steps that kept failing for too long"
+    ).add(1, {"step": step})

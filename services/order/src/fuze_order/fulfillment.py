@@ -4,9 +4,10 @@ import asyncio
 
 from temporalio import workflow
 
-from fuze_contracts.order import EventType, OrderStatus, PlaceOrder, WaitingFor
+from fuze_contracts.address import Address
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_states import EventType, OrderStatus, WaitingFor
 from fuze_contracts.shipping import (
-    Address,
     AddressRejected,
     AlreadyDispatched,
     DeliveryStatus,
@@ -87,7 +88,7 @@ class Fulfillment:
                     details=outcome.model_dump(mode="json"),
                 )
             case AddressRejected():
-                rejected = outcome.address or self._state.address
+                rejected = outcome.address or self._address
                 await self._steps.record(
                     EventType.CARRIER_REJECTED_ADDRESS,
                     actor="shipping-service",
@@ -189,6 +190,16 @@ class Fulfillment:
     def _request_shipment(self) -> asyncio.Future[ShippingOutcome]:
         if not self._shipment:
             self._shipment = asyncio.ensure_future(
-                service_calls.ship_order(self._order, self._state.address)
+                service_calls.ship_order(self._order, self._address)
             )
         return self._shipment
+
+    @property
+    def _address(self) -> Address:
+        """The committed address.
+
+        Raises:
+            ValidationError: there is none. An order that is shipped is not valid without one.
+
+        """
+        return Address.model_validate(self._state.address)

@@ -7,8 +7,10 @@ from temporalio.exceptions import ApplicationError
 
 from fuze_contracts.order import (
     ADDRESS_CHANGE_LIMIT,
+    ADDRESS_NEEDS_APPROVAL,
     ALREADY_APPROVED,
     ALREADY_CANCELLED,
+    APPROVER_PLACED_ORDER,
     NOT_AWAITING_APPROVAL,
     NOT_AWAITING_PAYMENT_METHOD,
     NOTHING_TO_RETRY,
@@ -20,12 +22,12 @@ from fuze_contracts.order import (
     ChangePaymentMethod,
     OrderSignal,
     OrderSnapshot,
-    OrderStatus,
     PlaceOrder,
     RejectOrder,
     RetryOrder,
     StepFailure,
 )
+from fuze_contracts.order_states import OrderStatus
 from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
 from fuze_order.state import OrderState
 from fuze_order.transitions import AWAITING_DECISION, is_approved, is_changeable
@@ -103,12 +105,13 @@ class MessageHandlers:
         self._address_changes_left = _MAX_ADDRESS_CHANGES
         self._cancellations_left = _MAX_CANCELLATIONS
 
-    def signal_rejection(self, signal: OrderSignal) -> str | None:
-        """Return the error type with which a signal is dropped now, or None."""
+    def signal_rejection(self, signal: OrderSignal, caller: str | None = None) -> str | None:
+        """Return the error type with which a caller's signal is dropped now, or None."""
         try:
             match signal:
                 case OrderSignal.APPROVE:
                     self._require_approvable()
+                    self._require_other_caller(caller)
                 case OrderSignal.CANCEL:
                     self._require_cancellable()
                 case OrderSignal.CHANGE_ADDRESS:
@@ -119,14 +122,15 @@ class MessageHandlers:
 
     def approve(self, approval: ApproveOrder) -> None:
         """Store an approval, unless the order is decided."""
-        if not self.signal_rejection(OrderSignal.APPROVE):
+        if not self.signal_rejection(OrderSignal.APPROVE, approval.caller):
             self.approval = PendingRequest(approval)
 
     def auto_approve(self, order: PlaceOrder) -> None:
         """Store an approval of an order whose total is within the limit that needs none."""
         limit = order.auto_approve_limit
-        if limit is not None and order.total_minor <= limit:
-            self.approve(ApproveOrder(actor="auto-approval"))
+        is_decided = self.approval or self.rejection or self.cancellation
+        if limit is not None and order.total_minor <= limit and not is_decided:
+            self.approval = PendingRequest(ApproveOrder(actor="auto-approval"))
 
     def cancel(self, request: CancelOrder) -> None:
         """Store a cancellation, unless it is too late or another one is pending."""
@@ -154,9 +158,10 @@ class MessageHandlers:
         self.approval = PendingRequest(approval, is_update=True)
         return await self._await_decision(self.approval)
 
-    def validate_approve_order(self, _: ApproveOrder) -> None:
-        """Reject an approval of an order that is approved, or decided otherwise."""
+    def validate_approve_order(self, approval: ApproveOrder) -> None:
+        """Reject an approval of an order that is decided, or by the caller that placed it."""
         self._require_approvable()
+        self._require_other_caller(approval.caller)
 
     async def reject_order(self, request: RejectOrder) -> OrderSnapshot:
         """Return the order once the rejection is committed."""
@@ -247,9 +252,18 @@ class MessageHandlers:
             self._reject(*self.addresses, error_type=TOO_LATE_TO_CHANGE_ADDRESS)
             self.cancellation = None
             self.addresses.clear()
+        if self._state.four_eyes and is_approved(status):
+            self._reject(*self.addresses, error_type=ADDRESS_NEEDS_APPROVAL)
+            self.addresses.clear()
         if has_ended or not self._state.needs_attention:
             self._reject(self.retry, error_type=NOTHING_TO_RETRY)
             self.retry = None
+
+    def reject_approval_of_old_address(self) -> None:
+        """Reject a pending approval under four eyes: it was of the address before."""
+        if self._state.four_eyes:
+            self._reject(self.approval, error_type=NOT_AWAITING_APPROVAL)
+            self.approval = None
 
     def pop_step_failure(self) -> StepFailure | None:
         """Return the failure that the shipment reported since the last call."""
@@ -278,6 +292,12 @@ class MessageHandlers:
             raise rejection_error(ALREADY_APPROVED, "the order is approved")
         self._require_awaiting_approval()
 
+    def _require_other_caller(self, caller: str | None) -> None:
+        if self._state.four_eyes and caller in {None, self._state.owner}:
+            raise rejection_error(
+                APPROVER_PLACED_ORDER, "another caller than the one that placed it must approve it"
+            )
+
     def _require_cancellable(self) -> None:
         if self.cancellation or self._state.status in _CANCELLED:
             raise rejection_error(ALREADY_CANCELLED, "the order is being cancelled")
@@ -288,6 +308,10 @@ class MessageHandlers:
         if self.cancellation or not is_changeable(self._state.status):
             raise rejection_error(
                 TOO_LATE_TO_CHANGE_ADDRESS, "the order is cancelled, or its shipment is dispatched"
+            )
+        if self._state.four_eyes and is_approved(self._state.status):
+            raise rejection_error(
+                ADDRESS_NEEDS_APPROVAL, "the order is approved for its present address"
             )
         if not self._address_changes_left:
             raise rejection_error(

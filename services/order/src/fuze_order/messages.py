@@ -1,4 +1,4 @@
-"""The messages between OrderWorkflow and the activities of its own service.
+"""The messages between the workflows of the order service and its own activities.
 
 They never leave the service, but workflow histories contain them, so the rule for contracts holds:
 a field is only ever added, with a default.
@@ -11,9 +11,11 @@ from uuid import UUID
 
 from pydantic import Field, JsonValue, model_validator
 
+from fuze_contracts.address import Address
 from fuze_contracts.base import Message
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder
-from fuze_contracts.shipping import Address
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.returns import RequestReturn, ReturnStatus
 
 
 class InsertResult(Enum):
@@ -33,7 +35,7 @@ class DiscrepancyKind(StrEnum):
     MONEY_KEPT = "money_kept"
     """The order ended without a shipment, and money is kept: it is refunded."""
     PARCEL_OF_CANCELLED_ORDER = "parcel_of_cancelled_order"
-    """The order is cancelled, and the carrier has its parcel: an operator stops the parcel."""
+    """The order is cancelled, or had nothing to ship, and the carrier has a parcel: stop it."""
     SHIPPED_WITHOUT_PARCEL = "shipped_without_parcel"
     """The order is shipped, and no parcel was dispatched."""
 
@@ -84,6 +86,14 @@ class Transition(Message):
     needs_attention: bool = False
     details: dict[str, JsonValue] = Field(default_factory=dict)
 
+    @property
+    def violated_rules(self) -> str:
+        """Return the messages of the violations in `details`, for a person; empty without any."""
+        violations = self.details.get("violations")
+        if not isinstance(violations, list):
+            return ""
+        return "; ".join(str(one.get("message")) for one in violations if isinstance(one, dict))
+
     def fulfils(self, requested: "Transition") -> bool:
         """Whether this committed transition is the one that was requested.
 
@@ -106,6 +116,54 @@ class Transition(Message):
         return _replace_nul(data)
 
 
+class RecordReturn(Message):
+    """Store a requested return, and its event."""
+
+    request: RequestReturn
+    occurred_at: datetime
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nul(cls, data: Any) -> Any:  # noqa: ANN401 - unvalidated input
+        return _replace_nul(data)
+
+
+class ReturnTransition(Message):
+    """The next status of a return, and who or what caused it.
+
+    `amount_minor` is what was refunded, `refund_code` why the refund was rejected.
+    """
+
+    order_id: UUID
+    return_id: UUID
+    status: ReturnStatus
+    actor: str
+    occurred_at: datetime
+    reason: str | None = None
+    amount_minor: int | None = None
+    refund_code: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nul(cls, data: Any) -> Any:  # noqa: ANN401 - unvalidated input
+        return _replace_nul(data)
+
+
+class ResumeReturns(Message):
+    """Run the workflows of received returns again that have not changed within `idle_for`."""
+
+    idle_for: timedelta
+
+
+def to_details(**addresses: Address | None) -> dict[str, JsonValue]:
+    """Return the details of an event with these addresses, without their empty fields."""
+    return {
+        name: address.model_dump(mode="json", exclude_none=True)
+        for name, address in addresses.items()
+        if address
+    }
+
+
 def _replace_nul(part: Any) -> Any:  # noqa: ANN401 - any part of a message
     match part:
         case str() if "\0" in part:
@@ -114,7 +172,7 @@ def _replace_nul(part: Any) -> Any:  # noqa: ANN401 - any part of a message
             return {name: _replace_nul(value) for name, value in part.items()}
         case list() | tuple():
             return [_replace_nul(one) for one in part]
-        case Address():
+        case Message():
             return _replace_nul(part.model_dump())
         case _:
             return part

@@ -9,7 +9,8 @@ from uuid import UUID
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from fuze_contracts.order import OrderStatus, OrderWorkflow
+from fuze_contracts.order import OrderWorkflow
+from fuze_contracts.order_states import OrderStatus
 from fuze_contracts.workflow_ids import order_workflow_id, parse_order_id, shipping_workflow_id
 from fuze_order.messages import OpenOrdersResult
 from fuze_order.reconciliation_repository import ReconciliationRepository

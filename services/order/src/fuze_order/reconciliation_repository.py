@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fuze_contracts.order import OrderStatus, PaymentStatus
+from fuze_contracts.order_states import OrderStatus, PaymentStatus
 from fuze_order.messages import EndedOrder, EndedOrdersPage, RecordDiscrepancies
 from fuze_order.tables import (
     OPEN_AFTER_SHIPMENT_PREDICATE,

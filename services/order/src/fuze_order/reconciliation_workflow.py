@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from fuze_contracts.order import OrderStatus
+from fuze_contracts.order_states import OrderStatus
 from fuze_contracts.payment import ChargePayment
 from fuze_order import service_calls
-from fuze_order.activities import ReconciliationActivities
+from fuze_order.activities import ReconciliationActivities, ReturnActivities
 from fuze_order.messages import (
     CompareOpenOrders,
     DiscrepancyKind,
@@ -18,19 +18,21 @@ from fuze_order.messages import (
     ReconcileOrders,
     ReconcileOrdersResult,
     RecordDiscrepancies,
+    ResumeReturns,
 )
 from fuze_order.service_calls import ATTEMPT_TIMEOUT, RETRIES
 
 _REFUND_TIMEOUT = timedelta(minutes=2)
 _COMPARISON_TIMEOUT = timedelta(minutes=10)
 _HEARTBEAT_TIMEOUT = timedelta(seconds=20)
-_WITHOUT_PARCEL = {
+_NOT_SOLD = {
     OrderStatus.REJECTED,
     OrderStatus.EXPIRED,
     OrderStatus.PAYMENT_DECLINED,
     OrderStatus.CANCELLED,
 }
-_WITHOUT_MONEY = {*_WITHOUT_PARCEL, OrderStatus.RETURNED}
+_WITHOUT_PARCEL = {*_NOT_SOLD, OrderStatus.COMPLETED}
+_WITHOUT_MONEY = {*_NOT_SOLD, OrderStatus.RETURNED}
 
 
 @workflow.defn
@@ -43,6 +45,7 @@ class ReconcileOrdersWorkflow:
         page, result = command.page, command.result
         if page is None or result is None:
             result = await self._compare_open_orders(command.idle_for)
+            await self._resume_returns(command.idle_for)
             # However old they are, so that one that is resolved outside is resolved here.
             result = await self._compare_ended_orders(await self._list_discrepant(), result)
             page = EndedOrdersPage(
@@ -76,6 +79,16 @@ class ReconcileOrdersWorkflow:
             summary="compare open orders with their workflows",
         )
         return ReconcileOrdersResult(compared_until=workflow.now() - idle_for, open=compared)
+
+    @staticmethod
+    async def _resume_returns(idle_for: timedelta) -> None:
+        await workflow.execute_activity_method(
+            ReturnActivities.returns_resumed,
+            ResumeReturns(idle_for=idle_for),
+            start_to_close_timeout=ATTEMPT_TIMEOUT,
+            retry_policy=RETRIES,
+            summary="resume received returns",
+        )
 
     async def _list_discrepant(self) -> tuple[EndedOrder, ...]:
         return tuple(

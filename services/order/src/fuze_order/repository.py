@@ -1,5 +1,6 @@
 """All SQL of the order service. Each method is one transaction."""
 
+from dataclasses import asdict
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -7,9 +8,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
-from fuze_order.messages import InsertResult, ReceiveOrder, Transition
-from fuze_order.tables import events, order_lines, orders
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
+from fuze_order.messages import InsertResult, ReceiveOrder, Transition, to_details
+from fuze_order.tables import events, order_adjustments, order_lines, orders
 
 _DATA_EXCEPTION_OR_CONSTRAINT = {"22", "23"}
 """SQLSTATE classes. The driver has its own exceptions for some of them; all have the state."""
@@ -115,12 +116,22 @@ class OrderRepository:
                 status=OrderStatus.RECEIVED,
                 payment_status=PaymentStatus.NONE,
                 customer=order.customer,
+                customer_email=order.customer_email,
+                customer_name=order.customer_name,
+                reference=order.reference,
+                metadata=order.metadata,
                 owner=order.owner,
                 currency=order.currency,
-                total_minor=order.total_minor,
+                total_minor=order.totals.total_minor,
+                discount_minor=order.totals.discount_minor,
+                shipping_minor=order.totals.shipping_minor,
+                tax_minor=order.totals.tax_minor,
+                fee_minor=order.totals.fee_minor,
                 payment_method=order.payment_method,
                 payment_token=order.payment_token,
-                address=order.address.model_dump(mode="json"),
+                address=order.address and order.address.model_dump(mode="json"),
+                billing_address=order.billing_address
+                and order.billing_address.model_dump(mode="json"),
                 last_seq=1,
                 approval_deadline=command.occurred_at + order.approval_timeout,
                 created_at=command.occurred_at,
@@ -131,14 +142,15 @@ class OrderRepository:
         )
         if inserted.first() is None:
             return False
-        if order.lines:
-            await connection.execute(
-                insert(order_lines),
-                [
-                    {"order_id": order.order_id, "position": position, **line.model_dump()}
-                    for position, line in enumerate(order.lines, start=1)
-                ],
-            )
+        for table, parts in ((order_lines, order.lines), (order_adjustments, order.adjustments)):
+            if parts:
+                await connection.execute(
+                    insert(table),
+                    [
+                        {"order_id": order.order_id, "position": position, **part.model_dump()}
+                        for position, part in enumerate(parts, start=1)
+                    ],
+                )
         await connection.execute(
             insert(events).values(
                 order_id=order.order_id,
@@ -147,7 +159,15 @@ class OrderRepository:
                 status=OrderStatus.RECEIVED,
                 payment_status=PaymentStatus.NONE,
                 actor=order.placed_by or order.customer or "customer",
-                details={"total_minor": order.total_minor, "currency": order.currency},
+                details={
+                    **asdict(order.totals),
+                    "total_minor": order.total_minor,
+                    "currency": order.currency,
+                }
+                | to_details(
+                    address=order.entered_address or order.address,
+                    billing_address=order.entered_billing_address or order.billing_address,
+                ),
                 occurred_at=command.occurred_at,
             )
         )

@@ -1,7 +1,8 @@
 """The order service's calls to other services. Each is idempotent and survives any outage."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from temporalio import workflow
@@ -13,6 +14,7 @@ from temporalio.exceptions import (
     WorkflowAlreadyStartedError,
 )
 
+from fuze_contracts.address import Address
 from fuze_contracts.order import PlaceOrder
 from fuze_contracts.payment import (
     PAYMENT_TASK_QUEUE,
@@ -22,13 +24,15 @@ from fuze_contracts.payment import (
     Declined,
     ListKeptCharges,
     PaymentActivities,
+    RefundOutcome,
+    RefundPayment,
+    RefundWorkflow,
     Voided,
     VoidOutcome,
     VoidPayment,
 )
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
-    Address,
     CancelShipment,
     CancelShipmentOutcome,
     ChangeShipmentAddress,
@@ -42,14 +46,16 @@ from fuze_contracts.shipping import (
     ShippingOutcome,
     ShippingWorkflow,
 )
-from fuze_contracts.workflow_ids import shipping_workflow_id
+from fuze_contracts.workflow_ids import refund_workflow_id, shipping_workflow_id
 from fuze_order.state import OrderState
 
 ATTEMPT_TIMEOUT = timedelta(seconds=30)
-_RESTART_SHIPMENT_AFTER = timedelta(seconds=1)
+_RESTART_CHILD_AFTER = timedelta(seconds=1)
 _MAX_RESTART_INTERVAL = timedelta(minutes=15)
 """A reset order waits for a shipment that may run for days: each request is in its history."""
 RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+
+Result = TypeVar("Result")
 
 
 def build_charge(order: PlaceOrder, state: OrderState) -> ChargePayment:
@@ -137,24 +143,51 @@ async def ship_order(order: PlaceOrder, address: Address) -> ShippingOutcome:
     command = ShipOrder(
         order_id=order.order_id,
         address=address,
-        items=tuple(ParcelItem(sku=line.sku, quantity=line.quantity) for line in order.lines),
+        items=tuple(
+            ParcelItem(sku=line.sku, quantity=line.quantity)
+            for line in order.lines
+            if line.requires_shipping
+        ),
         step_failure_alert_after=order.step_failure_alert_after,
     )
-    interval = _RESTART_SHIPMENT_AFTER
+    return await _run_child(
+        lambda: workflow.execute_child_workflow(
+            ShippingWorkflow.run,
+            command,
+            id=shipping_workflow_id(command.order_id),
+            task_queue=SHIPPING_TASK_QUEUE,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            static_summary=f"ship order {command.order_id}",
+        ),
+        "request the shipment again",
+    )
+
+
+async def execute_refund(refund: RefundPayment) -> RefundOutcome:
+    """Return the refund's outcome; there is one refund, however often it is requested."""
+    return await _run_child(
+        lambda: workflow.execute_child_workflow(
+            RefundWorkflow.run,
+            refund,
+            id=refund_workflow_id(refund.order_id, refund.refund_id),
+            task_queue=PAYMENT_TASK_QUEUE,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            static_summary="refund a return",
+        ),
+        "request the refund again",
+    )
+
+
+async def _run_child(start: Callable[[], Awaitable[Result]], summary: str) -> Result:
+    """Return the outcome of a child workflow that another service has one of."""
+    interval = _RESTART_CHILD_AFTER
     while True:
         try:
-            return await workflow.execute_child_workflow(
-                ShippingWorkflow.run,
-                command,
-                id=shipping_workflow_id(command.order_id),
-                task_queue=SHIPPING_TASK_QUEUE,
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                static_summary=f"ship order {command.order_id}",
-            )
+            return await start()
         except (WorkflowAlreadyStartedError, ChildWorkflowError) as error:
-            # The order was reset while its shipment was running, or an operator terminated it.
-            workflow.logger.warning("shipment is requested again later", exc_info=error)
-            await workflow.sleep(interval, summary="request the shipment again")
+            # The parent was reset while its child was running, or an operator terminated the child.
+            workflow.logger.warning("child workflow is requested again later", exc_info=error)
+            await workflow.sleep(interval, summary=summary)
             interval = min(interval * 2, _MAX_RESTART_INTERVAL)
 
 

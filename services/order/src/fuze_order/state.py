@@ -6,17 +6,10 @@ from typing import TypedDict
 from pydantic import JsonValue
 from temporalio import workflow
 
-from fuze_contracts.order import (
-    EventType,
-    OrderResult,
-    OrderSnapshot,
-    OrderStatus,
-    PaymentStatus,
-    PlaceOrder,
-    WaitingFor,
-)
+from fuze_contracts.address import Address
+from fuze_contracts.order import OrderResult, OrderSnapshot, PlaceOrder
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.payment import default_payment_token
-from fuze_contracts.shipping import Address
 from fuze_order.messages import Transition
 from fuze_order.transitions import needs_attention_after, payment_status_after, status_after
 
@@ -53,6 +46,7 @@ class OrderState:
         self.reason: str | None = None
         self.address = order.address
         self.rejected_address: Address | None = None
+        self.four_eyes, self.owner = order.four_eyes, order.owner
         self.payment_method = order.payment_method
         self.payment_token = order.payment_token
         self.tracking_deadline: datetime | None = None

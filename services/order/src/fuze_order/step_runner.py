@@ -9,15 +9,9 @@ from typing import Any, TypeVar, Unpack
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from fuze_contracts.order import (
-    ORDER_ID_TAKEN,
-    ORDER_REJECTED,
-    EventType,
-    PlaceOrder,
-    StepFailure,
-    WaitingFor,
-)
-from fuze_contracts.shipping import Address
+from fuze_contracts.address import Address
+from fuze_contracts.order import ORDER_ID_TAKEN, ORDER_REJECTED, PlaceOrder, StepFailure
+from fuze_contracts.order_states import EventType, WaitingFor
 from fuze_order.activities import OrderActivities
 from fuze_order.message_handlers import MessageHandlers, PendingRequest
 from fuze_order.messages import ReceiveOrder, Transition, ValidateOrder

@@ -7,18 +7,22 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     func,
     text,
 )
 from sqlalchemy.dialects.postgresql import CHAR, JSONB
 
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.order_lines import AdjustmentKind
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.returns import ReturnStatus
 from fuze_order.messages import DiscrepancyKind
 
 metadata = MetaData(
@@ -34,7 +38,10 @@ metadata = MetaData(
 
 
 def _check_enum(
-    column: str, values: type[OrderStatus | PaymentStatus | EventType | DiscrepancyKind]
+    column: str,
+    values: type[
+        OrderStatus | PaymentStatus | EventType | DiscrepancyKind | AdjustmentKind | ReturnStatus
+    ],
 ) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
@@ -57,12 +64,22 @@ orders = Table(
     Column("payment_status", Text, nullable=False),
     Column("reason", Text),
     Column("customer", Text),
+    Column("customer_email", Text),
+    Column("customer_name", Text),
+    Column("reference", Text),
+    Column("metadata", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("owner", Text),
     Column("currency", CHAR(3), nullable=False),
     Column("total_minor", BigInteger, nullable=False),
+    # The subtotal follows from these and the total.
+    Column("discount_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("shipping_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("tax_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("fee_minor", BigInteger, nullable=False, server_default=text("0")),
     Column("payment_method", Text),
     Column("payment_token", Text, nullable=False),
-    Column("address", JSONB, nullable=False),
+    Column("address", JSONB(none_as_null=True)),
+    Column("billing_address", JSONB(none_as_null=True)),
     Column("tracking_number", Text),
     Column("needs_attention", Boolean, nullable=False, server_default=text("false")),
     Column("tracking_deadline", DateTime(timezone=True)),
@@ -76,17 +93,32 @@ orders = Table(
     _check_enum("payment_status", PaymentStatus),
     CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency"),
     CheckConstraint("total_minor >= 0", name="total"),
-    CheckConstraint("last_seq >= 1", name="last_seq"),
-    CheckConstraint("jsonb_typeof(address -> 'zip_code') = 'string'", name="address"),
     CheckConstraint(
-        "status <> 'shipped' OR (payment_status = 'charged' AND tracking_number IS NOT NULL)",
+        "least(discount_minor, shipping_minor, tax_minor, fee_minor) >= 0", name="breakdown"
+    ),
+    CheckConstraint("jsonb_typeof(metadata) = 'object'", name="metadata"),
+    CheckConstraint("last_seq >= 1", name="last_seq"),
+    CheckConstraint("jsonb_typeof(address -> 'country') = 'string'", name="address"),
+    CheckConstraint(
+        "jsonb_typeof(billing_address -> 'country') = 'string'", name="billing_address"
+    ),
+    CheckConstraint(
+        "status <> 'shipped' OR (payment_status IN ('charged', 'partially_refunded', 'refunded')"
+        " AND tracking_number IS NOT NULL)",
         name="shipped",
+    ),
+    CheckConstraint(
+        "status <> 'completed' OR payment_status NOT IN ('none', 'pending', 'declined')",
+        name="completed",
     ),
     # For the gateway's lists: newest first, page by page.
     Index(None, "created_at", "id"),
     Index(None, "status", "created_at", "id"),
     Index(None, "customer", "created_at", "id"),
     Index(None, "owner", "created_at", "id"),
+    Index(None, "updated_at", "id"),
+    Index(None, "owner", "updated_at", "id"),
+    Index(None, "reference", "created_at", "id"),
     Index(
         "orders_needs_attention_idx", "created_at", "id", postgresql_where=text("needs_attention")
     ),
@@ -114,12 +146,31 @@ order_lines = Table(
     metadata,
     Column("order_id", ForeignKey(orders.c.id), primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("line_id", Text, nullable=False),
     Column("sku", Text, nullable=False),
+    Column("name", Text),
     Column("quantity", Integer, nullable=False),
     Column("unit_price_minor", BigInteger, nullable=False),
+    Column("discount_minor", BigInteger, nullable=False),
+    Column("tax_minor", BigInteger, nullable=False),
+    Column("requires_shipping", Boolean, nullable=False),
     CheckConstraint("position >= 1", name="position"),
+    UniqueConstraint("order_id", "line_id"),
 )
 """The lines as ordered: those of a rejected order are stored, too."""
+
+order_adjustments = Table(
+    "order_adjustments",
+    metadata,
+    Column("order_id", ForeignKey(orders.c.id), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    CheckConstraint("position >= 1", name="position"),
+    _check_enum("kind", AdjustmentKind),
+)
+"""Discounts, shipping, taxes and fees of the whole order."""
 
 events = Table(
     "events",
@@ -133,6 +184,15 @@ events = Table(
     Column("details", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # The order of the feed of all events: a bare sequence is assigned before the commit.
+    Column(
+        "transaction_id",
+        BigInteger,
+        nullable=False,
+        server_default=text("pg_current_xact_id()::text::bigint"),
+    ),
+    Column("position", BigInteger, Identity(always=True), nullable=False),
+    UniqueConstraint("transaction_id", "position"),
     CheckConstraint("seq >= 1", name="seq"),
     _check_enum("type", EventType),
     _check_enum("status", OrderStatus),
@@ -140,6 +200,43 @@ events = Table(
     CheckConstraint("jsonb_typeof(details) = 'object'", name="details"),
 )
 """An order's timeline, append-only: the service's role may only INSERT and SELECT."""
+
+returns = Table(
+    "returns",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("order_id", ForeignKey(orders.c.id), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("include_shipping", Boolean, nullable=False),
+    Column("reason", Text),
+    Column("actor", Text, nullable=False),
+    Column("fingerprint", Text),
+    Column("amount_minor", BigInteger),
+    Column("refund_code", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    _check_enum("status", ReturnStatus),
+    CheckConstraint(
+        "CASE status WHEN 'refunded' THEN amount_minor >= 0 ELSE amount_minor IS NULL END",
+        name="amount",
+    ),
+    Index(None, "order_id", "created_at"),
+    # For the reconciliation, which resumes them.
+    Index("returns_received_idx", "updated_at", postgresql_where=text("status = 'received'")),
+)
+"""A return's id is also that of its refund."""
+
+return_lines = Table(
+    "return_lines",
+    metadata,
+    Column("return_id", ForeignKey(returns.c.id), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("line_id", Text, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    CheckConstraint("position >= 1", name="position"),
+    CheckConstraint("quantity >= 1", name="quantity"),
+    UniqueConstraint("return_id", "line_id"),
+)
 
 discrepancies = Table(
     "discrepancies",

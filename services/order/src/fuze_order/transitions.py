@@ -2,13 +2,14 @@
 
 ```
 received ─► awaiting_approval ─► approved ─► paid ─► preparing ─► shipped ─► delivered
+                                              └───► completed: nothing has to be shipped
 ```
 An event without a status of its own leaves the order where it is.
 """
 
 from enum import Flag, auto
 
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 
 _STATUS_AFTER = {
     EventType.ORDER_RECEIVED: OrderStatus.RECEIVED,
@@ -25,6 +26,7 @@ _STATUS_AFTER = {
     EventType.ORDER_SHIPPED: OrderStatus.SHIPPED,
     EventType.ORDER_DELIVERED: OrderStatus.DELIVERED,
     EventType.ORDER_RETURNED: OrderStatus.RETURNED,
+    EventType.ORDER_COMPLETED: OrderStatus.COMPLETED,
     EventType.CANCELLATION_STARTED: OrderStatus.CANCELLING,
     EventType.ORDER_CANCELLED: OrderStatus.CANCELLED,
 }
@@ -39,6 +41,8 @@ _PAYMENT_STATUS_AFTER = {
     EventType.PAYMENT_VOIDED: PaymentStatus.NONE,
 }
 _UNRELATED_TO_FAILURES = {EventType.ADDRESS_CHANGED, EventType.ADDRESS_CHANGE_REJECTED}
+
+_FINAL_PAYMENT_STATUSES = frozenset({PaymentStatus.REFUNDING, PaymentStatus.REFUNDED})
 
 AWAITING_DECISION = frozenset({OrderStatus.RECEIVED, OrderStatus.AWAITING_APPROVAL})
 """The statuses in which an order can be approved or rejected."""
@@ -90,6 +94,21 @@ def needs_attention_after(event: EventType, *, needs_attention: bool) -> bool:
     if event in _UNRELATED_TO_FAILURES:
         return needs_attention
     return event is EventType.NEEDS_ATTENTION
+
+
+def payment_status_after_refund(
+    payment_status: PaymentStatus, refunded_minor: int, total_minor: int
+) -> PaymentStatus:
+    """Return the payment status once a requested refund is executed.
+
+    `refunded_minor` is the sum of the order's refunds. A compensation that runs, or is complete,
+    refunds everything in any case.
+    """
+    if payment_status in _FINAL_PAYMENT_STATUSES:
+        return payment_status
+    if refunded_minor >= total_minor:
+        return PaymentStatus.REFUNDED
+    return PaymentStatus.PARTIALLY_REFUNDED
 
 
 def is_approved(status: OrderStatus) -> bool:

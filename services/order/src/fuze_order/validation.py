@@ -4,91 +4,71 @@ A merchant's own rules belong here. A rule that needs another service, such as a
 belongs in an activity of its own, between `validate_order` and the wait for approval.
 """
 
-import re
-from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from fuze_contracts.base import Message
-from fuze_contracts.money import CURRENCY_EXPONENTS, MAX_AMOUNT_MINOR
-from fuze_contracts.order import EventType, PlaceOrder
-from fuze_contracts.shipping import Address
+from fuze_contracts import order_rules
+from fuze_contracts.address import Address
+from fuze_contracts.money import Money
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_rules import Violation
+from fuze_contracts.order_states import EventType
 from fuze_order.messages import Transition
 
-_ZIP_CODES = {
-    "US": re.compile(r"[0-9]{5}(-[0-9]{4})?"),
-    "CA": re.compile(r"[A-Z]\d[A-Z] ?\d[A-Z]\d", re.IGNORECASE | re.ASCII),
-    "DE": re.compile(r"[0-9]{5}"),
-    "FR": re.compile(r"[0-9]{5}"),
-    "GB": re.compile(r"[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}", re.IGNORECASE | re.ASCII),
-}
-_ANY_ZIP_CODE = re.compile(r"[A-Z0-9][A-Z0-9 -]{0,14}", re.IGNORECASE | re.ASCII)
+_LISTED_COUNTRIES = 10
 
 
-class Violation(Message):
-    """One rule that an order violates: a stable code, and a message for a person."""
+@dataclass(frozen=True, kw_only=True)
+class OrderRules:
+    """The merchant's own rules, from the settings.
 
-    code: str
-    message: str
+    An empty `ships_to` is every country. `max_order_totals` are the largest totals, in minor units,
+    by currency; a currency without one has no limit.
+    """
+
+    ships_to: frozenset[str] = frozenset()
+    max_order_totals: Mapping[str, int] = field(default_factory=dict)
 
 
-def find_violations(order: PlaceOrder) -> tuple[Violation, ...]:
+def find_violations(order: PlaceOrder, rules: OrderRules) -> tuple[Violation, ...]:
     """Return every violation; none means that the order is valid."""
-    return (*_check_address(order.address), *_check_lines(order), *_check_payment(order))
+    by_itself = order_rules.find_violations(order)
+    address = check_address(order.address, rules) if order.address else []
+    return (*address, *(by_itself or _check_limit(order, rules)))
 
 
-def is_valid(address: Address) -> bool:
-    """Whether the address is valid."""
-    return not _check_address(address)
+def check_address(address: Address, rules: OrderRules) -> list[Violation]:
+    """Return the violations of an address. That it is right for its country, the gateway checks."""
+    if not rules.ships_to or address.country in rules.ships_to:
+        return []
+    countries = sorted(rules.ships_to)
+    listed = ", ".join(countries[:_LISTED_COUNTRIES])
+    if len(countries) > _LISTED_COUNTRIES:
+        listed += ", …"
+    message = f"orders are not shipped to {address.country}; give an address in {listed}"
+    location = ("address", "country")
+    return [Violation(code="country_not_served", message=message, location=location)]
 
 
-def reject_invalid_address(transition: Transition) -> Transition:
+def reject_invalid_address(transition: Transition, rules: OrderRules) -> Transition:
     """Return the transition, or the rejection of the invalid address that it contains."""
-    violations = _check_address(transition.address) if transition.address else []
+    violations = check_address(transition.address, rules) if transition.address else []
     if not violations:
         return transition
     return transition.model_copy(
         update={
             "type": EventType.ADDRESS_CHANGE_REJECTED,
             "address": None,
-            "details": {"violations": [violation.model_dump() for violation in violations]},
+            "details": transition.details
+            | {"violations": [violation.model_dump(mode="json") for violation in violations]},
         }
     )
 
 
-def _check_address(address: Address) -> list[Violation]:
-    pattern = _ZIP_CODES.get(address.country, _ANY_ZIP_CODE)
-    if pattern.fullmatch(address.zip_code):
+def _check_limit(order: PlaceOrder, rules: OrderRules) -> list[Violation]:
+    limit_minor = rules.max_order_totals.get(order.currency)
+    if limit_minor is None or order.total_minor <= limit_minor:
         return []
-    message = f"the zip code is not valid in {address.country}"
-    return [Violation(code="zip_code_invalid", message=message)]
-
-
-def _check_lines(order: PlaceOrder) -> list[Violation]:
-    found = []
-    if any(line.quantity < 1 for line in order.lines):
-        found.append(
-            Violation(code="quantity_invalid", message="each line needs a quantity of at least 1")
-        )
-    if any(line.unit_price_minor < 0 for line in order.lines):
-        found.append(Violation(code="price_invalid", message="a unit price must not be negative"))
-    repeated = sorted(
-        sku for sku, times in Counter(line.sku for line in order.lines).items() if times > 1
-    )
-    if repeated:
-        found.append(
-            Violation(
-                code="sku_repeated",
-                message=f"each sku may appear in one line only: {', '.join(repeated)}",
-            )
-        )
-    return found
-
-
-def _check_payment(order: PlaceOrder) -> list[Violation]:
-    if order.currency not in CURRENCY_EXPONENTS:
-        return [Violation(code="currency_unknown", message="the currency is not an ISO 4217 code")]
-    if order.total_minor > MAX_AMOUNT_MINOR:
-        return [Violation(code="total_too_large", message="the total exceeds the maximum amount")]
-    if order.total_minor > 0 and order.payment_method is None:
-        message = "an order that costs something needs a payment method"
-        return [Violation(code="payment_method_missing", message=message)]
-    return []
+    limit = Money(amount_minor=limit_minor, currency=order.currency)
+    message = f"the total of {order.total} exceeds the limit of {limit}; split the order"
+    return [Violation(code="total_above_limit", message=message, location=("lines",))]

@@ -8,11 +8,13 @@ from temporalio.exceptions import ApplicationError
 
 from fuze_contracts import order as contract
 from fuze_contracts import payment
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus, PlaceOrder, WaitingFor
+from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.shipping import DeliveryStatusChanged
 from fuze_order import service_calls
 from fuze_order.fulfillment import Fulfillment
 from fuze_order.message_handlers import MessageHandlers, PendingRequest
+from fuze_order.messages import to_details
 from fuze_order.state import OrderState
 from fuze_order.step_runner import ConflictingCommitError, StepRunner
 from fuze_order.transitions import ExternalEffect, external_effects
@@ -22,8 +24,9 @@ from fuze_order.transitions import ExternalEffect, external_effects
 class OrderWorkflow(contract.OrderWorkflow):
     """One order: receive, validate, await approval, collect payment, ship, track the delivery.
 
-    Other ends are rejected, expired, payment_declined and cancelled. Until its shipment is
-    dispatched an order can be cancelled, by update, by signal or by Temporal's own cancellation.
+    An order without anything to ship is completed once it is paid. Other ends are rejected,
+    expired, payment_declined and cancelled. Until its shipment is dispatched an order can be
+    cancelled, by update, by signal or by Temporal's own cancellation.
     Each step ends with a commit, and the next one follows from the committed status. Nothing else
     decides what comes next, or what has to be compensated.
     """
@@ -71,8 +74,10 @@ class OrderWorkflow(contract.OrderWorkflow):
                 await self._collect_payment()
             case OrderStatus.AWAITING_PAYMENT_METHOD:
                 await self._await_payment_method()
-            case OrderStatus.PAID:
+            case OrderStatus.PAID if self._order.requires_shipping:
                 await self._fulfillment.start()
+            case OrderStatus.PAID:
+                await self._steps.record(EventType.ORDER_COMPLETED)
             case OrderStatus.PREPARING:
                 await self._fulfillment.ship()
             case OrderStatus.AWAITING_ADDRESS:
@@ -194,13 +199,17 @@ class OrderWorkflow(contract.OrderWorkflow):
             pending.reject(contract.TOO_LATE_TO_CHANGE_ADDRESS, "the shipment is being dispatched")
             return
         committed = await self._steps.record_request(
-            pending, EventType.ADDRESS_CHANGED, address=address
+            pending,
+            EventType.ADDRESS_CHANGED,
+            address=address,
+            details=to_details(address=pending.request.entered_address or address),
         )
         self._messages.addresses.remove(pending)
-        if committed.type is not EventType.ADDRESS_CHANGED:
-            pending.reject(
-                contract.ADDRESS_INVALID, "the address is not valid; the event lists the violations"
-            )
+        if committed.type is EventType.ADDRESS_CHANGED:
+            self._messages.reject_approval_of_old_address()
+        else:
+            rules = committed.violated_rules or "the address is not valid"
+            pending.reject(contract.ADDRESS_INVALID, rules)
 
     async def _cancel(self, pending: PendingRequest[contract.CancelOrder]) -> None:
         """Stop the order; where a shipment may exist, the shipping service decides the race."""
@@ -239,7 +248,12 @@ class OrderWorkflow(contract.OrderWorkflow):
                 await self._steps.record(
                     EventType.PAYMENT_REFUNDED,
                     actor="payment-service",
-                    details=outcome.model_dump(mode="json") | {"amount": str(outcome.amount)},
+                    details={
+                        **outcome.model_dump(mode="json"),
+                        "amount": str(outcome.amount),
+                        **outcome.amount.model_dump(),
+                        "reason": reason,
+                    },
                 )
             case _:
                 await self._steps.record(EventType.PAYMENT_VOIDED, actor="payment-service")
@@ -319,8 +333,10 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._messages.validate_retry_step(request)
 
     @workflow.query
-    def signal_rejection(self, signal: contract.OrderSignal) -> str | None:
-        return self._messages.signal_rejection(signal)
+    def signal_rejection(
+        self, signal: contract.OrderSignal, caller: str | None = None
+    ) -> str | None:
+        return self._messages.signal_rejection(signal, caller)
 
     @workflow.query
     def status(self) -> contract.OrderSnapshot:

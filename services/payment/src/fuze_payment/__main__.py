@@ -9,6 +9,7 @@ from fuze_payment.activities import (
     PaymentActivitiesImpl,
     PaymentWebhookActivities,
     ReconciliationActivities,
+    RefundReportActivities,
 )
 from fuze_payment.charge_service import Charges, ChargeService
 from fuze_payment.messages import ReconcilePayments
@@ -42,7 +43,9 @@ async def run_worker() -> None:
     engine = create_engine(settings, "fuze-payment")
     try:
         async with open_provider(settings, request_timeout=settings.psp_timeout) as provider:
-            payments, webhooks, reconciliation = build_activities(settings, engine, provider)
+            payments, webhooks, reports, reconciliation = build_activities(
+                settings, engine, provider
+            )
 
             async def keep_reconciling(temporal: Client) -> None:
                 await keep_schedule(
@@ -62,10 +65,13 @@ async def run_worker() -> None:
                     workflows=[RefundWorkflow, ReconcilePaymentsWorkflow, PaymentWebhookWorkflow],
                     activities=[
                         payments.payment_charged,
+                        payments.refund_reserved,
                         payments.payment_refunded,
                         payments.payment_voided,
                         payments.kept_charges_listed,
                         webhooks.payment_refreshed,
+                        reports.refund_reported,
+                        reports.refunds_resumed,
                         reconciliation.payments_reconciled,
                     ],
                     background=keep_reconciling,
@@ -77,7 +83,12 @@ async def run_worker() -> None:
 
 def build_activities(
     settings: PaymentSettings, engine: AsyncEngine, provider: PaymentProvider
-) -> tuple[PaymentActivitiesImpl, PaymentWebhookActivities, ReconciliationActivities]:
+) -> tuple[
+    PaymentActivitiesImpl,
+    PaymentWebhookActivities,
+    RefundReportActivities,
+    ReconciliationActivities,
+]:
     """Put the activities together over a connection pool and a provider."""
     guarantees, poll_interval = settings.guarantees, settings.psp_review_poll_interval
     payments = PaymentRepository(engine, settings.payment_lease)
@@ -95,6 +106,7 @@ def build_activities(
     return (
         PaymentActivitiesImpl(charge_service, refund_service, void_service),
         PaymentWebhookActivities(charge_service, refund_service),
+        RefundReportActivities(refunds.repository),
         ReconciliationActivities(reconciliation),
     )
 

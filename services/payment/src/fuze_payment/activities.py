@@ -4,10 +4,13 @@ Every one is safe to interrupt anywhere and to repeat.
 """
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from temporalio import activity
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from fuze_contracts.payment import (
+    PAYMENT_TASK_QUEUE,
     Charged,
     ChargeOutcome,
     ChargePayment,
@@ -18,16 +21,20 @@ from fuze_contracts.payment import (
     RefreshPayment,
     RefundOutcome,
     RefundPayment,
+    RefundWorkflow,
+    ReserveRefundOutcome,
     VoidOutcome,
     VoidPayment,
 )
+from fuze_contracts.workflow_ids import refund_workflow_id
 from fuze_payment.domain import LATE_CAPTURE, Payment, PaymentState
-from fuze_payment.messages import ComparePayments, ReconciliationResult
+from fuze_payment.messages import ComparePayments, ReconciliationResult, ResumeRefunds
 from fuze_runtime.heartbeats import heartbeats
 
 if TYPE_CHECKING:  # workflows import this module, and must not reach HTTP or a database driver
     from fuze_payment.charge_service import ChargeService
     from fuze_payment.reconciliation import Reconciliation
+    from fuze_payment.refund_repository import RefundRepository
     from fuze_payment.refund_service import RefundService
     from fuze_payment.void_service import VoidService
 
@@ -51,6 +58,13 @@ class PaymentActivitiesImpl(PaymentActivities):
         outcome = _outcome(payment)
         activity.logger.info("payment settled", extra={"outcome": outcome.outcome})
         return outcome
+
+    @activity.defn
+    async def refund_reserved(self, command: RefundPayment) -> ReserveRefundOutcome:
+        """Return the one decision about this refund, reserving its amount if it has none yet."""
+        decision = await self._refunds.reserve(command)
+        activity.logger.info("refund decided", extra={"outcome": decision.outcome})
+        return decision
 
     @activity.defn
     async def payment_refunded(self, command: RefundPayment) -> RefundOutcome:
@@ -89,6 +103,46 @@ class PaymentWebhookActivities:
             await self._refunds.refund_remaining(payment, LATE_CAPTURE)
         activity.logger.info("payment refreshed", extra={"outcome": payment.state})
         return payment.state
+
+
+class RefundReportActivities:
+    """The activities that make sure that an order has each of its refunds as events."""
+
+    def __init__(self, refunds: "RefundRepository") -> None:
+        self._refunds = refunds
+
+    @activity.defn
+    async def refund_reported(self, refund_id: UUID) -> None:
+        """Record that the refund's order has the outcome as an event."""
+        await self._refunds.mark_reported(refund_id)
+
+    @activity.defn
+    async def refunds_resumed(self, command: ResumeRefunds) -> int:
+        """Start the workflow of each refund that is not reported; return how many there are.
+
+        Its workflow may have been terminated or deleted. One that runs is left alone.
+        """
+        unreported = await self._refunds.list_unreported(command.idle_for)
+        for refund in unreported:
+            await activity.client().start_workflow(
+                RefundWorkflow.run,
+                RefundPayment(
+                    order_id=refund.order_id,
+                    payment_token=refund.payment_token,
+                    refund_id=refund.id,
+                    amount=refund.amount,
+                    reason=refund.reason,
+                    actor=refund.actor,
+                    fingerprint=refund.fingerprint,
+                ),
+                id=refund_workflow_id(refund.order_id, refund.id),
+                task_queue=PAYMENT_TASK_QUEUE,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                static_summary=f"refund {refund.amount}",
+            )
+        activity.logger.info("refunds resumed", extra={"outcome": len(unreported)})
+        return len(unreported)
 
 
 class ReconciliationActivities:

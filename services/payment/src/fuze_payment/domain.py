@@ -1,13 +1,20 @@
 """The payment service's states, decisions and identifiers. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from fuze_contracts.base import Message
 from fuze_contracts.money import Money
-from fuze_contracts.payment import ChargePayment
+from fuze_contracts.payment import ChargePayment, RefundPayment, RefundRejection
+from fuze_contracts.refund_allocation import (
+    OrderShares,
+    QuantityExceededError,
+    RefundedLine,
+    price_refund,
+)
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/payments")
 
@@ -103,14 +110,36 @@ class Payment(ProviderOperation):
 
 
 class Refund(ProviderOperation):
-    """A row of `refunds`, with the provider's reference of its payment."""
+    """A row of `refunds`, with what it needs of its payment."""
 
     payment_id: UUID
-    reason: str
+    order_id: UUID
+    payment_token: str
+    lines: tuple[RefundedLine, ...]
+    reason: str | None
     actor: str
+    fingerprint: str | None
     state: RefundState
     rejection_code: str | None
     charge_reference: str | None
+
+    @property
+    def is_reserved(self) -> bool:
+        """Whether its amount was reserved, so that it was sent to the provider or will be."""
+        return self.state is not RefundState.REJECTED or self.first_submitted_at is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundDecision:
+    """The amount of a refund; with a rejection nothing is reserved.
+
+    `details` says of what too much was requested.
+    """
+
+    amount_minor: int
+    lines: list[RefundedLine] = field(default_factory=list)
+    rejection: RefundRejection | None = None
+    details: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +195,46 @@ def step_to_void(payment: Payment, guarantees: ProviderGuarantees) -> NextStep:
     ):
         return NextStep.EXPIRE
     return NextStep.WAIT
+
+
+def decide_refund(
+    command: RefundPayment, refundable_minor: int, earlier: Sequence[RefundedLine]
+) -> RefundDecision:
+    """Return the amount of a requested refund, or why it is refused.
+
+    `refundable_minor` is what is left of the payment, `earlier` what its other refunds contain.
+    """
+    lines: list[RefundedLine] = []
+    if command.amount is not None:
+        amount_minor = command.amount.amount_minor
+    elif command.lines or command.include_shipping:
+        try:
+            lines = price_refund(
+                command.shares or OrderShares(lines=()),
+                command.lines,
+                include_shipping=command.include_shipping,
+                earlier=earlier,
+            )
+        except QuantityExceededError as error:
+            details = (
+                "shipping is refunded already"
+                if error.line_id is None
+                else f"{error.left} of line {error.line_id} can be refunded"
+            )
+            return RefundDecision(
+                amount_minor=0, rejection=RefundRejection.MORE_THAN_ORDERED, details=details
+            )
+        amount_minor = sum(line.amount_minor for line in lines)
+        if amount_minor == 0:
+            return RefundDecision(amount_minor=0, rejection=RefundRejection.AMOUNT_INVALID)
+    else:
+        amount_minor = refundable_minor
+    is_refused = amount_minor > refundable_minor or refundable_minor == 0
+    return RefundDecision(
+        amount_minor=amount_minor,
+        lines=lines,
+        rejection=RefundRejection.MORE_THAN_CHARGED if is_refused else None,
+    )
 
 
 def payment_id(order_id: UUID, payment_token: str) -> UUID:

@@ -22,10 +22,23 @@ class ComparePayments(Message):
     idle_for: timedelta
 
 
+class ResumeRefunds(Message):
+    """Run the workflows of refunds again that their orders do not have as events.
+
+    What changed less than `idle_for` ago is skipped.
+    """
+
+    idle_for: timedelta
+
+
 class ReconciliationResult(Message):
-    """How many records were compared and repaired, and how many discrepancies are left."""
+    """How many records were compared and repaired, and how many discrepancies are left.
+
+    `resumed` is how many refunds their orders did not have as events.
+    """
 
     charges: int
     refunds: int
     repaired: int
     discrepancies: int
+    resumed: int = 0

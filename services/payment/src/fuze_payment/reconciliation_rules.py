@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from fuze_contracts.base import Message
+from fuze_contracts.read_models import DiscrepancyKindName
 from fuze_payment.domain import Payment, PaymentState, Refund, RefundState
 from fuze_psp.provider import ListedCharge, ProviderRecords
 
@@ -36,7 +37,7 @@ class PaymentRecords(Message):
 class Discrepancy(Message):
     """One difference between the two sides; `occurred_at` is the time of its record (UTC)."""
 
-    kind: str
+    kind: DiscrepancyKindName
     reference: str
     order_id: UUID | None = None
     occurred_at: datetime
@@ -123,7 +124,7 @@ def _compare_refunds(
             )
 
 
-def _describe(charge: ListedCharge, kind: str, **details: str | int) -> Discrepancy:
+def _describe(charge: ListedCharge, kind: DiscrepancyKindName, **details: str | int) -> Discrepancy:
     return Discrepancy(
         kind=kind,
         reference=charge.reference,

@@ -9,6 +9,9 @@ from fuze_contracts.payment import (
     RefundOutcome,
     RefundPayment,
     RefundRejected,
+    RefundRejection,
+    RefundReserved,
+    ReserveRefundOutcome,
     Voided,
     VoidOutcome,
 )
@@ -61,23 +64,59 @@ class RefundService:
         self._operations = operations
 
     async def refund(self, command: RefundPayment) -> RefundOutcome:
-        """Return the one outcome of this refund.
+        """Return the one outcome of this refund, which is reserved first.
 
         Raises:
             ApplicationError: `PAYMENT_IN_FLIGHT` or `PAYMENT_OUTCOME_UNKNOWN`, to be retried.
 
         """
+        decided = await self._decide(command)
+        if isinstance(decided, RefundRejected):
+            return decided
+        return _outcome(await self._operations.execute(decided))
+
+    async def reserve(self, command: RefundPayment) -> ReserveRefundOutcome:
+        """Return the one decision about this refund; its amount is reserved in the payment's row.
+
+        Raises:
+            ApplicationError: `PAYMENT_OUTCOME_UNKNOWN`, to be retried.
+
+        """
+        decided = await self._decide(command)
+        if isinstance(decided, RefundRejected):
+            return decided
+        return RefundReserved(
+            refund_id=decided.id,
+            amount=decided.amount,
+            lines=decided.lines,
+            reason=decided.reason,
+            actor=decided.actor,
+            fingerprint=decided.fingerprint,
+        )
+
+    async def _decide(self, command: RefundPayment) -> Refund | RefundRejected:
         payment = await self._payments.find(command.order_id, command.payment_token)
-        if payment is None:
-            return RefundRejected(refund_id=command.refund_id, code="not_charged")
-        if not payment.state.is_settled:
+        if payment is not None and not payment.state.is_settled:
             raise outcome_unknown("it is not known yet whether the payment is charged")
-        if payment.state is not PaymentState.CHARGED:
-            return RefundRejected(refund_id=command.refund_id, code="not_charged")
-        if payment.currency != command.amount.currency or command.amount.amount_minor == 0:
-            return RefundRejected(refund_id=command.refund_id, code="amount_invalid")
-        refund = await self._execute_refund(payment, command)
-        return _outcome(refund or await self._refunds.reject(payment, command))
+        if payment is None or payment.state is not PaymentState.CHARGED:
+            return RefundRejected(refund_id=command.refund_id, code=RefundRejection.NOT_CHARGED)
+        amount = command.amount
+        if amount and (payment.currency != amount.currency or amount.amount_minor == 0):
+            return RefundRejected(refund_id=command.refund_id, code=RefundRejection.AMOUNT_INVALID)
+        refund, details = await self._refunds.reserve(payment, command)
+        if refund.is_reserved:
+            return refund
+        payment = await self._payments.get(payment.id) or payment
+        return RefundRejected(
+            refund_id=refund.id,
+            code=refund.rejection_code or RefundRejection.MORE_THAN_CHARGED,
+            refundable=Money(
+                amount_minor=payment.amount_minor - payment.refunded_minor,
+                currency=payment.currency,
+            ),
+            details=details,
+            fingerprint=refund.fingerprint,
+        )
 
     async def refund_remaining(self, payment: Payment, reason: str) -> VoidOutcome:
         """Refund what is left of a charged payment; any other payment needs no refund.
@@ -96,8 +135,10 @@ class RefundService:
             payment = await self._payments.get(payment.id) or payment
         remaining = payment.amount_minor - payment.refunded_minor
         if remaining == 0 and existing is None:
-            latest = await self._refunds.latest_refund(payment.id)
-            return _refunded(latest, payment.amount) if latest else Voided()
+            # Each of the refunds that were requested has been reported by itself.
+            return Refunded(
+                refund_id=refund_id, amount=Money(amount_minor=0, currency=payment.currency)
+            )
         amount_minor = existing.amount_minor if existing else remaining
         command = RefundPayment(
             order_id=payment.order_id,
@@ -107,9 +148,10 @@ class RefundService:
             reason=reason,
             actor=ACTOR,
         )
-        refund = await self._execute_refund(payment, command)
-        if refund is None:
+        claimed = await self._refunds.claim(payment, command)
+        if claimed is None:
             raise outcome_unknown("another refund has reserved part of the remaining amount")
+        refund = await self._operations.execute(claimed)
         if refund.state is RefundState.REJECTED:
             # A later attempt may succeed; meanwhile the failing step is reported to an operator.
             raise outcome_unknown(
@@ -131,11 +173,6 @@ class RefundService:
                 return refund_id, refund
             attempt += 1
 
-    async def _execute_refund(self, payment: Payment, command: RefundPayment) -> Refund | None:
-        """Return the settled refund; None where less than the amount is left to refund."""
-        refund = await self._refunds.claim(payment, command)
-        return await self._operations.execute(refund) if refund else None
-
 
 def _request(refund: Refund) -> RefundRequest:
     return RefundRequest(
@@ -152,9 +189,9 @@ def _outcome(refund: Refund) -> RefundOutcome:
     return _refunded(refund)
 
 
-def _refunded(refund: Refund, amount: Money | None = None) -> Refunded:
+def _refunded(refund: Refund) -> Refunded:
     return Refunded(
         refund_id=refund.id,
-        amount=amount or refund.amount,
+        amount=refund.amount,
         provider_reference=refund.provider_reference,
     )

@@ -99,22 +99,32 @@ refunds = Table(
     Column("id", Uuid, primary_key=True),
     Column("payment_id", ForeignKey(payments.c.id), nullable=False, index=True),
     Column("amount_minor", BigInteger, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("lines", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
+    Column("reason", Text),
     Column("actor", Text, nullable=False),
+    Column("fingerprint", Text),
     Column("state", Text, nullable=False),
     Column("provider_reference", Text, unique=True),
     Column("rejection_code", Text),
+    Column("is_reported", Boolean, nullable=False, server_default=text("true")),
     *_operation_columns(),
     CheckConstraint(
         "state IN ('created', 'submitted', 'unknown', 'refunded', 'rejected')", name="state"
     ),
-    CheckConstraint("amount_minor > 0", name="amount"),
+    CheckConstraint("amount_minor > 0 OR state = 'rejected'", name="amount"),
+    CheckConstraint("jsonb_typeof(lines) = 'array'", name="lines"),
     CheckConstraint("(state = 'rejected') = (rejection_code IS NOT NULL)", name="rejection_code"),
     CheckConstraint(
         "(state = 'refunded') = (provider_reference IS NOT NULL)", name="provider_reference"
     ),
+    Index("refunds_unreported_idx", "updated_at", postgresql_where=text("NOT is_reported")),
 )
-"""One row for each refund. `id` is the provider's idempotency key."""
+"""One row for each refund. `id` is the provider's idempotency key.
+
+A refund that was refused is rejected without a request to the provider: the refusal is final for
+its id, also after a reset of its workflow. A requested refund is not `is_reported` until its order
+has the outcome as an event.
+"""
 
 ledger_entries = Table(
     "ledger_entries",

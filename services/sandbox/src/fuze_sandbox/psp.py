@@ -87,6 +87,7 @@ class PspSandbox:
         charge = self._store.get(request.charge_id)
         if charge is None or charge["status"] != "charged":
             raise HTTPException(404, "there is no such charge")
+        self._injector.wait_at("before_write")
         with self._refund_lock:
             is_known = self._refunds.find(key, request.model_dump()) is not None
             refunds = self._store.find("refunds", charge_id=request.charge_id)
@@ -101,7 +102,9 @@ class PspSandbox:
             fault = self._injector.choose_fault()
             if fault == "delayed_commit":  # it would be written without this lock
                 fault = None
-            return self._refunds.create(key, request.model_dump(), fields, fault, response)
+            result = self._refunds.create(key, request.model_dump(), fields, fault, response)
+        self._injector.wait_at("after_write")
+        return result
 
     def void(self, charge_id: str) -> Record:
         """Void a charge that is under review."""

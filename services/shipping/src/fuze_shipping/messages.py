@@ -4,8 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from fuze_contracts.address import Address
 from fuze_contracts.base import Message
-from fuze_contracts.shipping import Address, DeliveryStatus, ParcelItem
+from fuze_contracts.shipping import DeliveryStatus, ParcelItem
 
 
 class DispatchShipment(Message):

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fuze_contracts.shipping import Address, DeliveryStatus, ShipOrder
+from fuze_contracts.address import Address
+from fuze_contracts.shipping import DeliveryStatus, ShipOrder
 from fuze_shipping.carrier import Accepted, NotAttempted, Rejected
 from fuze_shipping.messages import Shipment, ShipmentState
 from fuze_shipping.tables import shipments

@@ -50,7 +50,7 @@ shipments = Table(
     CheckConstraint(
         "state = 'cancelled' OR (address IS NOT NULL AND items IS NOT NULL)", name="prepared"
     ),
-    CheckConstraint("jsonb_typeof(address -> 'zip_code') = 'string'", name="address"),
+    CheckConstraint("jsonb_typeof(address -> 'country') = 'string'", name="address"),
     CheckConstraint("jsonb_typeof(items) = 'array'", name="items"),
     CheckConstraint("(state = 'rejected') = (rejection_code IS NOT NULL)", name="rejected"),
     CheckConstraint(

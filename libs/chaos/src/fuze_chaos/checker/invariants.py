@@ -3,7 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fuze_chaos.checker import order_invariants, payment_invariants
+from fuze_chaos.checker import (
+    order_invariants,
+    payment_invariants,
+    refund_invariants,
+    return_invariants,
+)
 from fuze_chaos.snapshots.records import (
     CARRIER,
     CLIENT,
@@ -97,5 +102,19 @@ ORDER_INVARIANTS = (
         "No open workflow, unresolved payment, discrepancy or leaked connection",
         frozenset({POSTGRES, TEMPORAL}),
         order_invariants.nothing_unresolved,
+    ),
+    Invariant(
+        "I12",
+        "refunds-match-order",
+        "Every accepted refund is executed once, is two events, and shows in payment_status",
+        frozenset({POSTGRES, PROVIDER, CLIENT}),
+        refund_invariants.refunds_match_order,
+    ),
+    Invariant(
+        "I13",
+        "returns-match-order",
+        "Every accepted return ends, is refunded once, and never with more units than ordered",
+        frozenset({POSTGRES, CLIENT}),
+        return_invariants.returns_match_order,
     ),
 )

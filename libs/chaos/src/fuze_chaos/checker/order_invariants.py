@@ -16,9 +16,11 @@ from fuze_chaos.snapshots.records import Findings, OrderRecords
 _FINAL_STATUS_AFTER = {"cancel": "cancelled", "reject": "rejected"}
 _RESOLVED_PAYMENTS = frozenset({"charged", "declined", "voided"})
 _RESOLVED_REFUNDS = frozenset({"refunded", "rejected"})
+_RESOLVED_RETURNS = frozenset({"rejected", "cancelled", "refunded", "refund_failed"})
 _UNRESOLVED_SHIPMENTS = frozenset({"prepared", "dispatching"})
 _DISPATCHED = frozenset({"shipped", "delivered", "returned"})
 _PARCEL_DISCREPANCIES = frozenset({"parcel_of_cancelled_order", "shipped_without_parcel"})
+_REFUNDED_LATER = frozenset({"partially_refunded", "refunded"})
 _REPEAT_REJECTED = frozenset({409, 422})
 
 
@@ -47,6 +49,9 @@ def single_parcel(order: OrderRecords) -> Findings:
         yield f"{order.status}, but the carrier has a parcel", {"parcels": parcels}
     if not parcels and order.status in _DISPATCHED:
         yield f"{order.status}, but the carrier has no parcel", {}
+    to_ship = [one["sku"] for one in order.parts("lines") if one["requires_shipping"]]
+    if order.status == "completed" and to_ship:
+        yield "completed, but some lines require shipping", {"lines": [*to_ship]}
     for one in order.discrepancies:
         if one["kind"] in _PARCEL_DISCREPANCIES:
             yield f"reconciliation found: {one['kind']}", {"details": str(one["details"])}
@@ -112,7 +117,9 @@ def view_matches_workflow(order: OrderRecords) -> Findings:
     match workflow.status:
         case "COMPLETED" if workflow.result is not None:
             for name in ("status", "payment_status", "tracking_number"):
-                if workflow.result.get(name) != row[name]:
+                # An order that has ended can still be refunded.
+                is_refunded = name == "payment_status" and row[name] in _REFUNDED_LATER
+                if workflow.result.get(name) != row[name] and not is_refunded:
                     yield f"{name} differs between the workflow's result and the view", evidence
         case "FAILED" if workflow.failure == "OrderRejected":
             if row["status"] != "rejected":
@@ -154,13 +161,16 @@ def idempotent_responses(order: OrderRecords) -> Findings:
 
 
 def nothing_unresolved(order: OrderRecords) -> Findings:
-    """Find payments, refunds and shipments that are still in progress."""
+    """Find payments, refunds, returns and shipments that are still in progress."""
     for payment in order.payments:
         if payment["state"] not in _RESOLVED_PAYMENTS:
             yield "a payment is unresolved", {"payment": str(payment["payment_id"])}
     for refund in order.refunds:
         if refund["state"] not in _RESOLVED_REFUNDS:
             yield "a refund is unresolved", {"refund": str(refund["refund_id"])}
+    for one in order.returns:
+        if one["status"] not in _RESOLVED_RETURNS:
+            yield "a return is unresolved", {"return": str(one["return_id"])}
     for shipment in order.shipments:
         if shipment["state"] in _UNRESOLVED_SHIPMENTS:
             yield "a shipment is unresolved", {"shipment": shipment["state"]}

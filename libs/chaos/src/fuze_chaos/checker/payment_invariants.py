@@ -29,15 +29,15 @@ def single_charge(order: OrderRecords) -> Findings:
     pending = _charges_under_review(order)
     if len(live) + len(pending) > 1:
         yield f"{len(live) + len(pending)} live charges", {"charges": [*live, *pending]}
-    is_paid = order.row and order.row["payment_status"] == "charged"
-    was_refunded_on_request = any(one["state"] == "refunded" for one in order.refunds)
+    is_paid = order.row and order.row["payment_status"] in {"charged", "partially_refunded"}
     has_total = order.row and order.row["total_minor"] > 0
-    if is_paid and has_total and not live and not was_refunded_on_request:
+    if is_paid and has_total and not live:
         yield "the order is paid, but the provider has no live charge", {}
 
 
 def ledger_matches_provider(order: OrderRecords) -> Findings:
-    """Compare the ledger with the provider's charges and refunds, per payment."""
+    """Compare the ledger with the provider and with what the order costs, per payment."""
+    yield from _check_total(order)
     charges = {one["payment_id"]: one for one in order.provider_charges}
     known = {str(one["payment_id"]) for one in order.payments}
     for payment_id, charge in charges.items():
@@ -49,6 +49,31 @@ def ledger_matches_provider(order: OrderRecords) -> Findings:
     credits_ = sum(one["credit_minor"] for one in order.ledger)
     if debits != credits_:
         yield "debits differ from credits", {"debits": debits, "credits": credits_}
+
+
+def _check_total(order: OrderRecords) -> Findings:
+    """Compare the order's total with its lines and adjustments, and with what is charged."""
+    if order.row is None:
+        return
+    total = order.row["total_minor"]
+    lines, adjustments = order.parts("lines"), order.parts("adjustments")
+    expected = sum(_line_total(one) for one in lines) + sum(
+        -one["amount_minor"] if one["kind"] == "discount" else one["amount_minor"]
+        for one in adjustments
+    )
+    if lines and total != expected:
+        yield "the total is not the sum of lines and adjustments", {"total": total, "sum": expected}
+    for payment in order.payments:
+        if payment["amount_minor"] != total:
+            yield (
+                "a payment is not of the order's total",
+                {"payment": payment["amount_minor"], "total": total},
+            )
+
+
+def _line_total(line: dict[str, Any]) -> int:
+    amount: int = line["quantity"] * line["unit_price_minor"]
+    return amount - int(line["discount_minor"]) + int(line["tax_minor"])
 
 
 def _check_payment(

@@ -30,7 +30,7 @@ from fuze_devstack import http_client
 _CONCURRENT_HISTORIES = 24
 _PAGE_SIZE = 1000
 _QUERIES = order_sql.QUERIES | payment_sql.QUERIES | shipping_sql.QUERIES
-_PER_ORDER = ("events", "payments", "refunds", "ledger", "shipments")
+_PER_ORDER = ("events", "returns", "payments", "refunds", "ledger", "shipments")
 
 
 async def collect(

@@ -7,6 +7,7 @@ The view of discrepancies has only those that are not resolved, so this file dep
 QUERIES = {
     "orders": "SELECT * FROM orders.published_orders",
     "events": "SELECT * FROM orders.published_events ORDER BY order_id, seq",
+    "returns": "SELECT * FROM orders.published_returns ORDER BY order_id, created_at",
     "order_discrepancies": "SELECT order_id, kind, details FROM orders.discrepancies",
 }
 

@@ -1,5 +1,6 @@
 """The records of a run: for each order, what every system of record has about it."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -72,6 +73,12 @@ class OperatorAction:
     status: str | None = None
 
 
+def parse_parts(column: str | list[Row] | None) -> list[Row]:
+    """Return the parts in a column, which PostgreSQL's driver leaves as JSON; None has none."""
+    parsed: list[Row] = json.loads(column) if isinstance(column, str) else column or []
+    return parsed
+
+
 @dataclass
 class OrderRecords:
     """Everything that is recorded about one order.
@@ -82,6 +89,7 @@ class OrderRecords:
     order_id: str
     row: Row | None = None
     events: list[Row] = field(default_factory=list)
+    returns: list[Row] = field(default_factory=list)
     payments: list[Row] = field(default_factory=list)
     refunds: list[Row] = field(default_factory=list)
     ledger: list[Row] = field(default_factory=list)
@@ -107,6 +115,10 @@ class OrderRecords:
     def status(self) -> str | None:
         """The status in PostgreSQL."""
         return self.row["status"] if self.row else None
+
+    def parts(self, name: str) -> list[Row]:
+        """Return the order's `lines` or `adjustments`; a row without any has none."""
+        return parse_parts((self.row or {}).get(name))
 
     def net_captured(self) -> int:
         """Return what the provider has captured and not refunded, in minor units."""

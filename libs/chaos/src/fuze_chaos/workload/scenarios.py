@@ -6,7 +6,7 @@ faults; whether that is right is for the checker to say.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +23,9 @@ class Action:
     """An operation on an order, `delay` seconds after the action before it.
 
     With `wait_for` it waits for one of these statuses first, and is skipped if the order ends in
-    another. `copies` identical requests are sent concurrently.
+    another. `copies` identical requests are sent concurrently, under each of so many idempotency
+    `keys` where the operation needs one. `then` are the changes that follow the request of a
+    return.
     """
 
     operation: str
@@ -31,6 +33,8 @@ class Action:
     wait_for: frozenset[str] | None = None
     body: Body = field(default_factory=dict)
     copies: int = 1
+    keys: int = 1
+    then: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,18 @@ class _Generator:
         return "pm_card_visa"
 
     def address(self) -> Body:
-        address = {"zip_code": f"{self.rng.randint(10_000, 99_999)}", "name": "Ada"}
+        number = self.rng.randint(0, 199)
+        line1 = f"{number} Elm Street"
         if self.is_drawn(_FLAKY_DISPATCH):
-            address["line1"] = self.rng.choice(_FLAKY_ADDRESSES)
-        return address
+            line1 = self.rng.choice(_FLAKY_ADDRESSES)
+        return {
+            "country": "US",
+            "name": "Ada",
+            "line1": line1,
+            "city": "New York",
+            "region": "NY",
+            "postal_code": f"10{number:03}",
+        }
 
     def approve(self, *, copies: int = 1) -> Action:
         operation = self.rng.choice(("approve", "approve", "signal-approve"))
@@ -141,9 +153,32 @@ def _zero_total(draw: _Generator) -> Scenario:
     return draw.scenario("zero-total", draw.approve(), body=draw.body(lines=[]))
 
 
-def _invalid_address(draw: _Generator) -> Scenario:
-    body = draw.body(address={"zip_code": "NOWHERE"})
-    return draw.scenario("invalid-address", draw.approve(), body=body)
+def _without_shipping(draw: _Generator) -> Scenario:
+    line = _line("EBOOK", draw.rng.randint(1001, 9999)) | {"requires_shipping": False}
+    body = draw.body(lines=[line])
+    del body["address"]
+    actions = (draw.approve(), draw.cancel(5)) if draw.is_drawn(0.3) else (draw.approve(),)
+    return draw.scenario("without-shipping", *actions, body=body)
+
+
+def _with_adjustments(draw: _Generator) -> Scenario:
+    price, discount = draw.rng.randint(2000, 99_999), draw.rng.randint(1, 1000)
+    lines = [
+        _line("TEAPOT-1", price, 2) | {"discount_minor": discount, "tax_minor": price // 10},
+        _line("TEAPOT-1", 0) | {"name": "A free teapot"},
+        _line("MANUAL", 500) | {"requires_shipping": False},
+    ]
+    adjustments = [
+        {"kind": "discount", "label": "Spring sale", "amount_minor": discount},
+        {"kind": "shipping", "label": "Standard shipping", "amount_minor": 499},
+    ]
+    body = draw.body(lines=lines, adjustments=adjustments)
+    return draw.scenario("with-adjustments", draw.approve(), body=body)
+
+
+def _not_served(draw: _Generator) -> Scenario:
+    body = draw.body(address={"country": "FR", "postal_code": "75001"})
+    return draw.scenario("not-served", draw.approve(), body=body)
 
 
 def _rejected(draw: _Generator) -> Scenario:
@@ -228,9 +263,50 @@ def _order_id_reused(draw: _Generator) -> Scenario:
 
 
 def _refunded(draw: _Generator) -> Scenario:
-    body = {"reason": "one was broken"}
-    refund = Action("refund", draw.delay(), wait_for=TERMINAL_STATUSES, body=body, copies=2)
-    return draw.scenario("refunded", draw.approve(), refund)
+    body = draw.body()
+    [line] = body["lines"]
+    total = line["quantity"] * line["unit_price_minor"]
+    a_unit: Body = {"lines": [{"line_id": "1", "quantity": 1}], "reason": "one was broken"}
+    some: Body = {"amount_minor": draw.rng.randint(1, total), "reason": "late"}
+    most: Body = {"amount_minor": total * 6 // 10, "reason": "two at once"}
+    refunds = draw.rng.choice(
+        (
+            [Action("refund", body=some, copies=2)],
+            [Action("refund", body=a_unit, copies=2), Action("refund", body=a_unit)],
+            [Action("refund", body=some), Action("refund", body={})],
+            [Action("refund", body={}, copies=2), Action("refund", body=a_unit)],
+            # Together more than the charge: one of them has to be refused.
+            [Action("refund", body=most, keys=2)],
+        )
+    )
+    first = replace(refunds[0], delay=draw.delay(), wait_for=TERMINAL_STATUSES)
+    return draw.scenario("refunded", draw.approve(), first, *refunds[1:], body=body)
+
+
+def _goods_returned(draw: _Generator) -> Scenario:
+    body = draw.body()
+    quantity = body["lines"][0]["quantity"]
+    refunded = ("approve", "receive")
+
+    def send_back(units: int, *then: str) -> Action:
+        lines = [{"line_id": "1", "quantity": units}]
+        return Action("return", body={"lines": lines, "reason": "does not fit"}, then=then)
+
+    some = draw.rng.randint(1, quantity)
+    a_unit: Body = {"lines": [{"line_id": "1", "quantity": 1}], "reason": "one was broken"}
+    actions = draw.rng.choice(
+        (
+            [replace(send_back(some, *refunded), copies=2)],
+            # All units twice: one of them has to be refused.
+            [replace(send_back(quantity, *refunded), keys=2)],
+            [send_back(quantity, "reject"), send_back(quantity, *refunded)],
+            [send_back(quantity, "approve", "cancel"), send_back(some, *refunded)],
+            [send_back(some, *refunded), Action("refund", body=a_unit)],
+            [Action("refund", body=a_unit), send_back(some, *refunded)],
+        )
+    )
+    first = replace(actions[0], delay=draw.delay(), wait_for=TERMINAL_STATUSES)
+    return draw.scenario("goods-returned", draw.approve(), first, *actions[1:], body=body)
 
 
 def _conflicting_decisions(draw: _Generator) -> Scenario:
@@ -251,7 +327,9 @@ WEIGHTS: dict[Callable[[_Generator], Scenario], int] = {
     _repeated_requests: 5,
     _auto_approved: 6,
     _zero_total: 4,
-    _invalid_address: 5,
+    _without_shipping: 5,
+    _with_adjustments: 5,
+    _not_served: 5,
     _rejected: 5,
     _expired: 4,
     _cancelled_before_approval: 4,
@@ -264,6 +342,7 @@ WEIGHTS: dict[Callable[[_Generator], Scenario], int] = {
     _idempotency_key: 6,
     _order_id_reused: 3,
     _refunded: 4,
+    _goods_returned: 4,
     _conflicting_decisions: 4,
 }
 

@@ -28,10 +28,13 @@ _ROUTES = {
     "change-address": ("PUT", "/address"),
     "change-payment-method": ("PUT", "/payment-method"),
     "refund": ("POST", "/refunds"),
+    "return": ("POST", "/returns"),
     "signal-approve": ("POST", "/signals/approve"),
     "signal-cancel": ("POST", "/signals/cancel"),
     "signal-change-address": ("POST", "/signals/change-address"),
 }
+
+_WITH_KEY = frozenset({"refund", "return"})
 
 
 class Workload:
@@ -67,12 +70,16 @@ class Workload:
         order_id = await self._place(scenario)
         if order_id is None:
             return
-        for action in scenario.actions:
+        for number, action in enumerate(scenario.actions):
             if action.wait_for and not await self._wait_for_status(order_id, action.wait_for):
                 continue
             await asyncio.sleep(action.delay)
             await asyncio.gather(
-                *(self._perform(scenario, order_id, action) for _ in range(action.copies))
+                *(
+                    self._perform(order_id, action, f"{action.operation}-{order_id}-{number}-{key}")
+                    for _ in range(action.copies)
+                    for key in range(action.keys)
+                )
             )
 
     async def _place(self, scenario: Scenario) -> str | None:
@@ -100,14 +107,41 @@ class Workload:
             await asyncio.sleep(_POLL_SECONDS)
         return False
 
-    async def _perform(self, scenario: Scenario, order_id: str, action: Action) -> None:
+    async def _perform(self, order_id: str, action: Action, key: str) -> None:
         match action.operation:
             case "decide-review":
                 await self._decide_review(order_id, action.body)
             case "cancel-workflow":
                 await self._cancel_workflow(order_id)
+            case "return":
+                await self._return_goods(order_id, action, key)
             case _:
-                await self._client.send(_action_request(scenario, order_id, action))
+                await self._client.send(_action_request(order_id, action, key))
+
+    async def _return_goods(self, order_id: str, action: Action, key: str) -> None:
+        """Request a return, and change it; cancel it if the last change is refused.
+
+        Nothing else ends it, and its workflow would stay open.
+        """
+        response = await self._client.send(_action_request(order_id, action, key))
+        if response is None or not response.is_success:
+            return
+        url = response.json()["return_url"]
+        for change in action.then:
+            response = await self._change_return(order_id, url, change)
+        if response is None or not response.is_success:
+            await self._change_return(order_id, url, "cancel")
+
+    async def _change_return(self, order_id: str, url: str, change: str) -> httpx.Response | None:
+        return await self._client.send(
+            Request(
+                operation=f"return-{change}",
+                order_id=order_id,
+                method="POST",
+                path=f"{url}/{change}",
+                body={"actor": "grace"},
+            )
+        )
 
     async def _decide_review(self, order_id: str, decision: dict[str, Any]) -> None:
         """Decide a payment under review, as a reviewer of the provider would."""
@@ -157,18 +191,15 @@ def _place_request(scenario: Scenario, *, reuse_key: bool = False) -> Request:
     )
 
 
-def _action_request(scenario: Scenario, order_id: str, action: Action) -> Request:
+def _action_request(order_id: str, action: Action, key: str) -> Request:
     method, path = _ROUTES[action.operation]
-    body, key = action.body, None
-    if action.operation == "refund":
-        key = f"refund-{order_id}"
-        body = body | {"amount_minor": scenario.body["lines"][0]["unit_price_minor"]}
+    identity = key if action.operation in _WITH_KEY else None
     return Request(
         operation=action.operation,
         order_id=order_id,
         method=method,
         path=f"/orders/{order_id}{path}",
-        body=body or None,
-        idempotency_key=key,
-        identity=key,
+        body=action.body or None,
+        idempotency_key=identity,
+        identity=identity,
     )

@@ -28,6 +28,16 @@ def to_stripe(amount_minor: int, currency: str) -> int | None:
     return None if currency in _LAST_DIGIT_ZERO and amount_minor % 10 else amount_minor
 
 
+def explain_unsupported(amount_minor: int, currency: str) -> str | None:
+    """Return why Stripe cannot charge the amount, and what it can; None if it can."""
+    if to_stripe(amount_minor, currency) is not None:
+        return None
+    if currency in _UNSUPPORTED:
+        return f"Stripe cannot charge {currency}; use another currency"
+    step = 100 if currency in _WITHOUT_DECIMALS else 10
+    return f"Stripe charges {currency} in steps of {step} minor units; round the total"
+
+
 def from_stripe(amount: int, currency: str) -> int:
     """Return ISO 4217 minor units, from Stripe's units; `currency` in upper or lower case.
 

@@ -71,7 +71,7 @@ STRIPE_WEBHOOK: Webhook[StripeWebhookSettings] = Webhook(
     sender="Stripe",
     signature_header="Stripe-Signature",
     body_schema={
-        "title": "Stripe event",
+        "title": "StripeEvent",
         "type": "object",
         "examples": [{"id": "evt_1", "type": "charge.updated"}],
     },

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from fuze_gateway.api_keys.queries import ApiKeyRecord
-from fuze_gateway.auth.principals import Role
+from fuze_gateway.auth.principals import Role, Scope
 from fuze_gateway.types import ClientName, RequestModel
 
 _KEY: JsonDict = {
@@ -46,7 +46,7 @@ class ApiKey(BaseModel):
 
     id: str
     client: str
-    scopes: list[str]
+    scopes: list[Scope]
     is_development: bool
     created_by: str
     created_at: datetime

@@ -1,6 +1,7 @@
 """Authentication of every request, before it reaches an endpoint."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from starlette.datastructures import Headers
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fuze_gateway.api_keys.authenticator import KEY_PREFIX, ApiKeyAuthenticator
 from fuze_gateway.auth.oidc import OidcAuthenticator
 from fuze_gateway.auth.principals import ANONYMOUS, Principal, UnauthenticatedError
+from fuze_gateway.auth.stream_tickets import StreamTickets, find_ticket
 from fuze_gateway.problems import errors
 from fuze_gateway.problems.errors import Problem
 from fuze_gateway.rate_limiter import RateLimiter, get_client_network
@@ -75,13 +77,10 @@ class AuthenticationMiddleware:
             await self._app(scope, receive, send)
             return
         services = scope["app"].state.services
-        authenticator: Authenticator = services.authenticator
         failures: RateLimiter = services.failure_limiter
         address = get_client_network(scope.get("client"))
         try:
-            principal = await authenticator.authenticate(
-                Headers(scope=scope), only_known=await failures.check(address) is not None
-            )
+            principal = await self._authenticate(scope, services, address)
         except UnauthenticatedError as error:
             problem = await self._fail(address, error, failures)
         except UpstreamUnavailableError as error:
@@ -91,6 +90,18 @@ class AuthenticationMiddleware:
             await self._app(scope, receive, send)
             return
         await errors.to_response(Request(scope), problem)(scope, receive, send)
+
+    @staticmethod
+    async def _authenticate(scope: Scope, services: Any, address: str) -> Principal:  # noqa: ANN401 - AppServices imports this module
+        """Return the caller by the ticket in the URL of a stream, or by the headers."""
+        authenticator: Authenticator = services.authenticator
+        tickets: StreamTickets = services.stream_tickets
+        if found := find_ticket(scope):
+            return tickets.authenticate(*found)
+        failures: RateLimiter = services.failure_limiter
+        return await authenticator.authenticate(
+            Headers(scope=scope), only_known=await failures.check(address) is not None
+        )
 
     @staticmethod
     async def _fail(address: str, error: UnauthenticatedError, failures: RateLimiter) -> Problem:

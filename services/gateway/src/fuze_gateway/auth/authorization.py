@@ -23,12 +23,17 @@ SECURITY_SCHEMES = {
 }
 
 
+REQUIRED_SCOPE = "x-required-scope"
+
 _CREATES_ORDER = "startOrder"
 
 
 def requires(scope: Scope) -> dict[str, Any]:
-    """Return the `openapi_extra` of a `ScopedRoute` that requires this scope."""
-    return {"security": [{"bearer": [scope.value]}]}
+    """Return the `openapi_extra` of a `ScopedRoute` that requires this scope.
+
+    OpenAPI has scopes in `security` for OAuth 2 only, so an extension names it.
+    """
+    return {"security": [{"bearer": []}], REQUIRED_SCOPE: scope.value}
 
 
 class ScopedRoute(APIRoute):
@@ -45,16 +50,16 @@ class ScopedRoute(APIRoute):
 
         """
         handle = super().get_route_handler()
-        [security] = (self.openapi_extra or {}).get("security", [None])
-        if security is None:
+        scope = (self.openapi_extra or {}).get(REQUIRED_SCOPE)
+        if scope is None:
             raise LookupError(f"{self.path} documents no scope: pass openapi_extra=requires(…)")
-        required = frozenset(security["bearer"])
+        required = Scope(scope)
         is_of_order = "{order_id}" in self.path and self.operation_id != _CREATES_ORDER
 
         async def handle_if_authorized(request: Request) -> Response:
             principal: Principal = request.scope["state"]["principal"]
-            if not required <= principal.scopes:
-                raise errors.insufficient_scope(sorted(required))
+            if required not in principal.scopes:
+                raise errors.insufficient_scope(required)
             if is_of_order:
                 await _require_access(request, principal)
             return await handle(StrictRequest(request.scope, request.receive))

@@ -1,9 +1,12 @@
 """The commands to an order, each once: update, signal and bulk endpoints are made of this table."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal
 
 from fuze_contracts.order import (
+    ALREADY_CANCELLED,
+    TOO_LATE_TO_CANCEL,
     ApproveOrder,
     CancelOrder,
     ChangeAddress,
@@ -13,6 +16,7 @@ from fuze_contracts.order import (
     RejectOrder,
     RetryOrder,
 )
+from fuze_contracts.order_states import OrderStatus
 from fuze_gateway.auth.principals import Principal, Scope
 from fuze_gateway.orders.schemas.commands import (
     ApproveOrderRequest,
@@ -72,6 +76,8 @@ class OrderCommand(Generic[MessageT]):
     scope: Scope
     problems: tuple[ProblemType, ...]
     """Why the order may reject it."""
+    rejected_after: Mapping[OrderStatus, str] = field(default_factory=dict)
+    """Why an order that ended with a status rejects it: an error type from contracts."""
     signal: Signal | None = None
     bulk: Bulk | None = None
 
@@ -82,8 +88,10 @@ class OrderCommand(Generic[MessageT]):
 
     def to_message(self, request: CommandRequest | None, principal: Principal) -> MessageT:
         """Return the message to the workflow: the request's fields, and the caller as actor."""
-        fields = request.model_dump(exclude={"actor", "order_ids"}) if request else {}
+        fields = request.to_message_fields() if request else {}
         actor = principal.actor_name(request.actor if request else None)
+        if "caller" in self.message.model_fields:
+            fields["caller"] = principal.id
         return self.message(**fields, actor=actor)
 
 
@@ -100,7 +108,11 @@ COMMANDS: tuple[OrderCommand[Any], ...] = (
         message=ApproveOrder,
         update=OrderWorkflow.approve_order,
         scope=Scope.ORDERS_APPROVE,
-        problems=(registry.ALREADY_APPROVED, registry.NOT_AWAITING_APPROVAL),
+        problems=(
+            registry.ALREADY_APPROVED,
+            registry.NOT_AWAITING_APPROVAL,
+            registry.APPROVER_PLACED_ORDER,
+        ),
         signal=Signal(
             path="approve",
             name=OrderSignal.APPROVE,
@@ -151,6 +163,12 @@ COMMANDS: tuple[OrderCommand[Any], ...] = (
         update=OrderWorkflow.cancel_order,
         scope=Scope.ORDERS_WRITE,
         problems=(registry.ALREADY_CANCELLED, registry.TOO_LATE_TO_CANCEL),
+        rejected_after={
+            OrderStatus.CANCELLED: ALREADY_CANCELLED,
+            OrderStatus.SHIPPED: TOO_LATE_TO_CANCEL,
+            OrderStatus.DELIVERED: TOO_LATE_TO_CANCEL,
+            OrderStatus.COMPLETED: TOO_LATE_TO_CANCEL,
+        },
         signal=Signal(
             path="cancel",
             name=OrderSignal.CANCEL,
@@ -188,6 +206,7 @@ COMMANDS: tuple[OrderCommand[Any], ...] = (
         problems=(
             registry.TOO_LATE_TO_CHANGE_ADDRESS,
             registry.ADDRESS_CHANGE_LIMIT,
+            registry.ADDRESS_NEEDS_APPROVAL,
             registry.ADDRESS_INVALID,
         ),
         signal=Signal(

@@ -8,8 +8,8 @@ are no queries.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -78,16 +78,10 @@ class EventBroadcaster:
             UpstreamUnavailableError: PostgreSQL is unavailable.
 
         """
-        if caller and self._subscriptions_of[caller] >= self._max_subscriptions_per_caller:
-            raise TooManySubscriptionsError(of_caller=True)
-        if self._free_subscriptions <= 0:
-            raise TooManySubscriptionsError(of_caller=False)
-        self._free_subscriptions -= 1
+        self._acquire(caller)
         topic = self._topics.setdefault(order_id, _Topic())
         topic.subscriptions += 1
         subscription = Subscription(self, order_id, topic, caller)
-        if caller:
-            self._subscriptions_of[caller] += 1
         try:
             if not topic.events:
                 await self._poll([order_id])
@@ -103,13 +97,39 @@ class EventBroadcaster:
 
     def unsubscribe(self, subscription: "Subscription") -> None:
         """Remove a subscription, and its order's events with the last one."""
-        self._free_subscriptions += 1
-        if subscription.caller:
-            self._subscriptions_of[subscription.caller] -= 1
-            self._subscriptions_of += Counter()  # without the callers that have none left
+        self._release(subscription.caller)
         subscription.topic.subscriptions -= 1
         if not subscription.topic.subscriptions:
             self._topics.pop(subscription.order_id, None)
+
+    @contextmanager
+    def reserve(self, caller: str | None) -> Iterator[None]:
+        """Count one more subscription within a block, for a caller that waits otherwise.
+
+        Raises:
+            TooManySubscriptionsError: this process or the caller is at its limit.
+
+        """
+        self._acquire(caller)
+        try:
+            yield
+        finally:
+            self._release(caller)
+
+    def _acquire(self, caller: str | None) -> None:
+        if caller and self._subscriptions_of[caller] >= self._max_subscriptions_per_caller:
+            raise TooManySubscriptionsError(of_caller=True)
+        if self._free_subscriptions <= 0:
+            raise TooManySubscriptionsError(of_caller=False)
+        self._free_subscriptions -= 1
+        if caller:
+            self._subscriptions_of[caller] += 1
+
+    def _release(self, caller: str | None) -> None:
+        self._free_subscriptions += 1
+        if caller:
+            self._subscriptions_of[caller] -= 1
+            self._subscriptions_of += Counter()  # without the callers that have none left
 
     def close_all(self) -> None:
         """End every stream, because the process is shutting down; clients reconnect elsewhere."""

@@ -10,14 +10,20 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
-from fuze_contracts.order import OrderLine, PlaceOrder
+from fuze_contracts.order import PlaceOrder
 from fuze_contracts.payment import default_payment_token
-from fuze_contracts.shipping import Address
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_gateway.app_services import AppServices
 from fuze_gateway.auth.principals import Principal
+from fuze_gateway.orders.order_validation import find_errors, require_chargeable
 from fuze_gateway.orders.recovery import recover_if_missing
+from fuze_gateway.orders.schemas.addresses import (
+    CompleteAddressRequest,
+    keep_spelling,
+    normalize_addresses,
+)
 from fuze_gateway.orders.schemas.orders import PlaceOrderRequest
+from fuze_gateway.problems import errors
 from fuze_gateway.problems.errors import Problem
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.upstreams import UpstreamUnavailableError, database_timeout, temporal_timeout
@@ -43,14 +49,33 @@ def get_order_id(principal: Principal, idempotency_key: str, secret: SecretStr) 
 def build_place_order(
     order_id: UUID, request: PlaceOrderRequest, settings: GatewaySettings, principal: Principal
 ) -> PlaceOrder:
-    """Return the workflow input of a request, with the defaults of this gateway."""
+    """Return the workflow input of a request, with the defaults of this gateway.
+
+    Raises:
+        RequestValidationError: with every field that is wrong. A repeated request has the same
+            answer.
+
+    """
+    given = {"address": request.address, "billing_address": request.billing_address}
+    requests: dict[str, CompleteAddressRequest] = {
+        field: address for field, address in given.items() if address
+    }
+    addresses, wrong = normalize_addresses(requests, settings.required_of_addresses)
+    entered = {
+        f"entered_{field}": keep_spelling(requests[field], address)
+        for field, address in addresses.items()
+    }
     token = request.payment_token or default_payment_token(order_id, 1)
-    return PlaceOrder(
+    order = PlaceOrder(
         order_id=order_id,
-        address=Address.model_validate(request.address.model_dump()),
         fingerprint=_fingerprint(order_id, request, token),
+        reference=request.reference,
         customer=request.customer,
-        lines=tuple(OrderLine.model_validate(line.model_dump()) for line in request.lines),
+        customer_email=request.customer_email,
+        customer_name=request.customer_name,
+        metadata=request.metadata,
+        lines=tuple(line.to_message() for line in request.lines),
+        adjustments=tuple(adjustment.to_message() for adjustment in request.adjustments),
         currency=request.currency,
         payment_method=request.payment_method,
         payment_token=token,
@@ -63,7 +88,14 @@ def build_place_order(
         auto_approve_limit=settings.auto_approve_limits.get(request.currency),
         placed_by=principal.name,
         owner=principal.id,
+        four_eyes=settings.four_eyes,
+        **addresses,
+        **entered,
     )
+    wrong += find_errors(order, request)
+    if wrong:
+        raise errors.invalid_fields(wrong)
+    return order
 
 
 async def start_or_replay(
@@ -80,6 +112,7 @@ async def start_or_replay(
     Raises:
         Problem: the id was used with a different request, or for an order to which the caller has
             no access; raises `conflict`.
+        RequestValidationError: the order is new, and the payment provider cannot charge its total.
         UpstreamUnavailableError: Temporal is unavailable.
 
     """
@@ -92,6 +125,7 @@ async def start_or_replay(
         earlier = None
     is_recorded = earlier is not None
     if earlier is None:
+        require_chargeable(order, services.settings.payment_provider)
         elapsed = timedelta(seconds=asyncio.get_running_loop().time() - started_at)
         async with temporal_timeout(timeout - elapsed):
             is_new = await services.order_commands.start(order)

@@ -1,10 +1,11 @@
 """Orders that exist but are not where one looked: not recorded yet, or closed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn, TypeVar
 from uuid import UUID
 
+from fuze_contracts.order_states import OrderStatus
 from fuze_gateway.app_services import AppServices
 from fuze_gateway.orders.recovery import is_missing
 from fuze_gateway.problems import errors
@@ -42,8 +43,12 @@ async def wait_until_recorded(
     raise errors.unavailable(f"Order {order_id} was accepted but is not recorded yet.")
 
 
-async def raise_closed_or_missing(order_id: UUID, services: AppServices) -> NoReturn:
+async def raise_closed_or_missing(
+    order_id: UUID, services: AppServices, rejected_after: Mapping[OrderStatus, str]
+) -> NoReturn:
     """Raise the problem of a command to an order without a running workflow.
+
+    `rejected_after` has the error types of contracts that say more than that the order has ended.
 
     Raises:
         Problem: the order has ended, does not exist, or is open and its workflow is missing.
@@ -52,6 +57,9 @@ async def raise_closed_or_missing(order_id: UUID, services: AppServices) -> NoRe
     """
     if await is_missing(order_id, services):
         raise errors.workflow_missing(order_id)
-    if await services.workflows.exists(order_id) or await services.orders.get_fingerprint(order_id):
+    status = await services.orders.get_status(order_id)
+    if status is not None and status in rejected_after:
+        raise errors.command_rejected(order_id, rejected_after[status])
+    if status is not None or await services.workflows.exists(order_id):
         raise errors.order_closed(order_id)
     raise errors.order_not_found(order_id)

@@ -16,12 +16,12 @@ import sqlalchemy as sa
 from itsdangerous import BadSignature, URLSafeSerializer
 from pydantic import SecretStr
 
-from fuze_contracts.order import OrderStatus
+from fuze_contracts.order_states import OrderStatus
 from fuze_contracts.read_models import PublishedOrder
 from fuze_gateway.database import Database, Statement
 from fuze_gateway.orders.queries import ORDER_COLUMNS, ORDERS
 
-Sort = Literal["-created_at", "created_at"]
+Sort = Literal["-created_at", "created_at", "-updated_at", "updated_at"]
 
 _ID_PREFIX = re.compile(r"[0-9a-f]{4,8}(-[0-9a-f-]{0,27})?", re.IGNORECASE)
 _UUID_BITS = 128
@@ -41,8 +41,11 @@ class OrderFilter:
 
     statuses: tuple[OrderStatus, ...] = ()
     customer: str | None = None
+    reference: str | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
+    updated_from: datetime | None = None
+    updated_before: datetime | None = None
     needs_attention: bool | None = None
     text: str | None = None
     owner: str | None = None
@@ -90,17 +93,18 @@ class OrderSearch:
         return bool(counted["matching"] > MAX_SORTED_MATCHES)
 
     def _create_cursor(self, last: PublishedOrder, criteria: OrderFilter) -> str:
-        position = [last.created_at.isoformat(), last.order_id.hex, criteria.digest]
+        time: datetime = getattr(last, criteria.sort.removeprefix("-"))
+        position = [time.isoformat(), last.order_id.hex, criteria.digest]
         return str(self._cursors.dumps(position))
 
     def _parse_cursor(self, cursor: str, criteria: OrderFilter) -> tuple[datetime, UUID]:
         try:
-            created_at, order_id, digest = self._cursors.loads(cursor)
+            time, order_id, digest = self._cursors.loads(cursor)
         except BadSignature as error:
             raise InvalidCursorError from error
         if digest != criteria.digest:
             raise InvalidCursorError
-        return datetime.fromisoformat(created_at), UUID(order_id)
+        return datetime.fromisoformat(time), UUID(order_id)
 
 
 def page_query(
@@ -124,18 +128,19 @@ def page_query(
         else:
             found = sa.select(*ORDER_COLUMNS).where(_prefix_match(criteria.text))
             orders = found.cte("found").prefix_with("MATERIALIZED", dialect="postgresql")
-    created_at, order_id = orders.c.created_at, orders.c.order_id
+    time, order_id = orders.c[criteria.sort.removeprefix("-")], orders.c.order_id
+    is_descending = criteria.sort.startswith("-")
     conditions += _conditions(orders, criteria)
     if after is not None:
-        position = sa.tuple_(created_at, order_id)
+        position = sa.tuple_(time, order_id)
         last = sa.tuple_(
             sa.literal(after[0], sa.DateTime(timezone=True)), sa.literal(after[1], sa.Uuid())
         )
-        conditions.append(position > last if criteria.sort == "created_at" else position < last)
+        conditions.append(position < last if is_descending else position > last)
     query = sa.select(*(orders.c[name] for name in PublishedOrder.model_fields)).where(*conditions)
-    if criteria.sort == "created_at":
-        return query.order_by(created_at, order_id).limit(size + 1)
-    return query.order_by(created_at.desc(), order_id.desc()).limit(size + 1)
+    if is_descending:
+        return query.order_by(time.desc(), order_id.desc()).limit(size + 1)
+    return query.order_by(time, order_id).limit(size + 1)
 
 
 def count_matches_query(text: str) -> sa.Select[int]:
@@ -154,14 +159,18 @@ def _conditions(orders: sa.FromClause, criteria: OrderFilter) -> list[sa.ColumnE
         conditions.append(orders.c.status == criteria.statuses[0].value)
     elif criteria.statuses:
         conditions.append(orders.c.status.in_([status.value for status in criteria.statuses]))
-    if criteria.customer is not None:
-        conditions.append(orders.c.customer == criteria.customer)
-    if criteria.owner is not None:
-        conditions.append(orders.c.owner == criteria.owner)
+    for name in ("customer", "reference", "owner"):
+        value = getattr(criteria, name)
+        if value is not None:
+            conditions.append(orders.c[name] == value)
     if criteria.created_from is not None:
         conditions.append(orders.c.created_at >= criteria.created_from)
     if criteria.created_before is not None:
         conditions.append(orders.c.created_at < criteria.created_before)
+    if criteria.updated_from is not None:
+        conditions.append(orders.c.updated_at >= criteria.updated_from)
+    if criteria.updated_before is not None:
+        conditions.append(orders.c.updated_at < criteria.updated_before)
     if criteria.needs_attention is not None:
         flag = orders.c.needs_attention
         conditions.append(flag if criteria.needs_attention else ~flag)

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, DateTime, Integer, Uuid, any_, bindparam, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from fuze_contracts.order import OrderStatus
+from fuze_contracts.order_states import OrderStatus
 from fuze_contracts.read_models import (
     EVENTS_VIEW,
     ORDERS_VIEW,
@@ -23,8 +23,12 @@ ORDERS = published_view(
     PublishedOrderWithLines,
     order_id=Uuid(),
     address=JSONB(),
+    billing_address=JSONB(),
     lines=JSONB(),
+    adjustments=JSONB(),
+    metadata=JSONB(),
     created_at=DateTime(timezone=True),
+    updated_at=DateTime(timezone=True),
 )
 ORDER_COLUMNS = [ORDERS.c[name] for name in PublishedOrder.model_fields]
 """Without the lines, which cost a subquery."""

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from fuze_contracts.order import CancelOrder, OrderLine, PlaceOrder, Recovery
+from fuze_contracts.address import Address
+from fuze_contracts.order import CancelOrder, PlaceOrder, Recovery
+from fuze_contracts.order_lines import Adjustment, OrderLine
 from fuze_contracts.read_models import PublishedOrder, PublishedOrderWithLines
-from fuze_contracts.shipping import Address
 from fuze_gateway.app_services import AppServices
 from fuze_gateway.problems import errors
 from fuze_gateway.settings import GatewaySettings
@@ -18,10 +19,16 @@ def build_recovery(
     """Return the workflow input that continues an order: its row, and this gateway's timeouts."""
     return PlaceOrder(
         order_id=order.order_id,
-        address=Address.model_validate(order.address),
+        address=Address.model_validate(order.address) if order.address else None,
+        billing_address=order.billing_address and Address.model_validate(order.billing_address),
         fingerprint=order.fingerprint,
+        reference=order.reference,
         customer=order.customer,
+        customer_email=order.customer_email,
+        customer_name=order.customer_name,
+        metadata=order.metadata,
         lines=tuple(OrderLine.model_validate(line) for line in order.lines),
+        adjustments=tuple(Adjustment.model_validate(one) for one in order.adjustments),
         currency=order.currency,
         payment_method=order.payment_method,
         payment_token=order.payment_token,
@@ -33,6 +40,7 @@ def build_recovery(
         delivery_tracking_period=settings.delivery_tracking_period,
         auto_approve_limit=settings.auto_approve_limits.get(order.currency),
         owner=order.owner,
+        four_eyes=settings.four_eyes,
         recovery=recovery,
     )
 

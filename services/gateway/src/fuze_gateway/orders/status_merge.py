@@ -8,8 +8,10 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from fuze_contracts.base import Message
-from fuze_contracts.order import OrderSnapshot, OrderStatus, PaymentStatus
+from fuze_contracts.order import OrderSnapshot
+from fuze_contracts.order_states import OrderStatus, PaymentStatus
 from fuze_contracts.read_models import PublishedEvent, PublishedOrder
+from fuze_gateway.orders.schemas.addresses import Address
 from fuze_gateway.orders.schemas.orders import Event
 from fuze_gateway.orders.schemas.status import (
     DurableOrder,
@@ -133,14 +135,15 @@ def _unavailable_parts(
 
 
 def _to_durable_order(row: PublishedOrder, last_event: PublishedEvent) -> DurableOrder:
-    return _copy(row, DurableOrder, last_event=to_event(last_event))
+    address = row.address and Address.from_row(row.address)
+    return _copy(row, DurableOrder, last_event=to_event(last_event), address=address)
 
 
 def _copy(message: Message, model: type[ResponseModel], **more: Any) -> ResponseModel:  # noqa: ANN401 - fields of any type
     """Return a response model with the fields of a message, which are validated already."""
     names = model.model_fields
     fields: dict[str, Any] = {name: value for name, value in message if name in names}
-    return model.model_construct(**fields, **more)
+    return model.model_construct(**(fields | more))
 
 
 def _to_live_order(snapshot: WorkflowSnapshot) -> LiveOrder:

@@ -59,11 +59,15 @@ Update = UpdateMethodMultiParam[[OrderWorkflow, MessageT], OrderSnapshot]
 
 
 class CommandRejectedError(Exception):
-    """The order rejected a command; `error_type` is a type from contracts, if it gave one."""
+    """The order rejected a command; `error_type` is a type from contracts, if it gave one.
 
-    def __init__(self, error_type: str | None) -> None:
+    `rule` is the rule that the command violates, in words of the order.
+    """
+
+    def __init__(self, error_type: str | None, rule: str | None = None) -> None:
         super().__init__(error_type or "rejected")
         self.error_type = error_type
+        self.rule = rule
 
 
 class OrderCommands:
@@ -117,7 +121,8 @@ class OrderCommands:
         order = self._handle(order_id)
         try:
             async with self._slot(order_id):
-                if rejection := await self._signal_rejection(order, name):
+                caller: str | None = getattr(message, "caller", None)
+                if rejection := await self._signal_rejection(order, name, caller):
                     raise CommandRejectedError(rejection)
                 async with temporal_timeout(self._timeout):
                     await order.signal(signal, message, rpc_timeout=self._timeout)
@@ -125,12 +130,14 @@ class OrderCommands:
             return False
         return True
 
-    async def _signal_rejection(self, order: OrderHandle, name: OrderSignal) -> str | None:
+    async def _signal_rejection(
+        self, order: OrderHandle, name: OrderSignal, caller: str | None
+    ) -> str | None:
         try:
             async with temporal_timeout(min(self._timeout, _QUERY_TIMEOUT)):
                 return await order.query(
                     OrderWorkflow.signal_rejection,
-                    name,
+                    args=[name, caller],
                     reject_condition=QueryRejectCondition.NOT_OPEN,
                     rpc_timeout=_QUERY_TIMEOUT,
                 )
@@ -158,8 +165,9 @@ class OrderCommands:
                 )
         except WorkflowUpdateFailedError as error:
             cause = error.cause
-            error_type = cause.type if isinstance(cause, ApplicationError) else None
-            raise CommandRejectedError(error_type) from error
+            if isinstance(cause, ApplicationError):
+                raise CommandRejectedError(cause.type, cause.message) from error
+            raise CommandRejectedError(None) from error
         except RPCError:  # only NOT_FOUND is passed through: never started, closed, or deleted
             return None
 

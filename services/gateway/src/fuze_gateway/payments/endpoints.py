@@ -2,15 +2,14 @@
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Response
 
-from fuze_contracts.money import Money
-from fuze_contracts.order import OrderStatus
-from fuze_contracts.payment import RefundPayment
+from fuze_contracts.order_states import OrderStatus
+from fuze_contracts.payment import RefundRejected
 from fuze_contracts.read_models import PublishedPayment
-from fuze_contracts.workflow_ids import refund_workflow_id
 from fuze_gateway.app_services import (
     AppServices,
     IdempotencyKeyDependency,
@@ -21,13 +20,14 @@ from fuze_gateway.app_services import (
 from fuze_gateway.auth.authorization import ScopedRoute, requires
 from fuze_gateway.auth.principals import Scope
 from fuze_gateway.orders.lookup import wait_until_recorded
-from fuze_gateway.payments.commands import build_refund, get_fingerprint
+from fuze_gateway.payments.commands import build_refund, get_fingerprint, get_refund_id
 from fuze_gateway.payments.schemas import (
     ListDiscrepanciesResponse,
     ListPaymentsResponse,
     Payment,
     Refund,
     RefundAcceptedResponse,
+    RefundLine,
     RefundOrderRequest,
 )
 from fuze_gateway.problems import errors, registry
@@ -36,7 +36,7 @@ from fuze_gateway.types import OrderId
 
 router = APIRouter(route_class=ScopedRoute, tags=["payments"])
 
-_REFUNDABLE = {OrderStatus.SHIPPED, OrderStatus.DELIVERED}
+_REFUNDABLE = {OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.COMPLETED}
 
 
 @router.get(
@@ -81,31 +81,43 @@ async def list_payments(order_id: OrderId, services: ServicesDependency) -> List
 )
 async def refund_order(  # noqa: PLR0913, PLR0917 - FastAPI passes each by its name
     order_id: OrderId,
-    request: RefundOrderRequest,
     idempotency_key: IdempotencyKeyDependency,
     response: Response,
     services: ServicesDependency,
     principal: PrincipalDependency,
+    request: RefundOrderRequest | None = None,
 ) -> RefundAcceptedResponse:
-    """Refund a shipped order, in full or in part. Its payments show the state of the refund."""
-    payment = await _get_charged_payment(order_id, services)
-    refundable = Money(
-        amount_minor=payment.amount_minor - payment.refunded_minor, currency=payment.currency
+    """Refund a shipped order: an amount, lines, or everything that is left.
+
+    The amount is reserved before the response; the order's events show when it is refunded.
+    """
+    request = request or RefundOrderRequest()
+    order = await wait_until_recorded(
+        order_id, services, lambda: services.orders.get_order(order_id)
     )
-    refund = build_refund(payment, idempotency_key, request, principal)
-    if await _is_replay(refund, services):
+    refund_id = get_refund_id(order_id, idempotency_key)
+    if earlier := await services.payments.get_refund(refund_id):
+        if earlier.fingerprint != get_fingerprint(request, principal.actor_name(request.actor)):
+            raise errors.Problem(registry.IDEMPOTENCY_KEY_REUSED)
         response.headers["Idempotent-Replayed"] = "true"
-    elif request.amount_minor > refundable.amount_minor:
-        raise errors.refund_too_large(refundable)
-    elif not await services.refund_commands.start(refund):
-        await _is_replay(refund, services)  # a concurrent request: the same refund, or a 422
-        response.headers["Idempotent-Replayed"] = "true"
-    return RefundAcceptedResponse(
-        order_id=order_id,
-        refund_id=refund.refund_id,
-        amount_minor=refund.amount.amount_minor,
-        currency=refund.amount.currency,
-        payments_url=f"/orders/{order_id}/payments",
+        return _to_response(
+            order_id, refund_id, earlier.amount_minor, earlier.currency, earlier.lines
+        )
+    payment = await _get_charged_payment(order, services)
+    alert_after = services.settings.step_failure_alert_after
+    refund = build_refund(order, payment, refund_id, request, principal, alert_after)
+    decision = await services.refund_commands.reserve(refund)
+    if decision.fingerprint not in {None, refund.fingerprint}:
+        raise errors.Problem(registry.IDEMPOTENCY_KEY_REUSED)
+    if isinstance(decision, RefundRejected):
+        raise errors.refund_rejected(order_id, decision)
+    amount = decision.amount
+    return _to_response(
+        order_id,
+        refund_id,
+        amount.amount_minor,
+        amount.currency,
+        [line.model_dump() for line in decision.lines],
     )
 
 
@@ -121,26 +133,23 @@ async def list_discrepancies(services: ServicesDependency) -> ListDiscrepanciesR
     return ListDiscrepanciesResponse(discrepancies=await services.payments.list_discrepancies())
 
 
-async def _get_charged_payment(order_id: UUID, services: AppServices) -> PublishedPayment:
-    status = await wait_until_recorded(
-        order_id, services, lambda: services.orders.get_status(order_id)
-    )
+async def _get_charged_payment(order: dict[str, Any], services: AppServices) -> PublishedPayment:
+    order_id: UUID = order["order_id"]
     payments = await services.payments.list_payments(order_id)
     charged = [one for one in payments if one.state == "charged" and one.amount_minor]
-    if status not in _REFUNDABLE or not charged:
+    if order["status"] not in _REFUNDABLE or not charged:
         raise errors.order_not_refundable(order_id)
     return charged[-1]
 
 
-async def _is_replay(refund: RefundPayment, services: AppServices) -> bool:
-    """Return whether the same refund was started before.
-
-    Raises:
-        Problem: the idempotency key was used with a different refund.
-
-    """
-    workflow_id = refund_workflow_id(refund.order_id, refund.refund_id)
-    earlier = await services.workflows.get_fingerprint(workflow_id)
-    if earlier is not None and earlier != get_fingerprint(refund):
-        raise errors.Problem(registry.IDEMPOTENCY_KEY_REUSED)
-    return earlier is not None
+def _to_response(
+    order_id: UUID, refund_id: UUID, amount_minor: int, currency: str, lines: list[dict[str, Any]]
+) -> RefundAcceptedResponse:
+    return RefundAcceptedResponse(
+        order_id=order_id,
+        refund_id=refund_id,
+        amount_minor=amount_minor,
+        currency=currency,
+        lines=[RefundLine.model_validate(line) for line in lines],
+        payments_url=f"/orders/{order_id}/payments",
+    )

@@ -19,7 +19,14 @@ from fuze_gateway.database import Database, Statement, published_view
 MAX_DISCREPANCIES = 500
 
 _PAYMENTS = published_view(PAYMENTS_VIEW, PublishedPayment, payment_id=Uuid(), order_id=Uuid())
-_REFUNDS = published_view(REFUNDS_VIEW, PublishedRefund, payment_id=Uuid(), order_id=Uuid())
+_REFUNDS = published_view(
+    REFUNDS_VIEW,
+    PublishedRefund,
+    refund_id=Uuid(),
+    payment_id=Uuid(),
+    order_id=Uuid(),
+    lines=JSONB(),
+)
 _DISCREPANCIES = union_all(
     *(
         select(published_view(view, Discrepancy, order_id=Uuid(), details=JSONB()))
@@ -38,6 +45,9 @@ _REFUNDS_OF_ORDER = Statement.compile(
     select(_REFUNDS)
     .where(_REFUNDS.c.order_id == _order_id)
     .order_by(_REFUNDS.c.created_at, _REFUNDS.c.refund_id)
+)
+_REFUND = Statement.compile(
+    select(_REFUNDS).where(_REFUNDS.c.refund_id == bindparam("refund_id", type_=Uuid()))
 )
 _NEWEST_DISCREPANCIES = Statement.compile(
     select(_DISCREPANCIES).order_by(_DISCREPANCIES.c.first_seen_at.desc()).limit(MAX_DISCREPANCIES)
@@ -59,6 +69,11 @@ class PaymentQueries:
         """Return every refund of the order, oldest first."""
         rows = await self._database.fetch(_REFUNDS_OF_ORDER, order_id=order_id)
         return [PublishedRefund.model_validate(row) for row in rows]
+
+    async def get_refund(self, refund_id: UUID) -> PublishedRefund | None:
+        """Return a refund by its id."""
+        rows = await self._database.fetch(_REFUND, refund_id=refund_id)
+        return PublishedRefund.model_validate(rows[0]) if rows else None
 
     async def list_discrepancies(self) -> list[Discrepancy]:
         """Return the open discrepancies of payments and orders, newest first, at most 500."""

@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from fuze_contracts.money import MAX_AMOUNT_MINOR
-from fuze_contracts.read_models import Discrepancy
+from fuze_contracts.read_models import Discrepancy, PaymentStateName, RefundStateName
 from fuze_gateway.orders.schemas.commands import CommandRequest
-from fuze_gateway.types import EXAMPLE_ORDER_ID, LongText
+from fuze_gateway.types import EXAMPLE_ORDER_ID, LongText, RequestModel, ShortText
 
 _PAYMENT: JsonDict = {
     "payment_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
@@ -30,6 +30,7 @@ _REFUND: JsonDict = {
     "state": "refunded",
     "amount_minor": 1999,
     "currency": "USD",
+    "lines": [{"line_id": "1", "quantity": 1, "amount_minor": 1999}],
     "reason": "one teapot was broken",
     "actor": "grace via shop",
     "provider_reference": "re_0123456789",
@@ -48,19 +49,54 @@ _DISCREPANCY: JsonDict = {
 }
 
 
+class RefundLineRequest(RequestModel):
+    """A quantity of one line."""
+
+    line_id: Annotated[
+        ShortText, Field(min_length=1, description="The `line_id` of the order's line.")
+    ]
+    quantity: int = Field(ge=1, le=1_000_000)
+
+
 class RefundOrderRequest(CommandRequest):
-    """The amount of the refund, in the currency of the payment, and its reason."""
+    """What is refunded: an amount, lines with or without shipping, or else everything left."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"amount_minor": 1999, "reason": "one teapot was broken"}]}
+        json_schema_extra={
+            "examples": [
+                {"amount_minor": 1999, "reason": "one teapot was broken"},
+                {"lines": [{"line_id": "1", "quantity": 1}], "include_shipping": True},
+                {},
+            ]
+        }
     )
 
-    amount_minor: int = Field(ge=1, le=MAX_AMOUNT_MINOR)
-    reason: Annotated[LongText, Field(min_length=1)]
+    amount_minor: int | None = Field(
+        None, ge=1, le=MAX_AMOUNT_MINOR, description="In the currency of the payment."
+    )
+    lines: list[RefundLineRequest] = Field(default=[], max_length=200)
+    include_shipping: bool = Field(default=False, description="Refund the shipping costs, too.")
+    reason: Annotated[LongText, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _check_combination(self) -> "RefundOrderRequest":
+        if self.amount_minor and (self.lines or self.include_shipping):
+            raise ValueError("send either amount_minor, or lines and include_shipping, or neither")
+        if len({line.line_id for line in self.lines}) < len(self.lines):
+            raise ValueError("send each line_id of lines once")
+        return self
+
+
+class RefundLine(BaseModel):
+    """What a refund contains of one line; `line_id` is null for shipping."""
+
+    line_id: str | None
+    quantity: int
+    amount_minor: int
 
 
 class RefundAcceptedResponse(BaseModel):
-    """The refund was accepted and will be executed. A repeated request has the same response."""
+    """The amount is reserved and will be refunded. A repeated request has the same response."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -70,6 +106,7 @@ class RefundAcceptedResponse(BaseModel):
                     "refund_id": _REFUND["refund_id"],
                     "amount_minor": 1999,
                     "currency": "USD",
+                    "lines": _REFUND["lines"],
                     "payments_url": f"/orders/{EXAMPLE_ORDER_ID}/payments",
                 }
             ]
@@ -80,6 +117,7 @@ class RefundAcceptedResponse(BaseModel):
     refund_id: UUID
     amount_minor: int
     currency: str
+    lines: list[RefundLine]
     payments_url: str
 
 
@@ -87,7 +125,7 @@ class Payment(BaseModel):
     """A charge. `refunded_minor` is the sum of completed and pending refunds."""
 
     payment_id: UUID
-    state: str
+    state: PaymentStateName
     amount_minor: int
     currency: str
     payment_method: str | None
@@ -103,10 +141,11 @@ class Refund(BaseModel):
 
     refund_id: UUID
     payment_id: UUID
-    state: str
+    state: RefundStateName
     amount_minor: int
     currency: str
-    reason: str
+    lines: list[RefundLine]
+    reason: str | None
     actor: str
     provider_reference: str | None
     rejection_code: str | None

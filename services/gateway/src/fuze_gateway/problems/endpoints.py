@@ -42,7 +42,12 @@ class ListProblemTypesResponse(BaseModel):
     problems: list[ProblemTypeResponse]
 
 
-@router.get("", operation_id="listProblems", summary="List problem types")
+@router.get(
+    "",
+    operation_id="listProblems",
+    summary="List problem types",
+    responses=problem_responses(registry.MALFORMED_REQUEST),
+)
 async def list_problem_types() -> ListProblemTypesResponse:
     """List every problem type that this API responds with."""
     return ListProblemTypesResponse(problems=[_to_json(one) for one in REGISTRY.values()])

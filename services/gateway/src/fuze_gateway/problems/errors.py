@@ -1,7 +1,7 @@
 """Problem responses (RFC 9457) as exceptions. They never contain what the caller sent."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -13,7 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fuze_contracts import order as contract
-from fuze_contracts.money import Money
+from fuze_contracts.payment import RefundRejected, RefundRejection
+from fuze_contracts.returns import (
+    ORDER_NOT_RETURNABLE,
+    RETURN_NOT_FOUND,
+    RETURN_STATUS_CONFLICT,
+    ReturnRefusal,
+    ReturnRefused,
+)
 from fuze_gateway.problems import registry
 from fuze_gateway.problems.registry import ProblemType
 from fuze_gateway.rate_limiter import LimitExceeded
@@ -32,10 +39,13 @@ _REJECTIONS = {
         registry.NOT_AWAITING_APPROVAL,
         "is not waiting for approval.",
     ),
-    contract.ALREADY_CANCELLED: (registry.ALREADY_CANCELLED, "is already being cancelled."),
+    contract.ALREADY_CANCELLED: (
+        registry.ALREADY_CANCELLED,
+        "is cancelled, or is being cancelled; see its status.",
+    ),
     contract.TOO_LATE_TO_CANCEL: (
         registry.TOO_LATE_TO_CANCEL,
-        "can no longer be cancelled: it is being dispatched or has ended.",
+        "is dispatched or about to be; refund it: POST /orders/{order_id}/refunds.",
     ),
     contract.TOO_LATE_TO_CHANGE_ADDRESS: (
         registry.TOO_LATE_TO_CHANGE_ADDRESS,
@@ -43,7 +53,7 @@ _REJECTIONS = {
     ),
     contract.ADDRESS_INVALID: (
         registry.ADDRESS_INVALID,
-        "rejected the address; its events have the reason.",
+        "cannot ship to the address: {rule}.",
     ),
     contract.ADDRESS_CHANGE_LIMIT: (
         registry.ADDRESS_CHANGE_LIMIT,
@@ -53,9 +63,21 @@ _REJECTIONS = {
         registry.NOT_AWAITING_PAYMENT_METHOD,
         "is not waiting for a payment method.",
     ),
+    contract.APPROVER_PLACED_ORDER: (
+        registry.APPROVER_PLACED_ORDER,
+        "has to be approved by another caller than the one that placed it.",
+    ),
+    contract.ADDRESS_NEEDS_APPROVAL: (
+        registry.ADDRESS_NEEDS_APPROVAL,
+        "is approved for its present address. Cancel it, and place another one.",
+    ),
     contract.NOTHING_TO_RETRY: (registry.NOTHING_TO_RETRY, "has no failing step."),
 }
 """The problem of each error type with which an order rejects a command."""
+
+
+FieldError = tuple[Sequence[str | int], str]
+"""The location of a field that is invalid, and the message about it."""
 
 
 class Problem(HTTPException):
@@ -138,17 +160,84 @@ def order_not_refundable(order_id: UUID) -> Problem:
     return Problem(registry.ORDER_NOT_REFUNDABLE, detail)
 
 
-def refund_too_large(refundable: Money) -> Problem:
-    """Return the 409 of a refund above the refundable amount."""
-    return Problem(registry.REFUND_TOO_LARGE, f"At most {refundable} can be refunded.")
+def refund_rejected(order_id: UUID, rejected: RefundRejected) -> Problem:
+    """Return the 409 of a refund for which nothing was reserved, with what can be refunded."""
+    refundable = rejected.refundable
+    if refundable is None:
+        return order_not_refundable(order_id)
+    if rejected.code == RefundRejection.AMOUNT_INVALID:
+        reason = "These lines cost nothing."
+    elif rejected.details:
+        reason = f"Too much of a line is requested: {rejected.details}."
+    else:
+        reason = "More is requested than is left."
+    return Problem(
+        registry.REFUND_TOO_LARGE,
+        f"{reason} At most {refundable} can be refunded.",
+        extensions={
+            "refundable_minor": refundable.amount_minor,
+            "currency": refundable.currency,
+        },
+    )
 
 
-def command_rejected(order_id: UUID, error_type: str | None) -> Problem:
-    """Return the 409 or 422 of a command that the order rejected, by its type from contracts."""
+def return_not_found(return_id: UUID) -> Problem:
+    """Return the 404 of a return that the order does not have."""
+    return Problem(registry.RETURN_NOT_FOUND, f"Return {return_id} does not exist.")
+
+
+def order_not_returnable(order_id: UUID) -> Problem:
+    """Return the 409 of a return of an order without a parcel that could come back."""
+    detail = f"Order {order_id} has no parcel that could come back, or is refunded."
+    return Problem(registry.ORDER_NOT_RETURNABLE, detail)
+
+
+def return_refused(order_id: UUID, refused: ReturnRefused) -> Problem:
+    """Return the 409 of a return for which nothing was stored, with what can be returned."""
+    if refused.code is ReturnRefusal.ORDER_NOT_RETURNABLE:
+        return order_not_returnable(order_id)
+    if refused.line_id is None:
+        detail = "The shipping costs are refunded already, or with another return."
+    else:
+        left = refused.returnable
+        detail = (
+            "More units of a line are requested than can be returned."
+            f" At most {left} {'is' if left == 1 else 'are'} left."
+        )
+    return Problem(
+        registry.RETURN_TOO_LARGE,
+        detail,
+        extensions={"line_id": refused.line_id, "returnable": refused.returnable},
+    )
+
+
+def return_change_rejected(
+    order_id: UUID, return_id: UUID, error_type: str | None, status: str | None
+) -> Problem:
+    """Return the 404 or 409 of a change that the return rejected, by its type from contracts."""
+    if error_type == RETURN_NOT_FOUND:
+        return return_not_found(return_id)
+    if error_type == ORDER_NOT_RETURNABLE:
+        return order_not_returnable(order_id)
+    if error_type == RETURN_STATUS_CONFLICT and status:
+        return Problem(
+            registry.RETURN_STATUS_CONFLICT,
+            f"Return {return_id} is {status.replace('_', ' ')}.",
+            extensions={"return_status": status},
+        )
+    return Problem(registry.REQUEST_REJECTED, f"Return {return_id} rejected the request.")
+
+
+def command_rejected(order_id: UUID, error_type: str | None, rule: str | None = None) -> Problem:
+    """Return the 409 or 422 of a command that the order rejected, by its type from contracts.
+
+    `rule` is what the order said, and never has what the caller sent.
+    """
     problem_type, predicate = _REJECTIONS.get(
         error_type or "", (registry.REQUEST_REJECTED, "rejected the request.")
     )
-    return Problem(problem_type, f"Order {order_id} {predicate}")
+    text = predicate.format(order_id=order_id, rule=rule or "it is not valid")
+    return Problem(problem_type, f"Order {order_id} {text}")
 
 
 def unauthenticated(detail: str) -> Problem:
@@ -156,14 +245,13 @@ def unauthenticated(detail: str) -> Problem:
     return Problem(registry.UNAUTHENTICATED, detail, headers={"WWW-Authenticate": "Bearer"})
 
 
-def insufficient_scope(required: Sequence[str]) -> Problem:
-    """Return the 403 of an authenticated caller without the required scopes."""
-    scopes = " ".join(required)
+def insufficient_scope(scope: str) -> Problem:
+    """Return the 403 of an authenticated caller without the required scope."""
     return Problem(
         registry.INSUFFICIENT_SCOPE,
-        f"This operation requires the scope {scopes}.",
-        headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scopes}"'},
-        extensions={"required": list(required)},
+        f"This operation requires the scope {scope}.",
+        headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
+        extensions={"required": [scope]},
     )
 
 
@@ -181,8 +269,14 @@ def too_many_failures(exceeded: LimitExceeded) -> Problem:
     return Problem(registry.RATE_LIMIT_EXCEEDED, detail, headers=headers)
 
 
-def too_many_streams(maximum: int) -> Problem:
-    """Return the 429 of a caller with the maximum number of event streams."""
+def at_stream_limit(maximum_of_caller: int | None) -> Problem:
+    """Return the 429 of a caller with the maximum number of event streams, or the 503 of a gateway.
+
+    `maximum_of_caller` is None where the limit of the gateway is reached.
+    """
+    if maximum_of_caller is None:
+        return unavailable("This gateway is at its limit of event streams.")
+    maximum = maximum_of_caller
     detail = (
         f"You have {maximum} open event streams, the maximum. Close one, or list the events of the"
         " order."
@@ -215,4 +309,14 @@ def request_timeout() -> Problem:
 
 def invalid_field(location: Sequence[str | int], message: str) -> RequestValidationError:
     """Return the 422 of a field that is invalid for a reason that its type cannot check."""
-    return RequestValidationError([{"loc": tuple(location), "msg": message, "type": "value_error"}])
+    return invalid_fields([(location, message)])
+
+
+def invalid_fields(found: Iterable[FieldError]) -> RequestValidationError:
+    """Return the 422 of fields that are invalid for reasons that their types cannot check."""
+    return RequestValidationError(
+        [
+            {"loc": tuple(location), "msg": message, "type": "value_error"}
+            for location, message in found
+        ]
+    )

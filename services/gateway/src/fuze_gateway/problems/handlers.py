@@ -9,13 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from fuze_gateway.problems import errors, registry
+from fuze_gateway.problems import errors, field_errors, registry
 from fuze_gateway.problems.errors import Problem, to_response
 from fuze_gateway.problems.registry import ProblemType
 from fuze_gateway.upstreams import UpstreamUnavailableError
 
-_MAX_FIELD_ERRORS = 20
-_MAX_NAME_LENGTH = 64
 _IDEMPOTENCY_KEY = ("header", "Idempotency-Key")
 _FRAMEWORK_PROBLEMS = {
     HTTPStatus.BAD_REQUEST: registry.MALFORMED_BODY,
@@ -49,12 +47,7 @@ async def _on_invalid_request(request: Request, error: RequestValidationError) -
         return to_response(request, Problem(registry.IDEMPOTENCY_KEY_MISSING))
     problem = Problem(
         registry.INVALID_REQUEST,
-        extensions={
-            "errors": [
-                {"loc": [_shorten(part) for part in one["loc"]], "message": one["msg"]}
-                for one in found[:_MAX_FIELD_ERRORS]
-            ]
-        },
+        extensions={"errors": field_errors.describe(list(found))},
     )
     return to_response(request, problem)
 
@@ -88,8 +81,3 @@ def _from_framework(error: HTTPException) -> Problem:
         example=f"{status.description or status.phrase}.",
     )
     return Problem(problem_type, headers=error.headers)
-
-
-def _shorten(part: str | int) -> str | int:
-    """Bound the name of an unknown field, which the caller chose."""
-    return part[:_MAX_NAME_LENGTH] if isinstance(part, str) else part

@@ -1,13 +1,15 @@
 """Problem responses in the OpenAPI document."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
 from fuze_gateway.problems import registry
 from fuze_gateway.problems.errors import Problem
-from fuze_gateway.problems.registry import ProblemType
+from fuze_gateway.problems.registry import REGISTRY, ProblemType
 
+_EXAMPLES = "#/components/examples/"
 _TEXT = {"type": "string"}
 _PROBLEM_SCHEMA = {
     "title": "ProblemDetails",
@@ -17,7 +19,7 @@ _PROBLEM_SCHEMA = {
     "properties": {
         "type": {
             "type": "string",
-            "format": "uri-reference",
+            "enum": sorted(problem_type.uri for problem_type in REGISTRY.values()),
             "description": "The problem type; clients branch on it. See docs/problems.md.",
         },
         "title": _TEXT,
@@ -92,15 +94,27 @@ def add_problem_components(document: dict[str, Any]) -> None:
     """Add to an OpenAPI document the components that `problem_responses` refers to."""
     components = document["components"]
     components["schemas"]["ProblemDetails"] = _PROBLEM_SCHEMA
+    used = set(_get_example_names(document["paths"]))
     components["examples"] = {
         problem_type.slug: {"summary": problem_type.title, "value": _example(problem_type)}
-        for problem_type in registry.REGISTRY.values()
+        for problem_type in REGISTRY.values()
+        if problem_type.slug in used
     }
+
+
+def _get_example_names(part: object) -> Iterator[str]:
+    if isinstance(part, dict):
+        if str(reference := part.get("$ref")).startswith(_EXAMPLES):
+            yield str(reference).removeprefix(_EXAMPLES)
+        part = list(part.values())
+    if isinstance(part, list):
+        for child in part:
+            yield from _get_example_names(child)
 
 
 def _response(status: HTTPStatus, problem_types: list[ProblemType]) -> dict[str, Any]:
     examples = {
-        problem_type.slug: {"$ref": f"#/components/examples/{problem_type.slug}"}
+        problem_type.slug: {"$ref": f"{_EXAMPLES}{problem_type.slug}"}
         for problem_type in problem_types
     }
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
@@ -118,7 +132,12 @@ def _response(status: HTTPStatus, problem_types: list[ProblemType]) -> dict[str,
 def _example(problem_type: ProblemType) -> dict[str, Any]:
     content = Problem(problem_type).to_json() | {"instance": "/orders"}
     if problem_type is registry.INVALID_REQUEST:
-        content["errors"] = [{"loc": ["body", "address", "zip_code"], "message": "Field required"}]
+        content["errors"] = [
+            {
+                "loc": ["body", "address", "postal_code"],
+                "message": "is required in DE, such as 10115",
+            }
+        ]
     if problem_type is registry.INSUFFICIENT_SCOPE:
         content["required"] = ["orders:approve"]
     return content | {"request_id": "8f1c4fb1c5a44b4da8a1f3a8f0b6d2e7"}

@@ -30,6 +30,7 @@ class ProblemType:
 REGISTRY: dict[str, ProblemType] = {}
 
 _ORDER = "Order 123e4567-e89b-12d3-a456-426614174000"
+_RETURN = "Return 0d6b0b5e-4c4e-5e0a-9c77-0d3b6d1f8a11"
 
 
 def _register(slug: str, status: HTTPStatus, meaning: str, example: str) -> ProblemType:
@@ -83,6 +84,12 @@ INSUFFICIENT_SCOPE = _register(
     "The caller is authenticated but lacks a scope. `required` lists the scopes of the operation.",
     "This operation requires the scope orders:approve.",
 )
+APPROVER_PLACED_ORDER = _register(
+    "approver-placed-order",
+    HTTPStatus.FORBIDDEN,
+    "With `FUZE_FOUR_EYES`, another caller than the one that placed the order has to approve it.",
+    f"{_ORDER} has to be approved by another caller than the one that placed it.",
+)
 NOT_FOUND = _register(
     "not-found",
     HTTPStatus.NOT_FOUND,
@@ -94,6 +101,12 @@ ORDER_NOT_FOUND = _register(
     HTTPStatus.NOT_FOUND,
     "The order does not exist, neither in Temporal nor in PostgreSQL.",
     f"{_ORDER} does not exist.",
+)
+RETURN_NOT_FOUND = _register(
+    "return-not-found",
+    HTTPStatus.NOT_FOUND,
+    "The order has no return with this id.",
+    f"{_RETURN} does not exist.",
 )
 API_KEY_NOT_FOUND = _register(
     "api-key-not-found",
@@ -160,19 +173,28 @@ ALREADY_CANCELLED = _register(
     "already-cancelled",
     HTTPStatus.CONFLICT,
     "The order was cancelled before; its compensations are running or complete.",
-    f"{_ORDER} is already being cancelled.",
+    f"{_ORDER} is cancelled, or is being cancelled; see its status.",
 )
 TOO_LATE_TO_CANCEL = _register(
     "too-late-to-cancel",
     HTTPStatus.CONFLICT,
-    "The shipment is being dispatched or the order has ended. Refund it instead.",
-    f"{_ORDER} can no longer be cancelled: it is being dispatched or has ended.",
+    "The shipment is being dispatched, or was. Refund the shipped order instead: `POST"
+    " /orders/{order_id}/refunds`.",
+    f"{_ORDER} is dispatched or about to be; refund it: POST"
+    " /orders/123e4567-e89b-12d3-a456-426614174000/refunds.",
 )
 TOO_LATE_TO_CHANGE_ADDRESS = _register(
     "too-late-to-change-address",
     HTTPStatus.CONFLICT,
     "The shipment is being dispatched, or the order has ended or is being cancelled.",
     f"{_ORDER} can no longer change its address: it is being dispatched or has ended.",
+)
+ADDRESS_NEEDS_APPROVAL = _register(
+    "address-needs-approval",
+    HTTPStatus.CONFLICT,
+    "With `FUZE_FOUR_EYES`, the address of an approved order cannot change: its approval was for"
+    " the address before. Cancel the order, and place another one.",
+    f"{_ORDER} is approved for its present address. Cancel it, and place another one.",
 )
 ADDRESS_CHANGE_LIMIT = _register(
     "address-change-limit",
@@ -207,8 +229,32 @@ ORDER_NOT_REFUNDABLE = _register(
 REFUND_TOO_LARGE = _register(
     "refund-too-large",
     HTTPStatus.CONFLICT,
-    "The amount exceeds what is left of the payment after earlier refunds.",
-    "At most 39.98 USD can be refunded.",
+    "More is requested than earlier refunds, open ones included, have left of the payment or of a"
+    " line. `refundable_minor` is what is left of the payment, in minor units of `currency`. The"
+    " decision is final for the `Idempotency-Key`.",
+    "More is requested than is left. At most 39.98 USD can be refunded.",
+)
+ORDER_NOT_RETURNABLE = _register(
+    "order-not-returnable",
+    HTTPStatus.CONFLICT,
+    "The order has no parcel that the customer could send back: it is not shipped, or the carrier"
+    " has returned its parcel. Or everything is refunded. Before it ships, cancel it instead.",
+    f"{_ORDER} has no parcel that could come back, or is refunded.",
+)
+RETURN_TOO_LARGE = _register(
+    "return-too-large",
+    HTTPStatus.CONFLICT,
+    "More units of a line are requested than were shipped, and are neither returned nor refunded."
+    " `returnable` is how many are left of the line `line_id`. It is null where the shipping costs"
+    " are refunded already, or with another return.",
+    "More units of a line are requested than can be returned. At most 1 is left.",
+)
+RETURN_STATUS_CONFLICT = _register(
+    "return-status-conflict",
+    HTTPStatus.CONFLICT,
+    "The action is not possible in the status of the return, `return_status`. A return is"
+    " requested, approved or rejected, received, and refunded.",
+    f"{_RETURN} is approved.",
 )
 TOO_MANY_API_KEYS = _register(
     "too-many-api-keys",
@@ -243,8 +289,9 @@ IDEMPOTENCY_KEY_REUSED = _register(
 ADDRESS_INVALID = _register(
     "address-invalid",
     HTTPStatus.UNPROCESSABLE_ENTITY,
-    "The address failed the order's validation; the order's events have the reason.",
-    f"{_ORDER} rejected the address; its events have the reason.",
+    "The order cannot ship to the address, which is complete otherwise: see `FUZE_SHIPS_TO`.",
+    f"{_ORDER} cannot ship to the address: orders are not shipped to FR;"
+    " give an address in AT, DE.",
 )
 HEADERS_TOO_LARGE = _register(
     "headers-too-large",

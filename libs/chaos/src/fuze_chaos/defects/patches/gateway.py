@@ -25,6 +25,7 @@ def lose_order(patches: Patches) -> None:
 def drop_cancellation(patches: Patches) -> None:
     """Accept a cancellation without sending it to the workflow."""
     contract = import_module("fuze_contracts.order")
+    states = import_module("fuze_contracts.order_states")
 
     def signalling(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
         async def send_signal(
@@ -44,8 +45,8 @@ def drop_cancellation(patches: Patches) -> None:
                 return await original(self, order_id, update, message)
             return contract.OrderSnapshot(
                 order_id=order_id,
-                status=contract.OrderStatus.CANCELLING,
-                payment_status=contract.PaymentStatus.REFUNDING,
+                status=states.OrderStatus.CANCELLING,
+                payment_status=states.PaymentStatus.REFUNDING,
                 last_seq=1,
                 status_since=datetime.now(UTC),
             )

@@ -21,10 +21,10 @@ def skip_refund(patches: Patches) -> None:
 
     def refunding(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
         async def refund(self: Foreign, command: Foreign) -> Foreign:
-            payment = await self._payments.find(command.order_id, command.payment_token)
-            if payment is None or payment.state != "charged":
+            reserved = await self.reserve(command)
+            if reserved.outcome != "reserved":
                 return await original(self, command)
-            return fake_refund(command.refund_id, command.amount)
+            return fake_refund(command.refund_id, reserved.amount)
 
         return refund
 

@@ -46,6 +46,7 @@ _PROBLEMS = (
     registry.ORDER_NOT_FOUND,
     registry.ORDER_CLOSED,
     registry.WORKFLOW_MISSING,
+    registry.REQUEST_REJECTED,
     registry.UNAVAILABLE,
 )
 
@@ -94,7 +95,7 @@ def _add_signal(command: OrderCommand[Any], signal: Signal) -> None:
         except CommandRejectedError as error:
             raise errors.command_rejected(order_id, error.error_type) from None
         if not is_open:
-            await raise_closed_or_missing(order_id, services)
+            await raise_closed_or_missing(order_id, services, command.rejected_after)
         status_url = f"/orders/{order_id}/status"
         return SignalResponse(order_id=order_id, signal=signal.path, status_url=status_url)
 
@@ -158,9 +159,9 @@ async def _execute_update(
     try:
         order = await services.order_commands.execute_update(order_id, command.update, message)
     except CommandRejectedError as error:
-        raise errors.command_rejected(order_id, error.error_type) from None
+        raise errors.command_rejected(order_id, error.error_type, error.rule) from None
     if order is None:
-        await raise_closed_or_missing(order_id, services)
+        await raise_closed_or_missing(order_id, services, command.rejected_after)
     return CommandResponse.model_validate(order.model_dump())
 
 

@@ -41,7 +41,7 @@ router = APIRouter(route_class=ScopedRoute, tags=["orders"], dependencies=[Depen
 _LINKED_OPERATIONS = (
     *("getOrder", "getOrderStatus", "getOrderEvents", "streamOrderEvents", "getOrderPayments"),
     *(command.operation.operation_id for command in COMMANDS),
-    "refundOrder",
+    *("refundOrder", "requestReturn", "listReturns"),
     *(command.signal.operation.operation_id for command in COMMANDS if command.signal),
 )
 _ACCEPTED: Responses = {

@@ -1,4 +1,4 @@
-"""Endpoint of the event stream of an order: Server-Sent Events."""
+"""Endpoints of the event stream of an order (Server-Sent Events), and of its tickets."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,17 +6,24 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.sse import format_sse_event
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Send
 from starlette.types import Scope as Connection
 
-from fuze_gateway.app_services import AppServices, PrincipalDependency, ServicesDependency
+from fuze_gateway.app_services import (
+    AppServices,
+    PrincipalDependency,
+    ServicesDependency,
+    get_services,
+)
 from fuze_gateway.auth.authorization import ScopedRoute, requires
 from fuze_gateway.auth.principals import Scope, UnauthenticatedError
+from fuze_gateway.auth.stream_tickets import MAX_TICKETED_STREAM, TICKET_PARAMETER, find_ticket
 from fuze_gateway.orders.event_broadcaster import Subscription, TooManySubscriptionsError
 from fuze_gateway.orders.lookup import wait_until_recorded
+from fuze_gateway.orders.schemas.event_feed import StreamEventsRequest, StreamTicketResponse
 from fuze_gateway.orders.status_merge import to_event
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import AUTH_PROBLEMS, problem_responses
@@ -27,16 +34,10 @@ router = APIRouter(route_class=ScopedRoute, tags=["orders"])
 
 _HEARTBEAT = timedelta(seconds=15)
 _RETRY_MILLISECONDS = 2000
-_MESSAGE = {
-    "title": "Message",
-    "type": "object",
-    "description": "A message for `EventSource`; `data` is an event as in `getOrderEvents`.",
-    "required": ["data", "event", "id"],
-    "properties": {
-        "data": {"type": "string", "contentMediaType": "application/json"},
-        "event": {"type": "string"},
-        "id": {"type": "string"},
-    },
+_STREAM = {
+    "type": "string",
+    "description": "Messages for `EventSource`: `data` is an event as in `getOrderEvents`, `event`"
+    " its type, `id` its `seq`.",
 }
 _EXAMPLE = (
     "retry: 2000\n\n"
@@ -80,7 +81,7 @@ class _EventStream(StreamingResponse):
     responses={
         200: {
             "description": "One message per event; its id is the event's `seq`.",
-            "content": {"text/event-stream": {"schema": _MESSAGE, "example": _EXAMPLE}},
+            "content": {"text/event-stream": {"schema": _STREAM, "example": _EXAMPLE}},
         },
         204: {"description": "The order has ended and has no further events."},
         **problem_responses(
@@ -95,8 +96,8 @@ class _EventStream(StreamingResponse):
 async def stream_events(
     order_id: OrderId,
     request: Request,
-    services: ServicesDependency,
     principal: PrincipalDependency,
+    query: Annotated[StreamEventsRequest, Query()],
     last_event_id: Annotated[
         int,
         Header(
@@ -113,19 +114,47 @@ async def stream_events(
     when its credentials expire or are revoked; resume it with `Last-Event-ID`. The response for an
     order that has ended and has no further events is 204, which stops an `EventSource`.
     """
+    services = get_services(request)
+    after = max(last_event_id, query.last_event_id)
     try:
         subscription = await wait_until_recorded(
             order_id, services, lambda: services.broadcaster.subscribe(order_id, principal.id)
         )
     except TooManySubscriptionsError as error:
-        if error.of_caller:
-            maximum = services.settings.max_streams_per_caller
-            raise errors.too_many_streams(maximum) from None
-        raise errors.unavailable("This gateway is at its limit of event streams.") from None
-    if subscription.is_complete(last_event_id):
+        raise errors.at_stream_limit(
+            services.settings.max_streams_per_caller if error.of_caller else None
+        ) from None
+    if subscription.is_complete(after):
         subscription.close()
         return Response(status_code=HTTPStatus.NO_CONTENT)
-    return _EventStream(subscription, last_event_id, request, services)
+    return _EventStream(subscription, after, request, services)
+
+
+@router.post(
+    "/orders/{order_id}/events/ticket",
+    operation_id="createStreamTicket",
+    summary="Create a ticket for the event stream of an order",
+    status_code=HTTPStatus.CREATED,
+    openapi_extra=requires(Scope.ORDERS_READ),
+    responses=problem_responses(
+        *AUTH_PROBLEMS,
+        registry.INVALID_REQUEST,
+        registry.ORDER_NOT_FOUND,
+        registry.UNAVAILABLE,
+    ),
+)
+async def create_stream_ticket(
+    order_id: OrderId, services: ServicesDependency, principal: PrincipalDependency
+) -> StreamTicketResponse:
+    """Return a URL of the order's event stream with a ticket in it, for an `EventSource`.
+
+    The ticket opens this stream only, for a minute. A stream that it opened ends after five minutes
+    at the latest; then create another ticket, and pass the last id as `last_event_id`.
+    """
+    await wait_until_recorded(order_id, services, lambda: services.orders.get_status(order_id))
+    ticket = services.stream_tickets.issue(principal, order_id)
+    url = f"/orders/{order_id}/events/stream?{TICKET_PARAMETER}={ticket.text}"
+    return StreamTicketResponse(ticket=ticket.text, expires_at=ticket.expires_at, stream_url=url)
 
 
 async def _messages(
@@ -136,14 +165,17 @@ async def _messages(
     Both are checked after a message or heartbeat.
     """
     now = asyncio.get_running_loop().time
+    is_ticketed = find_ticket(request.scope) is not None
     lifetime = services.settings.stream_lifetime
+    if is_ticketed:
+        lifetime = min(lifetime, MAX_TICKETED_STREAM)
     check_interval = services.settings.api_key_cache_ttl / 2
     end = now() + lifetime.total_seconds()
     next_check = now() + check_interval.total_seconds()
     heartbeat = min(_HEARTBEAT, lifetime, check_interval)
     yield format_sse_event(retry=_RETRY_MILLISECONDS)
     async for event in subscription.events(after, heartbeat=heartbeat):
-        if now() >= next_check:
+        if now() >= next_check and not is_ticketed:
             if not await _is_authorized(request, services):
                 return
             next_check = now() + check_interval.total_seconds()

@@ -1,13 +1,20 @@
 """Request and response models of the commands to an order."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic.config import JsonDict
 
-from fuze_contracts.order import OrderStatus, PaymentStatus
-from fuze_gateway.orders.schemas.orders import AddressRequest, example
+from fuze_contracts.order_states import OrderStatus, PaymentStatus
+from fuze_gateway.orders.schemas.addresses import (
+    EXAMPLE_ADDRESS,
+    CompleteAddressRequest,
+    keep_spelling,
+    normalize_addresses,
+)
+from fuze_gateway.orders.schemas.orders import example
+from fuze_gateway.problems import errors
 from fuze_gateway.types import EXAMPLE_ORDER_ID, ActorName, LongText, Name, OrderId, RequestModel
 
 _ORDER: JsonDict = {
@@ -31,6 +38,15 @@ class CommandRequest(RequestModel):
         description="The person on whose behalf the caller acts; recorded in the event.",
         examples=["grace"],
     )
+
+    def to_message_fields(self) -> dict[str, Any]:
+        """Return the fields of the message to the order, without its actor.
+
+        Raises:
+            RequestValidationError: a field is invalid for a reason that its type cannot check.
+
+        """
+        return self.model_dump(exclude={"actor", "order_ids"})
 
 
 class ApproveOrderRequest(CommandRequest):
@@ -67,11 +83,32 @@ class RecoverOrderRequest(CommandRequest):
 
 
 class ChangeAddressRequest(CommandRequest):
-    """A new delivery address."""
+    """A whole new delivery address: what it does not have is removed from the order.
 
-    model_config = example(address={"zip_code": "94105"}, actor="ada")
+    Whatever `FUZE_ADDRESS_RULES` is, it must have all that its country requires, and a recipient:
+    a name or a company.
+    """
 
-    address: AddressRequest
+    model_config = example(
+        address={name: text for name, text in EXAMPLE_ADDRESS.items() if text}, actor="ada"
+    )
+
+    address: CompleteAddressRequest
+
+    def to_message_fields(self) -> dict[str, Any]:
+        """Return the normalised address, and the caller's spelling of it.
+
+        Raises:
+            RequestValidationError: the address is not whole, or does not keep its country's rules.
+
+        """
+        addresses, wrong = normalize_addresses(
+            {"address": self.address}, "deliverable", needs_recipient=True
+        )
+        if wrong:
+            raise errors.invalid_fields(wrong)
+        entered = keep_spelling(self.address, addresses["address"])
+        return addresses | {"entered_address": entered}
 
 
 class ChangePaymentMethodRequest(CommandRequest):

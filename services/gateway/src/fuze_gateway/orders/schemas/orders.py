@@ -4,42 +4,52 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.config import JsonDict
 
-from fuze_contracts.money import MAX_AMOUNT_MINOR
-from fuze_contracts.order import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_gateway.orders.order_search import OrderFilter, Sort
+from fuze_gateway.orders.schemas.addresses import (
+    EXAMPLE_ADDRESS,
+    Address,
+    AddressRequest,
+    CompleteAddressRequest,
+)
+from fuze_gateway.orders.schemas.order_lines import (
+    ADJUSTMENT_EXAMPLE,
+    LINE_EXAMPLE,
+    TOTALS_EXAMPLE,
+    Adjustment,
+    AdjustmentRequest,
+    Amount,
+    OrderLine,
+    OrderLineRequest,
+    OrderTotals,
+)
 from fuze_gateway.types import (
     EXAMPLE_ORDER_ID,
     ActorName,
-    Country,
     Currency,
-    LongText,
+    Email,
+    Metadata,
     Name,
     OrderId,
     RequestModel,
-    ShortText,
     Text,
     UtcDateTime,
 )
 
-_ADDRESS: JsonDict = {
-    "name": "Ada Lovelace",
-    "line1": "12 Elm Street",
-    "city": "New York",
-    "region": "NY",
-    "zip_code": "10001",
-    "country": "US",
-}
 _SUMMARY: JsonDict = {
     "order_id": EXAMPLE_ORDER_ID,
     "status": "shipped",
     "payment_status": "charged",
     "reason": None,
-    "customer": "ada@example.com",
+    "customer": "cus_1815",
+    "customer_email": "ada@example.com",
+    "customer_name": "Ada Lovelace",
+    "reference": "WEB-2026-0042",
     "currency": "USD",
-    "total_minor": 5997,
+    **TOTALS_EXAMPLE,
     "tracking_number": "FZ0123456789",
     "needs_attention": False,
     "workflow_missing_at": None,
@@ -47,7 +57,7 @@ _SUMMARY: JsonDict = {
     "created_at": "2026-01-05T10:00:00Z",
     "updated_at": "2026-01-05T10:02:00Z",
 }
-_EVENT: JsonDict = {
+EVENT_EXAMPLE: JsonDict = {
     "seq": 3,
     "type": "order_approved",
     "status": "approved",
@@ -68,63 +78,77 @@ def example(**fields: JsonValue) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
-class AddressRequest(RequestModel):
-    """A delivery address. The order validates the zip code against the country's rules."""
-
-    model_config = example(**_ADDRESS)
-
-    zip_code: Annotated[ShortText, Field(description="Validated by the order, not by this API.")]
-    country: Country = "US"
-    name: LongText | None = None
-    line1: LongText | None = None
-    line2: LongText | None = None
-    city: LongText | None = None
-    region: LongText | None = None
-
-
-class OrderLineRequest(RequestModel):
-    """A quantity of one article, and its unit price in minor units (cents, yen)."""
-
-    sku: Annotated[ShortText, Field(min_length=1)]
-    quantity: int = Field(ge=1, le=1_000_000)
-    unit_price_minor: int = Field(ge=0, le=10**12)
-
-
 class PlaceOrderRequest(RequestModel):
-    """An order to place. Only the zip code of its address is required."""
+    """An order to place. An order that is shipped needs the postal code of its address, at least.
+
+    Amounts are in minor units of the currency (cents, yen). The total is the sum of the lines and
+    the adjustments, between 0 and 10^15.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {"address": {"zip_code": "10001"}},
                 {
-                    "customer": "ada@example.com",
-                    "lines": [{"sku": "TEAPOT-1", "quantity": 3, "unit_price_minor": 1999}],
+                    "reference": "WEB-2026-0042",
+                    "customer": "cus_1815",
+                    "customer_email": "ada@example.com",
+                    "customer_name": "Ada Lovelace",
+                    "lines": [LINE_EXAMPLE],
+                    "adjustments": [ADJUSTMENT_EXAMPLE],
+                    "total_minor": 5996,
                     "currency": "USD",
                     "payment_method": "pm_card_visa",
-                    "address": _ADDRESS,
+                    "address": EXAMPLE_ADDRESS,
+                    "metadata": {"po_number": "PO-1"},
+                },
+                {
+                    "lines": [
+                        {
+                            "sku": "EBOOK",
+                            "quantity": 1,
+                            "unit_price_minor": 999,
+                            "requires_shipping": False,
+                        }
+                    ],
+                    "payment_method": "pm_card_visa",
                 },
             ]
         }
     )
 
-    address: AddressRequest
-    customer: ActorName | None = None
+    address: AddressRequest | None = Field(
+        None, description="Required unless no line requires shipping."
+    )
+    billing_address: CompleteAddressRequest | None = Field(
+        None, description="The address of the payer, for the invoice; nothing is shipped to it."
+    )
+    reference: Name | None = Field(None, description="Your own number of the order.")
+    customer: ActorName | None = Field(None, description="Your own id of the customer.")
+    customer_email: Email | None = None
+    customer_name: Name | None = None
     lines: list[OrderLineRequest] = Field([], max_length=200)
+    adjustments: list[AdjustmentRequest] = Field(
+        [], max_length=100, description="Discounts, shipping, taxes and fees of the whole order."
+    )
+    total_minor: Amount | None = Field(
+        None, description="What you expect the order to cost. A difference is an error."
+    )
     currency: Currency = "USD"
     payment_method: Name | None = Field(
-        None, description="The payment provider's id of the payment method."
+        None,
+        description="The payment provider's id of the payment method. Required unless the order is"
+        " free.",
+    )
+    metadata: Metadata = Field(
+        {},
+        description="Your own data: up to 50 keys of up to 40 characters, with values of up to 500"
+        " characters.",
     )
     payment_token: Name | None = Field(
         None,
         description="Identifies the order's first charge; derived from the order id if absent.",
     )
-
-    @model_validator(mode="after")
-    def _limit_total(self) -> Self:
-        if sum(line.quantity * line.unit_price_minor for line in self.lines) > MAX_AMOUNT_MINOR:
-            raise ValueError(f"the total must not exceed {MAX_AMOUNT_MINOR} minor units")
-        return self
 
 
 class StartOrderRequest(PlaceOrderRequest):
@@ -162,7 +186,10 @@ class ListOrdersRequest(RequestModel):
         None, description="Orders with a failing step (true), or without one (false)."
     )
     customer: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
-        None, description="Orders of this customer.", examples=["ada@example.com"]
+        None, description="Orders of this customer.", examples=["cus_1815"]
+    )
+    reference: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
+        None, description="Orders with this number of yours.", examples=["WEB-2026-0042"]
     )
     created_from: UtcDateTime | None = Field(
         None, description="Orders created at or after this time (RFC 3339, with an offset)."
@@ -170,12 +197,22 @@ class ListOrdersRequest(RequestModel):
     created_before: UtcDateTime | None = Field(
         None, description="Orders created before this time (RFC 3339, with an offset)."
     )
+    updated_from: UtcDateTime | None = Field(
+        None, description="Orders updated at or after this time (RFC 3339, with an offset)."
+    )
+    updated_before: UtcDateTime | None = Field(
+        None, description="Orders updated before this time (RFC 3339, with an offset)."
+    )
     q: Annotated[Text, Field(min_length=3, max_length=200)] | None = Field(
         None,
         description="Orders whose customer or id starts with this text, ignoring case.",
         examples=["ada"],
     )
-    sort: Sort = Field("-created_at", description="Newest first, or oldest first.")
+    sort: Sort = Field(
+        "-created_at",
+        description="By creation or by last update; `-` means newest first. An order that is"
+        " updated while pages are read moves to the newest end: `updated_at` skips none.",
+    )
     limit: int = Field(50, ge=1, le=200)
     cursor: str | None = Field(
         None, max_length=500, description="`next` of the previous page, with the same filters."
@@ -187,8 +224,11 @@ class ListOrdersRequest(RequestModel):
         return OrderFilter(
             statuses=tuple(sorted(waiting or set(self.status))),
             customer=self.customer,
+            reference=self.reference,
             created_from=self.created_from,
             created_before=self.created_before,
+            updated_from=self.updated_from,
+            updated_before=self.updated_before,
             needs_attention=self.needs_attention,
             text=self.q,
             owner=owner,
@@ -202,16 +242,18 @@ class ListOrdersRequest(RequestModel):
         return bool(self.status and waiting and waiting not in self.status)
 
 
-class OrderSummary(BaseModel):
+class OrderSummary(OrderTotals):
     """An order in a list. Amounts are in minor units."""
 
     order_id: UUID
     status: OrderStatus
     payment_status: PaymentStatus
     reason: str | None
+    reference: str | None
     customer: str | None
+    customer_email: str | None
+    customer_name: str | None
     currency: str
-    total_minor: int
     tracking_number: str | None
     needs_attention: bool
     workflow_missing_at: datetime | None = Field(
@@ -234,22 +276,17 @@ class ListOrdersResponse(BaseModel):
     next: str | None
 
 
-class OrderLine(BaseModel):
-    """A quantity of one article, and its unit price in minor units."""
-
-    sku: str
-    quantity: int
-    unit_price_minor: int
-
-
 class Order(OrderSummary):
     """An order. Its events and payments are at their own URLs."""
 
     model_config = example(
         **_SUMMARY,
         payment_method="pm_card_visa",
-        address=_ADDRESS,
-        lines=[{"sku": "TEAPOT-1", "quantity": 3, "unit_price_minor": 1999}],
+        address=EXAMPLE_ADDRESS,
+        billing_address=None,
+        lines=[LINE_EXAMPLE | {"total_minor": 5497}],
+        adjustments=[ADJUSTMENT_EXAMPLE],
+        metadata={"po_number": "PO-1"},
         last_seq=6,
         status_url=f"/orders/{EXAMPLE_ORDER_ID}/status",
         events_url=f"/orders/{EXAMPLE_ORDER_ID}/events",
@@ -257,8 +294,11 @@ class Order(OrderSummary):
     )
 
     payment_method: str | None
-    address: dict[str, Any]
+    address: Address | None
+    billing_address: Address | None
     lines: list[OrderLine]
+    adjustments: list[Adjustment]
+    metadata: dict[str, str]
     last_seq: int
     status_url: str
     events_url: str
@@ -273,7 +313,9 @@ class Order(OrderSummary):
             "events_url": f"{base}/events",
             "payments_url": f"{base}/payments",
         }
-        return cls.model_validate(row | urls)
+        names = ("address", "billing_address")
+        addresses = {name: row[name] and Address.from_row(row[name]) for name in names}
+        return cls.model_validate(row | urls | addresses)
 
 
 class Event(BaseModel):
@@ -291,7 +333,7 @@ class Event(BaseModel):
 class ListEventsResponse(BaseModel):
     """The events of the order, oldest first."""
 
-    model_config = example(order_id=EXAMPLE_ORDER_ID, events=[_EVENT])
+    model_config = example(order_id=EXAMPLE_ORDER_ID, events=[EVENT_EXAMPLE])
 
     order_id: UUID
     events: list[Event]

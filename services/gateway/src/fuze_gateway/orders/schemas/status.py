@@ -2,12 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from fuze_contracts.order import OrderStatus, PaymentStatus, WaitingFor
+from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
+from fuze_gateway.orders.schemas.addresses import Address
+from fuze_gateway.orders.schemas.order_lines import OrderTotals
 from fuze_gateway.orders.schemas.orders import Event, example
 from fuze_gateway.types import EXAMPLE_ORDER_ID
 
@@ -31,7 +33,7 @@ class LiveUnavailable(StrEnum):
     TIMEOUT = "timeout"
 
 
-class DurableOrder(BaseModel):
+class DurableOrder(OrderTotals):
     """The order in PostgreSQL. Amounts are in minor units."""
 
     status: OrderStatus
@@ -39,10 +41,10 @@ class DurableOrder(BaseModel):
     reason: str | None
     tracking_number: str | None
     last_seq: int
+    reference: str | None
     customer: str | None
     currency: str
-    total_minor: int
-    address: dict[str, Any]
+    address: Address | None
     created_at: datetime
     updated_at: datetime
     last_event: Event

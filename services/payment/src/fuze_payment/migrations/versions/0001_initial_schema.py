@@ -73,14 +73,19 @@ def _create_refunds() -> None:
             id uuid CONSTRAINT refunds_pkey PRIMARY KEY,
             payment_id uuid NOT NULL
                 CONSTRAINT refunds_payment_id_fkey REFERENCES payments.payments (id),
-            amount_minor bigint NOT NULL CONSTRAINT refunds_amount_check CHECK (amount_minor > 0),
-            reason text NOT NULL,
+            amount_minor bigint NOT NULL,
+            lines jsonb NOT NULL DEFAULT '[]'
+                CONSTRAINT refunds_lines_check CHECK (jsonb_typeof(lines) = 'array'),
+            reason text,
             actor text NOT NULL,
+            fingerprint text,
             state text NOT NULL CONSTRAINT refunds_state_check
                 CHECK (state IN ('created', 'submitted', 'unknown', 'refunded', 'rejected')),
             provider_reference text CONSTRAINT refunds_provider_reference_key UNIQUE,
             rejection_code text,
+            is_reported boolean NOT NULL DEFAULT true,
             {_OPERATION_COLUMNS},
+            CONSTRAINT refunds_amount_check CHECK (amount_minor > 0 OR state = 'rejected'),
             CONSTRAINT refunds_rejection_code_check
                 CHECK ((state = 'rejected') = (rejection_code IS NOT NULL)),
             CONSTRAINT refunds_provider_reference_check
@@ -88,6 +93,9 @@ def _create_refunds() -> None:
         )
     """)
     op.execute("CREATE INDEX refunds_payment_id_idx ON payments.refunds (payment_id)")
+    op.execute(
+        "CREATE INDEX refunds_unreported_idx ON payments.refunds (updated_at) WHERE NOT is_reported"
+    )
     op.execute("GRANT SELECT, INSERT, UPDATE ON payments.refunds TO fuze_payment")
 
 
@@ -169,8 +177,10 @@ def _publish_views() -> None:
         CREATE VIEW payments.published_refunds AS
         SELECT r.id AS refund_id, r.payment_id, p.order_id, r.state, r.amount_minor,
                p.currency::text AS currency, r.reason, r.provider_reference, r.rejection_code,
-               r.created_at, r.updated_at, r.actor
+               r.created_at, r.updated_at, r.actor, r.lines, r.fingerprint
         FROM payments.refunds AS r JOIN payments.payments AS p ON p.id = r.payment_id
+        -- A refused request is not a refund.
+        WHERE r.state <> 'rejected' OR r.first_submitted_at IS NOT NULL
     """)
     op.execute("""
         CREATE VIEW payments.published_discrepancies AS

@@ -18,7 +18,7 @@ def upgrade() -> None:
             ),
             dispatch_attempt integer NOT NULL DEFAULT 0,
             address jsonb CONSTRAINT shipments_address_check
-                CHECK (jsonb_typeof(address -> 'zip_code') = 'string'),
+                CHECK (jsonb_typeof(address -> 'country') = 'string'),
             items jsonb CONSTRAINT shipments_items_check CHECK (jsonb_typeof(items) = 'array'),
             carrier text,
             tracking_number text CONSTRAINT shipments_tracking_number_key UNIQUE,

@@ -1,0 +1,40 @@
+"""Reads of the published view of returns in PostgreSQL."""
+
+from uuid import UUID
+
+from sqlalchemy import Uuid, bindparam, select
+from sqlalchemy.dialects.postgresql import JSONB
+
+from fuze_contracts.read_models import RETURNS_VIEW, PublishedReturn
+from fuze_gateway.database import Database, Statement, published_view
+
+_RETURNS = published_view(
+    RETURNS_VIEW, PublishedReturn, return_id=Uuid(), order_id=Uuid(), lines=JSONB()
+)
+_is_of_order = _RETURNS.c.order_id == bindparam("order_id", type_=Uuid())
+
+_RETURNS_OF_ORDER = Statement.compile(
+    select(_RETURNS).where(_is_of_order).order_by(_RETURNS.c.created_at, _RETURNS.c.return_id)
+)
+_RETURN = Statement.compile(
+    select(_RETURNS).where(
+        _is_of_order, _RETURNS.c.return_id == bindparam("return_id", type_=Uuid())
+    )
+)
+
+
+class ReturnQueries:
+    """Reads of returns; `UpstreamUnavailableError` when PostgreSQL is unavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list_returns(self, order_id: UUID) -> list[PublishedReturn]:
+        """Return every return of the order, oldest first."""
+        rows = await self._database.fetch(_RETURNS_OF_ORDER, order_id=order_id)
+        return [PublishedReturn.model_validate(row) for row in rows]
+
+    async def get_return(self, order_id: UUID, return_id: UUID) -> PublishedReturn | None:
+        """Return a return of the order by its id."""
+        rows = await self._database.fetch(_RETURN, order_id=order_id, return_id=return_id)
+        return PublishedReturn.model_validate(rows[0]) if rows else None

@@ -1,0 +1,5 @@
+export default {
+  input: "../../docs/openapi.json",
+  output: { path: "generated/hey_api", importFileExtension: ".js" },
+  plugins: ["@hey-api/client-fetch", "@hey-api/typescript", "@hey-api/sdk"],
+};
