@@ -176,6 +176,28 @@ async def test_a_return_is_stored_once_with_its_event(
     }
 
 
+@pytest.mark.parametrize("read", ["_find", "_count_returnable"])
+async def test_a_repeat_that_commits_between_two_reads_refuses_nothing(
+    engine: AsyncEngine,
+    repository: ReturnRepository,
+    shipped: PlaceOrder,
+    monkeypatch: pytest.MonkeyPatch,
+    read: str,
+) -> None:
+    request = _request(shipped, 2)
+    original = getattr(repository, read)
+
+    async def read_before_the_repeat(*arguments: Any) -> Any:  # noqa: ANN401 - as of the method
+        monkeypatch.undo()
+        found = await original(*arguments)
+        await ReturnRepository(engine).request(request, _NOW)
+        return found
+
+    monkeypatch.setattr(repository, read, read_before_the_repeat)
+
+    assert (await repository.request(request, _NOW)).outcome == "return"
+
+
 async def test_of_two_returns_of_the_last_unit_at_once_one_is_refused(
     engine: AsyncEngine, repository: ReturnRepository, shipped: PlaceOrder
 ) -> None:

@@ -64,6 +64,8 @@ class ReturnRepository:
         for _ in range(MAX_ATTEMPTS):
             async with self._engine.begin() as connection:
                 order = await find_order(connection, request.order_id)
+                returnable = await self._count_returnable(connection, request.order_id)
+                # Last: a repeat that commits in between has taken the units itself.
                 if existing := await self._find(connection, request.return_id):
                     return existing
                 if (
@@ -74,7 +76,6 @@ class ReturnRepository:
                     return ReturnRefused(
                         return_id=request.return_id, code=ReturnRefusal.ORDER_NOT_RETURNABLE
                     )
-                returnable = await self._count_returnable(connection, request.order_id)
                 for line_id, quantity in _list_units(request):
                     if quantity > returnable[line_id]:
                         return ReturnRefused(
