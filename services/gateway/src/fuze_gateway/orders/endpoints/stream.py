@@ -34,8 +34,9 @@ router = APIRouter(route_class=ScopedRoute, tags=["orders"])
 
 _HEARTBEAT = timedelta(seconds=15)
 _RETRY_MILLISECONDS = 2000
+# Some tools take the text for what is described, others each message.
 _STREAM = {
-    "type": "string",
+    "type": ["string", "object"],
     "description": "Messages for `EventSource`: `data` is an event as in `getOrderEvents`, `event`"
     " its type, `id` its `seq`.",
 }
