@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from contextlib import AsyncExitStack, suppress
 
 import asyncpg
 import stamina
 
 from fuze_chaos.snapshots.postgres import connect
 
+_CONNECTS_AT_ONCE = 20
+_CONNECT_TIMEOUT_SECONDS = 10
 _TABLES = {"order": "orders.orders", "payment": "payments.payments"}
 
 
@@ -24,20 +25,38 @@ async def lock_events(dsn: str, seconds: float) -> str:
 
 
 async def exhaust_connections(dsn: str, seconds: float) -> str:
-    """Terminate the services' connections, and occupy every free one for so many seconds."""
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(connect(dsn))
+    """Terminate the services' connections, and occupy every free one for so many seconds.
+
+    Connections are opened many at a time and ended without a handshake: one by one, both took
+    minutes while thousands of orders waited.
+    """
+    occupied: list[asyncpg.Connection] = []
+    try:
+        first = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_SECONDS)
+        occupied.append(first)
         await first.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE usename LIKE 'fuze\\_%' AND pid <> pg_backend_pid()"
         )
-        count = 1
-        with suppress(asyncpg.TooManyConnectionsError):
-            while True:
-                await stack.enter_async_context(connect(dsn))
-                count += 1
+        refusals: list[BaseException] = []
+        while not refusals:
+            attempts = [
+                asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT_SECONDS)
+                for _ in range(_CONNECTS_AT_ONCE)
+            ]
+            for result in await asyncio.gather(*attempts, return_exceptions=True):
+                if isinstance(result, BaseException):
+                    refusals.append(result)
+                else:
+                    occupied.append(result)
+        for refusal in refusals:
+            if not isinstance(refusal, asyncpg.TooManyConnectionsError):
+                raise refusal
         await asyncio.sleep(seconds)
-    return f"{count} connections occupied"
+    finally:
+        for connection in occupied:
+            connection.terminate()
+    return f"{len(occupied)} connections occupied"
 
 
 async def migrate(dsn: str, service: str, seconds: float) -> str:
