@@ -2,7 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import httpx
@@ -25,11 +25,17 @@ def _request_refund(
 
 
 def _send(stack: StackClient, order_id: str, key: str, body: dict[str, object]) -> httpx.Response:
-    return stack.http.post(
-        f"{stack.connection_info['gateway']['url']}/orders/{order_id}/refunds",
-        json=body,
-        headers={"Idempotency-Key": key},
-    )
+    """Request a refund; repeat a 503, which an overloaded machine can cause, under the same key."""
+
+    def post() -> httpx.Response | None:
+        response = stack.http.post(
+            f"{stack.connection_info['gateway']['url']}/orders/{order_id}/refunds",
+            json=body,
+            headers={"Idempotency-Key": key},
+        )
+        return None if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else response
+
+    return cast("httpx.Response", eventually(post, "the refund is decided"))
 
 
 def _place_shipped(stack: StackClient, *lines: tuple[str, int, int]) -> str:

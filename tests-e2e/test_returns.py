@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -32,11 +32,17 @@ def paused_provider(stack: StackClient) -> Iterator[StackClient]:
 def _request_return(
     stack: StackClient, order_id: str, quantity: int, key: str = "a-return"
 ) -> httpx.Response:
-    return stack.http.post(
-        f"{stack.connection_info['gateway']['url']}/orders/{order_id}/returns",
-        json={"lines": [{"line_id": "1", "quantity": quantity}], "reason": "does not fit"},
-        headers={"Idempotency-Key": key},
-    )
+    """Request a return; repeat a 503, which an overloaded machine can cause, under the same key."""
+
+    def post() -> httpx.Response | None:
+        response = stack.http.post(
+            f"{stack.connection_info['gateway']['url']}/orders/{order_id}/returns",
+            json={"lines": [{"line_id": "1", "quantity": quantity}], "reason": "does not fit"},
+            headers={"Idempotency-Key": key},
+        )
+        return None if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else response
+
+    return cast("httpx.Response", eventually(post, "the return is decided"))
 
 
 def _approve_and_receive(stack: StackClient, order_id: str) -> str:
