@@ -11,8 +11,8 @@ from fuze_sandbox.store import SandboxStore
 _PARCEL = {"shipment_id": "a-shipment", "order_id": "an-order", "address": {"zip_code": "10001"}}
 
 
-async def send(http: httpx.AsyncClient) -> httpx.Response:
-    return await http.post("/carrier/parcels", json=_PARCEL, headers={"Idempotency-Key": "key"})
+async def send(http: httpx.AsyncClient, key: str = "key") -> httpx.Response:
+    return await http.post("/carrier/parcels", json=_PARCEL, headers={"Idempotency-Key": key})
 
 
 async def test_during_an_outage_nothing_is_recorded_and_records_can_be_listed(
@@ -85,6 +85,17 @@ async def test_a_request_is_paused_at_a_breakpoint_until_it_is_released(
 
     assert (await request).status_code == 201
     assert (await http.get("/control/carrier")).json()["paused_requests"] == 0
+
+
+async def test_a_pause_of_many_requests_can_be_ended(http: httpx.AsyncClient) -> None:
+    await http.put("/control/carrier", json={"pause_at": "before_write"})
+    requests = [asyncio.ensure_future(send(http, str(number))) for number in range(60)]
+    async with asyncio.timeout(10):
+        await asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED)
+        assert (await http.get("/control/carrier")).json()["paused_requests"] == 10
+
+        await http.put("/control/carrier", json={})
+        await asyncio.gather(*requests)
 
 
 async def test_an_unknown_setting_is_rejected(http: httpx.AsyncClient) -> None:

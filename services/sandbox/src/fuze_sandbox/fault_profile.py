@@ -15,6 +15,9 @@ Fault = Literal["response_dropped", "delayed_commit", "error_once", "error", "ra
 Breakpoint = Literal["before_write", "after_write"]
 
 _MAX_PAUSE_SECONDS = 60.0
+_MAX_PAUSED_REQUESTS = 10
+"""Each of them blocks one of the server's 40 threads. Without any left, no request is answered, not
+even the one that ends the pause."""
 _FAULTS: dict[str, Fault] = {fault: fault for fault in get_args(Fault)}
 
 
@@ -25,8 +28,8 @@ class FaultProfile(BaseModel):
     sequence that `seed` makes reproducible; `commit_delay_seconds` is how late a `delayed_commit`
     is written. `idempotency_key_ttl_seconds` is when keys expire; with `idempotency_enabled` false
     they are ignored. `pause_at` pauses requests at a breakpoint, before the write or before the
-    response, until another profile is set, at most 60 s. Everything but `available` is reset by a
-    restart.
+    response, until another profile is set, at most 60 s; of more than ten at a time the others
+    pass. Everything but `available` is reset by a restart.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -85,7 +88,8 @@ class FaultInjector:
     def wait_at(self, breakpoint_: Breakpoint) -> None:
         """Block the calling thread while requests are paused at this breakpoint."""
         with self._profile_changed:
-            if self.profile.pause_at != breakpoint_:
+            is_full = self._paused_requests >= _MAX_PAUSED_REQUESTS
+            if self.profile.pause_at != breakpoint_ or is_full:
                 return
             self._paused_requests += 1
             self._profile_changed.wait_for(
