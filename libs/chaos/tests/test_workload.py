@@ -58,15 +58,26 @@ async def test_a_review_is_decided_although_the_provider_fails_at_first(
 
 
 class GatewayWithAReturn:
-    """Accepts a return, and all changes but these; knows the operations that it got."""
+    """Accepts a return, and all changes but these; knows the operations that it got.
 
-    def __init__(self, *refused: str) -> None:
+    The response to some is `lost`, and the return stays as requested.
+    """
+
+    def __init__(self, *refused: str, lost: str | None = None) -> None:
         self.refused = refused
+        self.lost = lost
         self.operations: list[str] = []
 
-    async def send(self, request: Request) -> httpx.Response:
+    async def read(self, path: str) -> dict[str, Any]:
+        """Return the order's returns."""
+        assert path == "/orders/an-order/returns"
+        return {"returns": [{"return_id": "a-return", "status": "requested"}]}
+
+    async def send(self, request: Request) -> httpx.Response | None:
         """Answer as the gateway does."""
         self.operations.append(request.operation)
+        if request.operation == self.lost:
+            return None
         status = 409 if request.operation in self.refused else 200
         return httpx.Response(status, json={"return_url": "/orders/an-order/returns/a-return"})
 
@@ -95,3 +106,18 @@ async def test_a_return_whose_last_change_is_refused_is_cancelled(
     await playing._perform("an-order", Action("return", then=("approve", "receive")), "a-key")
 
     assert gateway.operations == operations
+
+
+@pytest.mark.parametrize("lost", ["return", "return-receive", None])
+async def test_a_return_to_which_no_response_came_is_cancelled_in_the_end(lost: str | None) -> None:
+    gateway = GatewayWithAReturn(lost=lost)
+    playing = workload.Workload(
+        cast("WorkloadClient", gateway), sandbox="http://sandbox", temporal=cast("Client", None)
+    )
+    await playing._perform("an-order", Action("return", then=("approve", "receive")), "a-key")
+    before = list(gateway.operations)
+    assert "return-cancel" not in before
+
+    await playing.cancel_undecided_returns()
+
+    assert gateway.operations == before + (["return-cancel"] if lost else [])

@@ -155,6 +155,7 @@ class Run:
             workload_ended = await self._run_workload_and_faults(stack, injector)
             progress.phase = "reverting faults"
             await injector.revert_all()
+            await stack.workload.cancel_undecided_returns()
             last_fault_ended = self._elapsed()
             progress.phase = "waiting for the last orders"
             late = await quiescence.wait_for_orders(

@@ -45,6 +45,7 @@ class Workload:
         self._sandbox = sandbox
         self._temporal = temporal
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT_ORDERS)
+        self._with_undecided_return: set[str] = set()
 
     async def run(
         self, seed: int, orders: int, rate: float, on_finished: Callable[[], None] = lambda: None
@@ -129,13 +130,23 @@ class Workload:
         Nothing else ends it, and its workflow would stay open.
         """
         response = await self._client.send(_action_request(order_id, action, key))
-        if response is None or not response.is_success:
-            return
-        url = response.json()["return_url"]
-        for change in action.then:
-            response = await self._change_return(order_id, url, change)
-        if response is None or not response.is_success:
-            await self._change_return(order_id, url, "cancel")
+        if response is not None and response.is_success:
+            url = response.json()["return_url"]
+            for change in action.then:
+                response = await self._change_return(order_id, url, change)
+            if response is not None and not response.is_success:
+                response = await self._change_return(order_id, url, "cancel")
+        if response is None:
+            self._with_undecided_return.add(order_id)
+
+    async def cancel_undecided_returns(self) -> None:
+        """Cancel the returns to which no response came: each may be stored, and waits for ever."""
+        for order_id in self._with_undecided_return:
+            found = await self._client.read(f"/orders/{order_id}/returns")
+            for one in found["returns"] if found else ():
+                if one["status"] in {"requested", "approved"}:
+                    url = f"/orders/{order_id}/returns/{one['return_id']}"
+                    await self._change_return(order_id, url, "cancel")
 
     async def _change_return(self, order_id: str, url: str, change: str) -> httpx.Response | None:
         return await self._client.send(
