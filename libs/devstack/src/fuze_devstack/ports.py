@@ -1,5 +1,6 @@
 """The ports of a stack, all on 127.0.0.1."""
 
+import atexit
 import contextlib
 import secrets
 import socket
@@ -76,6 +77,7 @@ def _bind_any(stack: contextlib.ExitStack) -> int:
 
 def _reserve(port: int) -> None:
     reservation = socket.socket(type=socket.SOCK_DGRAM)
+    atexit.register(reservation.close)
     try:
         reservation.bind(("127.0.0.1", port))
     except OSError:
