@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Literal
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 import asyncpg
 import structlog
@@ -17,9 +19,28 @@ Upstream = Literal["temporal", "database", "identity provider"]
 CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """What asyncpg raises when a connection is lost, or after the server announced its shutdown."""
 
+_MAX_COMMANDS_IN_FLIGHT = 2
 _TIMEOUT_CODES = frozenset({RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
 
 _log = structlog.get_logger(__name__)
+
+
+class WorkflowSlots:
+    """How many commands this gateway sends to one workflow at once: two.
+
+    Temporal allows ten updates in flight to one workflow. It refuses the next one, and forgets the
+    ten that it has: all of them have to be sent again. Five gateways stay below.
+    """
+
+    def __init__(self) -> None:
+        self._slots: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
+
+    def of(self, subject: UUID) -> asyncio.Semaphore:
+        """Return what limits the commands to the workflow of an order or a return.
+
+        The time in this queue is no time of Temporal: enter it outside `temporal_timeout`.
+        """
+        return self._slots.setdefault(subject, asyncio.Semaphore(_MAX_COMMANDS_IN_FLIGHT))
 
 
 class UpstreamUnavailableError(Exception):

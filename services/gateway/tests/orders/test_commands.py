@@ -1,22 +1,16 @@
 """Commands to an order that wait for the outcome."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from gateway_harness import WHOLE_ADDRESS, Serve
+from gateway_harness import WHOLE_ADDRESS, Serve, UpdatesInFlight
 from temporalio.client import (
     Client,
-    Interceptor,
-    OutboundInterceptor,
-    StartWorkflowUpdateInput,
-    WorkflowUpdateHandle,
 )
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from fuze_contracts.address import Address
 from fuze_contracts.order import OrderWorkflow, PlaceOrder
@@ -151,45 +145,11 @@ async def test_a_command_is_unavailable_without_a_worker(
     assert all(response.headers["retry-after"] for response in responses)
 
 
-@dataclass
-class UpdatesInFlight(Interceptor):
-    """Counts the updates that a client waits for."""
-
-    current: int = 0
-    highest: int = 0
-
-    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - the SDK's name
-        return _CountingInterceptor(next, self)
-
-
-class _CountingInterceptor(OutboundInterceptor):
-    def __init__(self, following: OutboundInterceptor, counter: UpdatesInFlight) -> None:
-        super().__init__(following)
-        self._counter = counter
-
-    async def start_workflow_update(
-        self,
-        input: StartWorkflowUpdateInput,  # noqa: A002 - the SDK's name
-    ) -> WorkflowUpdateHandle[Any]:
-        self._counter.current += 1
-        self._counter.highest = max(self._counter.highest, self._counter.current)
-        try:
-            return await super().start_workflow_update(input)
-        finally:
-            self._counter.current -= 1
-
-
 async def test_a_burst_of_commands_stays_below_the_limit_of_updates_in_flight(
     serve: Serve, temporal: Client, order_id: UUID
 ) -> None:
     counter = UpdatesInFlight()
-    client = Client(
-        temporal.service_client,
-        namespace=temporal.namespace,
-        data_converter=pydantic_data_converter,
-        interceptors=[counter],
-    )
-    async with serve(client=client, read_timeout=timedelta(seconds=20)) as http:
+    async with serve(client=counter.client(temporal), read_timeout=timedelta(seconds=20)) as http:
         await place(http, order_id)
         responses = await asyncio.gather(
             *(send(http, order_id, ("POST", "cancel")) for _ in range(40))

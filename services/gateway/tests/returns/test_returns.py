@@ -1,5 +1,6 @@
 """Returns of an order, as far as they are decided without the order service."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -8,7 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
-from gateway_harness import MakeKey, Record, Serve, bearer
+from gateway_harness import MakeKey, Record, Serve, UpdatesInFlight, bearer
 from temporalio.client import Client
 
 from fuze_contracts.read_models import PublishedReturn
@@ -348,6 +349,19 @@ async def test_an_action_that_does_not_fit_the_status_is_a_conflict_that_says_it
     assert _problem(response) == (409, "return-status-conflict")
     assert response.json()["return_status"] == "approved"
     assert response.json()["detail"].endswith("is approved.")
+
+
+async def test_a_burst_of_actions_stays_below_the_limit_of_updates_in_flight(
+    serve: Serve, temporal: Client, shipped: UUID, insert: Insert
+) -> None:
+    counter = UpdatesInFlight()
+    url = f"/orders/{shipped}/returns/{await insert(shipped)}"
+
+    async with serve(client=counter.client(temporal), refund_timeout=timedelta(seconds=20)) as http:
+        responses = await asyncio.gather(*(http.post(f"{url}/approve") for _ in range(30)))
+
+    assert sorted(one.status_code for one in responses) == [200] + [409] * 29
+    assert counter.highest == 2  # Temporal allows ten, from all gateways
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,8 @@
 """Writes to order workflows in Temporal: start, signal, update."""
 
-import asyncio
 from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
-from weakref import WeakValueDictionary
 
 from temporalio.client import (
     Client,
@@ -33,17 +31,15 @@ from fuze_contracts.order import (
     PlaceOrder,
 )
 from fuze_contracts.workflow_ids import order_workflow_id
-from fuze_gateway.upstreams import UpstreamUnavailableError, start_once, temporal_timeout
+from fuze_gateway.upstreams import (
+    UpstreamUnavailableError,
+    WorkflowSlots,
+    start_once,
+    temporal_timeout,
+)
 
 _MAX_DETAIL_LINES = 20
 """Temporal limits a workflow's details to 20 kB."""
-
-_MAX_COMMANDS_IN_FLIGHT = 2
-"""How many commands a gateway sends to one order at once.
-
-Temporal allows ten updates in flight to one workflow. It refuses the next one, and forgets the ten
-that it has: all of them have to be sent again. Five gateways stay below.
-"""
 
 _QUERY_TIMEOUT = timedelta(seconds=2)
 _MAX_HISTORY_LENGTH_WITHOUT_WORKER = 2_000
@@ -80,7 +76,7 @@ class OrderCommands:
     def __init__(self, client: Client, timeout: timedelta) -> None:
         self._client = client
         self._timeout = timeout
-        self._slots: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
+        self._slots = WorkflowSlots()
 
     async def start(self, order: PlaceOrder) -> bool:
         """Start the order's workflow; return False if its id was used before."""
@@ -120,7 +116,7 @@ class OrderCommands:
         """
         order = self._handle(order_id)
         try:
-            async with self._slot(order_id):
+            async with self._slots.of(order_id):
                 caller: str | None = getattr(message, "caller", None)
                 if rejection := await self._signal_rejection(order, name, caller):
                     raise CommandRejectedError(rejection)
@@ -158,8 +154,7 @@ class OrderCommands:
 
         """
         try:
-            # The time in the queue is no time of Temporal: the request's timeout limits it.
-            async with self._slot(order_id), temporal_timeout(self._timeout):
+            async with self._slots.of(order_id), temporal_timeout(self._timeout):
                 return await self._handle(order_id).execute_update(
                     update, message, rpc_timeout=self._timeout
                 )
@@ -170,9 +165,6 @@ class OrderCommands:
             raise CommandRejectedError(None) from error
         except RPCError:  # only NOT_FOUND is passed through: never started, closed, or deleted
             return None
-
-    def _slot(self, order_id: UUID) -> asyncio.Semaphore:
-        return self._slots.setdefault(order_id, asyncio.Semaphore(_MAX_COMMANDS_IN_FLIGHT))
 
     def _handle(self, order_id: UUID) -> OrderHandle:
         return self._client.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(order_id))

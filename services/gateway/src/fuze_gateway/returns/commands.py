@@ -23,7 +23,7 @@ from fuze_contracts.returns import (
 from fuze_contracts.workflow_ids import return_workflow_id
 from fuze_gateway.auth.principals import Principal
 from fuze_gateway.returns.schemas import RequestReturnRequest
-from fuze_gateway.upstreams import UpstreamUnavailableError, temporal_timeout
+from fuze_gateway.upstreams import UpstreamUnavailableError, WorkflowSlots, temporal_timeout
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/returns")
 
@@ -92,11 +92,12 @@ class ReturnCommands:
     def __init__(self, client: Client, timeout: timedelta) -> None:
         self._client = client
         self._timeout = timeout
+        self._slots = WorkflowSlots()
 
     async def request(self, command: RequestReturn) -> RequestReturnOutcome:
         """Start the return, or find it, and return what the order service decided."""
         try:
-            async with temporal_timeout(self._timeout):
+            async with self._slots.of(command.return_id), temporal_timeout(self._timeout):
                 return await self._client.execute_update_with_start_workflow(
                     ReturnWorkflow.get_request_outcome,
                     # No id: Temporal would repeat a refusal under it, after the run has ended.
@@ -115,7 +116,7 @@ class ReturnCommands:
 
         """
         try:
-            async with temporal_timeout(self._timeout):
+            async with self._slots.of(command.return_id), temporal_timeout(self._timeout):
                 return await self._client.execute_update_with_start_workflow(
                     ReturnWorkflow.change,
                     change,
