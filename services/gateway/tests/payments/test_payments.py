@@ -80,6 +80,20 @@ async def test_an_invalid_refund_is_rejected(
     assert (response.status_code, response.json()["type"]) == (422, "/problems/invalid-request")
 
 
+@pytest.mark.parametrize(
+    "selection",
+    [{"lines": []}, {"include_shipping": False}, {"amount_minor": None}],
+    ids=["lines", "shipping", "amount"],
+)
+async def test_a_selection_of_nothing_does_not_refund_everything(
+    gateway: httpx.AsyncClient, order_id: UUID, selection: dict[str, object]
+) -> None:
+    response = await refund(gateway, order_id, {"reason": "a variable was empty"} | selection)
+
+    assert (response.status_code, response.json()["type"]) == (422, "/problems/invalid-request")
+    assert "selects nothing" in response.text
+
+
 async def test_payments_are_unavailable_without_postgresql(
     without_database: httpx.AsyncClient, order_id: UUID
 ) -> None:

@@ -49,6 +49,9 @@ _DISCREPANCY: JsonDict = {
 }
 
 
+_SELECTION = {"amount_minor", "lines", "include_shipping"}
+
+
 class RefundLineRequest(RequestModel):
     """A quantity of one line."""
 
@@ -80,6 +83,12 @@ class RefundOrderRequest(CommandRequest):
 
     @model_validator(mode="after")
     def _check_combination(self) -> "RefundOrderRequest":
+        is_selected = bool(self.amount_minor or self.lines or self.include_shipping)
+        if not is_selected and self.model_fields_set & _SELECTION:
+            raise ValueError(
+                "selects nothing; give an amount, lines or shipping, or leave all three out to"
+                " refund everything that is left"
+            )
         if self.amount_minor and (self.lines or self.include_shipping):
             raise ValueError("send either amount_minor, or lines and include_shipping, or neither")
         if len({line.line_id for line in self.lines}) < len(self.lines):
