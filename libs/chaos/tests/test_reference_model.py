@@ -125,3 +125,14 @@ def test_a_failed_refund_needs_attention_until_another_one_succeeds() -> None:
 
     assert replay(failed).needs_attention
     assert not replay(repeated).needs_attention
+
+
+def test_a_refund_that_was_requested_before_a_failure_does_not_make_up_for_it() -> None:
+    rows = _with_refunds(
+        _refund("refund_requested", "charged", 1),
+        _refund("refund_requested", "charged", 60),
+        _refund("refund_failed", "charged", 60),
+        _refund("payment_refunded", "partially_refunded", 1),
+    )
+
+    assert replay(rows).needs_attention

@@ -77,6 +77,11 @@ async def _events(engine: AsyncEngine, order: PlaceOrder) -> list[sa.Row[Any]]:
         return list(await connection.execute(query.order_by(events.c.seq)))
 
 
+async def _request_and_refund(repository: RefundEventRepository, report: RefundReport) -> None:
+    await repository.record(report.model_copy(update={"type": EventType.REFUND_REQUESTED}))
+    await repository.record(report)
+
+
 async def test_a_refund_is_two_events_with_actor_reason_and_amount(
     engine: AsyncEngine, repository: RefundEventRepository, shipped: PlaceOrder
 ) -> None:
@@ -149,7 +154,33 @@ async def test_a_failed_refund_needs_attention_until_another_one_succeeds(
     assert (row.needs_attention, row.payment_status) == (True, "charged")
     assert (await _events(engine, shipped))[-1].details["code"] == "card_closed"
 
-    await repository.record(_report(shipped))
+    await _request_and_refund(repository, _report(shipped))
+    assert not (await _row(engine, shipped)).needs_attention
+
+
+async def test_a_refund_that_was_requested_before_a_failure_leaves_the_order_flagged(
+    engine: AsyncEngine, repository: RefundEventRepository, shipped: PlaceOrder
+) -> None:
+    earlier = _report(shipped, 1)
+    await repository.record(earlier.model_copy(update={"type": EventType.REFUND_REQUESTED}))
+    await repository.record(_report(shipped, type=EventType.REFUND_FAILED, code="card_closed"))
+
+    await repository.record(earlier)
+
+    assert (await _row(engine, shipped)).needs_attention
+    await _request_and_refund(repository, _report(shipped, 5996))
+    assert not (await _row(engine, shipped)).needs_attention
+
+
+async def test_nothing_needs_attention_once_everything_is_refunded(
+    engine: AsyncEngine, repository: RefundEventRepository, shipped: PlaceOrder
+) -> None:
+    everything = _report(shipped, 5997)
+    await repository.record(everything.model_copy(update={"type": EventType.REFUND_REQUESTED}))
+    await repository.record(_report(shipped, type=EventType.REFUND_FAILED, code="card_closed"))
+
+    await repository.record(everything)
+
     assert not (await _row(engine, shipped)).needs_attention
 
 

@@ -3,10 +3,12 @@
 import pytest
 
 from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.order_states import EventType as E
 from fuze_order.transitions import (
     ExternalEffect,
     external_effects,
     is_changeable,
+    is_failure_left,
     needs_attention_after,
     payment_status_after,
     payment_status_after_refund,
@@ -49,8 +51,9 @@ def test_an_event_without_a_status_of_its_own_keeps_the_status() -> None:
     )
 
 
-def test_an_address_change_does_not_repair_a_failing_step() -> None:
+def test_neither_an_address_change_nor_a_delivery_repairs_what_fails() -> None:
     assert needs_attention_after(EventType.ADDRESS_CHANGED, needs_attention=True)
+    assert needs_attention_after(EventType.ORDER_DELIVERED, needs_attention=True)
     assert not needs_attention_after(EventType.RETRY_REQUESTED, needs_attention=True)
 
 
@@ -69,3 +72,47 @@ def test_the_payment_status_says_how_much_of_the_total_is_refunded(
     before: PaymentStatus, refunded_minor: int, after: PaymentStatus
 ) -> None:
     assert payment_status_after_refund(before, refunded_minor, 100) is after
+
+
+_ORDER, _MINE, _OTHER = None, "mine", "other"
+
+
+@pytest.mark.parametrize(
+    ("history", "is_left"),
+    [
+        ([(E.REFUND_REQUESTED, _MINE)], False),
+        ([(E.REFUND_FAILED, _OTHER), (E.REFUND_REQUESTED, _MINE)], False),
+        ([(E.REFUND_REQUESTED, _MINE), (E.REFUND_FAILED, _OTHER)], True),
+        ([(E.REFUND_REQUESTED, _MINE), (E.RETURN_REFUND_FAILED, _OTHER)], True),
+        ([(E.RETURN_REFUND_FAILED, _OTHER), (E.REFUND_REQUESTED, _MINE)], False),
+        ([(E.NEEDS_ATTENTION, _MINE)], False),
+        ([(E.NEEDS_ATTENTION, _OTHER), (E.REFUND_REQUESTED, _MINE)], True),
+        ([(E.NEEDS_ATTENTION, _OTHER), (E.PAYMENT_REFUNDED, _OTHER)], False),
+        ([(E.NEEDS_ATTENTION, _ORDER), (E.REFUND_REQUESTED, _MINE)], True),
+        ([(E.NEEDS_ATTENTION, _ORDER), (E.ORDER_SHIPPED, _ORDER)], False),
+        (
+            [
+                *((E.REFUND_REQUESTED, _MINE), (E.REFUND_FAILED, "a third")),
+                *((E.REFUND_REQUESTED, _OTHER), (E.PAYMENT_REFUNDED, _OTHER)),
+            ],
+            False,
+        ),
+    ],
+    ids=[
+        "no failure",
+        "requested after a failure",
+        "requested before a failure",
+        "requested before the failure of a return",
+        "requested after the failure of a return",
+        "it kept failing itself",
+        "another one keeps failing",
+        "another one has succeeded",
+        "a step of the order keeps failing",
+        "the order has gone on",
+        "another one has made up for the failure",
+    ],
+)
+def test_a_refund_makes_up_for_the_failures_before_its_request(
+    history: list[tuple[EventType, str | None]], *, is_left: bool
+) -> None:
+    assert is_failure_left([*history, (E.PAYMENT_REFUNDED, _MINE)]) is is_left

@@ -25,10 +25,10 @@ _WITH_RETRIED_STEP = frozenset({"approved", "paid", "preparing", "cancelling", "
 _COMPENSATING = frozenset({"cancelling", "returned"})
 _UNDECIDED = frozenset({"received", "awaiting_approval"})
 _ENDING_ACTIONS = frozenset({"terminate", "delete"})
-_NEEDS_ATTENTION = frozenset({"needs_attention", "refund_failed", "return_refund_failed"})
+_FAILED_REFUND = frozenset({"refund_failed", "return_refund_failed"})
 _KEEPS_ATTENTION = frozenset(
     {
-        *("address_changed", "address_change_rejected", "refund_requested"),
+        *("address_changed", "address_change_rejected", "refund_requested", "order_delivered"),
         *("return_requested", "return_approved", "return_rejected", "return_cancelled"),
         *("return_received", "return_refunded"),
     }
@@ -107,11 +107,17 @@ class ReplayedOrder:
     status: str = ""
     payment_status: str = ""
     seq: int = 0
-    needs_attention: bool = False
+    reasons: set[str] = field(default_factory=set)
     error: str | None = None
     total_minor: int = 0
     refunded_minor: int = 0
     requested_refunds: set[str] = field(default_factory=set)
+    refunds_since_failure: set[str] = field(default_factory=set)
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether a step or a refund fails, or has failed and nothing has made up for it."""
+        return bool(self.reasons)
 
 
 def replay(events: Sequence[dict[str, Any]]) -> ReplayedOrder:
@@ -129,8 +135,7 @@ def replay(events: Sequence[dict[str, Any]]) -> ReplayedOrder:
         order.seq = event["seq"]
         order.status = transition.status or order.status
         order.payment_status = _payment_status_after(kind, transition, order.payment_status)
-        if kind not in _KEEPS_ATTENTION:
-            order.needs_attention = kind in _NEEDS_ATTENTION
+        _apply_attention(order, kind, get_details(event))
         if (event["status"], event["payment_status"]) != (order.status, order.payment_status):
             order.error = (
                 f"event {event['seq']}, {kind}, records {event['status']}, "
@@ -163,6 +168,31 @@ def _find_transition(order: ReplayedOrder, kind: str, details: dict[str, Any]) -
                 _REFUNDABLE, payment_status="refunded" if is_full else "partially_refunded"
             )
     return TRANSITIONS.get(kind)
+
+
+def _apply_attention(order: ReplayedOrder, kind: str, details: dict[str, Any]) -> None:
+    """Add or remove a reason to look at the order.
+
+    A refund that failed is made up for by one that was requested after it, or once everything is
+    refunded. A step of the order that failed is repaired by the order's next step.
+    """
+    refund_id = str(details.get("refund_id"))
+    if kind == "needs_attention":
+        order.reasons.add(refund_id if "refund_id" in details else "a step")
+    elif kind in _FAILED_REFUND:
+        order.reasons.discard(refund_id)
+        order.reasons.add("a refund")
+        order.refunds_since_failure.clear()
+    elif kind == "payment_refunded" and refund_id in order.requested_refunds:
+        order.reasons.discard(refund_id)
+        if refund_id in order.refunds_since_failure:
+            order.reasons.discard("a refund")
+        if order.payment_status == "refunded":
+            order.reasons.clear()
+    elif kind == "refund_requested":
+        order.refunds_since_failure.add(refund_id)
+    elif kind not in _KEEPS_ATTENTION:
+        order.reasons.clear()
 
 
 def _payment_status_after(kind: str, transition: Transition, payment_status: str) -> str:

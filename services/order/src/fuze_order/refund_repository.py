@@ -16,7 +16,7 @@ from fuze_order.event_log import (
     find_order,
 )
 from fuze_order.tables import events
-from fuze_order.transitions import payment_status_after_refund
+from fuze_order.transitions import is_failure_left, payment_status_after_refund
 
 _DETAILS = {"refund_id", "reason", "provider_reference", "code", "last_error", "lines"}
 
@@ -69,7 +69,10 @@ class RefundEventRepository:
                     refunded_minor + report.amount.amount_minor,
                     order.total_minor,
                 )
-                needs_attention = order.workflow_missing_at is not None
+                is_owed = payment_status is not PaymentStatus.REFUNDED
+                needs_attention = order.workflow_missing_at is not None or (
+                    needs_attention and is_owed and await self._is_failure_left(connection, report)
+                )
             case EventType.REFUND_FAILED | EventType.NEEDS_ATTENTION:
                 # What flags the order is the refund: a workflow that is repaired must not clear it.
                 needs_attention, failing_since = True, None
@@ -86,6 +89,19 @@ class RefundEventRepository:
             needs_attention=needs_attention,
             workflow_failing_since=failing_since,
         )
+
+    @staticmethod
+    async def _is_failure_left(connection: AsyncConnection, report: RefundReport) -> bool:
+        refund_id = sa.func.coalesce(
+            events.c.details["refund_id"].astext, events.c.details["return_id"].astext
+        )
+        query = (
+            sa.select(events.c.type, refund_id)
+            .where(events.c.order_id == report.order_id)
+            .order_by(events.c.seq)
+        )
+        history = [(EventType(event), of) for event, of in await connection.execute(query)]
+        return is_failure_left([*history, (report.type, str(report.refund_id))])
 
     @staticmethod
     async def _sum_refunded(connection: AsyncConnection, report: RefundReport) -> int:

@@ -7,6 +7,7 @@ received ─► awaiting_approval ─► approved ─► paid ─► preparing �
 An event without a status of its own leaves the order where it is.
 """
 
+from collections.abc import Iterable
 from enum import Flag, auto
 
 from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
@@ -40,9 +41,16 @@ _PAYMENT_STATUS_AFTER = {
     EventType.PAYMENT_REFUNDED: PaymentStatus.REFUNDED,
     EventType.PAYMENT_VOIDED: PaymentStatus.NONE,
 }
-_UNRELATED_TO_FAILURES = {EventType.ADDRESS_CHANGED, EventType.ADDRESS_CHANGE_REJECTED}
+_UNRELATED_TO_FAILURES = {
+    EventType.ADDRESS_CHANGED,
+    EventType.ADDRESS_CHANGE_REJECTED,
+    # What fails after the shipment is a refund.
+    EventType.ORDER_DELIVERED,
+}
 
 _FINAL_PAYMENT_STATUSES = frozenset({PaymentStatus.REFUNDING, PaymentStatus.REFUNDED})
+
+_FAILED_REFUND = {EventType.REFUND_FAILED, EventType.RETURN_REFUND_FAILED}
 
 AWAITING_DECISION = frozenset({OrderStatus.RECEIVED, OrderStatus.AWAITING_APPROVAL})
 """The statuses in which an order can be approved or rejected."""
@@ -109,6 +117,32 @@ def payment_status_after_refund(
     if refunded_minor >= total_minor:
         return PaymentStatus.REFUNDED
     return PaymentStatus.PARTIALLY_REFUNDED
+
+
+def is_failure_left(history: Iterable[tuple[EventType, str | None]]) -> bool:
+    """Whether the order needs attention after these events, oldest first.
+
+    Each comes with the id of its refund or return, if it has one. A refund makes up for failed ones
+    only where it was requested after them, in knowledge of them.
+    """
+    is_step_failing = has_failed = False
+    failing: set[str] = set()
+    requested_since: set[str] = set()
+    for event, subject in history:
+        if subject is None:
+            is_step_failing = needs_attention_after(event, needs_attention=is_step_failing)
+        elif event is EventType.NEEDS_ATTENTION:
+            failing.add(subject)
+        elif event is EventType.REFUND_REQUESTED:
+            requested_since.add(subject)
+        elif event is EventType.PAYMENT_REFUNDED:
+            failing.discard(subject)
+            has_failed = has_failed and subject not in requested_since
+        elif event in _FAILED_REFUND:
+            failing.discard(subject)
+            requested_since.clear()
+            has_failed = True
+    return is_step_failing or has_failed or bool(failing)
 
 
 def is_approved(status: OrderStatus) -> bool:
