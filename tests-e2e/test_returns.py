@@ -125,6 +125,41 @@ def test_units_of_a_return_are_not_refunded_again(stack: StackClient, shipped: s
     assert (refund.status_code, refund.json()["type"]) == (409, "/problems/refund-too-large")
 
 
+@pytest.mark.parametrize(
+    ("refund", "returned_minor"),
+    [
+        ({"amount_minor": 1}, 5996),
+        ({"lines": [{"line_id": "1", "quantity": 1}]}, 3998),
+        ({}, 0),
+    ],
+    ids=["an amount", "a unit", "everything"],
+)
+def test_what_was_refunded_without_a_return_is_left_out_of_its_refund(
+    stack: StackClient, refund: dict[str, Any], returned_minor: int
+) -> None:
+    order_id = stack.start_approved_order(lines=_LINES[:1])
+    stack.wait_for_status(order_id, "shipped")
+    requested = _request_return(stack, order_id, 3)
+    url = requested.json()["return_url"]
+    stack.post(f"{url}/approve")
+    accepted = stack.http.post(
+        f"{stack.connection_info['gateway']['url']}/orders/{order_id}/refunds",
+        json=refund,
+        headers={"Idempotency-Key": "beside-the-return"},
+    )
+    assert accepted.status_code == 202, accepted.text
+
+    stack.post(f"{url}/receive")
+
+    assert _wait_until_refunded(stack, url)["amount_minor"] == returned_minor
+    eventually(
+        lambda: stack.get_status(order_id)["payment_status"] == "refunded",
+        "everything is refunded",
+    )
+    assert sum(one["amount_minor"] for one in stack.get_refunds(order_id)) == 5997
+    assert not stack.get_status(order_id)["needs_attention"]
+
+
 def test_an_order_that_is_not_shipped_takes_no_return(stack: StackClient) -> None:
     order_id = stack.start_order(lines=_LINES)
     stack.wait_for_status(order_id, "awaiting_approval")

@@ -1,6 +1,7 @@
 """Refunds of lines: whatever is refunded in which order, the parts sum to the whole."""
 
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from fuze_contracts.refund_allocation import (
     RefundLine,
     allocate,
     divide_order,
+    limit_refund,
     price_refund,
 )
 
@@ -95,6 +97,48 @@ def test_any_sequence_of_refunds_sums_to_at_most_the_total_and_in_the_end_to_the
             refunds.pop(rng.randrange(len(refunds)))  # its reservation is released
 
     assert sum(line.amount_minor for line in _flatten(refunds)) == total
+
+
+@settings(deadline=None)
+@given(orders(), st.randoms(use_true_random=False))
+def test_refunds_of_what_is_left_sum_to_the_total_whatever_was_refunded_before(
+    order: tuple[list[dict[str, Any]], list[dict[str, Any]], int], rng: random.Random
+) -> None:
+    lines, adjustments, total = order
+    shares = divide_order(lines, adjustments)
+    by_amount = rng.randint(0, total)
+    refunded: list[RefundedLine] = []
+    for _ in range(2):
+        everything = [
+            RefundLine(line_id=share.line_id, quantity=rng.randint(1, share.quantity))
+            for share in shares.lines
+        ]
+        refunded += _refund_up_to_left(shares, everything, by_amount, total, refunded)
+    everything = [
+        RefundLine(line_id=share.line_id, quantity=share.quantity) for share in shares.lines
+    ]
+    refunded += _refund_up_to_left(shares, everything, by_amount, total, refunded)
+
+    assert by_amount + sum(line.amount_minor for line in refunded) == total
+    units = Counter(line.line_id for line in refunded for _ in range(line.quantity))
+    assert units == Counter({share.line_id: share.quantity for share in shares.lines}) + Counter(
+        {None: 1}
+    )
+
+
+def _refund_up_to_left(
+    shares: OrderShares,
+    requested: list[RefundLine],
+    by_amount: int,
+    total: int,
+    earlier: list[RefundedLine],
+) -> list[RefundedLine]:
+    """Return what a refund contains after another one of an amount, and these ones of lines."""
+    priced = price_refund(
+        shares, requested, include_shipping=True, earlier=earlier, up_to_left=True
+    )
+    left = total - by_amount - sum(line.amount_minor for line in earlier)
+    return limit_refund(priced, left)
 
 
 @settings(deadline=None)

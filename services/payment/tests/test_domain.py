@@ -231,3 +231,36 @@ def test_a_refund_of_more_than_is_left_is_refused(
     decision = decide_refund(command, refundable_minor, earlier)
 
     assert decision.rejection == RefundRejection(rejection)
+
+
+@pytest.mark.parametrize(
+    ("command", "refundable_minor", "lines"),
+    [
+        (_of_line(2, up_to_left=True), 80, [("a", 2, 66)]),
+        (_of_line(3, up_to_left=True), 80, [("a", 2, 66)]),
+        (_of_line(3, up_to_left=True), 50, [("a", 2, 50)]),
+        (_of_line(3, up_to_left=True, include_shipping=True), 70, [("a", 2, 66), (None, 1, 4)]),
+    ],
+    ids=["all left", "a unit is refunded", "and some money", "and some of the shipping"],
+)
+def test_a_refund_of_what_is_left_leaves_out_what_others_have(
+    command: RefundPayment, refundable_minor: int, lines: list[tuple[str | None, int, int]]
+) -> None:
+    earlier = [RefundedLine(line_id="a", quantity=1, amount_minor=34)]
+
+    decision = decide_refund(command, refundable_minor, earlier)
+
+    assert decision.rejection is None
+    assert [(one.line_id, one.quantity, one.amount_minor) for one in decision.lines] == lines
+    assert decision.amount_minor == sum(amount for _, _, amount in lines)
+
+
+@pytest.mark.parametrize(("units", "refundable_minor"), [(3, 80), (0, 0)], ids=["units", "money"])
+def test_a_refund_of_what_is_left_is_of_nothing_where_nothing_is(
+    units: int, refundable_minor: int
+) -> None:
+    earlier = [RefundedLine(line_id="a", quantity=units, amount_minor=0)]
+
+    decision = decide_refund(_of_line(1, up_to_left=True), refundable_minor, earlier)
+
+    assert decision.rejection is RefundRejection.AMOUNT_INVALID

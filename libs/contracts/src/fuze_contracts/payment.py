@@ -76,7 +76,7 @@ class RefundRejection(StrEnum):
     MORE_THAN_CHARGED = "more_than_charged"
     MORE_THAN_ORDERED = "more_than_ordered"
     AMOUNT_INVALID = "amount_invalid"
-    """The amount is zero, or in another currency than the payment."""
+    """The amount is zero, or in another currency than the payment; or nothing is left of it."""
 
 
 class RefundPayment(Message):
@@ -85,7 +85,8 @@ class RefundPayment(Message):
     That is `amount`; or the `lines` and the shipping of an order that is divided into `shares`; or,
     without all of these, what is left of the payment. `actor` is who requested it, `fingerprint` a
     digest of the request. A refund that keeps failing needs attention after
-    `step_failure_alert_after`.
+    `step_failure_alert_after`. With `up_to_left` units and money that other refunds have are left
+    out; without it they are a reason to refuse the refund.
     """
 
     order_id: UUID
@@ -99,6 +100,7 @@ class RefundPayment(Message):
     shares: OrderShares | None = None
     fingerprint: str | None = None
     step_failure_alert_after: timedelta = timedelta(hours=1)
+    up_to_left: bool = False
 
 
 class RefundReserved(Message):

@@ -109,11 +109,13 @@ def price_refund(
     *,
     include_shipping: bool,
     earlier: Sequence[RefundedLine],
+    up_to_left: bool = False,
 ) -> list[RefundedLine]:
     """Return what the refund contains; `earlier` is what other refunds contain already.
 
     A refund brings each of its lines to the sum of its units' parts. So a line is refunded exactly
-    once all its units are, even if an earlier refund failed in between.
+    once all its units are, even if an earlier refund failed in between. With `up_to_left` it
+    contains of the requested units those that are left.
 
     Raises:
         QuantityExceededError: fewer units are left of a line than requested.
@@ -126,21 +128,39 @@ def price_refund(
         if share is None:
             raise QuantityExceededError(one.line_id, 0)
         units, amount_minor = _sum_of(one.line_id, [*earlier, *priced])
-        if units + one.quantity > share.quantity:
-            raise QuantityExceededError(one.line_id, max(share.quantity - units, 0))
-        target = _units_share(share, units + one.quantity)
+        left = max(share.quantity - units, 0)
+        if one.quantity > left and not up_to_left:
+            raise QuantityExceededError(one.line_id, left)
+        quantity = min(one.quantity, left)
+        if quantity == 0:
+            continue
+        target = _units_share(share, units + quantity)
         priced.append(
             RefundedLine(
                 line_id=one.line_id,
-                quantity=one.quantity,
+                quantity=quantity,
                 amount_minor=max(target - amount_minor, 0),
             )
         )
-    if include_shipping:
-        if _sum_of(None, earlier)[0]:
-            raise QuantityExceededError(None, 0)
+    is_shipping_refunded = bool(_sum_of(None, earlier)[0])
+    if include_shipping and is_shipping_refunded and not up_to_left:
+        raise QuantityExceededError(None, 0)
+    if include_shipping and not is_shipping_refunded:
         priced.append(RefundedLine(line_id=None, quantity=1, amount_minor=shares.shipping_minor))
     return priced
+
+
+def limit_refund(lines: Sequence[RefundedLine], limit_minor: int) -> list[RefundedLine]:
+    """Return the lines with amounts that sum to the limit at most; the first ones keep theirs.
+
+    A later refund of the same line contains what is missing, if money is left for it.
+    """
+    limited = []
+    for line in lines:
+        amount_minor = min(line.amount_minor, limit_minor)
+        limit_minor -= amount_minor
+        limited.append(line.model_copy(update={"amount_minor": amount_minor}))
+    return limited
 
 
 def _line_total(line: Mapping[str, Any]) -> int:

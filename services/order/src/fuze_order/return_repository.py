@@ -140,7 +140,10 @@ class ReturnRepository:
         raise ChangedMeanwhileError(change.order_id)
 
     async def build_refund(self, order_id: UUID, return_id: UUID) -> RefundPayment:
-        """Return the refund of a received return; its actor is who received it."""
+        """Return the refund of a received return; its actor is who received it.
+
+        Money and units that were refunded without the return are owed no more, and left out.
+        """
         async with self._engine.connect() as connection:
             order = await find_order(connection, order_id)
             return_ = (
@@ -167,6 +170,7 @@ class ReturnRepository:
                 shares=divide_order(lines, adjustments),
                 reason=return_.reason,
                 actor=(await connection.execute(received_by)).scalar_one(),
+                up_to_left=True,
             )
 
     async def list_unrefunded(self, idle_for: timedelta) -> list[RequestReturn]:

@@ -121,7 +121,8 @@ class ReturnWorkflow(contract.ReturnWorkflow):
                     "payment-service",
                     amount_minor=outcome.amount.amount_minor,
                 )
-            case _ if outcome.code == RefundRejection.AMOUNT_INVALID:  # these lines cost nothing
+            case _ if outcome.code == RefundRejection.AMOUNT_INVALID:
+                # These lines cost nothing, or what they cost was refunded without the return.
                 await self._record(ReturnStatus.REFUNDED, ORDER_SERVICE_ACTOR, amount_minor=0)
             case _:
                 await self._record(

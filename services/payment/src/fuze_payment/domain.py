@@ -13,6 +13,7 @@ from fuze_contracts.refund_allocation import (
     OrderShares,
     QuantityExceededError,
     RefundedLine,
+    limit_refund,
     price_refund,
 )
 
@@ -214,6 +215,7 @@ def decide_refund(
                 command.lines,
                 include_shipping=command.include_shipping,
                 earlier=earlier,
+                up_to_left=command.up_to_left,
             )
         except QuantityExceededError as error:
             details = (
@@ -224,6 +226,8 @@ def decide_refund(
             return RefundDecision(
                 amount_minor=0, rejection=RefundRejection.MORE_THAN_ORDERED, details=details
             )
+        if command.up_to_left:
+            lines = limit_refund(lines, refundable_minor)
         amount_minor = sum(line.amount_minor for line in lines)
         if amount_minor == 0:
             return RefundDecision(amount_minor=0, rejection=RefundRejection.AMOUNT_INVALID)
