@@ -34,7 +34,11 @@ def returned() -> OrderRecords:
     """An order of three units of which two were returned, and refunded with 200."""
     return OrderRecords(
         "an-order",
-        row={"lines": json.dumps([{"line_id": "1", "quantity": 3}])},
+        row={
+            "lines": json.dumps([{"line_id": "1", "quantity": 3}]),
+            "total_minor": 349,
+            "shipping_minor": 49,
+        },
         events=_events(*_COURSE),
         returns=[
             {"return_id": _RETURN, "status": "refunded", "lines": _LINES, "amount_minor": 200}
@@ -48,6 +52,8 @@ def _in_status(status: str, *course: str) -> Callable[[OrderRecords], object]:
     def change(order: OrderRecords) -> None:
         order.returns[0] |= {"status": status, "amount_minor": None}
         order.events = _events(*course)
+        if status == "refund_failed":
+            order.events.insert(-1, {"type": "refund_failed", "details": None})
         order.refunds = []
         order.requests = [_request("return")]
 
@@ -100,6 +106,14 @@ def test_a_return_that_ended_otherwise_is_consistent(status: str, course: tuple[
             "4 units of a line are refunded, 3 were ordered",
         ),
         (
+            lambda order: order.row.update(lines=_LINES),
+            "everything was returned, but less than it costs is refunded",
+        ),
+        (
+            lambda order: order.returns[0].update(status="refund_failed"),
+            "although the provider has rejected no refund",
+        ),
+        (
             lambda order: order.returns.append(
                 order.returns[0] | {"return_id": UUID(int=8), "amount_minor": 0}
             ),
@@ -109,7 +123,7 @@ def test_a_return_that_ended_otherwise_is_consistent(status: str, course: tuple[
     ids=[
         *("no row", "rejected and refunded", "received unapproved", "no event of the refund"),
         *("refunded twice", "no refund", "another amount", "units refunded twice"),
-        "units returned twice",
+        *("too little refunded", "failed without a reason", "units returned twice"),
     ],
 )
 def test_an_inconsistent_return_is_found(

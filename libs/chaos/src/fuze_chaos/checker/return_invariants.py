@@ -35,6 +35,7 @@ def returns_match_order(order: OrderRecords) -> Findings:
     yield from _check_events(order)
     yield from _check_refunds(order)
     yield from _check_units(order)
+    yield from _check_what_is_owed(order)
 
 
 def _check_requests(order: OrderRecords) -> Findings:
@@ -101,6 +102,25 @@ def _check_units(order: OrderRecords) -> Findings:
                     f"{count} units of a line are {kind}, {ordered.get(line_id, 0)} were ordered",
                     {"line": line_id},
                 )
+
+
+def _check_what_is_owed(order: OrderRecords) -> Findings:
+    """Find customers who sent goods back, and get less than these cost."""
+    if order.row is None or not order.returns:
+        return
+    if any(event["type"] == "refund_failed" for event in order.events):
+        return  # the provider has rejected a refund, which needs attention
+    returned = _count_units(one["lines"] for one in order.returns if one["status"] == "refunded")
+    ordered = {one["line_id"]: one["quantity"] for one in order.parts("lines")}
+    owed = order.row["total_minor"] - order.row["shipping_minor"]
+    refunded = sum(one["amount_minor"] for one in order.provider_refunds)
+    if returned == ordered and refunded < owed:
+        yield (
+            "everything was returned, but less than it costs is refunded",
+            {"owed": owed, "refunded": refunded},
+        )
+    if any(one["status"] == "refund_failed" for one in order.returns):
+        yield "a return is not refunded, although the provider has rejected no refund", {}
 
 
 def _count_units(columns: Iterable[str | list[Row] | None]) -> Counter[str]:

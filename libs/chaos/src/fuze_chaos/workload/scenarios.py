@@ -294,6 +294,7 @@ def _goods_returned(draw: _Generator) -> Scenario:
 
     some = draw.rng.randint(1, quantity)
     a_unit: Body = {"lines": [{"line_id": "1", "quantity": 1}], "reason": "one was broken"}
+    an_amount: Body = {"amount_minor": draw.rng.randint(1, 1000), "reason": "late"}
     actions = draw.rng.choice(
         (
             [replace(send_back(some, *refunded), copies=2)],
@@ -303,6 +304,8 @@ def _goods_returned(draw: _Generator) -> Scenario:
             [send_back(quantity, "approve", "cancel"), send_back(some, *refunded)],
             [send_back(some, *refunded), Action("refund", body=a_unit)],
             [Action("refund", body=a_unit), send_back(some, *refunded)],
+            # Money that the refund of the return has to leave out.
+            [Action("refund", body=an_amount), send_back(quantity, *refunded)],
         )
     )
     first = replace(actions[0], delay=draw.delay(), wait_for=TERMINAL_STATUSES)
