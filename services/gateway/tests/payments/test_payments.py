@@ -94,6 +94,16 @@ async def test_a_selection_of_nothing_does_not_refund_everything(
     assert "selects nothing" in response.text
 
 
+async def test_a_refund_of_a_line_that_the_order_does_not_have_is_invalid(
+    gateway: httpx.AsyncClient, shipped: UUID
+) -> None:
+    response = await refund(gateway, shipped, {"lines": [{"line_id": "8", "quantity": 1}]})
+
+    assert response.status_code == 422
+    [error] = response.json()["errors"]
+    assert error["loc"] == ["body", "lines", 0, "line_id"]
+
+
 async def test_payments_are_unavailable_without_postgresql(
     without_database: httpx.AsyncClient, order_id: UUID
 ) -> None:

@@ -124,6 +124,7 @@ async def test_a_return_that_is_too_large_says_how_many_units_are_left(
     problem = (await request_return(gateway, shipped, reason="too many")).json()
 
     assert (problem["line_id"], problem["returnable"]) == ("1", 1)
+    assert "line 1" in problem["detail"]
     assert "At most 1 is left" in problem["detail"]
 
 

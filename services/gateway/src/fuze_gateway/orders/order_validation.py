@@ -1,6 +1,7 @@
-"""The rules that a new order must satisfy before it is accepted."""
+"""The rules of an order that a request must satisfy before it is accepted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from fuze_contracts.order import PlaceOrder
 from fuze_contracts.order_rules import find_violations
@@ -36,3 +37,20 @@ def require_chargeable(order: PlaceOrder, provider: PaymentProviderName) -> None
     """
     if reason := explain_unsupported_amount(provider, order.total):
         raise errors.invalid_fields([(("body", "currency"), reason)])
+
+
+def require_known_lines(line_ids: Iterable[str], order: Mapping[str, Any]) -> None:
+    """Return if each of a body's `lines` names a line of the order.
+
+    Raises:
+        RequestValidationError: with every line that does not.
+
+    """
+    known = {line["line_id"] for line in order["lines"]}
+    unknown: list[FieldError] = [
+        (("body", "lines", position, "line_id"), "must be a line_id of the order")
+        for position, line_id in enumerate(line_ids)
+        if line_id not in known
+    ]
+    if unknown:
+        raise errors.invalid_fields(unknown)

@@ -20,6 +20,7 @@ from fuze_gateway.app_services import (
 from fuze_gateway.auth.authorization import ScopedRoute, requires
 from fuze_gateway.auth.principals import Scope
 from fuze_gateway.orders.lookup import wait_until_recorded
+from fuze_gateway.orders.order_validation import require_known_lines
 from fuze_gateway.payments.commands import build_refund, get_fingerprint, get_refund_id
 from fuze_gateway.payments.schemas import (
     ListDiscrepanciesResponse,
@@ -103,6 +104,7 @@ async def refund_order(  # noqa: PLR0913, PLR0917 - FastAPI passes each by its n
         return _to_response(
             order_id, refund_id, earlier.amount_minor, earlier.currency, earlier.lines
         )
+    require_known_lines((line.line_id for line in request.lines), order)
     payment = await _get_charged_payment(order, services)
     alert_after = services.settings.step_failure_alert_after
     refund = build_refund(order, payment, refund_id, request, principal, alert_after)

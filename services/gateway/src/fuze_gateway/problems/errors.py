@@ -201,7 +201,7 @@ def return_refused(order_id: UUID, refused: ReturnRefused) -> Problem:
     else:
         left = refused.returnable
         detail = (
-            "More units of a line are requested than can be returned."
+            f"More units of line {refused.line_id} are requested than can be returned."
             f" At most {left} {'is' if left == 1 else 'are'} left."
         )
     return Problem(

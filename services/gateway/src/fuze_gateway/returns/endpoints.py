@@ -15,6 +15,7 @@ from fuze_gateway.app_services import (
 from fuze_gateway.auth.authorization import ScopedRoute, requires
 from fuze_gateway.auth.principals import Scope
 from fuze_gateway.orders.lookup import wait_until_recorded
+from fuze_gateway.orders.order_validation import require_known_lines
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import (
     AUTH_PROBLEMS,
@@ -107,7 +108,7 @@ async def request_return(  # noqa: PLR0913, PLR0917 - FastAPI passes each by its
             raise errors.Problem(registry.IDEMPOTENCY_KEY_REUSED)
         response.headers["Idempotent-Replayed"] = "true"
         return requested
-    _require_known_lines(request, {line["line_id"] for line in order["lines"]})
+    require_known_lines((line.line_id for line in request.lines), order)
     alert_after = services.settings.step_failure_alert_after
     command = build_return(order_id, return_id, request, principal, alert_after)
     outcome = await services.return_commands.request(command)
@@ -235,22 +236,6 @@ _add_action(
     "Record that the goods of an approved return are back. They are refunded next; the response"
     " does not wait for that.",
 )
-
-
-def _require_known_lines(request: RequestReturnRequest, line_ids: set[str]) -> None:
-    """Return if each line is one of the order.
-
-    Raises:
-        RequestValidationError: with every line that is not.
-
-    """
-    unknown = [
-        (("body", "lines", position, "line_id"), "must be a line_id of the order")
-        for position, line in enumerate(request.lines)
-        if line.line_id not in line_ids
-    ]
-    if unknown:
-        raise errors.invalid_fields(unknown)
 
 
 def _get_url(order_id: UUID, return_id: UUID) -> str:
