@@ -277,7 +277,7 @@ class ListOrdersResponse(BaseModel):
 
 
 class Order(OrderSummary):
-    """An order. Its events and payments are at their own URLs."""
+    """An order. Its events, payments and returns are at their own URLs."""
 
     model_config = example(
         **_SUMMARY,
@@ -291,6 +291,7 @@ class Order(OrderSummary):
         status_url=f"/orders/{EXAMPLE_ORDER_ID}/status",
         events_url=f"/orders/{EXAMPLE_ORDER_ID}/events",
         payments_url=f"/orders/{EXAMPLE_ORDER_ID}/payments",
+        returns_url=f"/orders/{EXAMPLE_ORDER_ID}/returns",
     )
 
     payment_method: str | None
@@ -303,6 +304,7 @@ class Order(OrderSummary):
     status_url: str
     events_url: str
     payments_url: str
+    returns_url: str
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Self:
@@ -312,6 +314,7 @@ class Order(OrderSummary):
             "status_url": f"{base}/status",
             "events_url": f"{base}/events",
             "payments_url": f"{base}/payments",
+            "returns_url": f"{base}/returns",
         }
         names = ("address", "billing_address")
         addresses = {name: row[name] and Address.from_row(row[name]) for name in names}
