@@ -215,6 +215,20 @@ def test_what_is_no_e_mail_address_is_an_error(email: str) -> None:
     assert error.field == "email"
 
 
+def test_text_that_is_longer_once_it_is_normalised_is_an_error() -> None:
+    [error] = _errors(country="HK", line1="\ufdfa" * 255)
+
+    assert error.field == "line1"
+    assert "255 characters" in error.message
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\u200b \ufeff", "\u2060"], ids=ascii)
+def test_invisible_text_is_no_text(text: str) -> None:
+    assert _normalize(country="HK", name=f"{text}Ada{text}", line2=text) == Address(
+        country="HK", name="Ada"
+    )
+
+
 def test_every_error_is_reported_at_once() -> None:
     errors = _errors("deliverable", country="US", postal_code="1", phone="x", email="y")
 

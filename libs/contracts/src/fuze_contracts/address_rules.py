@@ -37,6 +37,7 @@ _LETTERS = str.maketrans({"\u0131": "i", "đ": "d", "ł": "l", "ø": "o"})
 _MIN_PART_LENGTH = 2
 """Of a region's name without its kind, in characters: `广东` for `广东省`."""
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+_MAX_LENGTH = 255
 _EXAMPLES = 3
 
 
@@ -68,6 +69,11 @@ def normalize_address(
     """
     fields = {name: _clean(text) for name, text in address if name != "country"}
     errors = list(_find_missing(address.country, fields, rules, needs_recipient=needs_recipient))
+    errors += [
+        FieldError(name, f"has more than {_MAX_LENGTH} characters in Unicode's form NFKC")
+        for name, text in fields.items()
+        if text and len(text) > _MAX_LENGTH
+    ]
     for name, normalize in _NORMALIZERS.items():
         text = fields[name]
         if text is None:
@@ -81,7 +87,10 @@ def normalize_address(
 
 
 def _clean(text: str | None) -> str | None:
-    return unicodedata.normalize("NFKC", text).strip() or None if text else None
+    """Return the text in form NFKC, without spaces and invisible characters around it."""
+    normalized = unicodedata.normalize("NFKC", text or "")
+    visible = [at for at, one in enumerate(normalized) if unicodedata.category(one)[0] not in "CZ"]
+    return normalized[visible[0] : visible[-1] + 1] if visible else None
 
 
 def _find_missing(
@@ -236,9 +245,14 @@ def _normalize_phone(text: str, country: str, fields: dict[str, str | None]) -> 
     return f"{plain};ext={number.extension}" if number.extension else plain
 
 
+def is_email(text: str) -> bool:
+    """Return whether the text can be an e-mail address: only a message to it proves more."""
+    return bool(_EMAIL.fullmatch(text))
+
+
 def _normalize_email(text: str, country: str, fields: dict[str, str | None]) -> str | FieldError:
     del country, fields
-    if not _EMAIL.fullmatch(text):
+    if not is_email(text):
         return FieldError("email", "is not an e-mail address; give one such as ada@example.com")
     local, _, domain = text.rpartition("@")
     return f"{local}@{domain.lower()}"

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
-from fuze_contracts.address_rules import COUNTRIES
+from fuze_contracts.address_rules import COUNTRIES, is_email
 from fuze_contracts.money import CURRENCY_EXPONENTS
 from fuze_contracts.order import SYSTEM_ACTORS
 
@@ -29,7 +29,7 @@ _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IG
 _RFC_3339_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?"
 _RFC_3339 = re.compile(_RFC_3339_TIME + r"([Zz]|[+-][0-9]{2}:[0-9]{2})")
 _PLUS_AS_SPACE = re.compile(_RFC_3339_TIME + r" [0-9]{2}:?[0-9]{2}")
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+_IN_EMAIL = r"[^\s@\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069"
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs"})
 _INVISIBLE_CATEGORIES = frozenset({"Cf", "Zl", "Zp"})
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -157,7 +157,7 @@ def _validate_currency(value: str) -> str:
 
 
 def _validate_email(value: str) -> str:
-    if not _EMAIL.fullmatch(value):
+    if not is_email(value):
         raise ValueError("must be an e-mail address, such as ada@example.com")
     return value
 
@@ -221,13 +221,10 @@ Email = Annotated[
     AfterValidator(_validate_email),
     Field(
         max_length=254,
-        json_schema_extra={
-            "pattern": r"^[^\s@\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]+"
-            r"@[^\s@\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]+$"
-        },
+        json_schema_extra={"pattern": f"^{_IN_EMAIL}]+@{_IN_EMAIL}.]+([.]{_IN_EMAIL}.]+)+$"},
     ),
 ]
-"""An address is proved by a message to it only: all that is required is one `@` inside."""
+"""An address is proved by a message to it only: all that is required is an `@` and a domain."""
 
 Metadata = Annotated[
     dict[

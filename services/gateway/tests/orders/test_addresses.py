@@ -148,12 +148,17 @@ def test_what_is_wrong_with_an_address_and_with_a_line_is_named_together() -> No
 
 
 def test_two_names_of_the_postal_code_must_not_differ() -> None:
-    same = {"zip_code": "10001", "postal_code": "10001"}
+    same = {"zip_code": "10001", "postal_code": "10001 "}
     assert _build({"address": same}).address.postal_code == "10001"
 
     assert _errors({"address": same | {"zip_code": "94105"}}) == {
         ("body", "address", "zip_code"): "is another name of postal_code: send one of the two"
     }
+
+
+def test_a_blank_postal_code_beside_a_zip_code_is_as_if_absent() -> None:
+    address = {"zip_code": "10001", "postal_code": " "}
+    assert _build({"address": address}).address.postal_code == "10001"
 
 
 def test_a_billing_address_is_kept_beside_the_delivery_address() -> None:

@@ -193,6 +193,7 @@ async def test_an_order_to_ship_without_an_address_is_refused_with_both_remedies
         ({"lines": [_line(quantity=10**6, unit_price_minor=10**12)]}, "lines", "split the order"),
         ({"currency": "ANG"}, "currency", "ISO 4217 code that is in use"),
         ({"customer_email": "ada"}, "customer_email", "must be an e-mail address"),
+        ({"customer_email": "ada@b"}, "customer_email", "must be an e-mail address"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip

@@ -66,7 +66,10 @@ class CompleteAddressRequest(RequestModel):
     def to_entered(self) -> AddressMessage:
         """Return the address in the caller's spelling."""
         fields = self.model_dump(exclude={"zip_code", "postal_code"})
-        return AddressMessage(**fields, postal_code=self.postal_code or self.zip_code)
+        has_postal_code = bool(self.postal_code and self.postal_code.strip())
+        return AddressMessage(
+            **fields, postal_code=self.postal_code if has_postal_code else self.zip_code
+        )
 
 
 class AddressRequest(CompleteAddressRequest):
@@ -138,7 +141,8 @@ def keep_spelling(
 def _check_request(request: CompleteAddressRequest, rules: AddressRules) -> Iterator[FieldError]:
     if rules == "deliverable" and "country" not in request.model_fields_set:
         yield FieldError("country", "is required: give its ISO 3166-1 alpha-2 code, such as DE")
-    if request.zip_code and request.postal_code and request.zip_code != request.postal_code:
+    entered = {(text or "").strip() for text in (request.zip_code, request.postal_code)} - {""}
+    if len(entered) > 1:
         yield FieldError("zip_code", "is another name of postal_code: send one of the two")
 
 
