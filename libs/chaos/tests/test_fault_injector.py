@@ -1,11 +1,12 @@
-"""The notes that the fault injector returns."""
+"""What the fault injector returns, and which errors it expects."""
 
 from pathlib import Path
 from typing import cast
 
+import asyncpg
 import pytest
 
-from fuze_chaos.faults.catalog import ScheduledFault
+from fuze_chaos.faults.catalog import FaultError, ScheduledFault
 from fuze_chaos.faults.injector import Environment, FaultInjector
 from fuze_chaos.faults.operators import OperatorFaults
 from fuze_chaos.proxy.pool import ProxyPool
@@ -18,18 +19,57 @@ async def _no_burst(_: int) -> None:
     """These tests inject no duplicate requests."""
 
 
+def _environment(folder: Path, proxies: ProxyPool, operator: object = None) -> Environment:
+    return Environment(
+        stack=cast("Stack", None),
+        folder=folder,
+        proxies=proxies,
+        sandbox="",
+        dsn="",
+        duplicate_burst=_no_burst,
+        operator=cast("OperatorFaults", operator),
+    )
+
+
 @pytest.mark.parametrize("kind", ["reset", "blackhole", "latency", "drop-response"])
 async def test_a_proxy_fault_without_traffic_says_so(kind: str, tmp_path: Path) -> None:
     async with ProxyPool({_CONNECTION: 1}) as proxies:
-        environment = Environment(
-            stack=cast("Stack", None),
-            folder=tmp_path,
-            proxies=proxies,
-            sandbox="",
-            dsn="",
-            duplicate_burst=_no_burst,
-            operator=cast("OperatorFaults", None),
-        )
+        injector = FaultInjector(_environment(tmp_path, proxies))
         fault = ScheduledFault(number=1, kind=kind, target=_CONNECTION, at=0, duration=0)
 
-        assert await FaultInjector(environment).inject(fault) == "no traffic during the fault"
+        assert await injector.inject(fault) == "no traffic during the fault"
+
+
+class _OperatorWithoutPostgresql:
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self.targets = self
+
+    async def choose(self, *_: object, **__: object) -> str:
+        raise self._error
+
+    list_open = reset = choose
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError("Connect call failed"),
+        asyncpg.CannotConnectNowError("the database system is shutting down"),
+        asyncpg.InterfaceError("connection is closed"),
+        # The server was killed between two messages of a query.
+        asyncpg.InternalClientError("cannot switch to state 12; another operation (2)"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_fault_that_meets_an_outage_of_postgresql_is_not_injected_and_ends_no_run(
+    error: Exception, tmp_path: Path
+) -> None:
+    proxies = ProxyPool({_CONNECTION: 1})
+    operator = _OperatorWithoutPostgresql(error)
+    injector = FaultInjector(_environment(tmp_path, proxies, operator))
+    fault = ScheduledFault(number=1, kind="operator-reset", target="order", at=0, duration=0)
+
+    with pytest.raises(FaultError, match=type(error).__name__):
+        await injector.inject(fault)
+    assert await injector.has_target(fault)

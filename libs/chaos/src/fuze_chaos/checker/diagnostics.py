@@ -6,13 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import asyncpg
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
-from fuze_chaos.snapshots.postgres import connect, list_service_connections
+from fuze_chaos.snapshots.postgres import CONNECTION_ERRORS, connect, list_service_connections
 
 Handle: TypeAlias = WorkflowHandle[Any, Any]
 
@@ -28,7 +27,7 @@ async def dump(
     Returns the files. Of many orders, the first 20 are enough to find the cause.
     """
     files = [folder / "postgres.json"]
-    with suppress(asyncpg.PostgresError, OSError):
+    with suppress(*CONNECTION_ERRORS):
         async with connect(dsn) as connection:
             rows = await list_service_connections(connection)
         files[0].write_text(json.dumps(rows, indent=2, default=str))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import psutil
 import stamina
@@ -19,6 +18,7 @@ from fuze_chaos.faults.operators import OperatorFaults
 from fuze_chaos.faults.processes import ProcessFaults
 from fuze_chaos.proxy.pool import ProxyPool
 from fuze_chaos.proxy.tcp_proxy import TcpProxy
+from fuze_chaos.snapshots.postgres import CONNECTION_ERRORS
 from fuze_devstack import http_client
 from fuze_devstack.errors import StackError
 from fuze_devstack.stack import Stack
@@ -69,11 +69,8 @@ class FaultInjector:
         try:
             return await self._inject(fault)
         except (
+            *CONNECTION_ERRORS,
             StackError,
-            OSError,
-            TimeoutError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
             httpx.HTTPError,
             psutil.Error,
             RPCError,
@@ -86,7 +83,7 @@ class FaultInjector:
             return True
         try:
             return bool(await self._environment.operator.targets.list_open(fault, "order"))
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except CONNECTION_ERRORS:
             return True  # PostgreSQL is down because of another fault
 
     async def revert_all(self) -> None:

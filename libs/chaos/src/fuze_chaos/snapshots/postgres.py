@@ -6,6 +6,16 @@ from typing import Any
 
 import asyncpg
 
+CONNECTION_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # What asyncpg raises where the server ends between two messages of one query.
+    asyncpg.InternalClientError,
+)
+"""Errors of a connection, or of its query, while PostgreSQL is down because of a fault."""
+
 
 @asynccontextmanager
 async def connect(dsn: str) -> AsyncIterator[asyncpg.Connection]:
@@ -14,7 +24,7 @@ async def connect(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     try:
         yield connection
     finally:
-        with suppress(asyncpg.PostgresError, OSError, TimeoutError):
+        with suppress(*CONNECTION_ERRORS):
             await connection.close(timeout=5)
 
 
