@@ -262,6 +262,7 @@ class Run:
                 self._progress.count_finished_order,
             )
             workload_ended = self._elapsed()
+            injector.shorten_waits_for_steps()
             stop.set()
         return workload_ended
 

@@ -24,6 +24,7 @@ from fuze_devstack.errors import StackError
 from fuze_devstack.stack import Stack
 
 _STEP_TIMEOUT_SECONDS = 12.0
+_LAST_STEP_TIMEOUT_SECONDS = 2.0
 _POLL_SECONDS = 0.02
 _FLAKY = {
     "response_dropped": 0.15,
@@ -58,6 +59,15 @@ class FaultInjector:
         self._processes = ProcessFaults(environment.stack, environment.folder)
         self._provider_faults: dict[str, dict[str, Any]] = {"psp": {}, "carrier": {}}
         self._breakpoints = {provider: asyncio.Lock() for provider in self._provider_faults}
+        self._step_timeout = _STEP_TIMEOUT_SECONDS
+        self._waits_for_step: set[asyncio.Timeout] = set()
+
+    def shorten_waits_for_steps(self) -> None:
+        """Wait for an order to reach a step 2 s at most, from now on: few orders are left."""
+        self._step_timeout = _LAST_STEP_TIMEOUT_SECONDS
+        deadline = asyncio.get_running_loop().time() + self._step_timeout
+        for wait in self._waits_for_step:
+            wait.reschedule(min(deadline, wait.when() or deadline))
 
     async def inject(self, fault: ScheduledFault) -> str | None:
         """Inject a fault for its duration, revert it, and return a note on its effect.
@@ -193,13 +203,8 @@ class FaultInjector:
 
     async def _wait_for_event(self, step: str) -> str:
         """Return the order that commits this event next."""
-        try:
-            async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
-                return await postgres.wait_for_event(self._environment.dsn, step, _POLL_SECONDS)
-        except TimeoutError:
-            raise FaultError(
-                f"no order reached {step} within {_STEP_TIMEOUT_SECONDS:.0f} s"
-            ) from None
+        async with self._limit_wait(f"no order reached {step}"):
+            return await postgres.wait_for_event(self._environment.dsn, step, _POLL_SECONDS)
 
     @asynccontextmanager
     async def _paused_request(self, provider: str, where: str) -> AsyncIterator[None]:
@@ -207,19 +212,31 @@ class FaultInjector:
         async with self._breakpoints[provider]:
             await self._configure(provider, pause_at=where)
             try:
-                async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
+                async with self._limit_wait(f"no request reached the {provider} at {where}"):
                     while not await self._count_paused(provider):
                         await asyncio.sleep(_POLL_SECONDS)
-            except TimeoutError:
-                await self._configure(provider, "pause_at")
-                raise FaultError(
-                    f"no request reached the {provider} at {where} "
-                    f"within {_STEP_TIMEOUT_SECONDS:.0f} s"
-                ) from None
-            try:
                 yield
             finally:
                 await self._configure(provider, "pause_at")
+
+    @asynccontextmanager
+    async def _limit_wait(self, failure: str) -> AsyncIterator[None]:
+        """Limit the wait for an order to reach a step.
+
+        Raises:
+            FaultError: the time is over.
+
+        """
+        seconds = self._step_timeout
+        try:
+            async with asyncio.timeout(seconds) as wait:
+                self._waits_for_step.add(wait)
+                try:
+                    yield
+                finally:
+                    self._waits_for_step.discard(wait)
+        except TimeoutError:
+            raise FaultError(f"{failure} within {seconds:.0f} s") from None
 
     async def _count_paused(self, provider: str) -> int:
         async with http_client.create_client() as client:
