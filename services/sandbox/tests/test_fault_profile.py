@@ -114,3 +114,11 @@ def test_the_same_seed_draws_the_same_faults(store: SandboxStore) -> None:
 
     assert draw() == first
     assert set(first) == {"error", "slow", None}
+
+
+async def test_the_requests_of_a_part_are_counted(http: httpx.AsyncClient) -> None:
+    await send(http)
+    await send(http)
+
+    assert (await http.get("/control/carrier")).json()["requests"] == 2
+    assert (await http.get("/control/psp")).json()["requests"] == 0

@@ -45,10 +45,11 @@ class FaultProfile(BaseModel):
 
 
 class PartStatus(BaseModel):
-    """Whether a part is available, and how many requests are paused at a breakpoint."""
+    """Whether a part is available, the requests paused at a breakpoint, and all since its start."""
 
     available: bool
     paused_requests: int
+    requests: int
 
 
 class FaultInjector:
@@ -61,12 +62,15 @@ class FaultInjector:
         self._random = _create_random(0)
         self._profile_changed = threading.Condition()
         self._paused_requests = 0
+        self._requests = 0
 
     @property
     def status(self) -> PartStatus:
-        """Return the part's availability and its paused requests."""
+        """Return the part's availability, and how many requests it has paused and received."""
         return PartStatus(
-            available=self._store.is_available(self.part), paused_requests=self._paused_requests
+            available=self._store.is_available(self.part),
+            paused_requests=self._paused_requests,
+            requests=self._requests,
         )
 
     def set_profile(self, profile: FaultProfile) -> None:
@@ -79,6 +83,7 @@ class FaultInjector:
 
     async def require_available(self) -> None:
         """Respond with 503 during an outage; otherwise delay the request as configured."""
+        self._requests += 1
         if not self._store.is_available(self.part):
             raise HTTPException(
                 503, f"the {self.part} is unavailable", headers={"Retry-After": "1"}
