@@ -11,10 +11,9 @@ import pytest
 from stack_client import OTHER_ADDRESS, StackClient, eventually
 from temporalio.client import Client
 
-from fuze_contracts.workflow_ids import order_workflow_id, shipping_workflow_id
+from fuze_contracts.workflow_ids import order_workflow_id
 
 _README = Path(__file__).parent.parent / "README.md"
-_MAX_HISTORY_EVENTS = 48
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -65,24 +64,6 @@ def test_an_approved_order_is_charged_once_and_dispatched_once(stack: StackClien
         "shipping_started",
         "order_shipped",
     ]
-
-
-async def test_the_histories_of_a_shipped_order_stay_small(
-    stack: StackClient, temporal: Client
-) -> None:
-    order_id = stack.start_order()
-    # Read from PostgreSQL: a live query that arrives during a local activity adds three events.
-    eventually(
-        lambda: "order_validated" in stack.get_event_types(order_id), "the order is validated"
-    )
-    stack.approve(order_id)
-    order = temporal.get_workflow_handle(order_workflow_id(order_id))
-    shipment = temporal.get_workflow_handle(shipping_workflow_id(order_id))
-    await order.result()
-
-    events = [len((await one.fetch_history()).events) for one in (order, shipment)]
-
-    assert sum(events) <= _MAX_HISTORY_EVENTS
 
 
 async def test_a_workflow_has_a_summary_for_operators(stack: StackClient, temporal: Client) -> None:
