@@ -162,6 +162,11 @@ class StackClient:
         self.approve(order_id)
         return order_id
 
+    def get_order(self, order_id: str) -> dict[str, Any]:
+        """Return the order's row; its states are None while the order is unknown."""
+        answer = self.get(f"/orders/{order_id}")
+        return answer.json() if answer.is_success else {"status": None, "payment_status": None}
+
     def get_status(self, order_id: str) -> dict[str, Any]:
         """Return the order's status; its parts are None while the order is unknown."""
         answer = self.get(f"/orders/{order_id}/status")
@@ -169,6 +174,9 @@ class StackClient:
 
     def wait_for_status(self, order_id: str, status: str) -> dict[str, Any]:
         def reached() -> dict[str, Any] | None:
+            # Polled from the row: each live query of a workflow costs a workflow task.
+            if self.get_order(order_id)["status"] != status:
+                return None
             found = self.get_status(order_id)
             return found if found["status"] == status else None
 

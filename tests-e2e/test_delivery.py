@@ -25,7 +25,7 @@ async def test_an_order_whose_parcel_comes_back_is_refunded(
     _report(stack, order_id, "in_transit", "returned")
 
     stack.wait_for_status(order_id, "returned")
-    eventually(lambda: stack.get_status(order_id)["payment_status"] == "refunded", "it is refunded")
+    eventually(lambda: stack.get_order(order_id)["payment_status"] == "refunded", "it is refunded")
     assert len(stack.get_refunds(order_id)) == 1
 
 

@@ -52,7 +52,7 @@ def _place_shipped(stack: StackClient, *lines: tuple[str, int, int]) -> str:
 
 def _wait_for_payment_status(stack: StackClient, order_id: str, payment_status: str) -> None:
     eventually(
-        lambda: stack.get_status(order_id)["payment_status"] == payment_status,
+        lambda: stack.get_order(order_id)["payment_status"] == payment_status,
         f"the payment status is {payment_status}",
     )
 

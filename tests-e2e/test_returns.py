@@ -153,7 +153,7 @@ def test_what_was_refunded_without_a_return_is_left_out_of_its_refund(
 
     assert _wait_until_refunded(stack, url)["amount_minor"] == returned_minor
     eventually(
-        lambda: stack.get_status(order_id)["payment_status"] == "refunded",
+        lambda: stack.get_order(order_id)["payment_status"] == "refunded",
         "everything is refunded",
     )
     assert sum(one["amount_minor"] for one in stack.get_refunds(order_id)) == 5997
