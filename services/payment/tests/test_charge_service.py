@@ -244,9 +244,7 @@ async def test_an_attempt_without_the_lease_gets_the_time_of_its_retry(
 ) -> None:
     command = build_charge()
     repository = PaymentRepository(harness.engine, timedelta(seconds=30))
-    payment = await repository.claim(command)
-    assert payment is not None
-    assert await repository.acquire(payment) is not None
+    assert await repository.claim(command) is not None
 
     with pytest.raises(ApplicationError) as error:
         await harness.service().payment_charged(command)
@@ -260,16 +258,14 @@ async def test_after_its_lease_expired_a_holder_cannot_submit(
     harness: PaymentHarness,
 ) -> None:
     repository = PaymentRepository(harness.engine, timedelta(milliseconds=1))
-    payment = await repository.claim(build_charge())
-    assert payment is not None
-    holder = await repository.acquire(payment)
+    claimed = await repository.claim(build_charge())
+    assert claimed is not None
     await asyncio.sleep(0.01)
-    successor = await repository.acquire(payment)
-    assert holder is not None
+    successor = await repository.acquire(claimed.payment)
     assert successor is not None
 
-    assert successor.fencing_token == holder.fencing_token + 1
-    assert not await repository.mark_submitted(holder)
+    assert successor.fencing_token == claimed.payment.fencing_token + 1
+    assert not await repository.mark_submitted(claimed.payment)
 
 
 async def test_a_webhook_settles_a_payment_under_review_and_no_other(

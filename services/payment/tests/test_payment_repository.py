@@ -68,7 +68,16 @@ def postings(engine: AsyncEngine) -> Callable[[Payment], Awaitable[list[tuple[st
 
 
 async def claim(repository: PaymentRepository, command: ChargePayment | None = None) -> Payment:
-    payment = await repository.claim(command or build_charge())
+    claimed = await repository.claim(command or build_charge())
+    assert claimed is not None
+    return claimed.payment
+
+
+async def created(repository: PaymentRepository, command: ChargePayment | None = None) -> Payment:
+    """A payment whose one request had no effect: nothing is submitted, and its lease is free."""
+    claimed = await claim(repository, command)
+    await repository.release_not_attempted(claimed)
+    payment = await repository.get(claimed.id)
     assert payment is not None
     return payment
 
@@ -81,7 +90,7 @@ async def acquire(repository: PaymentRepository, payment: Payment) -> Payment:
 
 async def submitted(repository: PaymentRepository, command: ChargePayment | None = None) -> Payment:
     """A payment whose request was submitted."""
-    acquired = await acquire(repository, await claim(repository, command))
+    acquired = await acquire(repository, await created(repository, command))
     assert await repository.mark_submitted(acquired)
     return acquired
 
@@ -97,21 +106,35 @@ async def test_a_claim_records_the_whole_command(
     assert (payment.payment_token, payment.order_id) == (command.payment_token, command.order_id)
     assert (payment.amount_minor, payment.currency) == (123, "USD")
     assert payment.payment_method == "pm_card_visa"
-    assert payment.state is PaymentState.CREATED
+    assert payment.state is PaymentState.SUBMITTED
     assert not payment.void_requested
-    assert (payment.fencing_token, payment.refunded_minor) == (0, 0)
+    assert (payment.fencing_token, payment.refunded_minor) == (1, 0)
     assert (payment.provider_reference, payment.decline_code) == (None, None)
     assert (payment.key_age, payment.since_last_submitted) == (None, None)
-    assert payment.lease_left == timedelta(0)
+    assert timedelta(seconds=25) < payment.lease_left <= _LEASE
 
 
-async def test_a_second_claim_returns_the_first(repository: PaymentRepository) -> None:
+async def test_of_many_claims_at_once_one_holds_the_lease(repository: PaymentRepository) -> None:
+    command = build_charge()
+
+    claims = await asyncio.gather(*(repository.claim(command) for _ in range(4)))
+
+    assert sorted(one.is_new for one in claims if one) == [False, False, False, True]
+    assert await repository.acquire(await claim(repository, command)) is None
+
+
+async def test_a_second_claim_returns_the_first_with_the_age_of_its_key(
+    repository: PaymentRepository,
+) -> None:
     command = build_charge()
     first = await claim(repository, command)
 
-    again = await claim(repository, command.model_copy(update={"payment_method": "pm_other"}))
+    again = await repository.claim(command.model_copy(update={"payment_method": "pm_other"}))
 
-    assert (again.id, again.payment_method) == (first.id, "pm_card_visa")
+    assert again is not None
+    assert not again.is_new
+    assert (again.payment.id, again.payment.payment_method) == (first.id, "pm_card_visa")
+    assert again.payment.key_age is not None
 
 
 async def test_an_order_has_one_live_charge(repository: PaymentRepository) -> None:
@@ -138,7 +161,7 @@ async def test_after_a_decline_the_order_can_have_another_charge(
 async def test_a_payment_is_found_by_its_token_and_by_its_id(
     repository: PaymentRepository,
 ) -> None:
-    payment = await claim(repository)
+    payment = await created(repository)
 
     by_token = await repository.find(payment.order_id, payment.payment_token)
     by_id = await repository.get(payment.id)
@@ -154,28 +177,28 @@ async def test_an_unknown_payment_is_not_found(repository: PaymentRepository) ->
 
 
 async def test_a_lease_has_one_holder_at_a_time(repository: PaymentRepository) -> None:
-    payment = await claim(repository)
+    payment = await created(repository)
 
     attempts = await asyncio.gather(*(repository.acquire(payment) for _ in range(4)))
 
     [acquired] = [one for one in attempts if one]
-    assert acquired.fencing_token == 1
+    assert acquired.fencing_token == 2
     assert timedelta(seconds=25) < acquired.lease_left <= _LEASE
 
 
 async def test_an_expired_lease_is_acquired_with_a_higher_fencing_token(
     repository: PaymentRepository, change: Change
 ) -> None:
-    acquired = await acquire(repository, await claim(repository))
+    acquired = await acquire(repository, await created(repository))
     await change(acquired, "lease_expires_at = now() - interval '1 second'")
 
-    assert (await acquire(repository, acquired)).fencing_token == 2
+    assert (await acquire(repository, acquired)).fencing_token == acquired.fencing_token + 1
 
 
 async def test_a_holder_that_lost_the_lease_cannot_submit(
     repository: PaymentRepository, change: Change
 ) -> None:
-    first = await acquire(repository, await claim(repository))
+    first = await acquire(repository, await created(repository))
     await change(first, "lease_expires_at = now() - interval '1 second'")
     second = await acquire(repository, first)
 
@@ -186,7 +209,7 @@ async def test_a_holder_that_lost_the_lease_cannot_submit(
 async def test_a_holder_whose_lease_expired_cannot_submit_even_without_a_successor(
     repository: PaymentRepository, change: Change
 ) -> None:
-    acquired = await acquire(repository, await claim(repository))
+    acquired = await acquire(repository, await created(repository))
     await change(acquired, "lease_expires_at = now() - interval '1 second'")
 
     assert not await repository.mark_submitted(acquired)
@@ -397,26 +420,24 @@ async def test_a_definite_result_is_accepted_without_the_lease(
 async def test_a_free_payment_is_charged_without_reference_or_ledger_entry(
     repository: PaymentRepository, postings: Callable[..., Any]
 ) -> None:
-    payment = await acquire(repository, await claim(repository, build_charge(amount_minor=0)))
+    payment = await claim(repository, build_charge(amount_minor=0))
 
-    settled = await repository.settle_free(payment)
-
-    assert (settled.state, settled.provider_reference) == (PaymentState.CHARGED, None)
+    assert (payment.state, payment.provider_reference) == (PaymentState.CHARGED, None)
+    assert payment.lease_left == timedelta(0)
     assert await postings(payment) == []
 
 
 async def test_a_free_payment_that_was_voided_stays_voided(repository: PaymentRepository) -> None:
     charge = build_charge(amount_minor=0)
-    payment = await claim(repository, charge)
     await repository.request_void(build_void(charge))
 
-    assert (await repository.settle_free(payment)).state is PaymentState.VOIDED
+    assert (await claim(repository, charge)).state is PaymentState.VOIDED
 
 
 async def test_a_capture_of_an_unsubmitted_payment_counts_as_submitted(
     repository: PaymentRepository,
 ) -> None:
-    payment = await claim(repository)
+    payment = await created(repository)
 
     settled = await repository.settle(payment, Succeeded(reference=f"ch_{uuid4()}"))
 
@@ -431,14 +452,14 @@ async def test_a_charge_that_was_never_claimed_is_voided_at_once(
     payment = await repository.request_void(build_void(charge))
 
     assert (payment.state, payment.void_requested) == (PaymentState.VOIDED, True)
-    assert (await claim(repository, charge)).state is PaymentState.VOIDED
+    assert (await created(repository, charge)).state is PaymentState.VOIDED
 
 
 async def test_a_claim_that_was_never_submitted_is_voided_at_once(
     repository: PaymentRepository,
 ) -> None:
     charge = build_charge()
-    payment = await acquire(repository, await claim(repository, charge))
+    payment = await acquire(repository, await created(repository, charge))
 
     void_requested = await repository.request_void(build_void(charge))
 
@@ -585,7 +606,7 @@ async def test_no_step_changes_another_payment(repository: PaymentRepository) ->
     assert found is not None
     assert (found.state, found.fencing_token, found.void_requested) == (
         PaymentState.SUBMITTED,
-        1,
+        other.fencing_token,
         False,
     )
     assert found.lease_left > timedelta(0)

@@ -39,7 +39,7 @@ async def payment(engine: AsyncEngine) -> Payment:
     repository = PaymentRepository(engine, _LEASE)
     claimed = await repository.claim(build_charge())
     assert claimed is not None
-    return await repository.settle(claimed, Succeeded(reference=f"ch_{uuid4()}"))
+    return await repository.settle(claimed.payment, Succeeded(reference=f"ch_{uuid4()}"))
 
 
 @pytest.fixture
@@ -135,8 +135,9 @@ async def test_the_whole_charge_can_be_refunded_and_no_more(
 async def test_a_payment_that_was_not_charged_cannot_be_refunded(
     refunds: RefundRepository, engine: AsyncEngine
 ) -> None:
-    declined = await PaymentRepository(engine, _LEASE).claim(build_charge())
-    assert declined is not None
+    claimed = await PaymentRepository(engine, _LEASE).claim(build_charge())
+    assert claimed is not None
+    declined = claimed.payment
 
     assert await refunds.claim(declined, build_command(declined, 1)) is None
 
@@ -155,9 +156,9 @@ async def test_a_claim_reserves_nothing_of_another_payment(
     refunds: RefundRepository, payment: Payment, engine: AsyncEngine, run: Run
 ) -> None:
     repository = PaymentRepository(engine, _LEASE)
-    other = await repository.claim(build_charge())
-    assert other is not None
-    await repository.settle(other, Succeeded(reference=f"ch_{uuid4()}"))
+    claimed = await repository.claim(build_charge())
+    assert claimed is not None
+    other = await repository.settle(claimed.payment, Succeeded(reference=f"ch_{uuid4()}"))
 
     await claim(refunds, payment)
 
@@ -411,7 +412,7 @@ async def test_the_open_refunds_of_a_payment_are_listed_the_oldest_first(
     repository = PaymentRepository(engine, _LEASE)
     claimed = await repository.claim(build_charge())
     assert claimed is not None
-    other = await repository.settle(claimed, Succeeded(reference=f"ch_{uuid4()}"))
+    other = await repository.settle(claimed.payment, Succeeded(reference=f"ch_{uuid4()}"))
     first, settled, last = [await claim(refunds, payment) for _ in range(3)]
     await refunds.settle(settled, Rejected(code="no_balance"))
     await claim(refunds, other)

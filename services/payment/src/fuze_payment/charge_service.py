@@ -80,12 +80,12 @@ class ChargeService:
                 `PAYMENT_OUTCOME_UNKNOWN` or `PAYMENT_UNDER_REVIEW`, to be retried.
 
         """
-        payment = await self._repository.claim(command)
-        if payment is None or not payment.matches(command):
+        claimed = await self._repository.claim(command)
+        if claimed is None or not claimed.payment.matches(command):
             raise token_conflict()
-        if payment.amount_minor == 0 and not payment.state.is_settled:
-            return await self._repository.settle_free(payment)
-        return await self._operations.execute(payment)
+        if claimed.is_new and not claimed.payment.state.is_settled:
+            return await self._operations.send(claimed.payment)
+        return await self._operations.execute(claimed.payment)
 
     async def list_kept(self, order_ids: Sequence[UUID]) -> list[ChargePayment]:
         """Return the orders' charges of which money is kept."""

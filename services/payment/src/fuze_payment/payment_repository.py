@@ -1,7 +1,7 @@
 """All SQL about payments. Each method is one transaction."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -27,20 +27,45 @@ def select_payments() -> sa.Select[Any]:
     return sa.select(payments, *lease_columns(payments))
 
 
+class ClaimedPayment(NamedTuple):
+    """A token's row, and whether this claim has inserted it."""
+
+    payment: Payment
+    is_new: bool
+
+
 class PaymentRepository(OperationRepository[Payment]):
     """Payments in PostgreSQL."""
 
     table = payments
     settled = [state.value for state in PaymentState if state.is_settled]  # noqa: RUF012 - a ClassVar
 
-    async def claim(self, command: ChargePayment) -> Payment | None:
+    async def claim(self, command: ChargePayment) -> ClaimedPayment | None:
         """Return the token's row, inserting it if it does not exist.
 
-        None means that the order has another live charge, under another token.
+        A row that is inserted here is `submitted`, and its lease is held: its request is to be sent
+        next. A free payment is inserted as `charged`. None means that the order has another live
+        charge, under another token.
         """
+        now = sa.func.clock_timestamp()
+        is_free = command.amount.amount_minor == 0
         async with self._engine.begin() as connection:
-            await self._insert(connection, command, PaymentState.CREATED)
-            return await self._find(connection, payments.c.id == _id(command))
+            is_new = await self._insert(
+                connection,
+                command,
+                PaymentState.CHARGED if is_free else PaymentState.SUBMITTED,
+                fencing_token=1,
+                lease_expires_at=now if is_free else now + self._lease_duration,
+                first_submitted_at=None if is_free else now,
+                last_submitted_at=None if is_free else now,
+            )
+            payment = await self._find(connection, payments.c.id == _id(command))
+        if payment is None:
+            return None
+        if is_new:  # no request was sent before the one that follows
+            unsent = {"key_age": None, "since_last_submitted": None}
+            payment = payment.model_copy(update=unsent)
+        return ClaimedPayment(payment, is_new=is_new)
 
     async def find(self, order_id: UUID, payment_token: str) -> Payment | None:
         """Return the row of the order's token."""
@@ -103,12 +128,6 @@ class PaymentRepository(OperationRepository[Payment]):
                 await ledger.post_capture(connection, operation.id, operation.amount)
             return await self._read(connection, operation.id)
 
-    async def settle_free(self, payment: Payment) -> Payment:
-        """Record that a payment of zero is charged; the provider is not involved."""
-        async with self._engine.begin() as connection:
-            await self._update_open(connection, payment, state=PaymentState.CHARGED)
-            return await self._read(connection, payment.id)
-
     async def request_void(self, command: VoidPayment) -> Payment:
         """Record that the charge is to be voided; it is voided at once where no request was sent.
 
@@ -153,11 +172,11 @@ class PaymentRepository(OperationRepository[Payment]):
         connection: AsyncConnection,
         command: ChargePayment,
         state: PaymentState,
-        *,
-        void_requested: bool = False,
-    ) -> None:
+        **values: object,
+    ) -> bool:
+        """Insert the command's row; False where there is one, or another live charge."""
         # No conflict target: with one, the second unique index raised errors and deadlocks.
-        await connection.execute(
+        inserted = await connection.execute(
             insert(payments)
             .values(
                 id=_id(command),
@@ -167,10 +186,11 @@ class PaymentRepository(OperationRepository[Payment]):
                 currency=command.amount.currency,
                 payment_method=command.payment_method,
                 state=state,
-                void_requested=void_requested,
+                **values,
             )
             .on_conflict_do_nothing()
         )
+        return inserted.rowcount == 1
 
     def _select(self) -> sa.Select[Any]:
         return select_payments()

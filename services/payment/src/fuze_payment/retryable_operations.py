@@ -1,6 +1,7 @@
 """The protocol of every operation at the provider: at most one effect, whatever fails.
 
-1. Claim: insert the row under its unique id. The caller does this, in its kind's repository.
+1. Claim: insert the row under its unique id. The caller does this, in its kind's repository. A
+   charge is inserted with its lease and as `submitted`, so that its request can be sent next.
 2. Acquire the lease, with a higher fencing token than every holder before.
 3. If an earlier attempt sent a request, look the operation up at the provider. Otherwise, or where
    the decision table says so, record `submitted`, commit, and send the request. The idempotency
@@ -136,6 +137,15 @@ class RetryableOperations(Generic[Operation]):
         # Commit before the request is sent: a sent operation must never look unsent.
         if not await self._repository.mark_submitted(operation):
             raise in_flight(_MIN_RETRY_DELAY)
+        return await self.send(operation)
+
+    async def send(self, operation: Operation) -> Operation:
+        """Send the request of an operation that is recorded as submitted, and apply the result.
+
+        Raises:
+            ApplicationError: `PAYMENT_OUTCOME_UNKNOWN` or `PAYMENT_UNDER_REVIEW`, to be retried.
+
+        """
         return await self._apply_result(operation, await self._kind.submit(operation))
 
     async def _apply_result(self, operation: Operation, result: OperationResult) -> Operation:

@@ -107,9 +107,12 @@ def ship_before_capture(patches: Patches) -> None:
         async def charge(self: Foreign, command: Foreign) -> Foreign:
             if command.amount.amount_minor == 0 or not is_affected(command.order_id):
                 return await original(self, command)
-            payment = await self._repository.claim(command)
-            if payment is None or payment.state.is_settled:
+            claimed = await self._repository.claim(command)
+            if claimed is None or claimed.payment.state.is_settled:
                 return await original(self, command)
+            payment = claimed.payment
+            if claimed.is_new:  # the charge that is sent later acquires the lease
+                await self._repository.release_not_attempted(payment)
             run_later(lambda: original(self, command), delay=_CAPTURE_DELAY_SECONDS)
             return payment.model_copy(update={"state": domain.PaymentState.CHARGED})
 
