@@ -18,9 +18,9 @@ from temporalio.client import Client
 from fuze_contracts.workflow_ids import order_workflow_id, shipping_workflow_id
 
 _MAX_EVENTS = 44
-_MAX_WORKFLOW_TASKS = 8
-_MAX_PAYLOAD_BYTES = 20_000
-_MAX_TRANSACTIONS = 16
+_MAX_WORKFLOW_TASKS = 7
+_MAX_PAYLOAD_BYTES = 8_000
+_MAX_TRANSACTIONS = 12
 _MAX_HTTP_REQUESTS = {"psp": 1, "carrier": 1}
 
 _STATEMENT = re.compile(r"^fuze-(\w+) (\d+/\d+)\|", re.MULTILINE)
