@@ -44,6 +44,9 @@ def _use_asyncpg(url: PostgresDsn) -> PostgresDsn:
 DatabaseUrl = Annotated[PostgresDsn, AfterValidator(_use_asyncpg)]
 
 
+Compression = Literal["none", "gzip"]
+
+
 class ProcessSettings(BaseSettings):
     """What any process needs, read from `FUZE_*` variables."""
 
@@ -57,6 +60,11 @@ class ProcessSettings(BaseSettings):
         pattern=r"^.+:[0-9]{1,5}$",
         description="host:port for Prometheus metrics; without it there are none.",
         examples=["127.0.0.1:9090"],
+    )
+    temporal_compression: Compression = Field(
+        "none",
+        description="Of calls to Temporal. `gzip` saves traffic to another network, as to Temporal"
+        " Cloud; inside one cluster it costs the server more than it saves.",
     )
 
 

@@ -16,13 +16,17 @@ from temporalio.runtime import (
     TelemetryConfig,
     TelemetryFilter,
 )
+from temporalio.service import GrpcCompression
+
+from fuze_runtime.settings import Compression
 
 
 async def connect(
     *,
     lazy: bool = False,
     metrics_address: str | None = None,
-    connect_timeout: timedelta = timedelta(0),
+    connect_timeout: timedelta | None = None,
+    compression: Compression = "none",
 ) -> Client:
     """Return a client that serialises with pydantic and propagates traces.
 
@@ -42,7 +46,9 @@ async def connect(
     config.setdefault("target_host", "127.0.0.1:7233")
 
     # Without arguments: stamina logs them, and an API key is among them.
-    @stamina.retry(on=RuntimeError, attempts=None, timeout=connect_timeout, wait_max=2)
+    attempts = None if connect_timeout else 1
+
+    @stamina.retry(on=RuntimeError, attempts=attempts, timeout=connect_timeout, wait_max=2)
     async def connect_to_temporal() -> Client:
         return await Client.connect(
             **config,
@@ -50,11 +56,13 @@ async def connect(
             interceptors=[TracingInterceptor()],
             lazy=lazy,
             runtime=runtime,
+            grpc_compression=_COMPRESSION[compression],
         )
 
     return await connect_to_temporal()
 
 
+_COMPRESSION = {"none": GrpcCompression.NONE, "gzip": GrpcCompression.GZIP}
 _LOGGING = LoggingConfig(
     filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
     # By itself the core writes to stdout, in its own format, and stops where there is no reader.

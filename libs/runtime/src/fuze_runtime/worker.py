@@ -78,6 +78,7 @@ async def _connect_until_stopped(stop: asyncio.Event, settings: WorkerSettings) 
         temporal.connect(
             metrics_address=settings.metrics_address,
             connect_timeout=settings.temporal_connect_timeout,
+            compression=settings.temporal_compression,
         )
     )
     stopping = asyncio.ensure_future(stop.wait())

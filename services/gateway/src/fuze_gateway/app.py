@@ -139,7 +139,11 @@ def create_app(
 
 
 async def _connect(settings: GatewaySettings) -> Client:
-    return await temporal.connect(lazy=True, metrics_address=settings.metrics_address)
+    return await temporal.connect(
+        lazy=True,
+        metrics_address=settings.metrics_address,
+        compression=settings.temporal_compression,
+    )
 
 
 @asynccontextmanager
