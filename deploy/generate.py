@@ -71,7 +71,9 @@ def _render_pyproject() -> str:
     contracts = {contract["name"]: contract for contract in linter["contracts"]}
     contracts["Services do not import each other"]["modules"] = _list(services)
     contracts["The stack imports no service"]["modules"] = _list(["fuze_devstack", *services])
-    contracts["Chaos imports no service"]["modules"] = _list(["fuze_chaos", *services])
+    contracts["Bench and chaos import no service"]["modules"] = _list(
+        ["fuze_bench", "fuze_chaos", *services]
+    )
     layers = contracts["Services build on libraries"]["layers"]
     layers[0] = " | ".join(services)
     return tomlkit.dumps(project)

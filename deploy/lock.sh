@@ -28,3 +28,5 @@ for service in services/*; do
     compile "$service/requirements.lock" "$@" "$service/pyproject.toml"
 done
 compile deploy/build.lock "$@" --group pyproject.toml:build
+# The packages of the programs that `fuze bench` compares Fuze with, in an environment of its own.
+compile libs/bench/rivals.lock "$@" libs/bench/rivals.in

@@ -75,6 +75,6 @@ def test_ports_differ() -> None:
     assert len(set(ports)) == len(ports)
 
 
-@pytest.mark.parametrize("library", ["chaos", "devstack", "testing"])
+@pytest.mark.parametrize("library", ["bench", "chaos", "devstack", "testing"])
 def test_no_image_can_contain_a_library_for_development(library: str) -> None:
     assert f"libs/{library}" in (_ROOT / ".dockerignore").read_text().splitlines()

@@ -1,0 +1,1 @@
+"""Measures Fuze beside programs that do the same work: a bare Temporal one, DBOS, and Celery."""
