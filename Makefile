@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench-gateway mutation api-lint api-clients proof migrate revision openapi histories services new-service no-name lock images clean
+.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway mutation api-lint api-clients proof migrate revision openapi histories services new-service no-name lock images clean
 
 ##@ Run it
 help: ## Show this help
@@ -75,6 +75,9 @@ chaos: $(READY) ## Run orders under faults, then compare all records: make chaos
 
 chaos-defects: $(READY) ## Inject each known defect: the checker must report every one of them
 	$(BIN)/pytest tests-e2e/test_chaos.py -m proof -k defect
+
+bench: $(READY) ## Measure Fuze beside a bare Temporal program, DBOS and Celery: make bench QUICK=1
+	@$(BIN)/fuze bench $(if $(QUICK),--quick)
 
 bench-gateway: $(READY) ## Compare the gateway with a minimal handler that runs the same query
 	$(BIN)/python services/gateway/tests/bench.py
