@@ -12,6 +12,7 @@ import click
 _PACKAGE = Path(__file__).parents[2]
 LOCK = _PACKAGE / "rivals.lock"
 _INSTALL = _PACKAGE.parents[1] / "deploy/install.sh"
+_CREATE = [sys.executable, "-m", "venv", "--clear"]
 _PRINT_VERSIONS = """
 import importlib.metadata, json
 print(json.dumps({one.name.lower(): one.version for one in importlib.metadata.distributions()}))
@@ -41,8 +42,12 @@ class RivalEnvironment:
             EnvironmentFailedError: the installation failed; the message has its output.
 
         """
-        self._run([sys.executable, "-m", "venv", "--clear", str(self.folder)])
+        self._run([*_CREATE, str(self.folder)])
         self._run([str(_INSTALL), str(self.folder), str(LOCK)])
+        self.mark_current()
+
+    def mark_current(self) -> None:
+        """Remember the lock from which it was made."""
         self._marker.write_text(_digest())
 
     def versions(self) -> dict[str, str]:

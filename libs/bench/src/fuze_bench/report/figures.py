@@ -35,7 +35,7 @@ def build_rows(report: BenchReport) -> list[Row]:
     roles = [role for role in (*ROLES, LOAD_GENERATOR) if role in used]
     return [
         row("orders per second", lambda one: f"{one.orders_per_second:.1f}"),
-        row("  between rounds ±", lambda one: f"{one.spread / 2:.0%}"),
+        *([row("  ± between rounds", _spread)] if report.config.rounds > 1 else []),
         heading("CPU, ms per order"),
         *(row(f"  {role}", lambda one, role=role: _cpu(one, role)) for role in roles),  # type: ignore[misc]
         row("  all of it *", lambda one: f"{one.cpu_total:.1f}"),
@@ -84,6 +84,10 @@ def footnotes(report: BenchReport) -> list[str]:
             for side in report.sides
         ),
     ]
+
+
+def _spread(one: SideSummary) -> str:
+    return f"{one.spread / 2:.0%}"
 
 
 def _cpu(one: SideSummary, role: str) -> str:

@@ -18,16 +18,18 @@ from fuze_bench.sides import floor_workflows as floor
 
 
 @dataclass(frozen=True)
-class _Role:
+class Role:
+    """What a worker polls and runs."""
+
     task_queue: str
     workflows: list[type] = field(default_factory=list)
     activities: list[Any] = field(default_factory=list)
 
 
-_ROLES = {
-    "order": _Role(floor.ORDER_QUEUE, [floor.FloorOrderWorkflow], [floor.record_transition]),
-    "payment": _Role(floor.PAYMENT_QUEUE, [], [floor.charge_payment]),
-    "shipping": _Role(
+ROLES = {
+    "order": Role(floor.ORDER_QUEUE, [floor.FloorOrderWorkflow], [floor.record_transition]),
+    "payment": Role(floor.PAYMENT_QUEUE, [], [floor.charge_payment]),
+    "shipping": Role(
         floor.SHIPPING_QUEUE,
         [floor.FloorShippingWorkflow],
         [floor.prepare_shipment, floor.dispatch_shipment],
@@ -37,7 +39,7 @@ _ROLES = {
 
 async def main(name: str) -> None:
     """Run the worker until SIGTERM."""
-    role = _ROLES[name]
+    role = ROLES[name]
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
