@@ -23,6 +23,7 @@ def build_round(side: str, number: int = 0, **figures: object) -> SideRound:
         "saturated_latencies": [1.0, 2.0],
         "rate": 4.0,
         "arrival_latencies": [0.25, 0.5],
+        "repeated_requests": 0,
     }
     return SideRound.model_validate(fields | figures)
 

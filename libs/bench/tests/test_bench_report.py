@@ -35,6 +35,15 @@ def test_a_figure_that_a_side_does_not_have_is_a_dash() -> None:
     assert rows["order worker"] == ("20.0", "-")
 
 
+def test_requests_that_were_repeated_are_shown_where_there_are_any() -> None:
+    name = "requests repeated after a 503"
+    rows = {row.name: row.values for row in build_rows(REPORT)}
+    busy = build_bench_report(build_round("fuze", 0, repeated_requests=2), build_round("fuze", 1))
+
+    assert name not in rows
+    assert {row.name: row.values for row in build_rows(busy)}[name] == ("2",)
+
+
 def test_roles_that_no_side_has_are_left_out() -> None:
     assert "Redis" not in {row.name.strip() for row in build_rows(REPORT)}
 

@@ -13,6 +13,8 @@ from fuze_bench.load import LoadError, Order, build_order, run_closed_loop, run_
 class FakeSide:
     """Ships each order after `delay` seconds; `stalls` orders need a second more."""
 
+    repeated_requests = 0
+
     def __init__(self, delay: float = 0.0, stalls: int = 0) -> None:
         self.delay = delay
         self.stalls = stalls

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 
 import asyncpg
 from temporalio.client import Client, WorkflowHandle
@@ -17,32 +18,34 @@ POLL_SECONDS = 0.25
 
 
 class RestClient:
-    """Calls a side's REST API, which is Fuze's: start, approve, and poll `GET /orders/{id}`."""
+    """Calls a side's REST API, which is Fuze's: start, approve, and poll `GET /orders/{id}`.
+
+    It repeats a request that was answered with 503, which a busy machine can cause; the order's
+    latency includes the wait.
+    """
 
     def __init__(self, http: HttpPool, dsn: str, schema: str) -> None:
         self._http = http
         self._dsn = dsn
         self._schema = schema
+        self.repeated_requests = 0
 
     async def start(self, order: Order) -> None:
         """Place the order."""
         body = {name: value for name, value in order.items() if name != "order_id"}
-        await self._post(f"/orders/{order['order_id']}/start", body)
+        await self._request("POST", f"/orders/{order['order_id']}/start", body)
 
     async def approve(self, order_id: str) -> None:
         """Approve the order, with a signal: the response does not wait for the outcome."""
-        await self._post(f"/orders/{order_id}/signals/approve", {})
+        await self._request("POST", f"/orders/{order_id}/signals/approve", {})
 
     async def wait_until_shipped(self, order_id: str) -> None:
         """Poll until the order is shipped."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            status, body = await self._http.request("GET", f"/orders/{order_id}")
-            if status == HTTPStatus.NOT_FOUND:
-                continue  # accepted, but not stored yet
-            if status != HTTPStatus.OK:
-                raise HttpError(f"GET /orders/{order_id}: {status} {body[:200]!r}")
-            if json.loads(body)["status"] == "shipped":
+            status, body = await self._request("GET", f"/orders/{order_id}")
+            # Until it is stored, an accepted order is not found.
+            if status != HTTPStatus.NOT_FOUND and json.loads(body)["status"] == "shipped":
                 return
 
     async def shipped_at(self, order_ids: Sequence[str]) -> dict[str, float]:
@@ -59,14 +62,23 @@ class RestClient:
             await connection.close()
         return {row["order_id"]: row["at"] for row in rows}
 
-    async def _post(self, path: str, body: Order) -> None:
-        status, received = await self._http.request("POST", path, body)
-        if status >= HTTPStatus.BAD_REQUEST:
-            raise HttpError(f"POST {path}: {status} {received[:200]!r}")
+    async def _request(
+        self, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> tuple[int, bytes]:
+        while True:
+            status, received = await self._http.request(method, path, body)
+            if status < HTTPStatus.BAD_REQUEST or status == HTTPStatus.NOT_FOUND:
+                return status, received
+            if status != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise HttpError(f"{method} {path}: {status} {received[:200]!r}")
+            self.repeated_requests += 1
+            await asyncio.sleep(POLL_SECONDS)
 
 
 class FloorClient:
     """Calls Temporal itself: start, signal, and wait for the result without polling."""
+
+    repeated_requests = 0  # the SDK repeats them itself
 
     def __init__(self, temporal: Client) -> None:
         self._temporal = temporal

@@ -14,7 +14,12 @@ ORDER_TIMEOUT_SECONDS = 120.0
 
 
 class OrderClient(Protocol):
-    """Sends orders to one side, and waits for them."""
+    """Sends orders to one side, and waits for them.
+
+    `repeated_requests` counts those that were answered with 503.
+    """
+
+    repeated_requests: int
 
     async def start(self, order: Order) -> None:
         """Place the order."""

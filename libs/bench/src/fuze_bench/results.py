@@ -31,6 +31,7 @@ class SideRound(_Record):
     saturated_latencies: list[float]
     rate: float
     arrival_latencies: list[float]
+    repeated_requests: int
     history_events: float | None = None
     workflow_tasks: float | None = None
 
@@ -66,6 +67,7 @@ class SideSummary(_Record):
     saturated: Latency
     arrivals: Latency
     rate: float
+    repeated_requests: int
     history_events: float | None
     workflow_tasks: float | None
 
@@ -130,6 +132,7 @@ def summarize(side: str, rounds: Sequence[SideRound]) -> SideSummary:
         processes=rounds[-1].processes,
         saturated=Latency.of([one.saturated_latencies for one in rounds]),
         arrivals=Latency.of([one.arrival_latencies for one in rounds]),
+        repeated_requests=sum(one.repeated_requests for one in rounds),
         history_events=rounds[-1].history_events,
         workflow_tasks=rounds[-1].workflow_tasks,
     )

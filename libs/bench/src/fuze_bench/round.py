@@ -87,6 +87,7 @@ class RoundRunner:
             saturated_latencies=saturated,
             rate=self._rate,
             arrival_latencies=arrival_latencies,
+            repeated_requests=client.repeated_requests,
             history_events=history.events if history else None,
             workflow_tasks=history.workflow_tasks if history else None,
         )

@@ -43,6 +43,7 @@ def build_rows(report: BenchReport) -> list[Row]:
         heading("latency, s: p50 / p99"),
         row("  at saturation", lambda one: _latency(one.saturated)),
         row(f"  at {rate:.2f} arrivals/s", lambda one: _latency(one.arrivals)),
+        *_repeated(report),
         heading("per order"),
         row("  PostgreSQL writes", lambda one: _count(one, one.writes)),
         row("  PostgreSQL transactions", lambda one: _count(one, one.transactions)),
@@ -76,7 +77,7 @@ def footnotes(report: BenchReport) -> list[str]:
         ),
         (
             f"PostgreSQL {settings}; the same for all. Redis: appendfsync always. Temporal: the"
-            " development server, on SQLite."
+            " development server, on SQLite with its defaults."
         ),
         f"Machine: {machine}.",
         *(
@@ -84,6 +85,11 @@ def footnotes(report: BenchReport) -> list[str]:
             for side in report.sides
         ),
     ]
+
+
+def _repeated(report: BenchReport) -> list[Row]:
+    counts = [one.repeated_requests for one in report.summaries]
+    return [Row("requests repeated after a 503", tuple(map(str, counts)))] if any(counts) else []
 
 
 def _spread(one: SideSummary) -> str:

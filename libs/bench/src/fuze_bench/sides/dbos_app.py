@@ -1,7 +1,7 @@
 """DBOS: the order process, the shipment as a child workflow, and the REST API in one process.
 
-Each step is one statement or one HTTP request, and has no effect the second time. DBOS records its
-result, and runs what is not recorded again after a crash.
+The steps are those of Fuze, and have no effect the second time. DBOS records each result, and runs
+again after a crash what is not recorded.
 """
 
 import os
@@ -55,9 +55,7 @@ async def order_workflow(order: sql.Order) -> None:
     if not await DBOS.recv_async("approval", timeout_seconds=_APPROVAL_TIMEOUT_SECONDS):
         return
     await record(order_id, "order_approved", {})
-    await submit_payment(order)
     charge = await charge_payment(order)
-    await settle_payment(order_id, charge)
     await record(order_id, "payment_charged", {"reference": charge})
     await record(order_id, "shipping_started", {})
     with SetWorkflowID(f"shipping/{order_id}"):
@@ -69,10 +67,8 @@ async def order_workflow(order: sql.Order) -> None:
 async def shipping_workflow(order: sql.Order) -> str:
     """Dispatch the order's parcel, and return its tracking number."""
     await prepare_shipment(order)
-    await submit_shipment(order["order_id"])
-    parcel = await dispatch_shipment(order)
-    await settle_shipment(order["order_id"], parcel)
-    return str(parcel["tracking_number"])
+    tracking_number: str = await dispatch_shipment(order)
+    return tracking_number
 
 
 @DBOS.step(retries_allowed=True, max_attempts=10)
@@ -89,28 +85,14 @@ async def record(order_id: str, event: str, details: dict[str, str]) -> None:
 
 
 @DBOS.step(retries_allowed=True, max_attempts=10)
-async def submit_payment(order: sql.Order) -> None:
-    """Commit that a charge may exist."""
-    order_id, currency = order["order_id"], order["currency"]
-    await _Connections.postgres.execute(
-        sql.SUBMIT_PAYMENT,
-        *(sql.payment_id(order_id), order_id, sql.total(order), currency, order["payment_method"]),
-    )
-
-
-@DBOS.step(retries_allowed=True, max_attempts=10)
 async def charge_payment(order: sql.Order) -> str:
-    """Charge the order at the payment provider, once per idempotency key."""
-    charge = await _post(
-        "/psp/charges", sql.payment_id(order["order_id"]), sql.charge_request(order)
-    )
+    """Charge the order at the payment provider, once per idempotency key, and store the result."""
+    order_id, currency, method = order["order_id"], order["currency"], order["payment_method"]
+    key, postgres = sql.payment_id(order_id), _Connections.postgres
+    await postgres.execute(sql.SUBMIT_PAYMENT, key, order_id, sql.total(order), currency, method)
+    charge = await _post("/psp/charges", key, sql.charge_request(order))
+    await postgres.execute(sql.SETTLE_PAYMENT, key, charge["id"])
     return str(charge["id"])
-
-
-@DBOS.step(retries_allowed=True, max_attempts=10)
-async def settle_payment(order_id: str, reference: str) -> None:
-    """Store the charge and its two ledger entries."""
-    await _Connections.postgres.execute(sql.SETTLE_PAYMENT, sql.payment_id(order_id), reference)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=10)
@@ -120,26 +102,14 @@ async def prepare_shipment(order: sql.Order) -> None:
 
 
 @DBOS.step(retries_allowed=True, max_attempts=10)
-async def submit_shipment(order_id: str) -> None:
-    """Commit that a parcel may exist."""
-    await _Connections.postgres.execute(sql.SUBMIT_SHIPMENT, sql.shipment_id(order_id))
-
-
-@DBOS.step(retries_allowed=True, max_attempts=10)
-async def dispatch_shipment(order: sql.Order) -> dict[str, str]:
-    """Dispatch the parcel at the carrier, once per idempotency key."""
-    key = sql.shipment_id(order["order_id"])
+async def dispatch_shipment(order: sql.Order) -> str:
+    """Dispatch the parcel at the carrier, once per idempotency key, and store the result."""
+    key, postgres = sql.shipment_id(order["order_id"]), _Connections.postgres
+    await postgres.execute(sql.SUBMIT_SHIPMENT, key)
     parcel = await _post("/carrier/parcels", key, sql.parcel_request(order))
-    return {name: parcel[name] for name in ("carrier", "tracking_number")}
-
-
-@DBOS.step(retries_allowed=True, max_attempts=10)
-async def settle_shipment(order_id: str, parcel: dict[str, str]) -> None:
-    """Store the tracking number."""
-    await _Connections.postgres.execute(
-        sql.SETTLE_SHIPMENT,
-        *(sql.shipment_id(order_id), parcel["carrier"], parcel["tracking_number"]),
-    )
+    tracking_number = str(parcel["tracking_number"])
+    await postgres.execute(sql.SETTLE_SHIPMENT, key, parcel["carrier"], tracking_number)
+    return tracking_number
 
 
 async def _post(path: str, key: str, body: dict[str, Any]) -> dict[str, Any]:
