@@ -29,7 +29,7 @@ _DBOS_SCHEMA, _CELERY_SCHEMA = "bench_dbos", "bench_celery"
 _CELERY_THREADS = 16
 _NOT_WRITTEN = (
     "Not written: leases, lookups before a retry, cancellation, compensation, refunds,"
-    " reconciliation, authentication, metrics and traces."
+    " reconciliation, authentication, logs, metrics and traces."
 )
 
 
