@@ -100,7 +100,7 @@ def bench(  # noqa: PLR0913 - each is an option
     config = BenchConfig(sides=sides, **sizes)
     root = state_folder(state) / "bench"
     folder = root / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-    folder.mkdir(parents=True, mode=0o711)
+    folder.mkdir(parents=True)
     console.print(f"{', '.join(sides)}: {config.rounds} rounds; logs and results in {folder}")
     report = _run(config, folder, RivalEnvironment(root / "venv"), console)
     (folder / "bench.json").write_text(report.model_dump_json(indent=2))
