@@ -35,7 +35,13 @@ def build_bench_report(*rounds: SideRound) -> BenchReport:
         BenchConfig(sides=names, **QUICK),
         rounds,
         sides=[
-            SideInfo(name=name, title=name.title(), versions={"lib": "1.2"}, limits=("<slow>",))
+            SideInfo(
+                name=name,
+                title=name.title(),
+                setup="One process.",
+                versions={"lib": "1.2"},
+                limits=("<slow>",),
+            )
             for name in names
         ],
         durability={"fsync": "on"},

@@ -114,6 +114,7 @@ SIDES = {
         Side(
             name="fuze",
             title="Fuze",
+            setup="The gateway and three workers as in `fuze up`; orders are approved by signal.",
             roles={"order": ORDER, "payment": PAYMENT, "shipping": SHIPPING, "gateway": API},
             servers=(TEMPORAL, POSTGRES, SANDBOX),
             build_components=_fuze,
@@ -124,6 +125,7 @@ SIDES = {
         Side(
             name="floor",
             title="Floor",
+            setup="Three workers with the defaults of the SDK, workflows in its sandbox.",
             roles={"floor-order": ORDER, "floor-payment": PAYMENT, "floor-shipping": SHIPPING},
             servers=(TEMPORAL,),
             build_components=_floor,
@@ -144,6 +146,7 @@ SIDES = {
         Side(
             name="dbos",
             title="DBOS",
+            setup="One process: API and workflows on one event loop, asyncpg for the orders.",
             roles={"dbos": APPLICATION},
             servers=(POSTGRES, SANDBOX),
             build_components=_dbos,
@@ -159,6 +162,7 @@ SIDES = {
         Side(
             name="celery",
             title="Celery",
+            setup=f"An API, a worker with {_CELERY_THREADS} threads for all queues, and Redis.",
             roles={"celery-worker": APPLICATION, "celery-api": API, "celery-redis": REDIS},
             servers=(POSTGRES, SANDBOX),
             build_components=_celery,

@@ -73,10 +73,11 @@ class SideSummary(_Record):
 
 
 class SideInfo(_Record):
-    """What is said about a side: its versions, and what it cannot do."""
+    """What is said about a side: how it runs, its versions, and what it cannot do."""
 
     name: str
     title: str
+    setup: str
     versions: dict[str, str]
     limits: tuple[str, ...]
 

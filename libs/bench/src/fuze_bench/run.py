@@ -98,7 +98,13 @@ def _describe(side: Side, rivals: RivalEnvironment) -> SideInfo:
         versions = {package: installed[package] for package in side.packages}
     else:
         versions = own_versions(side.packages)
-    return SideInfo(name=side.name, title=side.title, versions=versions, limits=side.limits)
+    return SideInfo(
+        name=side.name,
+        title=side.title,
+        setup=side.setup,
+        versions=versions,
+        limits=side.limits,
+    )
 
 
 def _describe_machine() -> dict[str, str]:

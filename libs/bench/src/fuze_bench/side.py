@@ -36,13 +36,14 @@ Connect = Callable[[Infrastructure], AbstractAsyncContextManager[OrderClient]]
 class Side:
     """One of the compared programs.
 
-    `roles` names the role of each of its processes. `servers` are the shared servers that it uses.
-    `schema` is created in PostgreSQL, with the tables of `tables.sql`, before the first round.
-    `limits` are what it cannot do, or does not do here.
+    `setup` says how it runs; `roles` names the role of each of its processes. `servers` are the
+    shared servers that it uses. `schema` is created in PostgreSQL, with the tables of `tables.sql`,
+    before the first round. `limits` are what it cannot do, or does not do here.
     """
 
     name: str
     title: str
+    setup: str
     roles: Mapping[str, str]
     servers: tuple[str, ...]
     build_components: Start

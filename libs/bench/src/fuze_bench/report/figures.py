@@ -81,7 +81,8 @@ def footnotes(report: BenchReport) -> list[str]:
         ),
         f"Machine: {machine}.",
         *(
-            f"{side.title}: " + ", ".join(f"{name} {one}" for name, one in side.versions.items())
+            f"{side.title}: {side.setup} "
+            + ", ".join(f"{name} {one}" for name, one in side.versions.items())
             for side in report.sides
         ),
     ]

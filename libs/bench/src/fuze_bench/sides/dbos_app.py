@@ -59,8 +59,8 @@ async def order_workflow(order: sql.Order) -> None:
     await record(order_id, "payment_charged", {"reference": charge})
     await record(order_id, "shipping_started", {})
     with SetWorkflowID(f"shipping/{order_id}"):
-        shipment = await DBOS.start_workflow_async(shipping_workflow, order)
-    await record(order_id, "order_shipped", {"tracking_number": await shipment.get_result()})
+        tracking_number = await shipping_workflow(order)
+    await record(order_id, "order_shipped", {"tracking_number": tracking_number})
 
 
 @DBOS.workflow()
