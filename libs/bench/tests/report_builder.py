@@ -19,6 +19,7 @@ def build_round(side: str, number: int = 0, **figures: object) -> SideRound:
         "transactions": 20.0,
         "wal_bytes": 12_000.0,
         "memory_bytes": 400_000_000,
+        "idle_percent": 1.5,
         "processes": {ORDER: 1},
         "saturated_latencies": [1.0, 2.0],
         "rate": 4.0,

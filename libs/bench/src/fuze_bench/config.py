@@ -8,7 +8,7 @@ class BenchConfig(BaseModel):
 
     `orders` are measured at `concurrency` in each round, after `warm_up` others. Then orders arrive
     for `arrival_seconds` at `rate` a second; without one, at half of what the first side of the
-    first round reached.
+    first round reached. At the end of a round the side is idle for `idle_seconds`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -19,6 +19,7 @@ class BenchConfig(BaseModel):
     warm_up: int
     concurrency: int
     arrival_seconds: float
+    idle_seconds: float
     rate: float | None = None
 
     def order_of(self, number: int) -> tuple[str, ...]:
@@ -34,5 +35,18 @@ class BenchConfig(BaseModel):
         return self.rounds * len(self.sides)
 
 
-FULL = {"rounds": 3, "orders": 250, "warm_up": 40, "concurrency": 40, "arrival_seconds": 20.0}
-QUICK = {"rounds": 1, "orders": 100, "warm_up": 20, "concurrency": 40, "arrival_seconds": 10.0}
+FULL = {
+    "rounds": 3,
+    "orders": 250,
+    "warm_up": 40,
+    "concurrency": 40,
+    "arrival_seconds": 20.0,
+    "idle_seconds": 5.0,
+}
+QUICK = FULL | {
+    "rounds": 1,
+    "orders": 100,
+    "warm_up": 20,
+    "arrival_seconds": 10.0,
+    "idle_seconds": 3.0,
+}

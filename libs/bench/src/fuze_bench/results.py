@@ -17,7 +17,10 @@ class _Record(BaseModel):
 
 
 class SideRound(_Record):
-    """One round of one side. CPU is in milliseconds per order, latencies are in seconds."""
+    """One round of one side. CPU is in milliseconds per order, latencies are in seconds.
+
+    `idle_percent` is what the side's own processes use of one core when there is nothing to do.
+    """
 
     side: str
     round: int
@@ -27,6 +30,7 @@ class SideRound(_Record):
     transactions: float
     wal_bytes: float
     memory_bytes: int
+    idle_percent: float
     processes: dict[str, int]
     saturated_latencies: list[float]
     rate: float
@@ -63,6 +67,7 @@ class SideSummary(_Record):
     transactions: float
     wal_bytes: float
     memory_bytes: float
+    idle_percent: float
     processes: dict[str, int]
     saturated: Latency
     arrivals: Latency
@@ -118,6 +123,7 @@ def summarize(side: str, rounds: Sequence[SideRound]) -> SideSummary:
             "transactions": one.transactions,
             "wal_bytes": one.wal_bytes,
             "memory_bytes": one.memory_bytes,
+            "idle_percent": one.idle_percent,
             "rate": one.rate,
         }
         for one in rounds

@@ -1,5 +1,6 @@
 """One round of one side: start it, warm it up, measure it at saturation and at a fixed rate."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,8 @@ class RoundRunner:
             arrival_latencies = await _latencies(client, arrivals)
             memory = memory_bytes(process.pid for process in processes.values())
             history = await self._read_history(side, load)
+            self._on_progress(f"{label} idle", 0)
+            idle_percent = await self._measure_idle(processes)
         at_end = await self._stats.read()
         orders = config.warm_up + config.orders + len(arrivals.due_at)
         return SideRound(
@@ -81,6 +84,7 @@ class RoundRunner:
             transactions=(at_end.transactions - at_start.transactions) / orders,
             wal_bytes=(after.wal_bytes - before.wal_bytes) / config.orders,
             memory_bytes=memory,
+            idle_percent=idle_percent,
             processes=_count_by_role(side, processes),
             saturated_latencies=saturated,
             rate=self._rate,
@@ -102,6 +106,14 @@ class RoundRunner:
         for name, process in own.items():
             pids.setdefault(side.roles[name], []).append(process.pid)
         return pids
+
+    async def _measure_idle(self, own: dict[str, ManagedProcess]) -> float:
+        """Return what the side's own processes use of one core, in percent."""
+        meter = CpuMeter({name: [process.pid] for name, process in own.items()})
+        before = meter.read()
+        await asyncio.sleep(self._config.idle_seconds)
+        after = meter.read()
+        return sum(after[name] - before[name] for name in own) / self._config.idle_seconds * 100
 
     async def _read_history(self, side: Side, load: Load) -> HistoryCost | None:
         if side.workflow_ids is None:

@@ -52,6 +52,7 @@ def build_rows(report: BenchReport) -> list[Row]:
         row("  workflow tasks", lambda one: _optional(one.workflow_tasks)),
         heading("running"),
         row("  processes", lambda one: str(sum(one.processes.values()))),
+        row("  their CPU when idle, % of a core", lambda one: f"{one.idle_percent:.1f}"),
         row("  their memory, MB", lambda one: f"{one.memory_bytes / 1e6:.0f}"),
     ]
 
