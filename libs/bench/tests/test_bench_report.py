@@ -36,7 +36,7 @@ def test_a_figure_that_a_side_does_not_have_is_a_dash() -> None:
 
 
 def test_requests_that_were_repeated_are_shown_where_there_are_any() -> None:
-    name = "requests repeated after a 503"
+    name = "repeated after a 503"
     rows = {row.name: row.values for row in build_rows(REPORT)}
     busy = build_bench_report(build_round("fuze", 0, repeated_requests=2), build_round("fuze", 1))
 

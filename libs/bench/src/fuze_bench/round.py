@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from fuze_bench.config import BenchConfig
@@ -19,6 +20,16 @@ _SERVERS = {TEMPORAL: "temporal", POSTGRES: "postgres", SANDBOX: "sandbox"}
 
 OnProgress = Callable[[str, int], None]
 """Receives what is being done, and how many orders were shipped since the last call."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Saturation:
+    """What was measured at a fixed concurrency, per order."""
+
+    load: Load
+    cpu: dict[str, float]
+    writes: float
+    wal_bytes: float
 
 
 class RoundRunner:
@@ -60,17 +71,15 @@ class RoundRunner:
             await self._closed_loop(client, config.warm_up)
             self._on_progress(f"{label} {config.concurrency} at once", 0)
             meter = CpuMeter(self._pids_by_role(side, processes))
-            before, cpu_before = await self._stats.read(), meter.read()
-            load = await self._closed_loop(client, config.orders)
-            after, cpu_after = await self._stats.read(), meter.read()
-            saturated = await _latencies(client, load)
-            speed = config.orders / load.seconds
+            saturation = await self._saturate(client, meter)
+            speed = config.orders / saturation.load.seconds
+            saturated_latencies = await _latencies(client, saturation.load)
             self._rate = self._rate or round(speed / 2, 2)
             self._on_progress(f"{label} {self._rate:.1f} a second", 0)
             arrivals = await run_open_loop(client, self._rate, config.arrival_seconds, _do_nothing)
             arrival_latencies = await _latencies(client, arrivals)
             memory = memory_bytes(process.pid for process in processes.values())
-            history = await self._read_history(side, load)
+            history = await self._read_history(side, saturation.load)
             self._on_progress(f"{label} idle", 0)
             idle_percent = await self._measure_idle(processes)
         at_end = await self._stats.read()
@@ -79,19 +88,31 @@ class RoundRunner:
             side=side.name,
             round=number,
             orders_per_second=speed,
-            cpu=milliseconds_per_order(cpu_before, cpu_after, config.orders),
-            writes=(after.writes - before.writes) / config.orders,
+            cpu=saturation.cpu,
+            writes=saturation.writes,
             transactions=(at_end.transactions - at_start.transactions) / orders,
-            wal_bytes=(after.wal_bytes - before.wal_bytes) / config.orders,
+            wal_bytes=saturation.wal_bytes,
             memory_bytes=memory,
             idle_percent=idle_percent,
             processes=_count_by_role(side, processes),
-            saturated_latencies=saturated,
+            saturated_latencies=saturated_latencies,
             rate=self._rate,
             arrival_latencies=arrival_latencies,
             repeated_requests=client.repeated_requests,
             history_events=history.events if history else None,
             workflow_tasks=history.workflow_tasks if history else None,
+        )
+
+    async def _saturate(self, client: OrderClient, meter: CpuMeter) -> _Saturation:
+        orders = self._config.orders
+        before, cpu_before = await self._stats.read(), meter.read()
+        load = await self._closed_loop(client, orders)
+        after, cpu_after = await self._stats.read(), meter.read()
+        return _Saturation(
+            load=load,
+            cpu=milliseconds_per_order(cpu_before, cpu_after, orders),
+            writes=(after.writes - before.writes) / orders,
+            wal_bytes=(after.wal_bytes - before.wal_bytes) / orders,
         )
 
     async def _closed_loop(self, client: OrderClient, orders: int) -> Load:

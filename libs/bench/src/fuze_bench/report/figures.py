@@ -52,8 +52,8 @@ def build_rows(report: BenchReport) -> list[Row]:
         row("  workflow tasks", lambda one: _optional(one.workflow_tasks)),
         heading("running"),
         row("  processes", lambda one: str(sum(one.processes.values()))),
-        row("  their CPU when idle, % of a core", lambda one: f"{one.idle_percent:.1f}"),
-        row("  their memory, MB", lambda one: f"{one.memory_bytes / 1e6:.0f}"),
+        row("  idle CPU, % of a core", lambda one: f"{one.idle_percent:.1f}"),
+        row("  memory, MB", lambda one: f"{one.memory_bytes / 1e6:.0f}"),
     ]
 
 
@@ -91,7 +91,7 @@ def footnotes(report: BenchReport) -> list[str]:
 
 def _repeated(report: BenchReport) -> list[Row]:
     counts = [one.repeated_requests for one in report.summaries]
-    return [Row("requests repeated after a 503", tuple(map(str, counts)))] if any(counts) else []
+    return [Row("repeated after a 503", tuple(map(str, counts)))] if any(counts) else []
 
 
 def _spread(one: SideSummary) -> str:
