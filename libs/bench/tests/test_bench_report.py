@@ -31,7 +31,7 @@ def test_a_figure_that_a_side_does_not_have_is_a_dash() -> None:
     rows = {row.name.strip(): row.values for row in build_rows(REPORT)}
 
     assert rows["history events"] == ("40.0", "-")
-    assert rows["PostgreSQL writes"] == ("8.0", "-")
+    assert rows["writing transactions"] == ("8.0", "-")
     assert rows["order worker"] == ("20.0", "-")
 
 

@@ -14,7 +14,9 @@ from fuze_bench.load import Order
 from fuze_bench.sides import floor_workflows as floor
 
 POLL_SECONDS = 0.25
-"""How often a caller reads its order until it is shipped."""
+"""When a caller reads its order for the first time; each next wait is half as long again."""
+
+MAX_POLL_SECONDS = 1.0
 
 
 class RestClient:
@@ -40,9 +42,11 @@ class RestClient:
         await self._request("POST", f"/orders/{order_id}/signals/approve", {})
 
     async def wait_until_shipped(self, order_id: str) -> None:
-        """Poll until the order is shipped."""
+        """Poll until the order is shipped, ever less often."""
+        wait = POLL_SECONDS
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(wait)
+            wait = min(wait * 1.5, MAX_POLL_SECONDS)
             status, body = await self._request("GET", f"/orders/{order_id}")
             # Until it is stored, an accepted order is not found.
             if status != HTTPStatus.NOT_FOUND and json.loads(body)["status"] == "shipped":

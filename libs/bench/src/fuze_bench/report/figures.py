@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fuze_bench.clients import MAX_POLL_SECONDS, POLL_SECONDS
 from fuze_bench.cpu_accounting import LOAD_GENERATOR
 from fuze_bench.results import BenchReport, Latency, SideSummary
 from fuze_bench.side import ROLES
@@ -45,8 +46,8 @@ def build_rows(report: BenchReport) -> list[Row]:
         row(f"  at {rate:.2f} arrivals/s", lambda one: _latency(one.arrivals)),
         *_repeated(report),
         heading("per order"),
-        row("  PostgreSQL writes", lambda one: _count(one, one.writes)),
-        row("  PostgreSQL transactions", lambda one: _count(one, one.transactions)),
+        row("  writing transactions", lambda one: _count(one, one.writes)),
+        row("  all transactions", lambda one: _count(one, one.transactions)),
         row("  WAL, kB", lambda one: _count(one, one.wal_bytes / 1000)),
         row("  history events", lambda one: _optional(one.history_events)),
         row("  workflow tasks", lambda one: _optional(one.workflow_tasks)),
@@ -73,8 +74,12 @@ def footnotes(report: BenchReport) -> list[str]:
             " Temporal, recorded it as shipped."
         ),
         (
-            "PostgreSQL writes: transactions that wrote. Transactions: all, the callers' polls and"
-            " the start of the processes included."
+            "Transactions of PostgreSQL: all of them include the callers' polls and the start of"
+            " the processes."
+        ),
+        (
+            f"Callers poll after {POLL_SECONDS} s, then ever less often, at least every"
+            f" {MAX_POLL_SECONDS:.0f} s; a side that takes longer is polled more often."
         ),
         (
             f"PostgreSQL {settings}; the same for all. Redis: appendfsync always. Temporal: the"
