@@ -38,7 +38,7 @@ def build_rows(report: BenchReport) -> list[Row]:
         row("orders per second", lambda one: f"{one.orders_per_second:.1f}"),
         *([row("  ± between rounds", _spread)] if report.config.rounds > 1 else []),
         heading("CPU, ms per order"),
-        *(row(f"  {role}", lambda one, role=role: _cpu(one, role)) for role in roles),  # type: ignore[misc]
+        *(row(f"  {role}", lambda one, role=role: _cpu(one, role)) for role in roles),  # type: ignore[misc] # not inferred of a lambda with a default
         row("  all of it *", lambda one: f"{one.cpu_total:.1f}"),
         row("  all without Temporal *", lambda one: f"{one.cpu_own:.1f}"),
         heading("latency, s: p50 / p99"),
