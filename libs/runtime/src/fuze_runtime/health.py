@@ -38,7 +38,13 @@ async def serve(host: str, port: int, checks: dict[str, Check]) -> AsyncIterator
 
     app = Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz)])
     config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, lifespan="off"
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        date_header=False,  # it would be that of the start
     )
     server = _Server(config)
     listener = config.bind_socket()
@@ -46,13 +52,27 @@ async def serve(host: str, port: int, checks: dict[str, Check]) -> AsyncIterator
     try:
         yield
     finally:
-        server.should_exit = True
+        server.stop()
         await serving
         listener.close()
 
 
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the worker decides when the process exits."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Let `serve` return after the requests that are running."""
+        self.should_exit = True
+        self._stopped.set()
+
+    async def main_loop(self) -> None:
+        """Wait for `stop`; uvicorn wakes ten times a second to look for it."""
+        await self.on_tick(0)
+        await self._stopped.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -2,11 +2,13 @@
 
 import logging
 from datetime import timedelta
+from typing import ClassVar, Self
 
 import stamina
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import (
     LogForwardingConfig,
@@ -19,6 +21,28 @@ from temporalio.runtime import (
 from temporalio.service import GrpcCompression
 
 from fuze_runtime.settings import Compression
+
+
+class _SharedPayloadConverter(PydanticPayloadConverter):
+    """The same instance, however often it is made.
+
+    The SDK makes one for each payload. Each would have to build pydantic's validators anew.
+    """
+
+    _instance: ClassVar[Self | None] = None
+
+    def __new__(cls) -> Self:
+        if cls._instance is None:
+            cls._instance = super().__new__(cls)
+        return cls._instance
+
+    def __init__(self) -> None:
+        if not hasattr(self, "converters"):
+            super().__init__()
+
+
+DATA_CONVERTER = DataConverter(payload_converter_class=_SharedPayloadConverter)
+"""Serialises messages with pydantic."""
 
 
 async def connect(
@@ -52,7 +76,7 @@ async def connect(
     async def connect_to_temporal() -> Client:
         return await Client.connect(
             **config,
-            data_converter=pydantic_data_converter,
+            data_converter=DATA_CONVERTER,
             interceptors=[TracingInterceptor()],
             lazy=lazy,
             runtime=runtime,
