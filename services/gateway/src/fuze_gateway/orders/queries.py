@@ -43,6 +43,7 @@ _any_id = any_(bindparam("order_ids", type_=ARRAY(Uuid())))
 
 _FINGERPRINT = Statement.compile(select(ORDERS.c.fingerprint).where(_has_id))
 _OWNER = Statement.compile(select(ORDERS.c.owner).where(_has_id))
+_STATUS_AND_OWNER = Statement.compile(select(ORDERS.c.status, ORDERS.c.owner).where(_has_id))
 _STATUS = Statement.compile(select(ORDERS.c.status).where(_has_id))
 _ORDER = Statement.compile(select(ORDERS).where(_has_id))
 _ORDER_WITH_LAST_EVENT = Statement.compile(
@@ -94,6 +95,11 @@ class OrderQueries:
         """Return the status in the order's row, or None without a row."""
         rows = await self._database.fetch(_STATUS, order_id=order_id)
         return OrderStatus(str(rows[0]["status"])) if rows else None
+
+    async def get_status_and_owner(self, order_id: UUID) -> tuple[OrderStatus, str | None] | None:
+        """Return the status and the owner in the order's row, or None without a row."""
+        rows = await self._database.fetch(_STATUS_AND_OWNER, order_id=order_id)
+        return (OrderStatus(str(rows[0]["status"])), rows[0]["owner"]) if rows else None
 
     async def get_order(self, order_id: UUID) -> dict[str, Any] | None:
         """Return the columns of `PublishedOrderWithLines`, or None without a row."""

@@ -45,6 +45,8 @@ _QUERY_TIMEOUT = timedelta(seconds=2)
 _MAX_HISTORY_LENGTH_WITHOUT_WORKER = 2_000
 """In events. An order has about fifty, and Temporal accepts ten thousand signals."""
 
+_MAX_REMEMBERED_ORDERS = 10_000
+
 MessageT = TypeVar("MessageT", bound=Message)
 SignalMethod = MethodAsyncSingleParam[OrderWorkflow, MessageT, None]
 """A signal of the order workflow: takes one message."""
@@ -77,6 +79,7 @@ class OrderCommands:
         self._client = client
         self._timeout = timeout
         self._slots = WorkflowSlots()
+        self._signalled: dict[UUID, None] = {}
 
     async def start(self, order: PlaceOrder) -> bool:
         """Start the order's workflow; return False if its id was used before."""
@@ -102,13 +105,20 @@ class OrderCommands:
         return await start_once(start, self._timeout)
 
     async def signal(
-        self, order_id: UUID, name: OrderSignal, signal: SignalMethod[MessageT], message: MessageT
+        self,
+        order_id: UUID,
+        name: OrderSignal,
+        signal: SignalMethod[MessageT],
+        message: MessageT,
+        *,
+        is_awaited: bool,
     ) -> bool:
         """Send a signal; return False if no such workflow is running.
 
         A signal needs no worker, but Temporal refuses all signals after the ten thousandth. So the
         order is queried whether it would drop this one; without a worker, its history has to be
-        short.
+        short. The first signal that the order is known to await needs no query, which costs about
+        as much as a workflow task.
 
         Raises:
             CommandRejectedError: the order would drop the signal.
@@ -118,13 +128,24 @@ class OrderCommands:
         try:
             async with self._slots.of(order_id):
                 caller: str | None = getattr(message, "caller", None)
-                if rejection := await self._signal_rejection(order, name, caller):
+                is_first = self._remember(order_id)
+                if not (is_awaited and is_first) and (
+                    rejection := await self._signal_rejection(order, name, caller)
+                ):
                     raise CommandRejectedError(rejection)
                 async with temporal_timeout(self._timeout):
                     await order.signal(signal, message, rpc_timeout=self._timeout)
         except (WorkflowQueryRejectedError, RPCError):  # closed; never started, or deleted
             return False
         return True
+
+    def _remember(self, order_id: UUID) -> bool:
+        """Return whether this gateway has sent the order no signal, as far as it remembers."""
+        is_first = order_id not in self._signalled
+        self._signalled[order_id] = None
+        if len(self._signalled) > _MAX_REMEMBERED_ORDERS:
+            del self._signalled[next(iter(self._signalled))]
+        return is_first
 
     async def _signal_rejection(
         self, order: OrderHandle, name: OrderSignal, caller: str | None

@@ -28,12 +28,18 @@ def drop_cancellation(patches: Patches) -> None:
     states = import_module("fuze_contracts.order_states")
 
     def signalling(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        async def send_signal(
-            self: Foreign, order_id: UUID, name: Foreign, signal: Foreign, message: Foreign
+        async def send_signal(  # noqa: PLR0913 - the parameters of the original
+            self: Foreign,
+            order_id: UUID,
+            name: Foreign,
+            signal: Foreign,
+            message: Foreign,
+            *,
+            is_awaited: bool,
         ) -> Foreign:
             if isinstance(message, contract.CancelOrder):
                 return True
-            return await original(self, order_id, name, signal, message)
+            return await original(self, order_id, name, signal, message, is_awaited=is_awaited)
 
         return send_signal
 
@@ -57,7 +63,7 @@ def drop_cancellation(patches: Patches) -> None:
         _COMMANDS,
         "OrderCommands.signal",
         signalling,
-        parameters=("self", "order_id", "name", "signal", "message"),
+        parameters=("self", "order_id", "name", "signal", "message", "is_awaited"),
     )
     patches.replace(
         _COMMANDS,

@@ -14,6 +14,8 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Depends
 
 from fuze_contracts.base import Message
+from fuze_contracts.order import OrderSignal
+from fuze_contracts.order_states import OrderStatus
 from fuze_gateway.app_services import (
     AppServices,
     PrincipalDependency,
@@ -35,7 +37,7 @@ from fuze_gateway.orders.workflow_client import CommandRejectedError
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import AUTH_PROBLEMS, BODY_PROBLEMS, problem_responses
 from fuze_gateway.types import OrderId
-from fuze_gateway.upstreams import UpstreamUnavailableError
+from fuze_gateway.upstreams import UpstreamUnavailableError, database_timeout
 
 _BULK_CONCURRENCY = 16
 """One caller must not fill the workers."""
@@ -89,8 +91,11 @@ def _add_signal(command: OrderCommand[Any], signal: Signal) -> None:
     ) -> SignalResponse:
         message = command.to_message(request, principal)
         try:
+            is_awaited = signal.name is OrderSignal.APPROVE and await _awaits_approval(
+                order_id, principal, services
+            )
             is_open = await services.order_commands.signal(
-                order_id, signal.name, signal.method, message
+                order_id, signal.name, signal.method, message, is_awaited=is_awaited
             )
         except CommandRejectedError as error:
             raise errors.command_rejected(order_id, error.error_type) from None
@@ -111,6 +116,24 @@ def _add_signal(command: OrderCommand[Any], signal: Signal) -> None:
         openapi_extra=requires(command.scope),
         responses=problem_responses(*_PROBLEMS, *command.problems),
     )
+
+
+async def _awaits_approval(order_id: UUID, principal: Principal, services: AppServices) -> bool:
+    """Whether the row says so, or there is none yet; False where only the order itself can tell.
+
+    With four eyes, the caller must also be another than the one that placed it.
+    """
+    try:
+        async with database_timeout(services.settings.read_timeout / 2):
+            found = await services.orders.get_status_and_owner(order_id)
+    except UpstreamUnavailableError:
+        return False
+    four_eyes = services.settings.four_eyes
+    if found is None:
+        return not four_eyes
+    status, owner = found
+    is_own = principal.id in {None, owner}
+    return status is OrderStatus.AWAITING_APPROVAL and not (four_eyes and is_own)
 
 
 def _add_bulk(command: OrderCommand[Any], bulk: Bulk) -> None:
