@@ -55,7 +55,7 @@ class ShipmentScenarios(Scenarios):
         shipment = await self._ship()
         await self._until_paused("carrier")
         await shipment.cancel()
-        await until_recorded(shipment, Recorded.EVENT_TYPE_MARKER_RECORDED, 2)
+        await until_recorded(shipment, Recorded.EVENT_TYPE_MARKER_RECORDED)
         await self._control("carrier")
         return shipment
 
@@ -85,7 +85,7 @@ class ShipmentScenarios(Scenarios):
         await self._control("carrier")
         return shipment
 
-    async def prepared_without_database(self) -> Handle:
+    async def dispatched_without_database(self) -> Handle:
         async with self._without_database():
             shipment = await self._ship()
             await until_recorded(shipment, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)

@@ -90,7 +90,7 @@ def test_a_database_outage_delays_orders_and_loses_none(stack: StackClient) -> N
     started_meanwhile = stack.start_order()
     # The workers' own quick attempts are over when Temporal retries the step.
     eventually(
-        lambda: stack.has_failing_activity(waiting, "transition_recorded"),
+        lambda: stack.has_failing_activity(waiting, "transitions_recorded"),
         "the server retries the step that needs the database",
     )
     live_only = stack.get_status(waiting)

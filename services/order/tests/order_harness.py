@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -19,10 +19,11 @@ from fuze_contracts import payment, shipping
 from fuze_contracts.address import Address
 from fuze_contracts.money import Money
 from fuze_contracts.order import ORDER_TASK_QUEUE, OrderResult, OrderSnapshot, PlaceOrder
-from fuze_contracts.order_states import WaitingFor
+from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.refund_allocation import OrderShares, price_refund
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_order.activities import OrderActivities, ReconciliationActivities, ReturnActivities
+from fuze_order.messages import ReceiveOrder, Transition
 from fuze_order.reconciliation import OpenOrderComparison
 from fuze_order.reconciliation_repository import ReconciliationRepository
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
@@ -52,6 +53,20 @@ NOT_SERVED = Address(country="FR", postal_code="75001")
 """An address that these rules reject."""
 
 Handle = WorkflowHandle[OrderWorkflow, OrderResult]
+
+
+def build_receipt(order: PlaceOrder, *, run_id: str, occurred_at: datetime) -> ReceiveOrder:
+    """Return the command to store a valid order."""
+    outcome = Transition(
+        order_id=order.order_id,
+        seq=2,
+        type=EventType.ORDER_VALIDATED,
+        status=OrderStatus.AWAITING_APPROVAL,
+        payment_status=PaymentStatus.NONE,
+        actor="order-service",
+        occurred_at=occurred_at,
+    )
+    return ReceiveOrder(order=order, run_id=run_id, occurred_at=occurred_at, outcome=outcome)
 
 
 @dataclass
@@ -329,7 +344,7 @@ async def run_workers(
             activities=[
                 activities.order_received,
                 activities.validate_order,
-                activities.transition_recorded,
+                activities.transitions_recorded,
                 activities.address_validated,
                 reconciliation.open_orders_compared,
                 reconciliation.ended_orders_listed,

@@ -23,7 +23,7 @@ class Change(StrEnum):
     REORDERED_STEPS = "reordered-steps"
     """The shipment is requested before the charge."""
     REMOVED_STEP = "removed-step"
-    """The start of shipping is not recorded."""
+    """The order is not charged."""
 
 
 @workflow.defn(name="OrderWorkflow")
@@ -54,12 +54,10 @@ class PatchedWorkflow(OrderWorkflow):
             self._early_shipment = asyncio.ensure_future(
                 service_calls.ship_order(self._order, self._state.address)
             )
-        await super()._collect_payment()
-
-    async def _advance(self) -> None:
-        if self._state.status is OrderStatus.PAID and self._has(Change.REMOVED_STEP):
+        if self._has(Change.REMOVED_STEP):
             self._state.status = OrderStatus.PREPARING
-        await super()._advance()
+        else:
+            await super()._collect_payment()
 
     def _has(self, change: Change) -> bool:
         if change is not self.change:

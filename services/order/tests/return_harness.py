@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
+from order_harness import build_receipt
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_contracts.order import PlaceOrder
@@ -15,7 +16,7 @@ from fuze_contracts.returns import (
     RequestReturn,
     ReturnStatus,
 )
-from fuze_order.messages import ReceiveOrder, ReturnTransition
+from fuze_order.messages import ReturnTransition
 from fuze_order.repository import OrderRepository
 from fuze_order.tables import events, orders, returns
 
@@ -30,7 +31,7 @@ async def create_shipped(engine: AsyncEngine, make_order: Callable[..., PlaceOrd
             OrderLine(sku="WARRANTY", quantity=1, unit_price_minor=0, requires_shipping=False),
         )
     )
-    await OrderRepository(engine).create(ReceiveOrder(order=order, run_id="run", occurred_at=NOW))
+    await OrderRepository(engine).create(build_receipt(order, run_id="run", occurred_at=NOW))
     await set_order(engine, order, status="shipped", payment_status="charged")
     return order
 

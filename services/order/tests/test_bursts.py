@@ -42,8 +42,8 @@ class InterruptedRepository(OrderRepository):
         super().__init__(engine)
         self.interrupt: Callable[[Transition], Awaitable[None]] | None = None
 
-    async def record(self, transition: Transition) -> Transition:
-        committed = await super().record(transition)
+    async def record(self, *transitions: Transition) -> Transition:
+        committed = await super().record(*transitions)
         interrupt, self.interrupt = self.interrupt, None
         if interrupt:
             await interrupt(committed)

@@ -14,7 +14,7 @@ from fuze_contracts import shipping
 from fuze_contracts.address import Address
 from fuze_contracts.order import CancelOrder, ChangeAddress, PlaceOrder
 from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
-from fuze_order.messages import InsertResult, ReceiveOrder, Transition
+from fuze_order.messages import InsertFailure, ReceiveOrder, Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 
@@ -60,13 +60,14 @@ class OperatedRepository(OrderRepository):
         super().__init__(engine)
         self._event: EventType | None = event
 
-    async def create(self, command: ReceiveOrder) -> InsertResult:
+    async def create(self, command: ReceiveOrder) -> Transition | InsertFailure:
         self._fail_first(EventType.ORDER_RECEIVED)
         return await super().create(command)
 
-    async def record(self, transition: Transition) -> Transition:
-        self._fail_first(transition.type)
-        return await super().record(transition)
+    async def record(self, *transitions: Transition) -> Transition:
+        for transition in transitions:
+            self._fail_first(transition.type)
+        return await super().record(*transitions)
 
     def _fail_first(self, event: EventType) -> None:
         if event is self._event:

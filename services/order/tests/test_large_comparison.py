@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from order_harness import build_receipt
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.common.v1 import WorkflowType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -23,7 +24,6 @@ from temporalio.testing import WorkflowEnvironment
 from fuze_contracts.order import PlaceOrder
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_devstack.postgres import EmbeddedPostgres
-from fuze_order.messages import ReceiveOrder
 from fuze_order.reconciliation import OpenOrderComparison
 from fuze_order.reconciliation_repository import ReconciliationRepository
 from fuze_order.repository import OrderRepository
@@ -53,7 +53,7 @@ async def open_orders(
     """Many orders that await approval, without workflows."""
     template = make_order()
     await OrderRepository(engine_of("order")).create(
-        ReceiveOrder(order=template, run_id="run", occurred_at=datetime.now(UTC))
+        build_receipt(template, run_id="run", occurred_at=datetime.now(UTC))
     )
     connection = await asyncpg.connect(postgres.dsn)
     rows = await connection.fetch(

@@ -12,7 +12,7 @@ from temporalio.testing import WorkflowEnvironment
 from fuze_contracts.address import Address
 from fuze_contracts.order import ChangeAddress, PlaceOrder
 from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
-from fuze_order.messages import InsertResult, ReceiveOrder, Transition
+from fuze_order.messages import InsertFailure, ReceiveOrder, Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 
@@ -27,7 +27,7 @@ class FailingRepository(OrderRepository):
         super().__init__(engine)
         self.failures = failures
 
-    async def create(self, command: ReceiveOrder) -> InsertResult:
+    async def create(self, command: ReceiveOrder) -> Transition | InsertFailure:
         if self.failures:
             self.failures -= 1
             raise ConnectionError("the database is unavailable")
@@ -56,16 +56,17 @@ class ConflictingRepository(OrderRepository):
         self._seq = seq
         self._done = False
 
-    async def record(self, transition: Transition) -> Transition:
-        if transition.seq == self._seq and not self._done:
+    async def record(self, *transitions: Transition) -> Transition:
+        index = self._seq - transitions[0].seq
+        if 0 <= index < len(transitions) and not self._done:
             self._done = True
             lost = {
                 "type": self._first,
                 "status": self._status,
                 "payment_status": _PAYMENT_STATUS.get(self._status, PaymentStatus.NONE),
             }
-            await super().record(transition.model_copy(update=lost))
-        return await super().record(transition)
+            await super().record(*transitions[:index], transitions[index].model_copy(update=lost))
+        return await super().record(*transitions)
 
 
 async def test_an_outage_longer_than_the_local_attempts_is_retried_by_the_server(

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from order_harness import OrderHarness, until, waits_for
+from order_harness import OrderHarness, build_receipt, until, waits_for
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_contracts.money import Money
@@ -17,7 +17,6 @@ from fuze_contracts.order_refunds import RefundReport
 from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.refund_allocation import RefundedLine
 from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
-from fuze_order.messages import ReceiveOrder
 from fuze_order.refund_repository import RefundEventRepository
 from fuze_order.repository import OrderRepository
 from fuze_order.tables import events, orders
@@ -42,7 +41,7 @@ def repository(engine: AsyncEngine) -> RefundEventRepository:
 async def shipped(engine: AsyncEngine, make_order: Order) -> PlaceOrder:
     """An order of 59.97 USD that has ended as shipped."""
     order = make_order()
-    await OrderRepository(engine).create(ReceiveOrder(order=order, run_id="run", occurred_at=_NOW))
+    await OrderRepository(engine).create(build_receipt(order, run_id="run", occurred_at=_NOW))
     async with engine.begin() as connection:
         await connection.execute(
             sa.update(orders)
@@ -91,10 +90,10 @@ async def test_a_refund_is_two_events_with_actor_reason_and_amount(
     await repository.record(requested)
     await repository.record(requested.model_copy(update={"type": EventType.PAYMENT_REFUNDED}))
 
-    _, first, second = await _events(engine, shipped)
-    assert (first.seq, first.type, first.payment_status) == (2, "refund_requested", "charged")
+    *_, first, second = await _events(engine, shipped)
+    assert (first.seq, first.type, first.payment_status) == (3, "refund_requested", "charged")
     assert (second.seq, second.type, second.payment_status) == (
-        3,
+        4,
         "payment_refunded",
         "partially_refunded",
     )
@@ -118,7 +117,7 @@ async def test_refunds_of_the_whole_total_make_the_order_refunded(
     await repository.record(_report(shipped, 2000))
 
     row = await _row(engine, shipped)
-    assert (row.status, row.payment_status, row.last_seq) == ("shipped", "refunded", 3)
+    assert (row.status, row.payment_status, row.last_seq) == ("shipped", "refunded", 4)
 
 
 async def test_a_repeated_report_is_recorded_once(
@@ -130,6 +129,7 @@ async def test_a_repeated_report_is_recorded_once(
 
     assert [one.type for one in await _events(engine, shipped)] == [
         "order_received",
+        "order_validated",
         "payment_refunded",
     ]
 
@@ -141,7 +141,7 @@ async def test_concurrent_refunds_are_all_recorded_without_a_gap(
 
     await asyncio.gather(*map(repository.record, reports))
 
-    assert [one.seq for one in await _events(engine, shipped)] == [1, 2, 3, 4]
+    assert [one.seq for one in await _events(engine, shipped)] == [1, 2, 3, 4, 5]
     assert (await _row(engine, shipped)).payment_status == "refunded"
 
 

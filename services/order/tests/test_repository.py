@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from order_harness import build_receipt
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -23,7 +24,7 @@ from fuze_contracts.read_models import (
     PublishedOrder,
     PublishedOrderWithLines,
 )
-from fuze_order.messages import InsertResult, ReceiveOrder, Transition
+from fuze_order.messages import InsertFailure, ReceiveOrder, Transition
 from fuze_order.repository import OrderRepository
 from fuze_order.tables import events, order_lines, orders
 
@@ -44,17 +45,17 @@ def repository(engine: AsyncEngine) -> OrderRepository:
 
 
 def _receive(order: PlaceOrder, run_id: str = "first") -> ReceiveOrder:
-    return ReceiveOrder(order=order, run_id=run_id, occurred_at=_NOW)
+    return build_receipt(order, run_id=run_id, occurred_at=_NOW)
 
 
-def _validated(order: PlaceOrder, **changes: Any) -> Transition:  # noqa: ANN401 - a message's fields
+def _approved(order: PlaceOrder, **changes: Any) -> Transition:  # noqa: ANN401 - a message's fields
     fields: dict[str, Any] = {
         "order_id": order.order_id,
-        "seq": 2,
-        "type": EventType.ORDER_VALIDATED,
-        "status": OrderStatus.AWAITING_APPROVAL,
-        "payment_status": PaymentStatus.NONE,
-        "actor": "order-service",
+        "seq": 3,
+        "type": EventType.ORDER_APPROVED,
+        "status": OrderStatus.APPROVED,
+        "payment_status": PaymentStatus.PENDING,
+        "actor": "grace",
         "occurred_at": _NOW,
     }
     return Transition(**(fields | changes))
@@ -75,17 +76,21 @@ async def _read_published(engine_of: EngineOf, order: PlaceOrder) -> PublishedOr
     return PublishedOrderWithLines.model_validate(row)
 
 
-async def test_a_received_order_is_written_with_its_lines_and_first_event(
+async def test_a_received_order_is_written_with_its_lines_and_first_events(
     engine: AsyncEngine, repository: OrderRepository, make_order: Order
 ) -> None:
     order = make_order()
 
-    assert await repository.create(_receive(order)) is InsertResult.STORED
+    command = _receive(order)
+
+    assert await repository.create(command) == command.outcome
 
     [row] = await _rows(engine, orders, order)
-    assert (row["status"], row["total_minor"], row["last_seq"]) == ("received", 5997, 1)
+    assert (row["status"], row["total_minor"], row["last_seq"]) == ("awaiting_approval", 5997, 2)
     assert [line["sku"] for line in await _rows(engine, order_lines, order)] == ["TEAPOT-1"]
-    assert [event["type"] for event in await _rows(engine, events, order)] == ["order_received"]
+    found = await _rows(engine, events, order)
+    assert [event["type"] for event in found] == ["order_received", "order_validated"]
+    assert [event["status"] for event in found] == ["received", "awaiting_approval"]
 
 
 async def test_what_an_order_costs_is_published_with_its_lines_and_adjustments(
@@ -132,7 +137,7 @@ async def test_an_order_without_an_address_is_stored(
 ) -> None:
     order = make_order(address=None)
 
-    assert await repository.create(_receive(order)) is InsertResult.STORED
+    assert isinstance(await repository.create(_receive(order)), Transition)
     assert (await _read_published(engine_of, order)).address is None
 
 
@@ -142,8 +147,21 @@ async def test_receiving_again_writes_nothing_twice(
     order = make_order()
     await repository.create(_receive(order))
 
-    assert await repository.create(_receive(order)) is InsertResult.STORED
-    assert len(await _rows(engine, events, order)) == 1
+    assert isinstance(await repository.create(_receive(order)), Transition)
+    assert len(await _rows(engine, events, order)) == 2
+
+
+async def test_receiving_an_order_again_returns_how_far_it_has_come(
+    repository: OrderRepository, make_order: Order
+) -> None:
+    order = make_order()
+    await repository.create(_receive(order))
+    await repository.record(_approved(order))
+
+    found = await repository.create(_receive(order))
+
+    assert isinstance(found, Transition)
+    assert (found.seq, found.type) == (3, EventType.ORDER_APPROVED)
 
 
 async def test_another_workflow_cannot_take_an_order_id_that_is_used(
@@ -152,7 +170,7 @@ async def test_another_workflow_cannot_take_an_order_id_that_is_used(
     order = make_order()
     await repository.create(_receive(order))
 
-    assert await repository.create(_receive(order, run_id="second")) is InsertResult.ID_TAKEN
+    assert await repository.create(_receive(order, run_id="second")) is InsertFailure.ID_TAKEN
 
 
 @pytest.mark.parametrize(
@@ -171,7 +189,7 @@ async def test_values_that_postgresql_cannot_store_are_rejected(
 ) -> None:
     order = make_order(**changes)
 
-    assert await repository.create(_receive(order)) is InsertResult.INVALID_VALUES
+    assert await repository.create(_receive(order)) is InsertFailure.INVALID_VALUES
     assert await _rows(engine, orders, order) == []
 
 
@@ -190,7 +208,7 @@ async def test_the_row_has_the_normalised_addresses_and_the_event_the_callers_sp
     [row] = await _rows(engine, orders, order)
     assert row["address"] == address.model_dump()
     assert row["billing_address"]["company"] == "Musterfirma"
-    [received] = await _rows(engine, events, order)
+    received, _ = await _rows(engine, events, order)
     assert received["details"]["address"] == {"country": "CA", "postal_code": "k1a-0b1"}
     assert received["details"]["billing_address"] == {"country": "DE", "company": "Musterfirma"}
 
@@ -202,15 +220,61 @@ async def test_a_transition_writes_the_event_and_moves_the_row(
     await repository.create(_receive(order))
 
     await repository.record(
-        _validated(
+        _approved(
             order, address=Address(country="US", postal_code="94105"), details={"note": "moved"}
         )
     )
 
     [row] = await _rows(engine, orders, order)
-    assert (row["status"], row["last_seq"]) == ("awaiting_approval", 2)
+    assert (row["status"], row["last_seq"]) == ("approved", 3)
     assert row["address"]["postal_code"] == "94105"
-    assert (await _rows(engine, events, order))[1]["details"] == {"note": "moved"}
+    assert (await _rows(engine, events, order))[2]["details"] == {"note": "moved"}
+
+
+def _charged_and_started(order: PlaceOrder) -> list[Transition]:
+    charged = _approved(
+        order,
+        seq=4,
+        type=EventType.PAYMENT_CHARGED,
+        status=OrderStatus.PAID,
+        payment_status=PaymentStatus.CHARGED,
+    )
+    started = {"seq": 5, "type": EventType.SHIPPING_STARTED, "status": OrderStatus.PREPARING}
+    return [charged, charged.model_copy(update=started)]
+
+
+async def test_two_transitions_are_written_at_once_and_in_order(
+    engine: AsyncEngine, repository: OrderRepository, make_order: Order
+) -> None:
+    order = make_order()
+    await repository.create(_receive(order))
+    await repository.record(_approved(order))
+    both = _charged_and_started(order)
+
+    assert await repository.record(*both) == both[-1]
+    assert (await repository.record(*both)).seq == 5
+
+    [row] = await _rows(engine, orders, order)
+    assert (row["status"], row["last_seq"]) == ("preparing", 5)
+    written = (await _rows(engine, events, order))[3:]
+    assert [event["type"] for event in written] == ["payment_charged", "shipping_started"]
+    assert written[0]["transaction_id"] == written[1]["transaction_id"]
+    assert written[0]["position"] < written[1]["position"]
+
+
+async def test_of_two_transitions_none_is_written_where_the_first_number_is_taken(
+    engine: AsyncEngine, repository: OrderRepository, make_order: Order
+) -> None:
+    order = make_order()
+    await repository.create(_receive(order))
+    await repository.record(_approved(order))
+    charged, started = _charged_and_started(order)
+    await repository.record(charged)
+
+    committed = await repository.record(charged, started)
+
+    assert (committed.seq, committed.type) == (4, EventType.PAYMENT_CHARGED)
+    assert len(await _rows(engine, events, order)) == 4
 
 
 async def test_a_repeated_transition_changes_nothing(
@@ -218,13 +282,13 @@ async def test_a_repeated_transition_changes_nothing(
 ) -> None:
     order = make_order()
     await repository.create(_receive(order))
-    await repository.record(_validated(order))
+    await repository.record(_approved(order))
 
-    await repository.record(_validated(order, reason="said by the repeat"))
+    await repository.record(_approved(order, reason="said by the repeat"))
 
     [row] = await _rows(engine, orders, order)
     assert row["reason"] is None
-    assert len(await _rows(engine, events, order)) == 2
+    assert len(await _rows(engine, events, order)) == 3
 
 
 async def test_a_taken_number_returns_the_latest_committed_transition(
@@ -232,11 +296,11 @@ async def test_a_taken_number_returns_the_latest_committed_transition(
 ) -> None:
     order = make_order()
     await repository.create(_receive(order))
-    await repository.record(_validated(order))
+    await repository.record(_approved(order))
     await repository.record(
-        _validated(
+        _approved(
             order,
-            seq=3,
+            seq=4,
             type=EventType.ADDRESS_CHANGED,
             actor="ada",
             reason="moved",
@@ -245,18 +309,18 @@ async def test_a_taken_number_returns_the_latest_committed_transition(
     )
 
     committed = await repository.record(
-        _validated(order, type=EventType.ORDER_CANCELLED, status=OrderStatus.CANCELLED)
+        _approved(order, type=EventType.ORDER_CANCELLED, status=OrderStatus.CANCELLED)
     )
 
-    assert (committed.seq, committed.type) == (3, EventType.ADDRESS_CHANGED)
-    assert (committed.status, committed.actor) == (OrderStatus.AWAITING_APPROVAL, "ada")
+    assert (committed.seq, committed.type) == (4, EventType.ADDRESS_CHANGED)
+    assert (committed.status, committed.actor) == (OrderStatus.APPROVED, "ada")
     assert (committed.reason, committed.address) == (
         "moved",
         Address(country="US", postal_code="94105"),
     )
     assert committed.payment_token == order.payment_token
     [row] = await _rows(engine, orders, order)
-    assert (row["status"], row["last_seq"]) == ("awaiting_approval", 3)
+    assert (row["status"], row["last_seq"]) == ("approved", 4)
 
 
 async def test_a_text_that_postgresql_cannot_hold_does_not_stop_an_order(
@@ -265,9 +329,9 @@ async def test_a_text_that_postgresql_cannot_hold_does_not_stop_an_order(
     order = make_order()
     await repository.create(_receive(order))
 
-    await repository.record(_validated(order, actor="a\0b", details={"why": ["c\0d"]}))
+    await repository.record(_approved(order, actor="a\0b", details={"why": ["c\0d"]}))
 
-    event = (await _rows(engine, events, order))[1]
+    event = (await _rows(engine, events, order))[2]
     assert (event["actor"], event["details"]) == ("a\ufffdb", {"why": ["c\ufffdd"]})
 
 
@@ -278,8 +342,8 @@ async def test_a_transition_that_would_leave_a_gap_is_an_error_and_leaves_no_eve
     await repository.create(_receive(order))
 
     with pytest.raises(LookupError):
-        await repository.record(_validated(order, seq=3))
-    assert len(await _rows(engine, events, order)) == 1
+        await repository.record(_approved(order, seq=4))
+    assert len(await _rows(engine, events, order)) == 2
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ async def test_a_return_is_stored_once_with_its_event(
     outcomes = await asyncio.gather(*(repository.request(request, NOW) for _ in range(3)))
 
     assert {one.outcome for one in outcomes} == {"return"}
-    _, requested = await read_events(engine, shipped.order_id)
+    *_, requested = await read_events(engine, shipped.order_id)
     assert (requested.type, requested.actor, requested.status) == (
         "return_requested",
         "ada",
@@ -106,7 +106,7 @@ async def test_of_two_returns_of_the_last_unit_at_once_one_is_refused(
     assert {(one.code, one.line_id, one.returnable) for one in refused} == {
         (ReturnRefusal.MORE_THAN_SHIPPED, "1", 0)
     }
-    assert [one.seq for one in await read_events(engine, shipped.order_id)] == [1, 2, 3]
+    assert [one.seq for one in await read_events(engine, shipped.order_id)] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("end", [ReturnStatus.REJECTED, ReturnStatus.CANCELLED])
@@ -222,7 +222,7 @@ async def test_an_approval_and_a_cancellation_at_once_are_each_recorded_at_most_
         )
     )
 
-    recorded = [one.type for one in await read_events(engine, shipped.order_id)][2:]
+    recorded = [one.type for one in await read_events(engine, shipped.order_id)][3:]
     assert await read_status(engine, request) == "cancelled"
     assert recorded in (["return_cancelled"], ["return_approved", "return_cancelled"])
 

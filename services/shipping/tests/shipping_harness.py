@@ -83,7 +83,6 @@ class Harness:
                 FakeOrderWorkflow,
             ],
             activities=[
-                self.activities.shipment_prepared,
                 self.activities.shipment_dispatched,
                 self.activities.shipment_cancelled,
                 self.activities.shipment_address_changed,

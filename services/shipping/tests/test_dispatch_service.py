@@ -8,6 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
 from fuze_contracts.address import Address
 from fuze_contracts.shipping import (
@@ -23,22 +24,18 @@ from fuze_shipping.activities import ShippingActivities, derive_shipment_id
 from fuze_shipping.carrier import Accepted, NotAttempted
 from fuze_shipping.carrier.sandbox import SandboxCarrier
 from fuze_shipping.dispatch_service import DispatchService
-from fuze_shipping.messages import DispatchShipment, Shipment, ShipmentState
+from fuze_shipping.messages import DispatchRequest, Shipment, ShipmentState
 from fuze_shipping.repository import ShipmentRepository
 
 ADDRESS = Address(country="US", postal_code="10001")
 
 
 @pytest.fixture
-async def prepared(repository: ShipmentRepository) -> Shipment:
-    shipment_id = uuid4()
-    command = ShipOrder(
-        order_id=uuid4(),
-        address=ADDRESS,
-        items=(ParcelItem(sku="TEAPOT-1", quantity=3),),
+def requested() -> DispatchRequest:
+    order = ShipOrder(
+        order_id=uuid4(), address=ADDRESS, items=(ParcelItem(sku="TEAPOT-1", quantity=3),)
     )
-    await repository.prepare(shipment_id, command)
-    return await repository.get(shipment_id)
+    return DispatchRequest(shipment_id=uuid4(), run_id="first", order=order)
 
 
 @pytest.fixture
@@ -47,12 +44,12 @@ async def unreachable_carrier() -> AsyncIterator[SandboxCarrier]:
         yield SandboxCarrier(client, timeout=5)
 
 
-async def retry_until_done(service: DispatchService, shipment: Shipment) -> Shipment:
+async def retry_until_done(service: DispatchService, request: DispatchRequest) -> Shipment:
     """Retry as Temporal does; a non-retryable error is raised."""
     async with asyncio.timeout(20):
         while True:
             try:
-                return await service.dispatch(shipment.id)
+                return await service.dispatch(request)
             except ApplicationError as error:
                 if error.non_retryable:
                     raise
@@ -71,19 +68,19 @@ async def retry_until_done(service: DispatchService, shipment: Shipment) -> Ship
 async def test_a_faulty_carrier_gets_one_parcel(
     dispatch_service: DispatchService,
     sandbox: httpx.AsyncClient,
-    prepared: Shipment,
+    requested: DispatchRequest,
     fault: str,
     error: str,
 ) -> None:
     profile = {"faults": {fault: 1}, "commit_delay_seconds": 0.2}
     await sandbox.put("/control/carrier", json=profile)
     with pytest.raises(ApplicationError) as raised:
-        await dispatch_service.dispatch(prepared.id)
+        await dispatch_service.dispatch(requested)
 
-    shipment = await retry_until_done(dispatch_service, prepared)
+    shipment = await retry_until_done(dispatch_service, requested)
 
     parcels = (await sandbox.get("/carrier/parcels")).json()["parcels"]
-    [parcel] = [one for one in parcels if one["shipment_id"] == str(prepared.id)]
+    [parcel] = [one for one in parcels if one["shipment_id"] == str(requested.shipment_id)]
     assert raised.value.type == error
     assert shipment.state is ShipmentState.DISPATCHED
     assert shipment.tracking_number == parcel["tracking_number"]
@@ -93,86 +90,90 @@ async def test_an_attempt_after_an_unknown_outcome_finds_the_parcel_even_without
     dispatch_service: DispatchService,
     sandbox: httpx.AsyncClient,
     store: SandboxStore,
-    prepared: Shipment,
+    requested: DispatchRequest,
 ) -> None:
     profile = {"faults": {"response_dropped": 1}, "idempotency_enabled": False}
     await sandbox.put("/control/carrier", json=profile)
 
-    await retry_until_done(dispatch_service, prepared)
+    await retry_until_done(dispatch_service, requested)
 
-    assert len(store.find("parcels", shipment_id=str(prepared.id))) == 1
+    assert len(store.find("parcels", shipment_id=str(requested.shipment_id))) == 1
 
 
 async def test_an_unknown_outcome_leaves_the_shipment_dispatching(
     dispatch_service: DispatchService,
     sandbox: httpx.AsyncClient,
     repository: ShipmentRepository,
-    prepared: Shipment,
+    requested: DispatchRequest,
 ) -> None:
     await sandbox.put("/control/carrier", json={"faults": {"error": 1}})
 
     with pytest.raises(ApplicationError, match="500"):
-        await dispatch_service.dispatch(prepared.id)
+        await dispatch_service.dispatch(requested)
 
-    assert (await repository.get(prepared.id)).state is ShipmentState.DISPATCHING
+    assert (await repository.get(requested.shipment_id)).state is ShipmentState.DISPATCHING
 
 
-async def test_a_carrier_that_cannot_be_reached_leaves_the_shipment_prepared(
-    repository: ShipmentRepository, prepared: Shipment, unreachable_carrier: SandboxCarrier
+async def test_a_shipment_is_prepared_again_where_the_carrier_cannot_be_reached(
+    repository: ShipmentRepository, requested: DispatchRequest, unreachable_carrier: SandboxCarrier
 ) -> None:
     with pytest.raises(ApplicationError) as raised:
-        await DispatchService(repository, unreachable_carrier, timedelta(0)).dispatch(prepared.id)
+        await DispatchService(repository, unreachable_carrier, timedelta(0)).dispatch(requested)
 
     assert raised.value.type == CARRIER_UNAVAILABLE
-    assert (await repository.get(prepared.id)).state is ShipmentState.PREPARED
-    assert isinstance(await unreachable_carrier.find(prepared), NotAttempted)
+    shipment = await repository.get(requested.shipment_id)
+    assert shipment.state is ShipmentState.PREPARED
+    assert isinstance(await unreachable_carrier.find(shipment), NotAttempted)
 
 
 async def test_a_dispatched_shipment_is_not_submitted_again(
-    dispatch_service: DispatchService, store: SandboxStore, prepared: Shipment
+    dispatch_service: DispatchService, store: SandboxStore, requested: DispatchRequest
 ) -> None:
-    first = await dispatch_service.dispatch(prepared.id)
+    first = await dispatch_service.dispatch(requested)
 
-    second = await dispatch_service.dispatch(prepared.id)
+    second = await dispatch_service.dispatch(requested)
 
     assert second == first
-    assert len(store.find("parcels", shipment_id=str(prepared.id))) == 1
+    assert len(store.find("parcels", shipment_id=str(requested.shipment_id))) == 1
 
 
 async def test_a_delivery_status_is_fetched_from_the_carrier(
     dispatch_service: DispatchService,
     repository: ShipmentRepository,
     store: SandboxStore,
-    prepared: Shipment,
+    requested: DispatchRequest,
 ) -> None:
-    await dispatch_service.dispatch(prepared.id)
-    [parcel] = store.find("parcels", shipment_id=str(prepared.id))
+    await dispatch_service.dispatch(requested)
+    [parcel] = store.find("parcels", shipment_id=str(requested.shipment_id))
     store.update(parcel["id"], status="in_transit")
 
-    changed = await dispatch_service.refresh_delivery_status(prepared.id)
+    changed = await dispatch_service.refresh_delivery_status(requested.shipment_id)
 
-    assert changed.order_id == prepared.order_id
+    assert changed.order_id == requested.order.order_id
     assert changed.status is DeliveryStatus.IN_TRANSIT
-    assert (await repository.get(prepared.id)).delivery_status is DeliveryStatus.IN_TRANSIT
+    assert (
+        await repository.get(requested.shipment_id)
+    ).delivery_status is DeliveryStatus.IN_TRANSIT
 
 
 async def test_the_delivery_status_of_a_parcel_that_the_carrier_does_not_know_is_unknown(
-    dispatch_service: DispatchService, prepared: Shipment
+    repository: ShipmentRepository, dispatch_service: DispatchService, requested: DispatchRequest
 ) -> None:
+    await repository.begin_dispatch(requested)
     with pytest.raises(ApplicationError, match="does not know") as raised:
-        await dispatch_service.refresh_delivery_status(prepared.id)
+        await dispatch_service.refresh_delivery_status(requested.shipment_id)
 
     assert raised.value.type == CARRIER_OUTCOME_UNKNOWN
 
 
 async def test_the_delivery_status_waits_while_the_carrier_is_unavailable(
-    dispatch_service: DispatchService, sandbox: httpx.AsyncClient, prepared: Shipment
+    dispatch_service: DispatchService, sandbox: httpx.AsyncClient, requested: DispatchRequest
 ) -> None:
-    await dispatch_service.dispatch(prepared.id)
+    await dispatch_service.dispatch(requested)
     await sandbox.put("/control/carrier", json={"available": False})
 
     with pytest.raises(ApplicationError) as raised:
-        await dispatch_service.refresh_delivery_status(prepared.id)
+        await dispatch_service.refresh_delivery_status(requested.shipment_id)
 
     assert raised.value.type == CARRIER_UNAVAILABLE
 
@@ -189,17 +190,17 @@ class RefusingCarrier:
 
 @pytest.fixture
 async def uncertain(
-    repository: ShipmentRepository, dispatch_service: DispatchService, sandbox: httpx.AsyncClient
+    repository: ShipmentRepository,
+    dispatch_service: DispatchService,
+    sandbox: httpx.AsyncClient,
+    requested: DispatchRequest,
 ) -> Shipment:
     """A shipment whose request may have had an effect."""
-    shipment_id = uuid4()
-    command = ShipOrder(order_id=uuid4(), address=Address(country="US", postal_code="10001"))
-    await repository.prepare(shipment_id, command)
     await sandbox.put("/control/carrier", json={"faults": {"error": 1}})
     with pytest.raises(ApplicationError, match="500"):
-        await dispatch_service.dispatch(shipment_id)
+        await dispatch_service.dispatch(requested)
     await sandbox.put("/control/carrier", json={})
-    return await repository.get(shipment_id)
+    return await repository.get(requested.shipment_id)
 
 
 async def dispatch_without_success(
@@ -207,8 +208,10 @@ async def dispatch_without_success(
 ) -> ShipmentState:
     """Dispatch to a carrier that refuses the parcel; return the state after that."""
     service = DispatchService(repository, RefusingCarrier(carrier), window)
+    order = ShipOrder(order_id=shipment.order_id, address=ADDRESS)
+    request = DispatchRequest(shipment_id=shipment.id, run_id="first", order=order)
     with pytest.raises(ApplicationError, match="no new parcels"):
-        await service.dispatch(shipment.id)
+        await service.dispatch(request)
     return (await repository.get(shipment.id)).state
 
 
@@ -256,8 +259,9 @@ async def test_an_order_finds_the_delivery_status_that_was_reported_last(
 ) -> None:
     activities = ShippingActivities(repository, dispatch_service)
     order_id = uuid4()
-    await activities.shipment_prepared(ShipOrder(order_id=order_id, address=ADDRESS))
-    await activities.shipment_dispatched(DispatchShipment(order_id=order_id))
+    await ActivityEnvironment().run(
+        activities.shipment_dispatched, ShipOrder(order_id=order_id, address=ADDRESS)
+    )
     if reported:
         await repository.record_delivery_status(derive_shipment_id(order_id), reported)
 

@@ -45,7 +45,7 @@ async def shipping(harness: Harness) -> AsyncIterator[Harness]:
         yield harness
 
 
-async def test_a_shipment_is_prepared_and_dispatched(shipping: Harness) -> None:
+async def test_a_shipment_is_dispatched(shipping: Harness) -> None:
     order_id = uuid4()
 
     handle = await shipping.ship(order_id)

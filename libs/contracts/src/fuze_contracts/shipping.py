@@ -29,7 +29,7 @@ class ParcelItem(Message):
 
 
 class ShipOrder(Message):
-    """Input of ShippingWorkflow: prepare an order's shipment and dispatch it to the carrier.
+    """Input of ShippingWorkflow: dispatch an order's shipment to the carrier.
 
     A dispatch that keeps failing for `step_failure_alert_after` is reported to the order, by the
     update `report_step_failure`, and retried without a limit.
@@ -77,7 +77,7 @@ class AddressChanged(Message):
 
 
 class CancelShipment(Message):
-    """Input of `shipment_cancelled`. The shipment need not be prepared yet."""
+    """Input of `shipment_cancelled`. Its first dispatch need not have begun."""
 
     order_id: UUID
 
@@ -160,7 +160,7 @@ class ShipmentActivities(Protocol):
     ) -> ChangeShipmentAddressOutcome:
         """Change the shipment's address, unless it is being dispatched, was, or is cancelled.
 
-        Fails, and is retried, until the shipment is prepared.
+        Fails, and is retried, until the first dispatch has begun.
         """
         ...
 
@@ -178,7 +178,6 @@ class ShipmentActivities(Protocol):
 class ShippingStep(StrEnum):
     """The current step of a ShippingWorkflow; the last three are final."""
 
-    PREPARING = "preparing"
     DISPATCHING = "dispatching"
     SHIPPED = "shipped"
     ADDRESS_REJECTED = "address_rejected"
@@ -195,7 +194,7 @@ class ShipmentSnapshot(Message):
 
 @workflow.defn
 class ShippingWorkflow(ABC):
-    """Prepare an order's shipment and dispatch it to the carrier, however long the carrier is down.
+    """Dispatch an order's shipment to the carrier, however long the carrier is down.
 
     Cancelling the workflow cancels the shipment, unless it is too late: then the workflow goes on
     and returns the outcome of the dispatch.

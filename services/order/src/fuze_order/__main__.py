@@ -66,9 +66,9 @@ async def run_worker() -> None:
                 task_queue=ORDER_TASK_QUEUE,
                 workflows=[OrderWorkflow, ReturnWorkflow, ReconcileOrdersWorkflow],
                 activities=[
-                    activities.order_received,
                     activities.validate_order,
-                    activities.transition_recorded,
+                    activities.order_received,
+                    activities.transitions_recorded,
                     activities.address_validated,
                     refunds.refund_recorded,
                     returns.return_requested,

@@ -7,9 +7,14 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts.address import Address
-from fuze_contracts.order import ORDER_ID_TAKEN, ORDER_REJECTED, ORDER_TASK_QUEUE
+from fuze_contracts.order import (
+    ORDER_ID_TAKEN,
+    ORDER_REJECTED,
+    ORDER_TASK_QUEUE,
+    PlaceOrder,
+)
 from fuze_contracts.order_refunds import RefundReport, RefundReportActivities
-from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
+from fuze_contracts.order_states import EventType
 from fuze_contracts.payment import RefundPayment
 from fuze_contracts.returns import (
     ORDER_NOT_RETURNABLE,
@@ -24,15 +29,16 @@ from fuze_order.messages import (
     CompareOpenOrders,
     EndedOrder,
     EndedOrdersPage,
-    InsertResult,
+    InsertFailure,
     OpenOrdersResult,
+    OrderValidation,
     ReceiveOrder,
     RecordDiscrepancies,
     RecordReturn,
+    RecordTransitions,
     ResumeReturns,
     ReturnTransition,
     Transition,
-    ValidateOrder,
 )
 from fuze_runtime.heartbeats import heartbeats
 
@@ -55,8 +61,16 @@ class OrderActivities:
         self._rules = rules
 
     @activity.defn
-    async def order_received(self, command: ReceiveOrder) -> None:
-        """Store the order and its first event.
+    async def validate_order(self, order: PlaceOrder) -> OrderValidation:
+        """Return the rules that the order violates. Nothing is stored."""
+        return OrderValidation(violations=validation.find_violations(order, self._rules))
+
+    @activity.defn
+    async def order_received(self, command: ReceiveOrder) -> Transition:
+        """Store the order and its first events, and return what is committed.
+
+        That is the validation's outcome; of an order whose workflow was reset, it is the latest
+        transition.
 
         Raises:
             ApplicationError: `ORDER_ID_TAKEN`, final: an older order has this id; or
@@ -65,15 +79,15 @@ class OrderActivities:
         """
         order_id = command.order.order_id
         match await self._repository.create(command):
-            case InsertResult.STORED:
-                return
-            case InsertResult.ID_TAKEN:
+            case Transition() as committed:
+                return committed
+            case InsertFailure.ID_TAKEN:
                 raise ApplicationError(
                     f"order id {order_id} is taken; place the order under a new id",
                     type=ORDER_ID_TAKEN,
                     non_retryable=True,
                 )
-            case InsertResult.INVALID_VALUES:
+            case InsertFailure.INVALID_VALUES:
                 raise ApplicationError(
                     f"order {order_id} has values that cannot be stored, such as a NUL",
                     type=ORDER_REJECTED,
@@ -81,44 +95,18 @@ class OrderActivities:
                 )
 
     @activity.defn
-    async def validate_order(self, command: ValidateOrder) -> Transition:
-        """Validate the order, record the outcome, and return what is committed.
-
-        That is `order_validated`, or `order_rejected` with the violations in its details; of an
-        order whose workflow was reset, it is the latest transition.
-        """
-        violations = validation.find_violations(command.order, self._rules)
-        return await self._repository.record(
-            Transition(
-                order_id=command.order.order_id,
-                seq=command.seq,
-                type=EventType.ORDER_REJECTED if violations else EventType.ORDER_VALIDATED,
-                status=OrderStatus.REJECTED if violations else OrderStatus.AWAITING_APPROVAL,
-                payment_status=PaymentStatus.NONE,
-                actor="order-service",
-                occurred_at=command.occurred_at,
-                reason="; ".join(violation.message for violation in violations) or None,
-                details={
-                    "violations": [violation.model_dump(mode="json") for violation in violations]
-                }
-                if violations
-                else {},
-            )
-        )
-
-    @activity.defn
     async def address_validated(self, address: Address) -> bool:
         """Say whether the address keeps the validation."""
         return not validation.check_address(address, self._rules)
 
     @activity.defn
-    async def transition_recorded(self, transition: Transition) -> Transition:
-        """Record one event with the row that it leads to, and return what is committed.
+    async def transitions_recorded(self, command: RecordTransitions) -> Transition:
+        """Record events with the row that they lead to, and return the last one committed.
 
         In place of an invalid address the event `address_change_rejected` is recorded.
         """
         return await self._repository.record(
-            validation.reject_invalid_address(transition, self._rules)
+            *(validation.reject_invalid_address(one, self._rules) for one in command.transitions)
         )
 
 

@@ -1,15 +1,16 @@
-"""Appends events that the order's workflow does not record: an order that has ended has none.
+"""Appends events to an order, with the row that they lead to.
 
-They take the order's next number, as its workflow does; a workflow that wanted the same number
-follows the committed event.
+Events that the order's workflow does not record take the next number, too: an order that has ended
+has no workflow. A workflow that wanted the same number follows the committed event.
 """
 
+import functools
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fuze_contracts.order_states import EventType
@@ -17,6 +18,10 @@ from fuze_order.tables import events, orders
 
 MAX_ATTEMPTS = 5
 """How often a number is tried that others take."""
+
+_EVENT_COLUMNS = ("type", "status", "payment_status", "actor", "details", "occurred_at")
+_PREFIX = "new_"
+"""Of the parameters for the row's columns: events have some of the same names."""
 
 OrderRow = sa.Row[tuple[Any, ...]]
 
@@ -38,6 +43,63 @@ async def find_order(connection: AsyncConnection, order_id: UUID) -> OrderRow | 
     return (await connection.execute(query)).one_or_none()
 
 
+async def append(
+    connection: AsyncConnection,
+    order_id: UUID,
+    last_seq: int,
+    new: Sequence[dict[str, Any]],
+    **changes: object,
+) -> bool:
+    """Insert the events after number `last_seq`, and update the row, with `changes` to it.
+
+    One statement. Returns False where the order is missing, or at another event. The time of the
+    row's last update never goes back.
+    """
+    parameters = {_PREFIX + name: value for name, value in changes.items()}
+    for index, event in enumerate(new):
+        parameters |= {f"{name}_{index}": event[name] for name in _EVENT_COLUMNS}
+    statement = _build_append(len(new), tuple(sorted(changes)))
+    inserted = await connection.execute(
+        statement, {"order_id": order_id, "last_seq": last_seq, **parameters}
+    )
+    return inserted.rowcount == len(new)
+
+
+@functools.cache
+def _build_append(count: int, changed: tuple[str, ...]) -> sa.Insert:
+    """Build the statement once: that takes longer than its execution."""
+    values: dict[str, Any] = {
+        name: sa.bindparam(_PREFIX + name, type_=orders.c[name].type) for name in changed
+    }
+    values["updated_at"] = sa.func.greatest(orders.c.updated_at, values["updated_at"])
+    last_seq = sa.bindparam("last_seq", type_=sa.Integer)
+    # The row first: two who append to one order then wait for each other, and never deadlock.
+    row = (
+        sa.update(orders)
+        .where(
+            orders.c.id == sa.bindparam("order_id", type_=orders.c.id.type),
+            orders.c.last_seq == last_seq,
+        )
+        .values(last_seq=last_seq + count, **values)
+        .returning(orders.c.id)
+        .cte("row")
+    )
+    rows = [
+        sa.select(
+            row.c.id,
+            (last_seq + index + 1).label("seq"),
+            *(
+                sa.bindparam(f"{name}_{index}", type_=events.c[name].type)
+                for name in _EVENT_COLUMNS
+            ),
+        )
+        for index in range(count)
+    ]
+    # Their positions in the feed are in this order, too.
+    selected = rows[0] if count == 1 else sa.union_all(*rows).order_by("seq")
+    return sa.insert(events).from_select(["order_id", "seq", *_EVENT_COLUMNS], selected)
+
+
 async def append_event(  # noqa: PLR0913 - the columns of an event
     connection: AsyncConnection,
     order: OrderRow,
@@ -51,38 +113,15 @@ async def append_event(  # noqa: PLR0913 - the columns of an event
     """Insert the event after the order's last one, and update the row, with `changes` to it.
 
     Returns False where another transaction took the number. Then end this one, and start again.
-
-    Raises:
-        LookupError: the row is not at the event before; to be retried.
-
     """
-    # The event first, as the workflow's transitions do: the other order could deadlock.
-    inserted = await connection.execute(
-        insert(events)
-        .values(
-            order_id=order.id,
-            seq=order.last_seq + 1,
-            type=event,
-            status=order.status,
-            payment_status=changes.get("payment_status", order.payment_status),
-            actor=actor,
-            details=details,
-            occurred_at=occurred_at,
-        )
-        .on_conflict_do_nothing()
-        .returning(events.c.seq)
+    new = {
+        "type": event,
+        "status": order.status,
+        "payment_status": changes.get("payment_status", order.payment_status),
+        "actor": actor,
+        "details": details,
+        "occurred_at": occurred_at,
+    }
+    return await append(
+        connection, order.id, order.last_seq, [new], updated_at=occurred_at, **changes
     )
-    if inserted.first() is None:
-        return False
-    updated = await connection.execute(
-        sa.update(orders)
-        .where(orders.c.id == order.id, orders.c.last_seq == order.last_seq)
-        .values(
-            last_seq=order.last_seq + 1,
-            updated_at=sa.func.greatest(orders.c.updated_at, occurred_at),
-            **changes,
-        )
-    )
-    if updated.rowcount != 1:
-        raise LookupError(f"order {order.id} is not at event {order.last_seq}; retry")
-    return True

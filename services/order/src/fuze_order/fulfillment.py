@@ -19,7 +19,7 @@ from fuze_contracts.workflow_ids import shipping_workflow_id
 from fuze_order import service_calls
 from fuze_order.message_handlers import MessageHandlers
 from fuze_order.state import ORDER_SERVICE_ACTOR, OrderState
-from fuze_order.step_runner import StepRunner
+from fuze_order.step_runner import FollowingEvent, StepRunner
 
 
 class Fulfillment:
@@ -46,12 +46,20 @@ class Fulfillment:
 
     async def start(self) -> None:
         """Commit that a shipment may exist, before it is requested."""
+        event, details = self._start_event()
+        await self._steps.record(event, details=details)
+
+    def following_event(self) -> FollowingEvent | None:
+        """Return what follows the payment at once: the start, unless the order is changed first."""
+        if self._messages.has_change() or not self._order.requires_shipping:
+            return None
+        return self._start_event()
+
+    def _start_event(self) -> FollowingEvent:
         self._shipment = None  # an earlier one has ended with a rejected address
         self._messages.pop_step_failure()
-        await self._steps.record(
-            EventType.SHIPPING_STARTED,
-            details={"workflow_id": shipping_workflow_id(self._order.order_id)},
-        )
+        workflow_id = shipping_workflow_id(self._order.order_id)
+        return FollowingEvent(EventType.SHIPPING_STARTED, {"workflow_id": workflow_id})
 
     async def ship(self) -> None:
         """Request the shipment, and wait for its outcome or for a message that concerns it."""

@@ -14,15 +14,14 @@ from pydantic import Field, JsonValue, model_validator
 from fuze_contracts.address import Address
 from fuze_contracts.base import Message
 from fuze_contracts.order import PlaceOrder
+from fuze_contracts.order_rules import Violation
 from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_contracts.returns import RequestReturn, ReturnStatus
 
 
-class InsertResult(Enum):
-    """The outcome of inserting an order."""
+class InsertFailure(Enum):
+    """Why an order cannot be stored."""
 
-    STORED = auto()
-    """The order is stored, by this call or an earlier one."""
     ID_TAKEN = auto()
     """Another workflow stored an order of this id."""
     INVALID_VALUES = auto()
@@ -38,26 +37,6 @@ class DiscrepancyKind(StrEnum):
     """The order is cancelled, or had nothing to ship, and the carrier has a parcel: stop it."""
     SHIPPED_WITHOUT_PARCEL = "shipped_without_parcel"
     """The order is shipped, and no parcel was dispatched."""
-
-
-class ReceiveOrder(Message):
-    """Store a new order and its first event.
-
-    `run_id` is the first run of the order's workflow: it distinguishes a retry from another order
-    of the same id, and stays the same when the workflow is reset.
-    """
-
-    order: PlaceOrder
-    run_id: str
-    occurred_at: datetime
-
-
-class ValidateOrder(Message):
-    """Validate a received order; `seq` is the number of the event that records the outcome."""
-
-    order: PlaceOrder
-    seq: int
-    occurred_at: datetime
 
 
 class Transition(Message):
@@ -114,6 +93,31 @@ class Transition(Message):
     @classmethod
     def _without_nul(cls, data: Any) -> Any:  # noqa: ANN401 - unvalidated input
         return _replace_nul(data)
+
+
+class OrderValidation(Message):
+    """The result of validating an order; without violations it is valid."""
+
+    violations: tuple[Violation, ...] = ()
+
+
+class ReceiveOrder(Message):
+    """Store a new order with its first two events: `order_received`, and the validation's outcome.
+
+    `run_id` is the first run of the order's workflow: it distinguishes a retry from another order
+    of the same id, and stays the same when the workflow is reset.
+    """
+
+    order: PlaceOrder
+    run_id: str
+    occurred_at: datetime
+    outcome: Transition
+
+
+class RecordTransitions(Message):
+    """Record consecutive events of an order in one transaction."""
+
+    transitions: tuple[Transition, ...] = Field(min_length=1)
 
 
 class RecordReturn(Message):

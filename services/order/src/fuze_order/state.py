@@ -57,22 +57,33 @@ class OrderState:
         self._deadline: datetime | None = None
         self._last_error: str | None = None
 
-    def transition(
-        self, event: EventType, actor: str, reason: str | None, changes: ColumnChanges
+    def transition(  # noqa: PLR0913 - what an event consists of
+        self,
+        event: EventType,
+        actor: str = ORDER_SERVICE_ACTOR,
+        reason: str | None = None,
+        changes: ColumnChanges | None = None,
+        *,
+        seq: int | None = None,
+        after: Transition | None = None,
     ) -> Transition:
-        """Return the next transition, for the repository to commit."""
-        status = status_after(event, self.status)
+        """Return the next transition, for the repository to commit.
+
+        It follows the committed state, or the transition `after`, which is not committed yet.
+        """
+        last = after or self
+        status = status_after(event, last.status)
         return Transition(
             order_id=self._order.order_id,
-            seq=self.seq + 1,
+            seq=seq or last.seq + 1,
             type=event,
             status=status,
-            payment_status=payment_status_after(event, self.payment_status),
+            payment_status=payment_status_after(event, last.payment_status),
             actor=actor,
             occurred_at=workflow.now(),
-            reason=reason or (self.reason if status is self.status else None),
-            needs_attention=needs_attention_after(event, needs_attention=self.needs_attention),
-            **changes,
+            reason=reason or (last.reason if status is last.status else None),
+            needs_attention=needs_attention_after(event, needs_attention=last.needs_attention),
+            **(changes or {}),
         )
 
     def apply(self, committed: Transition) -> None:

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, Unpack
+from typing import Any, NamedTuple, TypeVar, Unpack
 
+from pydantic import JsonValue
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
@@ -14,7 +15,7 @@ from fuze_contracts.order import ORDER_ID_TAKEN, ORDER_REJECTED, PlaceOrder, Ste
 from fuze_contracts.order_states import EventType, WaitingFor
 from fuze_order.activities import OrderActivities
 from fuze_order.message_handlers import MessageHandlers, PendingRequest
-from fuze_order.messages import ReceiveOrder, Transition, ValidateOrder
+from fuze_order.messages import ReceiveOrder, RecordTransitions, Transition
 from fuze_order.state import ORDER_SERVICE_ACTOR, ColumnChanges, OrderState
 from fuze_runtime.step_execution import (
     execute_local_then_remote,
@@ -29,7 +30,16 @@ Result = TypeVar("Result")
 
 _REPEAT_FAILED_STEP_AFTER = timedelta(seconds=1)
 _MAX_REPEAT_INTERVAL = timedelta(minutes=15)
+_OUTCOME_SEQ = 2
+"""The number of the event that says whether an order is valid; event 1 is its receipt."""
 _FINAL_ERRORS = frozenset({ORDER_ID_TAKEN, ORDER_REJECTED})
+
+
+class FollowingEvent(NamedTuple):
+    """An event of the order service that follows another one at once."""
+
+    type: EventType
+    details: dict[str, JsonValue]
 
 
 class ConflictingCommitError(Exception):
@@ -62,33 +72,35 @@ class StepRunner:
         self._messages = messages
 
     async def receive(self) -> None:
-        """Commit the order itself, as event 1.
+        """Validate the order, and commit it with the outcome, as events 1 and 2.
+
+        After a reset, continue from the order's latest transition.
 
         Raises:
-            ApplicationError: `ORDER_ID_TAKEN` or `ORDER_REJECTED`, final.
+            ApplicationError: `ORDER_ID_TAKEN`, final; or `ORDER_REJECTED`, final, with the
+                violations, which are committed.
 
         """
+        found = await self._execute(OrderActivities.validate_order, self._order, "validate order")
+        violations: list[JsonValue] = [
+            violation.model_dump(mode="json") for violation in found.violations
+        ]
+        details: dict[str, JsonValue] = {"violations": violations} if violations else {}
+        outcome = self._state.transition(
+            EventType.ORDER_REJECTED if violations else EventType.ORDER_VALIDATED,
+            reason="; ".join(violation.message for violation in found.violations) or None,
+            changes={"details": details},
+            seq=_OUTCOME_SEQ,
+        )
         command = ReceiveOrder(
             order=self._order,
             run_id=workflow.info().first_execution_run_id,
             occurred_at=self._state.received_at,
+            outcome=outcome,
         )
-        await self._execute(OrderActivities.order_received, command, "order received")
-        self._state.seq = 1
-
-    async def validate(self) -> None:
-        """Commit whether the order is valid; after a reset, continue from its latest transition.
-
-        Raises:
-            ApplicationError: `ORDER_REJECTED`, final, with the violations; it is committed.
-
-        """
-        command = ValidateOrder(
-            order=self._order, seq=self._state.seq + 1, occurred_at=workflow.now()
-        )
-        committed = await self._execute(OrderActivities.validate_order, command, "validate order")
+        committed = await self._execute(OrderActivities.order_received, command, "order received")
         self._state.apply(committed)
-        if committed.type is EventType.ORDER_REJECTED and committed.seq == command.seq:
+        if committed.type is EventType.ORDER_REJECTED and committed.seq == outcome.seq:
             raise ApplicationError(
                 committed.reason or "the order is not valid",
                 committed.details.get("violations"),
@@ -119,30 +131,39 @@ class StepRunner:
         actor: str = ORDER_SERVICE_ACTOR,
         reason: str | None = None,
         local_first: bool = True,
+        followed_by: FollowingEvent | None = None,
         **changes: Unpack[ColumnChanges],
     ) -> Transition:
-        """Commit one event with the row that it leads to, and continue from what is committed.
+        """Commit an event with the row that it leads to, and continue from what is committed.
 
-        Returns the committed transition; in place of a new address that may be its rejection.
+        An event that follows at once is committed with it. Returns the last transition that is
+        committed; in place of a new address that may be its rejection.
 
         Raises:
             ConflictingCommitError: something else is committed.
 
         """
-        requested = self._state.transition(event, actor, reason, changes)
+        requested = [self._state.transition(event, actor, reason, changes)]
+        if followed_by:
+            requested.append(
+                self._state.transition(
+                    followed_by.type, changes={"details": followed_by.details}, after=requested[0]
+                )
+            )
         committed = await self._execute(
-            OrderActivities.transition_recorded,
-            requested,
+            OrderActivities.transitions_recorded,
+            RecordTransitions(transitions=tuple(requested)),
             event.replace("_", " "),
             local_first=local_first,
         )
         self._state.apply(committed)
-        workflow.logger.info(
-            committed.type,
-            extra={"seq": committed.seq, "status": committed.status, "actor": committed.actor},
-        )
-        if not committed.fulfils(requested):
-            raise ConflictingCommitError(f"{committed.type} instead of {event}")
+        is_fulfilled = committed.fulfils(requested[-1])
+        for one in (*requested[:-1], committed) if is_fulfilled else (committed,):
+            workflow.logger.info(
+                one.type, extra={"seq": one.seq, "status": one.status, "actor": one.actor}
+            )
+        if not is_fulfilled:
+            raise ConflictingCommitError(f"{committed.type} instead of {requested[-1].type}")
         return committed
 
     async def record_request(

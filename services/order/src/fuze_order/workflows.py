@@ -47,7 +47,6 @@ class OrderWorkflow(contract.OrderWorkflow):
         del command  # stored by __init__
         try:
             await self._steps.receive()
-            await self._steps.validate()
             await self._steps.record_recovery()
         except ApplicationError:
             await self._end_messages()
@@ -153,6 +152,7 @@ class OrderWorkflow(contract.OrderWorkflow):
                     EventType.PAYMENT_CHARGED,
                     actor="payment-service",
                     details=outcome.model_dump(mode="json") | {"amount": str(charge.amount)},
+                    followed_by=self._fulfillment.following_event(),
                 )
             case payment.Declined():
                 await self._steps.record(

@@ -46,6 +46,8 @@ class OperationRepository(ABC, Generic[Operation]):
 
     def __init__(self, engine: AsyncEngine, lease_duration: timedelta) -> None:
         self._engine = engine
+        # A single statement needs no BEGIN and COMMIT, which are round trips of their own.
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._lease_duration = lease_duration
 
     async def get(self, operation_id: UUID) -> Operation | None:

@@ -27,6 +27,22 @@ def select_payments() -> sa.Select[Any]:
     return sa.select(payments, *lease_columns(payments))
 
 
+def _insert_claimed(**values: Any) -> sa.sql.dml.ReturningInsert[Any]:  # noqa: ANN401 - SQL expressions
+    """Return the statement that inserts a row, unless there is one, or another live charge."""
+    # No conflict target: with one, the second unique index raised errors and deadlocks.
+    statement = insert(payments).values(fencing_token=1, **values).on_conflict_do_nothing()
+    return statement.returning(payments, *lease_columns(payments))
+
+
+_INSERT_FREE = _insert_claimed(lease_expires_at=sa.func.statement_timestamp())
+_INSERT_SUBMITTED = _insert_claimed(
+    lease_expires_at=sa.func.statement_timestamp()
+    + sa.bindparam("lease_duration", type_=sa.Interval),
+    first_submitted_at=sa.func.clock_timestamp(),
+    last_submitted_at=sa.func.clock_timestamp(),
+)
+
+
 class ClaimedPayment(NamedTuple):
     """A token's row, and whether this claim has inserted it."""
 
@@ -47,25 +63,19 @@ class PaymentRepository(OperationRepository[Payment]):
         next. A free payment is inserted as `charged`. None means that the order has another live
         charge, under another token.
         """
-        now = sa.func.clock_timestamp()
         is_free = command.amount.amount_minor == 0
-        async with self._engine.begin() as connection:
-            is_new = await self._insert(
-                connection,
-                command,
-                PaymentState.CHARGED if is_free else PaymentState.SUBMITTED,
-                fencing_token=1,
-                lease_expires_at=now if is_free else now + self._lease_duration,
-                first_submitted_at=None if is_free else now,
-                last_submitted_at=None if is_free else now,
+        state = PaymentState.CHARGED if is_free else PaymentState.SUBMITTED
+        async with self._autocommit.connect() as connection:
+            inserted = await connection.execute(
+                _INSERT_FREE if is_free else _INSERT_SUBMITTED,
+                {**_columns(command, state), "lease_duration": self._lease_duration},
             )
+            if row := inserted.mappings().one_or_none():
+                # No request was sent before the one that follows.
+                unsent = {"key_age": None, "since_last_submitted": None}
+                return ClaimedPayment(self._parse(row).model_copy(update=unsent), is_new=True)
             payment = await self._find(connection, payments.c.id == _id(command))
-        if payment is None:
-            return None
-        if is_new:  # no request was sent before the one that follows
-            unsent = {"key_age": None, "since_last_submitted": None}
-            payment = payment.model_copy(update=unsent)
-        return ClaimedPayment(payment, is_new=is_new)
+        return ClaimedPayment(payment, is_new=False) if payment else None
 
     async def find(self, order_id: UUID, payment_token: str) -> Payment | None:
         """Return the row of the order's token."""
@@ -175,20 +185,8 @@ class PaymentRepository(OperationRepository[Payment]):
         **values: object,
     ) -> bool:
         """Insert the command's row; False where there is one, or another live charge."""
-        # No conflict target: with one, the second unique index raised errors and deadlocks.
         inserted = await connection.execute(
-            insert(payments)
-            .values(
-                id=_id(command),
-                payment_token=command.payment_token,
-                order_id=command.order_id,
-                amount_minor=command.amount.amount_minor,
-                currency=command.amount.currency,
-                payment_method=command.payment_method,
-                state=state,
-                **values,
-            )
-            .on_conflict_do_nothing()
+            insert(payments).values(**_columns(command, state), **values).on_conflict_do_nothing()
         )
         return inserted.rowcount == 1
 
@@ -197,6 +195,18 @@ class PaymentRepository(OperationRepository[Payment]):
 
     def _parse(self, row: sa.RowMapping) -> Payment:
         return Payment.model_validate(dict(row))
+
+
+def _columns(command: ChargePayment, state: PaymentState) -> dict[str, Any]:
+    return {
+        "id": _id(command),
+        "payment_token": command.payment_token,
+        "order_id": command.order_id,
+        "amount_minor": command.amount.amount_minor,
+        "currency": command.amount.currency,
+        "payment_method": command.payment_method,
+        "state": state,
+    }
 
 
 def _id(command: ChargePayment) -> UUID:

@@ -35,7 +35,6 @@ async def run_worker() -> None:
                     task_queue=SHIPPING_TASK_QUEUE,
                     workflows=[ShippingWorkflow, CarrierWebhookWorkflow],
                     activities=[
-                        activities.shipment_prepared,
                         activities.shipment_dispatched,
                         activities.shipment_cancelled,
                         activities.shipment_address_changed,

@@ -27,7 +27,7 @@ from fuze_contracts.shipping import (
     Shipped,
     ShippingOutcome,
 )
-from fuze_shipping.messages import DispatchShipment, Shipment, ShipmentState
+from fuze_shipping.messages import DispatchRequest, Shipment, ShipmentState
 
 if TYPE_CHECKING:  # workflows import this module and must not load HTTP or a database driver
     from fuze_shipping.dispatch_service import DispatchService
@@ -51,21 +51,21 @@ class ShippingActivities(ShipmentActivities):
         self._dispatch_service = dispatch_service
 
     @activity.defn
-    async def shipment_prepared(self, command: ShipOrder) -> None:
-        """Record the shipment; one with a rejected address gets the new address."""
-        await self._repository.prepare(derive_shipment_id(command.order_id), command)
+    async def shipment_dispatched(self, command: ShipOrder) -> ShippingOutcome:
+        """Record the shipment, dispatch it to the carrier, once, and record the outcome.
 
-    @activity.defn
-    async def shipment_dispatched(self, command: DispatchShipment) -> ShippingOutcome:
-        """Dispatch the shipment to the carrier, once, and record the outcome.
+        After a rejected address, another run of the workflow dispatches it to a new one.
 
         Raises:
-            LookupError: the shipment is not prepared; retry.
             ApplicationError: `CARRIER_UNAVAILABLE` or `CARRIER_OUTCOME_UNKNOWN`; retry.
 
         """
-        shipment_id = derive_shipment_id(command.order_id)
-        shipment = await self._dispatch_service.dispatch(shipment_id)
+        request = DispatchRequest(
+            shipment_id=derive_shipment_id(command.order_id),
+            run_id=activity.info().workflow_run_id or "",
+            order=command,
+        )
+        shipment = await self._dispatch_service.dispatch(request)
         activity.logger.info("dispatch finished", extra={"outcome": shipment.state})
         return _to_outcome(shipment)
 
@@ -97,7 +97,7 @@ class ShippingActivities(ShipmentActivities):
         """Change the shipment's address, unless it is being dispatched, was, or is cancelled.
 
         Raises:
-            LookupError: the shipment is not prepared yet; retry.
+            LookupError: the first dispatch has not begun; retry.
 
         """
         shipment_id = derive_shipment_id(command.order_id)

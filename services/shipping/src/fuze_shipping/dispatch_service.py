@@ -20,7 +20,7 @@ from fuze_shipping.carrier import (
     NotFound,
     Rejected,
 )
-from fuze_shipping.messages import Shipment, ShipmentState
+from fuze_shipping.messages import DispatchRequest, Shipment, ShipmentState
 from fuze_shipping.repository import ShipmentRepository
 
 
@@ -34,7 +34,7 @@ class DispatchService:
         self._carrier = carrier
         self._settle_window = settle_window
 
-    async def dispatch(self, shipment_id: UUID) -> Shipment:
+    async def dispatch(self, request: DispatchRequest) -> Shipment:
         """Return the shipment as it is committed: dispatched, rejected or cancelled.
 
         `dispatching` is committed before the carrier is called. An attempt that finds it there
@@ -43,11 +43,10 @@ class DispatchService:
         cancelled then, or sent to another address.
 
         Raises:
-            LookupError: the shipment is not prepared; retry.
             ApplicationError: `CARRIER_UNAVAILABLE` or `CARRIER_OUTCOME_UNKNOWN`; retry.
 
         """
-        shipment = await self._repository.begin_dispatch(shipment_id)
+        shipment = await self._repository.begin_dispatch(request)
         if shipment.state is not ShipmentState.DISPATCHING:
             return shipment
         found = await self._look_up(shipment)

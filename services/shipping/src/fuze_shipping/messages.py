@@ -6,13 +6,15 @@ from uuid import UUID
 
 from fuze_contracts.address import Address
 from fuze_contracts.base import Message
-from fuze_contracts.shipping import DeliveryStatus, ParcelItem
+from fuze_contracts.shipping import DeliveryStatus, ParcelItem, ShipOrder
 
 
-class DispatchShipment(Message):
-    """Dispatch the prepared shipment of an order, once, to the address in its row."""
+class DispatchRequest(Message):
+    """What a workflow run requests of a shipment, however often it repeats the request."""
 
-    order_id: UUID
+    shipment_id: UUID
+    run_id: str
+    order: ShipOrder
 
 
 class StepFailureReport(Message):
@@ -27,7 +29,7 @@ class ShipmentState(StrEnum):
     """The state of a shipment. The committed row decides every race."""
 
     PREPARED = "prepared"
-    """The carrier does not have it: it can be cancelled, and its address changed."""
+    """The carrier does not have it after all: it can be cancelled, and its address changed."""
     DISPATCHING = "dispatching"
     """A request to the carrier is open, or its outcome is unknown: nothing can be changed."""
     DISPATCHED = "dispatched"
@@ -42,14 +44,16 @@ class Shipment(Message):
     """A shipment as PostgreSQL holds it.
 
     `dispatch_attempt` counts the dispatches that were begun. `may_have_been_submitted` is true
-    where an earlier attempt may have reached the carrier, at `submitted_at`. A shipment that was
-    cancelled before it was prepared has neither address nor items.
+    where an earlier attempt may have reached the carrier, at `submitted_at`. `run_id` is the
+    workflow run that requested the latest dispatch. A shipment that was cancelled before its first
+    dispatch has no run, address or items.
     """
 
     id: UUID
     order_id: UUID
     state: ShipmentState
     dispatch_attempt: int
+    run_id: str | None = None
     address: Address | None = None
     items: tuple[ParcelItem, ...] | None = None
     carrier: str | None = None

@@ -10,13 +10,39 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fuze_contracts.address import Address
-from fuze_contracts.shipping import DeliveryStatus, ShipOrder
+from fuze_contracts.shipping import DeliveryStatus
 from fuze_shipping.carrier import Accepted, NotAttempted, Rejected
-from fuze_shipping.messages import Shipment, ShipmentState
+from fuze_shipping.messages import DispatchRequest, Shipment, ShipmentState
 from fuze_shipping.tables import shipments
 
 _CHANGEABLE = [ShipmentState.PREPARED, ShipmentState.REJECTED]
 _UNDISPATCHED = [ShipmentState.PREPARED, ShipmentState.DISPATCHING]
+
+# Built once: that takes longer than their execution.
+_INSERT_DISPATCHING = (
+    insert(shipments)
+    .values(
+        state=ShipmentState.DISPATCHING,
+        dispatch_attempt=1,
+        submitted_at=sa.func.clock_timestamp(),
+    )
+    .on_conflict_do_nothing(constraint="shipments_pkey")
+    .returning(*shipments.c)
+)
+_UPDATE_DISPATCHED = (
+    sa.update(shipments)
+    .where(
+        shipments.c.id == sa.bindparam("shipment_id", type_=sa.Uuid),
+        shipments.c.state.in_(_UNDISPATCHED),
+    )
+    .values(
+        state=ShipmentState.DISPATCHED,
+        carrier=sa.bindparam("carrier", type_=sa.Text),
+        tracking_number=sa.bindparam("tracking_number", type_=sa.Text),
+        dispatched_at=sa.func.now(),
+    )
+    .returning(*shipments.c)
+)
 
 
 class ShipmentRepository:
@@ -24,54 +50,49 @@ class ShipmentRepository:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        # A single statement needs no BEGIN and COMMIT, which are round trips of their own.
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    async def prepare(self, shipment_id: UUID, command: ShipOrder) -> None:
-        """Insert the shipment; one with a rejected address gets the new address.
-
-        A shipment that is being dispatched, was dispatched or was cancelled is left unchanged.
-        """
-        address = command.address.model_dump(mode="json")
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                insert(shipments)
-                .values(
-                    id=shipment_id,
-                    order_id=command.order_id,
-                    state=ShipmentState.PREPARED,
-                    address=address,
-                    items=[item.model_dump(mode="json") for item in command.items],
-                )
-                .on_conflict_do_update(
-                    constraint="shipments_pkey",
-                    set_={
-                        "state": ShipmentState.PREPARED,
-                        "address": address,
-                        "rejection_code": None,
-                    },
-                    where=shipments.c.state == ShipmentState.REJECTED,
-                )
-            )
-
-    async def begin_dispatch(self, shipment_id: UUID) -> Shipment:
+    async def begin_dispatch(self, request: DispatchRequest) -> Shipment:
         """Commit `dispatching` before the carrier is called: nothing can be changed from then on.
 
-        Return the shipment after that. One that is dispatched, rejected or cancelled is returned
-        unchanged.
-
-        Raises:
-            LookupError: there is no such shipment; retry.
-
+        Return the shipment after that; the first request inserts it. One with a rejected address
+        gets the address of a request by another run. One that is dispatched or cancelled, or was
+        rejected for this run, is returned unchanged.
         """
+        async with self._autocommit.connect() as connection:
+            inserted = await connection.execute(
+                _INSERT_DISPATCHING,
+                {
+                    "id": request.shipment_id,
+                    "order_id": request.order.order_id,
+                    "run_id": request.run_id,
+                    "address": request.order.address.model_dump(mode="json"),
+                    "items": [item.model_dump(mode="json") for item in request.order.items],
+                },
+            )
+            if row := inserted.mappings().one_or_none():
+                first = Shipment.model_validate(dict(row))
+                return first.model_copy(update={"submitted_at": None})
+        return await self._begin_again(request)
+
+    async def _begin_again(self, request: DispatchRequest) -> Shipment:
         async with self._engine.begin() as connection:
-            before = await _lock(connection, shipment_id)
-            if before.state not in _UNDISPATCHED:
+            before = await _lock(connection, request.shipment_id)
+            changes: dict[str, Any] = {}
+            if before.state is ShipmentState.REJECTED and before.run_id != request.run_id:
+                address = request.order.address.model_dump(mode="json")
+                changes = {"address": address, "rejection_code": None}
+            elif before.state not in _UNDISPATCHED:
                 return before
             after = await _update(
                 connection,
-                shipment_id,
+                request.shipment_id,
                 state=ShipmentState.DISPATCHING,
+                run_id=request.run_id,
                 dispatch_attempt=before.dispatch_attempt + 1,
                 submitted_at=sa.func.clock_timestamp(),
+                **changes,
             )
         was_open = before.state is ShipmentState.DISPATCHING
         return after.model_copy(
@@ -92,6 +113,8 @@ class ShipmentRepository:
         attempt, and only where no earlier one may have been submitted: or where the carrier does
         not have the parcel `settled_after` the last one. None: the carrier was not queried.
         """
+        if isinstance(result, Accepted):
+            return await self._record_acceptance(shipment.id, result)
         async with self._engine.begin() as connection:
             before = await _lock(connection, shipment.id)
             is_latest = (
@@ -99,15 +122,6 @@ class ShipmentRepository:
                 and before.dispatch_attempt == shipment.dispatch_attempt
             )
             match result:
-                case Accepted() if before.state in _UNDISPATCHED:
-                    return await _update(
-                        connection,
-                        shipment.id,
-                        state=ShipmentState.DISPATCHED,
-                        carrier=result.carrier,
-                        tracking_number=result.tracking_number,
-                        dispatched_at=sa.func.now(),
-                    )
                 case Rejected() if is_latest:
                     return await _update(
                         connection,
@@ -129,10 +143,24 @@ class ShipmentRepository:
                 case _:
                     return before
 
+    async def _record_acceptance(self, shipment_id: UUID, result: Accepted) -> Shipment:
+        async with self._autocommit.connect() as connection:
+            updated = await connection.execute(
+                _UPDATE_DISPATCHED,
+                {
+                    "shipment_id": shipment_id,
+                    "carrier": result.carrier,
+                    "tracking_number": result.tracking_number,
+                },
+            )
+            if row := updated.mappings().one_or_none():
+                return Shipment.model_validate(dict(row))
+        return await self.get(shipment_id)
+
     async def cancel(self, shipment_id: UUID, order_id: UUID) -> ShipmentState:
         """Cancel the shipment, unless it is being dispatched or was; return its state after that.
 
-        A shipment that is not prepared yet gets a cancelled row, so that it is never dispatched.
+        Before its first dispatch it gets a cancelled row, so that it is never dispatched.
         """
         async with self._engine.begin() as connection:
             await connection.execute(
@@ -150,7 +178,7 @@ class ShipmentRepository:
         """Change the address, unless it is too late; return whether it was changed.
 
         Raises:
-            LookupError: the shipment is not prepared yet; retry.
+            LookupError: its first dispatch has not begun; retry.
 
         """
         async with self._engine.begin() as connection:

@@ -34,6 +34,7 @@ shipments = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("order_id", Uuid, nullable=False, unique=True),
+    Column("run_id", Text),
     Column("state", Text, nullable=False),
     Column("dispatch_attempt", Integer, nullable=False, server_default=text("0")),
     Column("address", JSONB),
@@ -48,7 +49,7 @@ shipments = Table(
     Column("given_up_at", DateTime(timezone=True)),
     CheckConstraint(f"state IN ({_STATES})", name="state"),
     CheckConstraint(
-        "state = 'cancelled' OR (address IS NOT NULL AND items IS NOT NULL)", name="prepared"
+        "state = 'cancelled' OR num_nulls(run_id, address, items) = 0", name="requested"
     ),
     CheckConstraint("jsonb_typeof(address -> 'country') = 'string'", name="address"),
     CheckConstraint("jsonb_typeof(items) = 'array'", name="items"),
@@ -67,8 +68,11 @@ shipments = Table(
 )
 """One row per order. `id` is the idempotency key of the requests to the carrier.
 
+`run_id` is the workflow run that requested the latest dispatch: a rejected address is not submitted
+again for the same run.
+
 `submitted_at` is the last request that may have had an effect. `given_up_at` is when such a request
 counted as without effect, because the carrier did not have the parcel after the settle window.
 
-A shipment that was cancelled before it was prepared has neither address nor items.
+A shipment that was cancelled before its first dispatch has no run, address or items.
 """

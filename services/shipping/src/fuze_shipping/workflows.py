@@ -27,7 +27,7 @@ from fuze_runtime.step_execution import (
     run_to_completion,
 )
 from fuze_shipping.activities import ShippingActivities
-from fuze_shipping.messages import DispatchShipment, StepFailureReport
+from fuze_shipping.messages import StepFailureReport
 from fuze_shipping.order_reports import OrderReports
 
 _CARRIER_ATTEMPT_TIMEOUT = timedelta(seconds=30)
@@ -45,7 +45,7 @@ Result = TypeVar("Result")
 
 @workflow.defn
 class ShippingWorkflow(contract.ShippingWorkflow):
-    """Prepare an order's shipment and dispatch it to the carrier, however long the carrier is down.
+    """Dispatch an order's shipment to the carrier, however long the carrier is down.
 
     A cancellation of the workflow cancels the shipment, unless its row says that it is too late
     (ADR 9).
@@ -54,7 +54,7 @@ class ShippingWorkflow(contract.ShippingWorkflow):
     @workflow.init
     def __init__(self, command: ShipOrder) -> None:
         self._command = command
-        self._step = ShippingStep.PREPARING
+        self._step = ShippingStep.DISPATCHING
         self._step_since = workflow.now()
         self._cancel_requested = False
         self._retry_requested = False
@@ -63,11 +63,7 @@ class ShippingWorkflow(contract.ShippingWorkflow):
     @workflow.run
     async def run(self, command: ShipOrder) -> ShippingOutcome:
         """Return once the shipment is dispatched, rejected or cancelled."""
-        await self._finish(
-            execute_local_then_remote(
-                ShippingActivities.shipment_prepared, command, summary="prepare the shipment"
-            )
-        )
+        del command  # stored by __init__
         self._enter(ShippingStep.DISPATCHING)
         outcome = await self._dispatch_or_cancel()
         self._cancel_report()
@@ -104,7 +100,7 @@ class ShippingWorkflow(contract.ShippingWorkflow):
         return asyncio.ensure_future(
             workflow.execute_activity_method(
                 ShippingActivities.shipment_dispatched,
-                DispatchShipment(order_id=self._command.order_id),
+                self._command,
                 start_to_close_timeout=_CARRIER_ATTEMPT_TIMEOUT,
                 schedule_to_close_timeout=alert_after,
                 retry_policy=_CARRIER_RETRIES,

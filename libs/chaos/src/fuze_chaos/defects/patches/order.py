@@ -37,16 +37,17 @@ def skip_event(patches: Patches) -> None:
         return True
 
     def recording(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        async def record(self: Foreign, transition: Foreign) -> Foreign:
+        async def record(self: Foreign, *transitions: Foreign) -> Foreign:
+            transition = transitions[0]
             if transition.type == "order_approved" and is_affected(transition.order_id):
                 async with self._engine.begin() as connection:
                     if await update_row_only(connection, transition):
                         return transition
-            return await original(self, transition)
+            return await original(self, *transitions)
 
         return record
 
-    patches.replace(*_RECORD, recording, parameters=("self", "transition"))
+    patches.replace(*_RECORD, recording, parameters=("self", "transitions"))
 
 
 def wrong_final_status(patches: Patches) -> None:
@@ -54,22 +55,22 @@ def wrong_final_status(patches: Patches) -> None:
     sa, orders = import_module("sqlalchemy"), import_module("fuze_order.tables").orders
 
     def recording(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        async def record(self: Foreign, transition: Foreign) -> Foreign:
-            committed = await original(self, transition)
-            if committed.status.is_terminal and is_affected(transition.order_id):
+        async def record(self: Foreign, *transitions: Foreign) -> Foreign:
+            committed = await original(self, *transitions)
+            if committed.status.is_terminal and is_affected(committed.order_id):
                 # Final as well, so that clients do not wait for it forever.
                 wrong = "rejected" if committed.status == "expired" else "expired"
                 async with self._engine.begin() as connection:
                     await connection.execute(
                         sa.update(orders)
-                        .where(orders.c.id == transition.order_id)
+                        .where(orders.c.id == committed.order_id)
                         .values(status=wrong)
                     )
             return committed
 
         return record
 
-    patches.replace(*_RECORD, recording, parameters=("self", "transition"))
+    patches.replace(*_RECORD, recording, parameters=("self", "transitions"))
 
 
 def forget_void_after_reset(patches: Patches) -> None:

@@ -34,25 +34,37 @@ def dispatch_twice(patches: Patches) -> None:
 def ignore_cancel(patches: Patches) -> None:
     """Report a shipment as cancelled, and dispatch it in the background.
 
-    Dispatches are slowed down, so that more orders are cancelled before theirs is complete.
+    Requests to the carrier are slowed down, so that more orders are cancelled before theirs is
+    complete.
     """
     contract = import_module("fuze_contracts.shipping")
     activities = import_module("fuze_shipping.activities")
+    messages = import_module("fuze_shipping.messages")
+
+    async def dispatch_anyway(self: Foreign, shipment_id: UUID) -> None:
+        shipment = await self._repository.get(shipment_id)
+        order = contract.ShipOrder(
+            order_id=shipment.order_id, address=shipment.address, items=shipment.items
+        )
+        request = messages.DispatchRequest(
+            shipment_id=shipment_id, run_id=shipment.run_id, order=order
+        )
+        await self._dispatch_service.dispatch(request)
 
     def cancelling(_: Callable[..., Foreign]) -> Callable[..., Foreign]:
         async def shipment_cancelled(self: Foreign, command: Foreign) -> Foreign:
             shipment_id = activities.derive_shipment_id(command.order_id)
-            run_later(lambda: self._dispatch_service.dispatch(shipment_id))
+            run_later(lambda: dispatch_anyway(self, shipment_id))
             return contract.ShipmentCancelled()
 
         return shipment_cancelled
 
-    def dispatching(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
-        async def dispatch(self: Foreign, shipment_id: UUID) -> Foreign:
+    def submitting(original: Callable[..., Foreign]) -> Callable[..., Foreign]:
+        async def submit(self: Foreign, shipment: Foreign) -> Foreign:
             await asyncio.sleep(_DISPATCH_DELAY_SECONDS)
-            return await original(self, shipment_id)
+            return await original(self, shipment)
 
-        return dispatch
+        return submit
 
     patches.replace(
         "fuze_shipping.activities",
@@ -61,10 +73,10 @@ def ignore_cancel(patches: Patches) -> None:
         parameters=("self", "command"),
     )
     patches.replace(
-        "fuze_shipping.dispatch_service",
-        "DispatchService.dispatch",
-        dispatching,
-        parameters=("self", "shipment_id"),
+        "fuze_shipping.carrier.sandbox",
+        "SandboxCarrier.submit",
+        submitting,
+        parameters=("self", "shipment"),
     )
 
 

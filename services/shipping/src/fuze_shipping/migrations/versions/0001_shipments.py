@@ -13,6 +13,7 @@ def upgrade() -> None:
         CREATE TABLE shipping.shipments (
             id uuid CONSTRAINT shipments_pkey PRIMARY KEY,
             order_id uuid NOT NULL CONSTRAINT shipments_order_id_key UNIQUE,
+            run_id text,
             state text NOT NULL CONSTRAINT shipments_state_check CHECK (
                 state IN ('prepared', 'dispatching', 'dispatched', 'rejected', 'cancelled')
             ),
@@ -28,8 +29,8 @@ def upgrade() -> None:
             dispatched_at timestamptz,
             submitted_at timestamptz,
             given_up_at timestamptz,
-            CONSTRAINT shipments_prepared_check CHECK (
-                state = 'cancelled' OR (address IS NOT NULL AND items IS NOT NULL)
+            CONSTRAINT shipments_requested_check CHECK (
+                state = 'cancelled' OR num_nulls(run_id, address, items) = 0
             ),
             CONSTRAINT shipments_rejected_check
                 CHECK ((state = 'rejected') = (rejection_code IS NOT NULL)),
