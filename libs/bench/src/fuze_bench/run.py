@@ -95,7 +95,8 @@ async def _create_tables(infrastructure: Infrastructure, sides: Iterable[Side]) 
 def _describe(side: Side, rivals: RivalEnvironment) -> SideInfo:
     if side.needs_rival_packages:
         installed = rivals.versions()
-        versions = {package: installed[package] for package in side.packages}
+        # The Redis server is one of the packages for some Pythons only.
+        versions = {name: installed[name] for name in side.packages if name in installed}
     else:
         versions = own_versions(side.packages)
     return SideInfo(
