@@ -12,7 +12,7 @@ from fuze_bench.report.charts import build_cpu_bars, build_latency_curves, build
 from fuze_bench.report.figures import build_rows
 from fuze_bench.report.page import render_page
 from fuze_bench.report.terminal import render_tables
-from fuze_bench.results import BenchReport
+from fuze_bench.results import BenchReport, Growth, GrowthStep
 
 REPORT = build_bench_report(
     build_round("fuze", history_events=40.0, workflow_tasks=8.0),
@@ -52,6 +52,18 @@ def test_the_terminal_shows_figures_ratios_limits_and_settings() -> None:
     shown = render(REPORT)
 
     for text in ("orders per second", "Fuze / celery", "<slow>", "fsync on", "lib 1.2"):
+        assert text in shown
+
+
+def test_the_terminal_shows_what_grows_where_it_was_measured() -> None:
+    step = GrowthStep(name="10000 stored orders", cpu_own=61.5, blocks=300.0)
+    growth = Growth(
+        steps=(step,), open_orders=1000, order_worker_bytes=93_000_000, resume_seconds=14.25
+    )
+    shown = render(REPORT.model_copy(update={"growth": growth}))
+
+    assert "pile up" not in render(REPORT)
+    for text in ("10000 stored orders", "61.5; 300", "1000 open orders", "93", "14.2"):
         assert text in shown
 
 

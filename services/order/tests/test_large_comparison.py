@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -39,10 +38,9 @@ _CONCURRENT_STARTS = 50
 
 
 @pytest.fixture
-async def temporal(tmp_path: Path) -> AsyncIterator[WorkflowEnvironment]:
-    """A server of its own, which ends with its many workflows; they are in a file."""
-    options = ("--db-filename", str(tmp_path / "temporal.db"))
-    async with await start_dev_server(options=options) as environment:
+async def temporal() -> AsyncIterator[WorkflowEnvironment]:
+    """A server of its own, which ends with its many workflows."""
+    async with await start_dev_server() as environment:
         yield environment
 
 

@@ -9,6 +9,9 @@ class BenchConfig(BaseModel):
     `orders` are measured at `concurrency` in each round, after `warm_up` others. Then orders arrive
     for `arrival_seconds` at `rate` a second; without one, at half of what the first side of the
     first round reached. At the end of a round the side is idle for `idle_seconds`.
+
+    After the rounds Fuze's cost of an order is measured with `stored_orders` more in the tables,
+    then with `open_orders` more that await approval, at `growth_concurrency`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -21,6 +24,9 @@ class BenchConfig(BaseModel):
     arrival_seconds: float
     idle_seconds: float
     rate: float | None = None
+    stored_orders: int = 0
+    open_orders: int = 0
+    growth_concurrency: int = 10
 
     def order_of(self, number: int) -> tuple[str, ...]:
         """Return the sides in the order of a round: forwards, then backwards, and so on.
@@ -42,6 +48,8 @@ FULL = {
     "concurrency": 40,
     "arrival_seconds": 20.0,
     "idle_seconds": 5.0,
+    "stored_orders": 10_000,
+    "open_orders": 1_000,
 }
 QUICK = FULL | {
     "rounds": 1,
@@ -49,4 +57,6 @@ QUICK = FULL | {
     "warm_up": 20,
     "arrival_seconds": 10.0,
     "idle_seconds": 3.0,
+    "stored_orders": 0,
+    "open_orders": 0,
 }

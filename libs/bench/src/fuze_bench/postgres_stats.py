@@ -19,12 +19,14 @@ class PostgresCounters:
 
     `writes` counts transactions that were assigned an id: those that wrote. `transactions` counts
     all of this database. Backends report theirs at most once a second, and at their end, so that
-    number is exact only when a side's processes have ended.
+    number is exact only when a side's processes have ended. So it is for `blocks`, the accesses to
+    pages of tables and indexes, in memory or on disk.
     """
 
     writes: int
     transactions: int
     wal_bytes: int
+    blocks: int
 
 
 class PostgresStats:
@@ -38,12 +40,11 @@ class PostgresStats:
         row = await self._connection.fetchrow(
             "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS writes,"
             " xact_commit + xact_rollback AS transactions,"
-            " pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS wal_bytes"
+            " pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS wal_bytes,"
+            " blks_hit + blks_read AS blocks"
             " FROM pg_stat_database WHERE datname = current_database()"
         )
-        return PostgresCounters(
-            writes=row["writes"], transactions=row["transactions"], wal_bytes=row["wal_bytes"]
-        )
+        return PostgresCounters(**row)
 
     async def settings(self) -> dict[str, str]:
         """Return the server's version and its settings of durability."""

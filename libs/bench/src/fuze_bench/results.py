@@ -94,8 +94,33 @@ class Ratio(_Record):
     value: float
 
 
+class GrowthStep(_Record):
+    """Fuze's cost of an order at one size of its data.
+
+    `cpu_own` is in milliseconds: its processes and PostgreSQL. `blocks` are PostgreSQL's accesses
+    to pages, which no machine changes.
+    """
+
+    name: str
+    cpu_own: float
+    blocks: float
+
+
+class Growth(_Record):
+    """What changes as orders pile up.
+
+    With `open_orders` open the order worker used `order_worker_bytes`. After it was killed, another
+    knew all of them again in `resume_seconds`.
+    """
+
+    steps: tuple[GrowthStep, ...]
+    open_orders: int
+    order_worker_bytes: int
+    resume_seconds: float
+
+
 class BenchReport(_Record):
-    """A whole run."""
+    """A whole run. There is no `growth` in a quick one, or without Fuze."""
 
     started_at: datetime
     seconds: float
@@ -106,6 +131,7 @@ class BenchReport(_Record):
     rounds: tuple[SideRound, ...]
     summaries: tuple[SideSummary, ...]
     ratios: tuple[Ratio, ...]
+    growth: Growth | None = None
 
 
 _OUTSIDE = (SANDBOX, "load generator")

@@ -12,9 +12,10 @@ import psutil
 from fuze_bench.catalog import SIDES
 from fuze_bench.config import BenchConfig
 from fuze_bench.environment import RivalEnvironment, own_versions
+from fuze_bench.growth import measure_growth
 from fuze_bench.infrastructure import Infrastructure, run_infrastructure
 from fuze_bench.postgres_stats import PostgresStats
-from fuze_bench.results import BenchReport, SideInfo, SideRound, compare, summarize
+from fuze_bench.results import BenchReport, Growth, SideInfo, SideRound, compare, summarize
 from fuze_bench.round import OnProgress, RoundRunner
 from fuze_bench.side import SOURCE, Side
 
@@ -45,6 +46,9 @@ async def run_bench(
             for number in range(config.rounds)
             for name in config.order_of(number)
         ]
+        growth = None
+        if config.open_orders and "fuze" in config.sides:
+            growth = await measure_growth(infrastructure, config, on_progress)
         on_progress("stopping", 0)
     return build_report(
         config,
@@ -53,6 +57,7 @@ async def run_bench(
         durability=durability,
         started_at=started_at,
         seconds=time.monotonic() - started,
+        growth=growth,
     )
 
 
@@ -64,6 +69,7 @@ def build_report(  # noqa: PLR0913 - the parts of a report
     durability: dict[str, str],
     started_at: datetime,
     seconds: float,
+    growth: Growth | None = None,
 ) -> BenchReport:
     """Return the report over these rounds."""
     measured = tuple(rounds)
@@ -81,6 +87,7 @@ def build_report(  # noqa: PLR0913 - the parts of a report
         rounds=measured,
         summaries=tuple(summaries.values()),
         ratios=compare(summaries),
+        growth=growth,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fuze_bench.clients import MAX_POLL_SECONDS, POLL_SECONDS
 from fuze_bench.cpu_accounting import LOAD_GENERATOR
-from fuze_bench.results import BenchReport, Latency, SideSummary
+from fuze_bench.results import BenchReport, Growth, Latency, SideSummary
 from fuze_bench.side import ROLES
 
 _NONE = "-"
@@ -55,6 +55,21 @@ def build_rows(report: BenchReport) -> list[Row]:
         row("  processes", lambda one: str(sum(one.processes.values()))),
         row("  idle CPU, % of a core", lambda one: f"{one.idle_percent:.1f}"),
         row("  memory, MB", lambda one: f"{one.memory_bytes / 1e6:.0f}"),
+    ]
+
+
+def build_growth_rows(growth: Growth) -> list[Row]:
+    """Return what an order costs at each size, and what open orders cost."""
+    return [
+        *(
+            Row(f"{one.name}: CPU, ms per order; pages", (f"{one.cpu_own:.1f}; {one.blocks:.0f}",))
+            for one in growth.steps
+        ),
+        Row(
+            f"memory of the order worker with {growth.open_orders} open orders, MB",
+            (f"{growth.order_worker_bytes / 1e6:.0f}",),
+        ),
+        Row("from its kill until another knows all of them, s", (f"{growth.resume_seconds:.1f}",)),
     ]
 
 

@@ -4,13 +4,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from fuze_bench.report.figures import build_rows, footnotes
+from fuze_bench.report.figures import build_growth_rows, build_rows, footnotes
 from fuze_bench.results import BenchReport
 
 
 def render_tables(report: BenchReport) -> list[RenderableType]:
     """Return the figures, the ratios, what the sides cannot do, and the notes."""
-    return [_figures(report), _ratios(report), _limits(report), _notes(report)]
+    return [
+        _figures(report),
+        _ratios(report),
+        _growth(report),
+        _limits(report),
+        _notes(report),
+    ]
 
 
 def _figures(report: BenchReport) -> Table:
@@ -31,6 +37,17 @@ def _ratios(report: BenchReport) -> RenderableType:
     for ratio in report.ratios:
         table.add_row(ratio.name, f"{ratio.value:.2f}")
     return Group(Text("\nRatios", style="bold"), table) if report.ratios else Group()
+
+
+def _growth(report: BenchReport) -> RenderableType:
+    if report.growth is None:
+        return Group()
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for row in build_growth_rows(report.growth):
+        table.add_row(row.name, *row.values)
+    return Group(Text("\nFuze, as orders pile up", style="bold"), table)
 
 
 def _limits(report: BenchReport) -> RenderableType:
