@@ -40,7 +40,6 @@ async def start_order(order_id: UUID, body: dict[str, Any]) -> dict[str, str]:
     """Receive and validate the order, once per id."""
     order = {**body, "order_id": str(order_id)}
     await _Connections.postgres.execute(sql.RECEIVE, *sql.receive_parameters(order))
-    await _record(str(order_id), "order_validated")
     return {"order_id": str(order_id)}
 
 

@@ -51,16 +51,8 @@ def charge(order_id: str) -> None:
     _execute(sql.SUBMIT_PAYMENT, key, order_id, sql.total(order), currency, method)
     reference = _post("/psp/charges", key, sql.charge_request(order))["id"]
     _execute(sql.SETTLE_PAYMENT, key, reference)
-    _record(order_id, "payment_charged", reference=reference)
-    start_shipping.delay(order_id)
-
-
-@task(name="start_shipping")
-def start_shipping(order_id: str) -> None:
-    """Commit that a shipment may exist, then request it."""
-    if _read(order_id)["status"] == "paid":
-        _record(order_id, "shipping_started")
-        dispatch.delay(order_id)
+    _execute(sql.CHARGED, order_id, reference)
+    dispatch.delay(order_id)
 
 
 @task(name="dispatch")
@@ -70,8 +62,7 @@ def dispatch(order_id: str) -> None:
     if order["status"] != "preparing":
         return
     key = sql.shipment_id(order_id)
-    _execute(sql.PREPARE_SHIPMENT, *sql.shipment_parameters(order))
-    _execute(sql.SUBMIT_SHIPMENT, key)
+    _execute(sql.SUBMIT_SHIPMENT, *sql.shipment_parameters(order))
     parcel = _post("/carrier/parcels", key, sql.parcel_request(order))
     _execute(sql.SETTLE_SHIPMENT, key, parcel["carrier"], parcel["tracking_number"])
     complete.delay(order_id, parcel["tracking_number"])
@@ -83,7 +74,7 @@ def complete(order_id: str, tracking_number: str) -> None:
     _record(order_id, "order_shipped", tracking_number=tracking_number)
 
 
-_NEXT_TASK = {"approved": charge, "paid": start_shipping, "preparing": dispatch}
+_NEXT_TASK = {"approved": charge, "preparing": dispatch}
 
 
 @app.task(name="resend_stuck")

@@ -51,13 +51,11 @@ async def order_workflow(order: sql.Order) -> None:
     """Take the order from received to shipped."""
     order_id = order["order_id"]
     await receive(order)
-    await record(order_id, "order_validated", {})
     if not await DBOS.recv_async("approval", timeout_seconds=_APPROVAL_TIMEOUT_SECONDS):
         return
     await record(order_id, "order_approved", {})
     charge = await charge_payment(order)
-    await record(order_id, "payment_charged", {"reference": charge})
-    await record(order_id, "shipping_started", {})
+    await record_charge(order_id, charge)
     with SetWorkflowID(f"shipping/{order_id}"):
         tracking_number = await shipping_workflow(order)
     await record(order_id, "order_shipped", {"tracking_number": tracking_number})
@@ -66,14 +64,13 @@ async def order_workflow(order: sql.Order) -> None:
 @DBOS.workflow()
 async def shipping_workflow(order: sql.Order) -> str:
     """Dispatch the order's parcel, and return its tracking number."""
-    await prepare_shipment(order)
     tracking_number: str = await dispatch_shipment(order)
     return tracking_number
 
 
 @DBOS.step(retries_allowed=True, max_attempts=10)
 async def receive(order: sql.Order) -> None:
-    """Insert the order, its lines and event 1."""
+    """Insert the order, its lines and first events."""
     await _Connections.postgres.execute(sql.RECEIVE, *sql.receive_parameters(order))
 
 
@@ -82,6 +79,12 @@ async def record(order_id: str, event: str, details: dict[str, str]) -> None:
     """Insert the event, and update the row."""
     parameters = sql.transition_parameters(order_id, event, **details)
     await _Connections.postgres.execute(sql.TRANSITION, *parameters)
+
+
+@DBOS.step(retries_allowed=True, max_attempts=10)
+async def record_charge(order_id: str, reference: str) -> None:
+    """Insert that the order is charged and that its shipment starts, and update the row."""
+    await _Connections.postgres.execute(sql.CHARGED, order_id, reference)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=10)
@@ -96,16 +99,10 @@ async def charge_payment(order: sql.Order) -> str:
 
 
 @DBOS.step(retries_allowed=True, max_attempts=10)
-async def prepare_shipment(order: sql.Order) -> None:
-    """Insert the shipment."""
-    await _Connections.postgres.execute(sql.PREPARE_SHIPMENT, *sql.shipment_parameters(order))
-
-
-@DBOS.step(retries_allowed=True, max_attempts=10)
 async def dispatch_shipment(order: sql.Order) -> str:
     """Dispatch the parcel at the carrier, once per idempotency key, and store the result."""
     key, postgres = sql.shipment_id(order["order_id"]), _Connections.postgres
-    await postgres.execute(sql.SUBMIT_SHIPMENT, key)
+    await postgres.execute(sql.SUBMIT_SHIPMENT, *sql.shipment_parameters(order))
     parcel = await _post("/carrier/parcels", key, sql.parcel_request(order))
     tracking_number = str(parcel["tracking_number"])
     await postgres.execute(sql.SETTLE_SHIPMENT, key, parcel["carrier"], tracking_number)

@@ -14,8 +14,8 @@ RECEIVE = """
     WITH received AS (
         INSERT INTO orders (id, status, payment_status, customer, currency, total_minor,
                             payment_method, address, last_seq)
-        VALUES ($1::uuid, 'received', 'none', $2::text, $3::text, $4::bigint, $5::text,
-                $6::text::jsonb, 1)
+        VALUES ($1::uuid, 'awaiting_approval', 'none', $2::text, $3::text, $4::bigint,
+                $5::text, $6::text::jsonb, 2)
         ON CONFLICT DO NOTHING
         RETURNING id
     ), lines AS (
@@ -25,7 +25,10 @@ RECEIVE = """
         FROM received, jsonb_array_elements($7::text::jsonb) WITH ORDINALITY AS l (line, position)
     )
     INSERT INTO events (order_id, seq, type, status, payment_status, actor, details)
-    SELECT id, 1, 'order_received', 'received', 'none', 'order-service', '{}' FROM received
+    SELECT id, 1, 'order_received', 'received', 'none', 'order-service', '{}'::jsonb FROM received
+    UNION ALL
+    SELECT id, 2, 'order_validated', 'awaiting_approval', 'none', 'order-service', '{}'::jsonb
+    FROM received
 """
 
 TRANSITION = """
@@ -39,6 +42,21 @@ TRANSITION = """
            tracking_number = $7::text::jsonb ->> 'tracking_number', updated_at = now()
     WHERE id IN (SELECT order_id FROM recorded) AND last_seq = $2::integer - 1
 """
+
+CHARGED = """
+    WITH recorded AS (
+        INSERT INTO events (order_id, seq, type, status, payment_status, actor, details)
+        VALUES ($1::uuid, 4, 'payment_charged', 'paid', 'charged', 'order-service',
+                jsonb_build_object('reference', $2::text)),
+               ($1::uuid, 5, 'shipping_started', 'preparing', 'charged', 'order-service', '{}')
+        ON CONFLICT DO NOTHING
+        RETURNING order_id
+    )
+    UPDATE orders SET status = 'preparing', payment_status = 'charged', last_seq = 5,
+           updated_at = now()
+    WHERE id IN (SELECT order_id FROM recorded) AND last_seq = 3
+"""
+"""Record that the order is charged, and that a shipment may exist, at once as Fuze does."""
 
 SUBMIT_PAYMENT = """
     INSERT INTO payments (id, order_id, amount_minor, currency, payment_method, state)
@@ -59,14 +77,10 @@ SETTLE_PAYMENT = """
     SELECT id, id, 'sales', 0, amount_minor, currency FROM settled
 """
 
-PREPARE_SHIPMENT = """
-    INSERT INTO shipments (id, order_id, state, address, items)
-    VALUES ($1::uuid, $2::uuid, 'prepared', $3::text::jsonb, $4::text::jsonb)
-    ON CONFLICT DO NOTHING
-"""
-
 SUBMIT_SHIPMENT = """
-    UPDATE shipments SET state = 'dispatching' WHERE id = $1::uuid AND state = 'prepared'
+    INSERT INTO shipments (id, order_id, state, address, items)
+    VALUES ($1::uuid, $2::uuid, 'dispatching', $3::text::jsonb, $4::text::jsonb)
+    ON CONFLICT DO NOTHING
 """
 
 SETTLE_SHIPMENT = """
@@ -90,13 +104,10 @@ GET_ORDER_WITH_LINES = """
 """
 
 AFTER = {
-    "order_validated": (2, "awaiting_approval", "none"),
     "order_approved": (3, "approved", "pending"),
-    "payment_charged": (4, "paid", "charged"),
-    "shipping_started": (5, "preparing", "charged"),
     "order_shipped": (6, "shipped", "charged"),
 }
-"""The number, status and payment status that each event leads to."""
+"""The number, status and payment status that each event of `TRANSITION` leads to."""
 
 
 def receive_parameters(order: Order) -> tuple[Any, ...]:
@@ -119,7 +130,7 @@ def transition_parameters(order_id: str, event: str, **details: str) -> tuple[An
 
 
 def shipment_parameters(order: Order) -> tuple[Any, ...]:
-    """Return the parameters of `PREPARE_SHIPMENT`."""
+    """Return the parameters of `SUBMIT_SHIPMENT`."""
     order_id, address, items = order["order_id"], order["address"], order["lines"]
     return shipment_id(order_id), order_id, json.dumps(address), json.dumps(items)
 
