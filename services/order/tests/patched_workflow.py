@@ -52,7 +52,7 @@ class PatchedWorkflow(OrderWorkflow):
             await workflow.sleep(1)
         if not self._early_shipment and self._has(Change.REORDERED_STEPS):
             self._early_shipment = asyncio.ensure_future(
-                service_calls.ship_order(self._order, self._state.address)
+                service_calls.ship_order(self._order, self._state.address, 0)
             )
         if self._has(Change.REMOVED_STEP):
             self._state.status = OrderStatus.PREPARING

@@ -99,6 +99,7 @@ class Harness:
         order_id: UUID,
         *,
         line1: str | None = None,
+        number: int = 1,
         step_failure_alert_after: timedelta = timedelta(days=1),
     ) -> Handle:
         return await self.environment.client.start_workflow(
@@ -106,6 +107,7 @@ class Harness:
             ShipOrder(
                 order_id=order_id,
                 address=Address(country="US", postal_code="10001", line1=line1),
+                number=number,
                 step_failure_alert_after=step_failure_alert_after,
                 items=(ParcelItem(sku="TEAPOT-1", quantity=3),),
             ),

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -24,18 +24,21 @@ from fuze_shipping.activities import ShippingActivities, derive_shipment_id
 from fuze_shipping.carrier import Accepted, NotAttempted
 from fuze_shipping.carrier.sandbox import SandboxCarrier
 from fuze_shipping.dispatch_service import DispatchService
-from fuze_shipping.messages import DispatchRequest, Shipment, ShipmentState
+from fuze_shipping.messages import Shipment, ShipmentState
 from fuze_shipping.repository import ShipmentRepository
 
 ADDRESS = Address(country="US", postal_code="10001")
 
 
 @pytest.fixture
-def requested() -> DispatchRequest:
-    order = ShipOrder(
+def requested() -> ShipOrder:
+    return ShipOrder(
         order_id=uuid4(), address=ADDRESS, items=(ParcelItem(sku="TEAPOT-1", quantity=3),)
     )
-    return DispatchRequest(shipment_id=uuid4(), run_id="first", order=order)
+
+
+def id_of(request: ShipOrder) -> UUID:
+    return derive_shipment_id(request.order_id)
 
 
 @pytest.fixture
@@ -44,12 +47,12 @@ async def unreachable_carrier() -> AsyncIterator[SandboxCarrier]:
         yield SandboxCarrier(client, timeout=5)
 
 
-async def retry_until_done(service: DispatchService, request: DispatchRequest) -> Shipment:
+async def retry_until_done(service: DispatchService, request: ShipOrder) -> Shipment:
     """Retry as Temporal does; a non-retryable error is raised."""
     async with asyncio.timeout(20):
         while True:
             try:
-                return await service.dispatch(request)
+                return await service.dispatch(id_of(request), request)
             except ApplicationError as error:
                 if error.non_retryable:
                     raise
@@ -68,19 +71,19 @@ async def retry_until_done(service: DispatchService, request: DispatchRequest) -
 async def test_a_faulty_carrier_gets_one_parcel(
     dispatch_service: DispatchService,
     sandbox: httpx.AsyncClient,
-    requested: DispatchRequest,
+    requested: ShipOrder,
     fault: str,
     error: str,
 ) -> None:
     profile = {"faults": {fault: 1}, "commit_delay_seconds": 0.2}
     await sandbox.put("/control/carrier", json=profile)
     with pytest.raises(ApplicationError) as raised:
-        await dispatch_service.dispatch(requested)
+        await dispatch_service.dispatch(id_of(requested), requested)
 
     shipment = await retry_until_done(dispatch_service, requested)
 
     parcels = (await sandbox.get("/carrier/parcels")).json()["parcels"]
-    [parcel] = [one for one in parcels if one["shipment_id"] == str(requested.shipment_id)]
+    [parcel] = [one for one in parcels if one["shipment_id"] == str(id_of(requested))]
     assert raised.value.type == error
     assert shipment.state is ShipmentState.DISPATCHED
     assert shipment.tracking_number == parcel["tracking_number"]
@@ -90,90 +93,89 @@ async def test_an_attempt_after_an_unknown_outcome_finds_the_parcel_even_without
     dispatch_service: DispatchService,
     sandbox: httpx.AsyncClient,
     store: SandboxStore,
-    requested: DispatchRequest,
+    requested: ShipOrder,
 ) -> None:
     profile = {"faults": {"response_dropped": 1}, "idempotency_enabled": False}
     await sandbox.put("/control/carrier", json=profile)
 
     await retry_until_done(dispatch_service, requested)
 
-    assert len(store.find("parcels", shipment_id=str(requested.shipment_id))) == 1
+    assert len(store.find("parcels", shipment_id=str(id_of(requested)))) == 1
 
 
 async def test_an_unknown_outcome_leaves_the_shipment_dispatching(
     dispatch_service: DispatchService,
     sandbox: httpx.AsyncClient,
     repository: ShipmentRepository,
-    requested: DispatchRequest,
+    requested: ShipOrder,
 ) -> None:
     await sandbox.put("/control/carrier", json={"faults": {"error": 1}})
 
     with pytest.raises(ApplicationError, match="500"):
-        await dispatch_service.dispatch(requested)
+        await dispatch_service.dispatch(id_of(requested), requested)
 
-    assert (await repository.get(requested.shipment_id)).state is ShipmentState.DISPATCHING
+    assert (await repository.get(id_of(requested))).state is ShipmentState.DISPATCHING
 
 
 async def test_a_shipment_is_prepared_again_where_the_carrier_cannot_be_reached(
-    repository: ShipmentRepository, requested: DispatchRequest, unreachable_carrier: SandboxCarrier
+    repository: ShipmentRepository, requested: ShipOrder, unreachable_carrier: SandboxCarrier
 ) -> None:
+    service = DispatchService(repository, unreachable_carrier, timedelta(0))
     with pytest.raises(ApplicationError) as raised:
-        await DispatchService(repository, unreachable_carrier, timedelta(0)).dispatch(requested)
+        await service.dispatch(id_of(requested), requested)
 
     assert raised.value.type == CARRIER_UNAVAILABLE
-    shipment = await repository.get(requested.shipment_id)
+    shipment = await repository.get(id_of(requested))
     assert shipment.state is ShipmentState.PREPARED
     assert isinstance(await unreachable_carrier.find(shipment), NotAttempted)
 
 
 async def test_a_dispatched_shipment_is_not_submitted_again(
-    dispatch_service: DispatchService, store: SandboxStore, requested: DispatchRequest
+    dispatch_service: DispatchService, store: SandboxStore, requested: ShipOrder
 ) -> None:
-    first = await dispatch_service.dispatch(requested)
+    first = await dispatch_service.dispatch(id_of(requested), requested)
 
-    second = await dispatch_service.dispatch(requested)
+    second = await dispatch_service.dispatch(id_of(requested), requested)
 
     assert second == first
-    assert len(store.find("parcels", shipment_id=str(requested.shipment_id))) == 1
+    assert len(store.find("parcels", shipment_id=str(id_of(requested)))) == 1
 
 
 async def test_a_delivery_status_is_fetched_from_the_carrier(
     dispatch_service: DispatchService,
     repository: ShipmentRepository,
     store: SandboxStore,
-    requested: DispatchRequest,
+    requested: ShipOrder,
 ) -> None:
-    await dispatch_service.dispatch(requested)
-    [parcel] = store.find("parcels", shipment_id=str(requested.shipment_id))
+    await dispatch_service.dispatch(id_of(requested), requested)
+    [parcel] = store.find("parcels", shipment_id=str(id_of(requested)))
     store.update(parcel["id"], status="in_transit")
 
-    changed = await dispatch_service.refresh_delivery_status(requested.shipment_id)
+    changed = await dispatch_service.refresh_delivery_status(id_of(requested))
 
-    assert changed.order_id == requested.order.order_id
+    assert changed.order_id == requested.order_id
     assert changed.status is DeliveryStatus.IN_TRANSIT
-    assert (
-        await repository.get(requested.shipment_id)
-    ).delivery_status is DeliveryStatus.IN_TRANSIT
+    assert (await repository.get(id_of(requested))).delivery_status is DeliveryStatus.IN_TRANSIT
 
 
 async def test_the_delivery_status_of_a_parcel_that_the_carrier_does_not_know_is_unknown(
-    repository: ShipmentRepository, dispatch_service: DispatchService, requested: DispatchRequest
+    repository: ShipmentRepository, dispatch_service: DispatchService, requested: ShipOrder
 ) -> None:
-    await repository.begin_dispatch(requested)
+    await repository.begin_dispatch(id_of(requested), requested)
     with pytest.raises(ApplicationError, match="does not know") as raised:
-        await dispatch_service.refresh_delivery_status(requested.shipment_id)
+        await dispatch_service.refresh_delivery_status(id_of(requested))
 
     assert raised.value.type == CARRIER_OUTCOME_UNKNOWN
 
 
 async def test_the_delivery_status_waits_while_the_carrier_is_unavailable(
-    dispatch_service: DispatchService, sandbox: httpx.AsyncClient, requested: DispatchRequest
+    dispatch_service: DispatchService, sandbox: httpx.AsyncClient, requested: ShipOrder
 ) -> None:
-    await dispatch_service.dispatch(requested)
+    await dispatch_service.dispatch(id_of(requested), requested)
     await sandbox.put("/control/carrier", json={"available": False})
 
     with pytest.raises(ApplicationError) as raised:
-        await dispatch_service.refresh_delivery_status(requested.shipment_id)
+        await dispatch_service.refresh_delivery_status(id_of(requested))
 
     assert raised.value.type == CARRIER_UNAVAILABLE
 
@@ -193,14 +195,14 @@ async def uncertain(
     repository: ShipmentRepository,
     dispatch_service: DispatchService,
     sandbox: httpx.AsyncClient,
-    requested: DispatchRequest,
+    requested: ShipOrder,
 ) -> Shipment:
     """A shipment whose request may have had an effect."""
     await sandbox.put("/control/carrier", json={"faults": {"error": 1}})
     with pytest.raises(ApplicationError, match="500"):
-        await dispatch_service.dispatch(requested)
+        await dispatch_service.dispatch(id_of(requested), requested)
     await sandbox.put("/control/carrier", json={})
-    return await repository.get(requested.shipment_id)
+    return await repository.get(id_of(requested))
 
 
 async def dispatch_without_success(
@@ -208,10 +210,9 @@ async def dispatch_without_success(
 ) -> ShipmentState:
     """Dispatch to a carrier that refuses the parcel; return the state after that."""
     service = DispatchService(repository, RefusingCarrier(carrier), window)
-    order = ShipOrder(order_id=shipment.order_id, address=ADDRESS)
-    request = DispatchRequest(shipment_id=shipment.id, run_id="first", order=order)
+    request = ShipOrder(order_id=shipment.order_id, address=ADDRESS)
     with pytest.raises(ApplicationError, match="no new parcels"):
-        await service.dispatch(request)
+        await service.dispatch(shipment.id, request)
     return (await repository.get(shipment.id)).state
 
 

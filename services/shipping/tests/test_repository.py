@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_contracts.address import Address
 from fuze_contracts.shipping import DeliveryStatus, ParcelItem, ShipOrder
+from fuze_shipping.activities import derive_shipment_id
 from fuze_shipping.carrier import Accepted, NotAttempted, Rejected
-from fuze_shipping.messages import DispatchRequest, ShipmentState
+from fuze_shipping.messages import Shipment, ShipmentState
 from fuze_shipping.repository import ShipmentRepository
 from fuze_shipping.tables import metadata, shipments
 
@@ -20,42 +21,50 @@ OTHER_ADDRESS = Address(country="US", postal_code="94105")
 NOT_ATTEMPTED = NotAttempted(reason="the carrier cannot be reached")
 
 
-def order() -> ShipOrder:
+def request_shipment() -> ShipOrder:
+    """Return the first request for a shipment."""
     return ShipOrder(
         order_id=uuid4(),
         address=Address(country="US", postal_code="10001"),
         items=(ParcelItem(sku="TEAPOT-1", quantity=3),),
+        number=5,
     )
 
 
-def request_shipment() -> DispatchRequest:
-    return DispatchRequest(shipment_id=uuid4(), run_id="first", order=order())
-
-
-def request_again(request: DispatchRequest, zip_code: str) -> DispatchRequest:
-    """Return the request of another run."""
+def request_again(request: ShipOrder, zip_code: str) -> ShipOrder:
+    """Return the order's next request."""
     address = Address(country="US", postal_code=zip_code)
-    changed = request.order.model_copy(update={"address": address})
-    return request.model_copy(update={"run_id": "second", "order": changed})
+    return request.model_copy(update={"number": request.number + 2, "address": address})
+
+
+def id_of(request: ShipOrder) -> UUID:
+    return derive_shipment_id(request.order_id)
+
+
+async def begin(repository: ShipmentRepository, request: ShipOrder) -> Shipment:
+    return await repository.begin_dispatch(id_of(request), request)
+
+
+async def change_address(repository: ShipmentRepository, request: ShipOrder) -> bool:
+    return await repository.change_address(id_of(request), request.order_id, OTHER_ADDRESS)
 
 
 def accepted() -> Accepted:
     return Accepted(carrier="a-carrier", tracking_number=f"FZ{uuid4()}")
 
 
-async def cancel(repository: ShipmentRepository, request: DispatchRequest) -> ShipmentState:
-    return await repository.cancel(request.shipment_id, request.order.order_id)
+async def cancel(repository: ShipmentRepository, request: ShipOrder) -> ShipmentState:
+    return await repository.cancel(id_of(request), request.order_id)
 
 
 async def test_a_dispatch_begins_with_what_was_requested(repository: ShipmentRepository) -> None:
     request = request_shipment()
 
-    shipment = await repository.begin_dispatch(request)
+    shipment = await begin(repository, request)
 
-    order = request.order
     assert shipment.state is ShipmentState.DISPATCHING
-    assert (shipment.order_id, shipment.dispatch_attempt) == (order.order_id, 1)
-    assert (shipment.address, shipment.items) == (order.address, order.items)
+    assert (shipment.order_id, shipment.dispatch_attempt) == (request.order_id, 1)
+    assert (shipment.address, shipment.items) == (request.address, request.items)
     assert not shipment.may_have_been_submitted
 
 
@@ -63,9 +72,9 @@ async def test_an_attempt_after_an_interrupted_one_may_have_been_submitted(
     repository: ShipmentRepository,
 ) -> None:
     request = request_shipment()
-    await repository.begin_dispatch(request)
+    await begin(repository, request)
 
-    second = await repository.begin_dispatch(request)
+    second = await begin(repository, request)
 
     assert (second.dispatch_attempt, second.may_have_been_submitted) == (2, True)
 
@@ -74,30 +83,30 @@ async def test_nothing_can_be_changed_once_a_dispatch_has_begun(
     repository: ShipmentRepository,
 ) -> None:
     request = request_shipment()
-    await repository.begin_dispatch(request)
+    await begin(repository, request)
 
     assert await cancel(repository, request) is ShipmentState.DISPATCHING
-    assert not await repository.change_address(request.shipment_id, OTHER_ADDRESS)
+    assert not await change_address(repository, request)
 
 
 async def test_a_dispatch_that_was_not_attempted_makes_the_shipment_prepared_again(
     repository: ShipmentRepository,
 ) -> None:
     request = request_shipment()
-    first = await repository.begin_dispatch(request)
+    first = await begin(repository, request)
 
     assert (await repository.finish_dispatch(first, NOT_ATTEMPTED)).state is ShipmentState.PREPARED
 
-    assert await repository.change_address(request.shipment_id, OTHER_ADDRESS)
-    assert (await repository.begin_dispatch(request)).address == OTHER_ADDRESS
+    assert await change_address(repository, request)
+    assert (await begin(repository, request)).address == OTHER_ADDRESS
 
 
 async def test_an_unavailable_carrier_after_an_unknown_outcome_leaves_it_dispatching(
     repository: ShipmentRepository,
 ) -> None:
     request = request_shipment()
-    await repository.begin_dispatch(request)
-    second = await repository.begin_dispatch(request)
+    await begin(repository, request)
+    second = await begin(repository, request)
 
     await repository.finish_dispatch(second, NOT_ATTEMPTED)
 
@@ -109,8 +118,8 @@ async def test_a_superseded_attempt_does_not_end_the_newer_one(
     repository: ShipmentRepository, result: NotAttempted | Rejected
 ) -> None:
     request = request_shipment()
-    first = await repository.begin_dispatch(request)
-    await repository.begin_dispatch(request)
+    first = await begin(repository, request)
+    await begin(repository, request)
 
     assert (await repository.finish_dispatch(first, result)).state is ShipmentState.DISPATCHING
 
@@ -119,12 +128,12 @@ async def test_a_superseded_attempt_does_not_end_the_newer_one(
 
 async def test_an_acceptance_is_final(repository: ShipmentRepository) -> None:
     request = request_shipment()
-    first, result = await repository.begin_dispatch(request), accepted()
+    first, result = await begin(repository, request), accepted()
     await repository.finish_dispatch(first, result)
     await repository.finish_dispatch(first, NOT_ATTEMPTED)
     await repository.finish_dispatch(first, accepted())
 
-    found = await repository.begin_dispatch(request)
+    found = await begin(repository, request)
 
     assert found.state is ShipmentState.DISPATCHED
     assert (found.carrier, found.tracking_number) == (result.carrier, result.tracking_number)
@@ -135,40 +144,40 @@ async def test_an_acceptance_that_a_superseded_attempt_learns_of_is_recorded(
     repository: ShipmentRepository,
 ) -> None:
     request = request_shipment()
-    first = await repository.begin_dispatch(request)
-    await repository.begin_dispatch(request)
+    first = await begin(repository, request)
+    await begin(repository, request)
 
     await repository.finish_dispatch(first, accepted())
 
-    assert (await repository.get(request.shipment_id)).state is ShipmentState.DISPATCHED
+    assert (await repository.get(id_of(request))).state is ShipmentState.DISPATCHED
 
 
 async def test_a_cancelled_shipment_is_not_dispatched(repository: ShipmentRepository) -> None:
     request = request_shipment()
 
     assert await cancel(repository, request) is ShipmentState.CANCELLED
-    assert (await repository.begin_dispatch(request)).state is ShipmentState.CANCELLED
+    assert (await begin(repository, request)).state is ShipmentState.CANCELLED
 
 
-async def test_a_run_that_repeats_its_request_does_not_submit_a_rejected_address_again(
+async def test_a_repeated_request_does_not_submit_a_rejected_address_again(
     repository: ShipmentRepository,
 ) -> None:
     request = request_shipment()
-    first = await repository.begin_dispatch(request)
+    first = await begin(repository, request)
     await repository.finish_dispatch(first, Rejected(code="address_not_serviceable"))
 
-    repeated = await repository.begin_dispatch(request)
+    repeated = await begin(repository, request)
 
     assert repeated.state is ShipmentState.REJECTED
     assert repeated.rejection_code == "address_not_serviceable"
 
 
-async def test_another_run_corrects_a_rejected_address(repository: ShipmentRepository) -> None:
+async def test_a_new_request_corrects_a_rejected_address(repository: ShipmentRepository) -> None:
     request = request_shipment()
-    first = await repository.begin_dispatch(request)
+    first = await begin(repository, request)
     await repository.finish_dispatch(first, Rejected(code="address_not_serviceable"))
 
-    second = await repository.begin_dispatch(request_again(request, zip_code="94105"))
+    second = await begin(repository, request_again(request, zip_code="94105"))
 
     assert (second.state, second.rejection_code) == (ShipmentState.DISPATCHING, None)
     assert (second.address, second.may_have_been_submitted) == (OTHER_ADDRESS, False)
@@ -178,28 +187,68 @@ async def test_a_shipment_with_a_rejected_address_can_be_cancelled(
     repository: ShipmentRepository,
 ) -> None:
     request = request_shipment()
-    first = await repository.begin_dispatch(request)
+    first = await begin(repository, request)
     await repository.finish_dispatch(first, Rejected(code="address_not_serviceable"))
 
     assert await cancel(repository, request) is ShipmentState.CANCELLED
 
 
-async def test_another_run_keeps_a_changed_address(repository: ShipmentRepository) -> None:
+async def test_a_new_request_keeps_a_changed_address(repository: ShipmentRepository) -> None:
     request = request_shipment()
-    first = await repository.begin_dispatch(request)
+    first = await begin(repository, request)
     await repository.finish_dispatch(first, NOT_ATTEMPTED)
-    await repository.change_address(request.shipment_id, OTHER_ADDRESS)
+    await change_address(repository, request)
 
-    second = await repository.begin_dispatch(request_again(request, zip_code="10001"))
+    second = await begin(repository, request_again(request, zip_code="10001"))
 
     assert second.address == OTHER_ADDRESS
 
 
-async def test_an_address_change_before_the_first_dispatch_is_an_error_to_retry(
+async def test_an_older_request_does_not_submit_its_address_after_a_newer_one_was_rejected(
     repository: ShipmentRepository,
 ) -> None:
-    with pytest.raises(LookupError):
-        await repository.change_address(uuid4(), OTHER_ADDRESS)
+    older = request_shipment()
+    newer = request_again(older, zip_code="94105")
+    first = await begin(repository, newer)
+    await repository.finish_dispatch(first, Rejected(code="address_not_serviceable"))
+
+    assert (await begin(repository, older)).state is ShipmentState.REJECTED
+
+
+async def test_an_address_that_changes_before_the_first_dispatch_is_the_one_dispatched_to(
+    repository: ShipmentRepository,
+) -> None:
+    request = request_shipment()
+    assert await change_address(repository, request)
+
+    shipment = await begin(repository, request)
+
+    assert shipment.state is ShipmentState.DISPATCHING
+    assert (shipment.address, shipment.items) == (OTHER_ADDRESS, request.items)
+
+
+async def test_an_address_that_changes_after_a_rejection_was_not_rejected(
+    repository: ShipmentRepository,
+) -> None:
+    request = request_shipment()
+    first = await begin(repository, request)
+    await repository.finish_dispatch(first, Rejected(code="address_not_serviceable"))
+    assert await change_address(repository, request)
+
+    repeated = await begin(repository, request)
+
+    assert (repeated.state, repeated.address) == (ShipmentState.DISPATCHING, OTHER_ADDRESS)
+
+
+async def test_an_address_changes_neither_of_a_cancelled_shipment_nor_of_a_dispatched_one(
+    repository: ShipmentRepository,
+) -> None:
+    cancelled, dispatched = request_shipment(), request_shipment()
+    await cancel(repository, cancelled)
+    await repository.finish_dispatch(await begin(repository, dispatched), accepted())
+
+    assert not await change_address(repository, cancelled)
+    assert not await change_address(repository, dispatched)
 
 
 async def test_a_concurrent_cancellation_and_dispatch_have_one_winner(
@@ -209,14 +258,14 @@ async def test_a_concurrent_cancellation_and_dispatch_have_one_winner(
         request = request_shipment()
 
         shipment, state = await asyncio.gather(
-            repository.begin_dispatch(request), cancel(repository, request)
+            begin(repository, request), cancel(repository, request)
         )
 
         assert shipment.state is state
 
 
 async def test_the_delivery_status_never_goes_back(repository: ShipmentRepository) -> None:
-    shipment = await repository.begin_dispatch(request_shipment())
+    shipment = await begin(repository, request_shipment())
     await repository.finish_dispatch(shipment, accepted())
 
     recorded = [
@@ -235,7 +284,7 @@ async def test_the_delivery_status_never_goes_back(repository: ShipmentRepositor
 async def test_a_delivery_status_before_the_dispatch_is_recorded_is_an_error_to_retry(
     repository: ShipmentRepository,
 ) -> None:
-    shipment = await repository.begin_dispatch(request_shipment())
+    shipment = await begin(repository, request_shipment())
 
     with pytest.raises(LookupError, match="dispatching, not dispatched"):
         await repository.record_delivery_status(shipment.id, DeliveryStatus.DELIVERED)

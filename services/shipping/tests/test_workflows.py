@@ -94,7 +94,7 @@ async def test_a_rejected_address_is_an_outcome_and_can_be_corrected(shipping: H
     order_id = uuid4()
 
     rejected = await (await shipping.ship(order_id, line1="rejected")).result()
-    corrected = await (await shipping.ship(order_id)).result()
+    corrected = await (await shipping.ship(order_id, number=2)).result()
 
     assert isinstance(rejected, AddressRejected)
     assert rejected.code == "address_not_serviceable"

@@ -14,7 +14,7 @@ from fuze_bench.config import BenchConfig
 from fuze_bench.cpu_accounting import CpuMeter, memory_bytes, milliseconds_per_order
 from fuze_bench.infrastructure import Infrastructure, run_components
 from fuze_bench.load import OrderClient, build_order, run_closed_loop
-from fuze_bench.postgres_stats import PostgresStats
+from fuze_bench.postgres_stats import PostgresCounters, PostgresStats
 from fuze_bench.results import Growth, GrowthStep
 from fuze_bench.side import POSTGRES
 from fuze_devstack.processes import ManagedProcess
@@ -43,6 +43,8 @@ _COPIES = """
         )) AS copied WHERE template.order_id = '{order_id}';
     DROP TABLE copies
 """
+
+_REPORT_SECONDS = 1.5
 
 OnProgress = Callable[[str, int], None]
 
@@ -73,9 +75,9 @@ async def measure_growth(
             on_progress(f"growth: {name}", 0)
             await infrastructure.postgres.execute("VACUUM (ANALYZE)")
             await run_closed_loop(client, config.warm_up, config.growth_concurrency, _count)
-            before, cpu_before = await stats.read(), meter.read()
+            before, cpu_before = await _read(stats), meter.read()
             await run_closed_loop(client, config.orders, config.growth_concurrency, _count)
-            after, cpu_after = await stats.read(), meter.read()
+            cpu_after, after = meter.read(), await _read(stats)
             cpu = milliseconds_per_order(cpu_before, cpu_after, config.orders)
             blocks = (after.blocks - before.blocks) / config.orders
             steps.append(GrowthStep(name=name, cpu_own=cpu["own"] + cpu[POSTGRES], blocks=blocks))
@@ -101,6 +103,12 @@ async def measure_growth(
     )
 
 
+async def _read(stats: PostgresStats) -> PostgresCounters:
+    """Read the counters once the backends, which report every second, have reported."""
+    await asyncio.sleep(_REPORT_SECONDS)
+    return await stats.read()
+
+
 async def _store(infrastructure: Infrastructure, count: int) -> None:
     """Store copies of an order that was shipped."""
     order_id = await infrastructure.postgres.fetchval(
@@ -111,7 +119,7 @@ async def _store(infrastructure: Infrastructure, count: int) -> None:
 
 
 async def _start(client: OrderClient, count: int, concurrency: int) -> list[str]:
-    """Start orders that nobody approves."""
+    """Start orders that are not approved."""
     orders = [build_order(number) for number in range(count)]
     slots = asyncio.Semaphore(concurrency)
 

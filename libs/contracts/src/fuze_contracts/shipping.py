@@ -31,6 +31,9 @@ class ParcelItem(Message):
 class ShipOrder(Message):
     """Input of ShippingWorkflow: dispatch an order's shipment to the carrier.
 
+    Each new request of an order has a higher `number`: a rejected address is submitted again only
+    for a request with a higher one than that which it was rejected for.
+
     A dispatch that keeps failing for `step_failure_alert_after` is reported to the order, by the
     update `report_step_failure`, and retried without a limit.
     """
@@ -38,6 +41,7 @@ class ShipOrder(Message):
     order_id: UUID
     address: Address
     items: tuple[ParcelItem, ...] = ()
+    number: int = 0
     step_failure_alert_after: timedelta = timedelta(hours=1)
 
 
@@ -158,10 +162,7 @@ class ShipmentActivities(Protocol):
     async def shipment_address_changed(
         self, command: ChangeShipmentAddress
     ) -> ChangeShipmentAddressOutcome:
-        """Change the shipment's address, unless it is being dispatched, was, or is cancelled.
-
-        Fails, and is retried, until the first dispatch has begun.
-        """
+        """Change the shipment's address, unless it is being dispatched, was, or is cancelled."""
         ...
 
     @activity.defn

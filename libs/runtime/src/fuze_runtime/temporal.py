@@ -8,7 +8,7 @@ import stamina
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import PydanticPayloadConverter
-from temporalio.converter import DataConverter
+from temporalio.converter import DataConverter, SerializationContext
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import (
     LogForwardingConfig,
@@ -38,7 +38,13 @@ class _SharedPayloadConverter(PydanticPayloadConverter):
 
     def __init__(self) -> None:
         if not hasattr(self, "converters"):
-            super().__init__()
+            # Few: the sandbox makes new classes of a workflow's messages for each run.
+            super().__init__(max_cached_type_adapters=256)
+
+    def with_context(self, context: SerializationContext) -> Self:
+        """Return this instance: no converter depends on a context, and it must not be changed."""
+        del context
+        return self
 
 
 DATA_CONVERTER = DataConverter(payload_converter_class=_SharedPayloadConverter)

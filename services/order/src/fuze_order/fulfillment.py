@@ -198,7 +198,7 @@ class Fulfillment:
     def _request_shipment(self) -> asyncio.Future[ShippingOutcome]:
         if not self._shipment:
             self._shipment = asyncio.ensure_future(
-                service_calls.ship_order(self._order, self._address)
+                service_calls.ship_order(self._order, self._address, self._state.shipment_number)
             )
         return self._shipment
 

@@ -138,11 +138,12 @@ async def list_dispatched(order_ids: Sequence[UUID]) -> set[UUID]:
     return set(listed.order_ids)
 
 
-async def ship_order(order: PlaceOrder, address: Address) -> ShippingOutcome:
+async def ship_order(order: PlaceOrder, address: Address, number: int) -> ShippingOutcome:
     """Return the shipment's outcome; there is one shipment, however often it is requested."""
     command = ShipOrder(
         order_id=order.order_id,
         address=address,
+        number=number,
         items=tuple(
             ParcelItem(sku=line.sku, quantity=line.quantity)
             for line in order.lines

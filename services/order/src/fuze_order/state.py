@@ -53,6 +53,7 @@ class OrderState:
         self.needs_attention = False
         self.is_reminder_sent = self.is_recovered = False
         self._tracking_number: str | None = None
+        self._shipment_number = 0
         self._waiting_for: WaitingFor | None = None
         self._deadline: datetime | None = None
         self._last_error: str | None = None
@@ -107,8 +108,18 @@ class OrderState:
                 self.is_reminder_sent = True
             case EventType.ORDER_RECOVERED:
                 self.is_recovered = True
+            case EventType.SHIPPING_STARTED:
+                self._shipment_number = committed.seq
             case _:
                 pass
+
+    @property
+    def shipment_number(self) -> int:
+        """The number of the current request for a shipment: that of its `shipping_started`.
+
+        After a reset that may be unknown; then it is a higher one.
+        """
+        return self._shipment_number or self.seq
 
     def next_payment_token(self) -> str:
         """Return a token that no attempt to charge has used: one above the committed token's."""

@@ -1,7 +1,8 @@
 """The rules that an order must satisfy before approval and payment. Pure.
 
-A merchant's own rules belong here. A rule that needs another service, such as an inventory check,
-belongs in an activity of its own, between `validate_order` and the wait for approval.
+A merchant's own rules belong here. They must not raise: an order has no row before it is validated.
+A rule that needs another service, such as an inventory check, belongs in an activity of its own,
+between `order_received` and the wait for approval.
 """
 
 from collections.abc import Mapping

@@ -27,7 +27,7 @@ from fuze_contracts.shipping import (
     Shipped,
     ShippingOutcome,
 )
-from fuze_shipping.messages import DispatchRequest, Shipment, ShipmentState
+from fuze_shipping.messages import Shipment, ShipmentState
 
 if TYPE_CHECKING:  # workflows import this module and must not load HTTP or a database driver
     from fuze_shipping.dispatch_service import DispatchService
@@ -54,18 +54,14 @@ class ShippingActivities(ShipmentActivities):
     async def shipment_dispatched(self, command: ShipOrder) -> ShippingOutcome:
         """Record the shipment, dispatch it to the carrier, once, and record the outcome.
 
-        After a rejected address, another run of the workflow dispatches it to a new one.
+        After a rejected address, a new request dispatches it to its own one.
 
         Raises:
             ApplicationError: `CARRIER_UNAVAILABLE` or `CARRIER_OUTCOME_UNKNOWN`; retry.
 
         """
-        request = DispatchRequest(
-            shipment_id=derive_shipment_id(command.order_id),
-            run_id=activity.info().workflow_run_id or "",
-            order=command,
-        )
-        shipment = await self._dispatch_service.dispatch(request)
+        shipment_id = derive_shipment_id(command.order_id)
+        shipment = await self._dispatch_service.dispatch(shipment_id, command)
         activity.logger.info("dispatch finished", extra={"outcome": shipment.state})
         return _to_outcome(shipment)
 
@@ -94,14 +90,11 @@ class ShippingActivities(ShipmentActivities):
     async def shipment_address_changed(
         self, command: ChangeShipmentAddress
     ) -> ChangeShipmentAddressOutcome:
-        """Change the shipment's address, unless it is being dispatched, was, or is cancelled.
-
-        Raises:
-            LookupError: the first dispatch has not begun; retry.
-
-        """
+        """Change the shipment's address, unless it is being dispatched, was, or is cancelled."""
         shipment_id = derive_shipment_id(command.order_id)
-        changed = await self._repository.change_address(shipment_id, command.address)
+        changed = await self._repository.change_address(
+            shipment_id, command.order_id, command.address
+        )
         return AddressChanged() if changed else AlreadyDispatched()
 
     @activity.defn

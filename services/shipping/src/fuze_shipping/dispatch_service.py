@@ -11,6 +11,7 @@ from fuze_contracts.shipping import (
     CARRIER_OUTCOME_UNKNOWN,
     CARRIER_UNAVAILABLE,
     DeliveryStatusChanged,
+    ShipOrder,
 )
 from fuze_shipping.carrier import (
     Accepted,
@@ -20,7 +21,7 @@ from fuze_shipping.carrier import (
     NotFound,
     Rejected,
 )
-from fuze_shipping.messages import DispatchRequest, Shipment, ShipmentState
+from fuze_shipping.messages import Shipment, ShipmentState
 from fuze_shipping.repository import ShipmentRepository
 
 
@@ -34,7 +35,7 @@ class DispatchService:
         self._carrier = carrier
         self._settle_window = settle_window
 
-    async def dispatch(self, request: DispatchRequest) -> Shipment:
+    async def dispatch(self, shipment_id: UUID, request: ShipOrder) -> Shipment:
         """Return the shipment as it is committed: dispatched, rejected or cancelled.
 
         `dispatching` is committed before the carrier is called. An attempt that finds it there
@@ -46,7 +47,7 @@ class DispatchService:
             ApplicationError: `CARRIER_UNAVAILABLE` or `CARRIER_OUTCOME_UNKNOWN`; retry.
 
         """
-        shipment = await self._repository.begin_dispatch(request)
+        shipment = await self._repository.begin_dispatch(shipment_id, request)
         if shipment.state is not ShipmentState.DISPATCHING:
             return shipment
         found = await self._look_up(shipment)

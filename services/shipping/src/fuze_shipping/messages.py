@@ -6,15 +6,7 @@ from uuid import UUID
 
 from fuze_contracts.address import Address
 from fuze_contracts.base import Message
-from fuze_contracts.shipping import DeliveryStatus, ParcelItem, ShipOrder
-
-
-class DispatchRequest(Message):
-    """What a workflow run requests of a shipment, however often it repeats the request."""
-
-    shipment_id: UUID
-    run_id: str
-    order: ShipOrder
+from fuze_contracts.shipping import DeliveryStatus, ParcelItem
 
 
 class StepFailureReport(Message):
@@ -44,16 +36,16 @@ class Shipment(Message):
     """A shipment as PostgreSQL holds it.
 
     `dispatch_attempt` counts the dispatches that were begun. `may_have_been_submitted` is true
-    where an earlier attempt may have reached the carrier, at `submitted_at`. `run_id` is the
-    workflow run that requested the latest dispatch. A shipment that was cancelled before its first
-    dispatch has no run, address or items.
+    where an earlier attempt may have reached the carrier, at `submitted_at`. `request_number` is
+    that of the latest request to dispatch it. A shipment whose address was changed before the first
+    one has no items yet; one that was cancelled before has no address either.
     """
 
     id: UUID
     order_id: UUID
     state: ShipmentState
     dispatch_attempt: int
-    run_id: str | None = None
+    request_number: int = 0
     address: Address | None = None
     items: tuple[ParcelItem, ...] | None = None
     carrier: str | None = None

@@ -10,9 +10,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fuze_contracts.address import Address
-from fuze_contracts.shipping import DeliveryStatus
+from fuze_contracts.shipping import DeliveryStatus, ParcelItem, ShipOrder
 from fuze_shipping.carrier import Accepted, NotAttempted, Rejected
-from fuze_shipping.messages import DispatchRequest, Shipment, ShipmentState
+from fuze_shipping.messages import Shipment, ShipmentState
 from fuze_shipping.tables import shipments
 
 _CHANGEABLE = [ShipmentState.PREPARED, ShipmentState.REJECTED]
@@ -53,43 +53,45 @@ class ShipmentRepository:
         # A single statement needs no BEGIN and COMMIT, which are round trips of their own.
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    async def begin_dispatch(self, request: DispatchRequest) -> Shipment:
+    async def begin_dispatch(self, shipment_id: UUID, request: ShipOrder) -> Shipment:
         """Commit `dispatching` before the carrier is called: nothing can be changed from then on.
 
         Return the shipment after that; the first request inserts it. One with a rejected address
-        gets the address of a request by another run. One that is dispatched or cancelled, or was
-        rejected for this run, is returned unchanged.
+        gets that of a request with a higher number. One that is dispatched or cancelled, or was
+        rejected for this request or a later one, is returned unchanged.
         """
         async with self._autocommit.connect() as connection:
             inserted = await connection.execute(
                 _INSERT_DISPATCHING,
                 {
-                    "id": request.shipment_id,
-                    "order_id": request.order.order_id,
-                    "run_id": request.run_id,
-                    "address": request.order.address.model_dump(mode="json"),
-                    "items": [item.model_dump(mode="json") for item in request.order.items],
+                    "id": shipment_id,
+                    "order_id": request.order_id,
+                    "request_number": request.number,
+                    "address": request.address.model_dump(mode="json"),
+                    "items": _to_json(request.items),
                 },
             )
             if row := inserted.mappings().one_or_none():
                 first = Shipment.model_validate(dict(row))
                 return first.model_copy(update={"submitted_at": None})
-        return await self._begin_again(request)
+        return await self._begin_again(shipment_id, request)
 
-    async def _begin_again(self, request: DispatchRequest) -> Shipment:
+    async def _begin_again(self, shipment_id: UUID, request: ShipOrder) -> Shipment:
         async with self._engine.begin() as connection:
-            before = await _lock(connection, request.shipment_id)
+            before = await _lock(connection, shipment_id)
             changes: dict[str, Any] = {}
-            if before.state is ShipmentState.REJECTED and before.run_id != request.run_id:
-                address = request.order.address.model_dump(mode="json")
+            is_new = request.number > before.request_number
+            if before.state is ShipmentState.REJECTED and is_new:
+                address = request.address.model_dump(mode="json")
                 changes = {"address": address, "rejection_code": None}
             elif before.state not in _UNDISPATCHED:
                 return before
             after = await _update(
                 connection,
-                request.shipment_id,
+                shipment_id,
                 state=ShipmentState.DISPATCHING,
-                run_id=request.run_id,
+                request_number=max(request.number, before.request_number),
+                items=_to_json(request.items),  # a change of address came before them
                 dispatch_attempt=before.dispatch_attempt + 1,
                 submitted_at=sa.func.clock_timestamp(),
                 **changes,
@@ -174,19 +176,31 @@ class ShipmentRepository:
             )
             return (await _lock(connection, shipment_id)).state
 
-    async def change_address(self, shipment_id: UUID, address: Address) -> bool:
+    async def change_address(self, shipment_id: UUID, order_id: UUID, address: Address) -> bool:
         """Change the address, unless it is too late; return whether it was changed.
 
-        Raises:
-            LookupError: its first dispatch has not begun; retry.
-
+        Before the first dispatch it is stored, and wins over the address of the request. After a
+        rejection the shipment is prepared again: the new address was not rejected.
         """
-        async with self._engine.begin() as connection:
-            before = await _lock(connection, shipment_id)
-            if before.state not in _CHANGEABLE:
-                return False
-            await _update(connection, shipment_id, address=address.model_dump(mode="json"))
-        return True
+        stored = address.model_dump(mode="json")
+        async with self._autocommit.connect() as connection:
+            changed = await connection.execute(
+                insert(shipments)
+                .values(
+                    id=shipment_id, order_id=order_id, state=ShipmentState.PREPARED, address=stored
+                )
+                .on_conflict_do_update(
+                    constraint="shipments_pkey",
+                    set_={
+                        "state": ShipmentState.PREPARED,
+                        "address": stored,
+                        "rejection_code": None,
+                    },
+                    where=shipments.c.state.in_(_CHANGEABLE),
+                )
+                .returning(shipments.c.id)
+            )
+            return changed.first() is not None
 
     async def get(self, shipment_id: UUID) -> Shipment:
         """Return the shipment.
@@ -236,6 +250,10 @@ class ShipmentRepository:
             furthest = max(recorded, status, key=list(DeliveryStatus).index)
             await _update(connection, shipment_id, delivery_status=furthest)
             return furthest
+
+
+def _to_json(items: Sequence[ParcelItem]) -> list[dict[str, Any]]:
+    return [item.model_dump(mode="json") for item in items]
 
 
 async def _give_up(

@@ -34,7 +34,7 @@ shipments = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("order_id", Uuid, nullable=False, unique=True),
-    Column("run_id", Text),
+    Column("request_number", Integer, nullable=False, server_default=text("0")),
     Column("state", Text, nullable=False),
     Column("dispatch_attempt", Integer, nullable=False, server_default=text("0")),
     Column("address", JSONB),
@@ -49,7 +49,9 @@ shipments = Table(
     Column("given_up_at", DateTime(timezone=True)),
     CheckConstraint(f"state IN ({_STATES})", name="state"),
     CheckConstraint(
-        "state = 'cancelled' OR num_nulls(run_id, address, items) = 0", name="requested"
+        "CASE state WHEN 'cancelled' THEN true WHEN 'prepared' THEN address IS NOT NULL"
+        " ELSE num_nulls(address, items) = 0 END",
+        name="requested",
     ),
     CheckConstraint("jsonb_typeof(address -> 'country') = 'string'", name="address"),
     CheckConstraint("jsonb_typeof(items) = 'array'", name="items"),
@@ -68,11 +70,12 @@ shipments = Table(
 )
 """One row per order. `id` is the idempotency key of the requests to the carrier.
 
-`run_id` is the workflow run that requested the latest dispatch: a rejected address is not submitted
-again for the same run.
+`request_number` is that of the latest request to dispatch it: a rejected address is submitted again
+only for a higher one.
 
 `submitted_at` is the last request that may have had an effect. `given_up_at` is when such a request
 counted as without effect, because the carrier did not have the parcel after the settle window.
 
-A shipment that was cancelled before its first dispatch has no run, address or items.
+A shipment whose address was changed before its first dispatch has no items yet, and one that was
+cancelled before has no address either.
 """

@@ -1,5 +1,6 @@
 """Writes to order workflows in Temporal: start, signal, update."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -79,7 +80,7 @@ class OrderCommands:
         self._client = client
         self._timeout = timeout
         self._slots = WorkflowSlots()
-        self._signalled: dict[UUID, None] = {}
+        self._commanded: dict[UUID, None] = {}
 
     async def start(self, order: PlaceOrder) -> bool:
         """Start the order's workflow; return False if its id was used before."""
@@ -111,14 +112,14 @@ class OrderCommands:
         signal: SignalMethod[MessageT],
         message: MessageT,
         *,
-        is_awaited: bool,
+        is_awaited: Callable[[], Awaitable[bool]],
     ) -> bool:
         """Send a signal; return False if no such workflow is running.
 
         A signal needs no worker, but Temporal refuses all signals after the ten thousandth. So the
         order is queried whether it would drop this one; without a worker, its history has to be
-        short. The first signal that the order is known to await needs no query, which costs about
-        as much as a workflow task.
+        short. The first command through this gateway needs no query, which costs about as much as a
+        workflow task, where `is_awaited` says that the order awaits it.
 
         Raises:
             CommandRejectedError: the order would drop the signal.
@@ -128,10 +129,8 @@ class OrderCommands:
         try:
             async with self._slots.of(order_id):
                 caller: str | None = getattr(message, "caller", None)
-                is_first = self._remember(order_id)
-                if not (is_awaited and is_first) and (
-                    rejection := await self._signal_rejection(order, name, caller)
-                ):
+                needs_query = not (self._remember(order_id) and await is_awaited())
+                if needs_query and (rejection := await self._signal_rejection(order, name, caller)):
                     raise CommandRejectedError(rejection)
                 async with temporal_timeout(self._timeout):
                     await order.signal(signal, message, rpc_timeout=self._timeout)
@@ -140,11 +139,12 @@ class OrderCommands:
         return True
 
     def _remember(self, order_id: UUID) -> bool:
-        """Return whether this gateway has sent the order no signal, as far as it remembers."""
-        is_first = order_id not in self._signalled
-        self._signalled[order_id] = None
-        if len(self._signalled) > _MAX_REMEMBERED_ORDERS:
-            del self._signalled[next(iter(self._signalled))]
+        """Return whether this gateway has sent the order no command, as far as it remembers."""
+        is_first = order_id not in self._commanded
+        self._commanded.pop(order_id, None)
+        self._commanded[order_id] = None  # the last to be forgotten
+        if len(self._commanded) > _MAX_REMEMBERED_ORDERS:
+            del self._commanded[next(iter(self._commanded))]
         return is_first
 
     async def _signal_rejection(
@@ -174,6 +174,7 @@ class OrderCommands:
             CommandRejectedError: the order rejected the update.
 
         """
+        self._remember(order_id)
         try:
             async with self._slots.of(order_id), temporal_timeout(self._timeout):
                 return await self._handle(order_id).execute_update(

@@ -35,7 +35,7 @@ def drop_cancellation(patches: Patches) -> None:
             signal: Foreign,
             message: Foreign,
             *,
-            is_awaited: bool,
+            is_awaited: Foreign,
         ) -> Foreign:
             if isinstance(message, contract.CancelOrder):
                 return True

@@ -39,17 +39,13 @@ def ignore_cancel(patches: Patches) -> None:
     """
     contract = import_module("fuze_contracts.shipping")
     activities = import_module("fuze_shipping.activities")
-    messages = import_module("fuze_shipping.messages")
 
     async def dispatch_anyway(self: Foreign, shipment_id: UUID) -> None:
         shipment = await self._repository.get(shipment_id)
-        order = contract.ShipOrder(
+        request = contract.ShipOrder(
             order_id=shipment.order_id, address=shipment.address, items=shipment.items
         )
-        request = messages.DispatchRequest(
-            shipment_id=shipment_id, run_id=shipment.run_id, order=order
-        )
-        await self._dispatch_service.dispatch(request)
+        await self._dispatch_service.dispatch(shipment_id, request)
 
     def cancelling(_: Callable[..., Foreign]) -> Callable[..., Foreign]:
         async def shipment_cancelled(self: Foreign, command: Foreign) -> Foreign:

@@ -7,6 +7,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -91,11 +92,12 @@ def _add_signal(command: OrderCommand[Any], signal: Signal) -> None:
     ) -> SignalResponse:
         message = command.to_message(request, principal)
         try:
-            is_awaited = signal.name is OrderSignal.APPROVE and await _awaits_approval(
-                order_id, principal, services
-            )
             is_open = await services.order_commands.signal(
-                order_id, signal.name, signal.method, message, is_awaited=is_awaited
+                order_id,
+                signal.name,
+                signal.method,
+                message,
+                is_awaited=partial(_is_awaited, signal.name, order_id, principal, services),
             )
         except CommandRejectedError as error:
             raise errors.command_rejected(order_id, error.error_type) from None
@@ -118,22 +120,26 @@ def _add_signal(command: OrderCommand[Any], signal: Signal) -> None:
     )
 
 
-async def _awaits_approval(order_id: UUID, principal: Principal, services: AppServices) -> bool:
-    """Whether the row says so, or there is none yet; False where only the order itself can tell.
+async def _is_awaited(
+    signal: OrderSignal, order_id: UUID, principal: Principal, services: AppServices
+) -> bool:
+    """Whether the order awaits an approval by its row, or has none yet, and the caller may give it.
 
-    With four eyes, the caller must also be another than the one that placed it.
+    False where only the order itself can tell: with four eyes, the one that placed it may not.
     """
+    if signal is not OrderSignal.APPROVE:
+        return False
     try:
         async with database_timeout(services.settings.read_timeout / 2):
             found = await services.orders.get_status_and_owner(order_id)
     except UpstreamUnavailableError:
         return False
-    four_eyes = services.settings.four_eyes
     if found is None:
-        return not four_eyes
+        return not services.settings.four_eyes
     status, owner = found
-    is_own = principal.id in {None, owner}
-    return status is OrderStatus.AWAITING_APPROVAL and not (four_eyes and is_own)
+    # An order keeps the setting with which it was placed.
+    may_be_own = services.settings.four_eyes if principal.id is None else principal.id == owner
+    return status is OrderStatus.AWAITING_APPROVAL and not may_be_own
 
 
 def _add_bulk(command: OrderCommand[Any], bulk: Bulk) -> None:

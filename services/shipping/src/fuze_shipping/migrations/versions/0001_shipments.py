@@ -13,7 +13,7 @@ def upgrade() -> None:
         CREATE TABLE shipping.shipments (
             id uuid CONSTRAINT shipments_pkey PRIMARY KEY,
             order_id uuid NOT NULL CONSTRAINT shipments_order_id_key UNIQUE,
-            run_id text,
+            request_number integer NOT NULL DEFAULT 0,
             state text NOT NULL CONSTRAINT shipments_state_check CHECK (
                 state IN ('prepared', 'dispatching', 'dispatched', 'rejected', 'cancelled')
             ),
@@ -30,7 +30,8 @@ def upgrade() -> None:
             submitted_at timestamptz,
             given_up_at timestamptz,
             CONSTRAINT shipments_requested_check CHECK (
-                state = 'cancelled' OR num_nulls(run_id, address, items) = 0
+                CASE state WHEN 'cancelled' THEN true WHEN 'prepared' THEN address IS NOT NULL
+                ELSE num_nulls(address, items) = 0 END
             ),
             CONSTRAINT shipments_rejected_check
                 CHECK ((state = 'rejected') = (rejection_code IS NOT NULL)),
