@@ -99,7 +99,7 @@ async def test_a_hiccup_is_outlived_locally(desk: Desk) -> None:
 
     _, errors, _ = await (await desk.start()).result()
 
-    assert desk.database.attempts == [True] * 4
+    assert desk.database.attempts == [True] * 2
     assert errors == []
 
 
@@ -108,7 +108,7 @@ async def test_an_outage_is_left_to_the_server_and_reported(desk: Desk) -> None:
 
     _, errors, _ = await (await desk.start()).result()
 
-    assert desk.database.attempts == [True] * 4 + [False] * 7
+    assert desk.database.attempts == [True] * 2 + [False] * 9
     assert errors == ["ConnectionError: unavailable", None]
 
 
@@ -117,12 +117,12 @@ async def test_an_order_whose_database_hung_goes_on_in_another_worker(
 ) -> None:
     # The time-out of a local attempt is one error where it happens, and another when replayed.
     monkeypatch.setattr(step_execution, "_LOCAL_ATTEMPT_TIMEOUT", timedelta(seconds=0.1))
-    desk.database.hangs = 4
+    desk.database.hangs = 2
     handle = await desk.start()
 
     assert (await handle.result())[0] == "wrote it"
 
-    assert desk.database.attempts == [True] * 4 + [False]
+    assert desk.database.attempts == [True] * 2 + [False]
     replayer = Replayer(workflows=[Writing], workflow_runner=UnsandboxedWorkflowRunner())
     await replayer.replay_workflow(await handle.fetch_history())
 

@@ -62,8 +62,7 @@ class Fulfillment:
         return FollowingEvent(EventType.SHIPPING_STARTED, {"workflow_id": workflow_id})
 
     async def ship(self) -> None:
-        """Request the shipment, and wait for its outcome or for a message that concerns it."""
-        self._request_shipment()
+        """Wait for the shipment's outcome, or for a message that concerns it."""
         self._is_recheck_requested = False
         self._state.set_waiting_for(WaitingFor.SHIPPING, "waiting for the shipping service")
         await self._steps.wait(
@@ -83,7 +82,7 @@ class Fulfillment:
 
     async def record_outcome(self) -> None:
         """Commit how the shipment ended."""
-        outcome = await self._request_shipment()
+        outcome = await self.request_shipment()
         self._state.clear_waiting_for()
         match outcome:
             case Shipped():
@@ -160,8 +159,6 @@ class Fulfillment:
 
     async def change_address(self, address: Address) -> bool:
         """Change the shipment's address; False where it is too late."""
-        if self._state.status is OrderStatus.PREPARING:
-            self._request_shipment()  # the shipping service changes only what it has
         self._state.set_waiting_for(WaitingFor.SHIPPING, "changing the shipment's address")
         outcome = await self._steps.run_until_it_succeeds(
             lambda: service_calls.change_shipment_address(self._order.order_id, address)
@@ -195,7 +192,12 @@ class Fulfillment:
         if self._shipment:
             await self._steps.wait(self._shipment.done)
 
-    def _request_shipment(self) -> asyncio.Future[ShippingOutcome]:
+    def request_shipment(self) -> asyncio.Future[ShippingOutcome]:
+        """Request the shipment, unless it is requested; return its outcome.
+
+        This comes before everything else once the order is `preparing`. A signal may arrive while
+        the commit runs: a replay may deliver it after the commit, although it came with it.
+        """
         if not self._shipment:
             self._shipment = asyncio.ensure_future(
                 service_calls.ship_order(self._order, self._address, self._state.shipment_number)

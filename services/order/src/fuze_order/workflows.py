@@ -61,7 +61,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         """Take the next step from the committed status; requests to change the order come first."""
         match self._state.status:
             # Check completion first: a replay may order concurrent requests differently.
-            case OrderStatus.PREPARING if self._fulfillment.is_shipment_done():
+            case OrderStatus.PREPARING if self._fulfillment.request_shipment().done():
                 await self._fulfillment.record_outcome()
             case _ if self._messages.cancellation:
                 await self._cancel(self._messages.cancellation)
