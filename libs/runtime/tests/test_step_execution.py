@@ -95,7 +95,7 @@ async def test_a_step_that_works_is_one_local_attempt(desk: Desk) -> None:
 
 
 async def test_a_hiccup_is_outlived_locally(desk: Desk) -> None:
-    desk.database.failures = 3
+    desk.database.failures = 1
 
     _, errors, _ = await (await desk.start()).result()
 
