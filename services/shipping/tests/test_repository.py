@@ -264,6 +264,19 @@ async def test_a_concurrent_cancellation_and_dispatch_have_one_winner(
         assert shipment.state is state
 
 
+async def test_a_new_address_and_the_first_dispatch_at_once_agree_on_the_address(
+    repository: ShipmentRepository,
+) -> None:
+    for _ in range(20):
+        request = request_shipment()
+
+        shipment, is_changed = await asyncio.gather(
+            begin(repository, request), change_address(repository, request)
+        )
+
+        assert shipment.address == (OTHER_ADDRESS if is_changed else request.address)
+
+
 async def test_the_delivery_status_never_goes_back(repository: ShipmentRepository) -> None:
     shipment = await begin(repository, request_shipment())
     await repository.finish_dispatch(shipment, accepted())

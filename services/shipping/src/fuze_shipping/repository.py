@@ -26,7 +26,7 @@ _INSERT_DISPATCHING = (
         dispatch_attempt=1,
         submitted_at=sa.func.clock_timestamp(),
     )
-    .on_conflict_do_nothing(constraint="shipments_pkey")
+    .on_conflict_do_nothing()
     .returning(*shipments.c)
 )
 _UPDATE_DISPATCHED = (
@@ -165,15 +165,11 @@ class ShipmentRepository:
         Before its first dispatch it gets a cancelled row, so that it is never dispatched.
         """
         async with self._engine.begin() as connection:
-            await connection.execute(
-                insert(shipments)
-                .values(id=shipment_id, order_id=order_id, state=ShipmentState.CANCELLED)
-                .on_conflict_do_update(
-                    constraint="shipments_pkey",
-                    set_={"state": ShipmentState.CANCELLED, "rejection_code": None},
-                    where=shipments.c.state.in_(_CHANGEABLE),
+            row = {"id": shipment_id, "order_id": order_id, "state": ShipmentState.CANCELLED}
+            if not await _insert(connection, row):
+                await _change(
+                    connection, shipment_id, state=ShipmentState.CANCELLED, rejection_code=None
                 )
-            )
             return (await _lock(connection, shipment_id)).state
 
     async def change_address(self, shipment_id: UUID, order_id: UUID, address: Address) -> bool:
@@ -182,25 +178,12 @@ class ShipmentRepository:
         Before the first dispatch it is stored, and wins over the address of the request. After a
         rejection the shipment is prepared again: the new address was not rejected.
         """
-        stored = address.model_dump(mode="json")
-        async with self._autocommit.connect() as connection:
-            changed = await connection.execute(
-                insert(shipments)
-                .values(
-                    id=shipment_id, order_id=order_id, state=ShipmentState.PREPARED, address=stored
-                )
-                .on_conflict_do_update(
-                    constraint="shipments_pkey",
-                    set_={
-                        "state": ShipmentState.PREPARED,
-                        "address": stored,
-                        "rejection_code": None,
-                    },
-                    where=shipments.c.state.in_(_CHANGEABLE),
-                )
-                .returning(shipments.c.id)
+        changes = {"state": ShipmentState.PREPARED, "address": address.model_dump(mode="json")}
+        async with self._engine.begin() as connection:
+            row = {"id": shipment_id, "order_id": order_id, **changes}
+            return await _insert(connection, row) or await _change(
+                connection, shipment_id, rejection_code=None, **changes
             )
-            return changed.first() is not None
 
     async def get(self, shipment_id: UUID) -> Shipment:
         """Return the shipment.
@@ -279,6 +262,27 @@ async def _lock(connection: AsyncConnection, shipment_id: UUID) -> Shipment:
     if row is None:
         raise LookupError(f"there is no shipment {shipment_id}")
     return Shipment.model_validate(dict(row))
+
+
+async def _insert(connection: AsyncConnection, row: dict[str, Any]) -> bool:
+    """Insert a shipment before its first dispatch; False where there is one."""
+    # No conflict target: with one, the other unique index raises an error in a race.
+    inserted = await connection.execute(insert(shipments).values(row).on_conflict_do_nothing())
+    return inserted.rowcount == 1
+
+
+async def _change(
+    connection: AsyncConnection,
+    shipment_id: UUID,
+    **values: Any,  # noqa: ANN401 - column values
+) -> bool:
+    """Change a shipment that can still be changed; False where it is too late."""
+    changed = await connection.execute(
+        sa.update(shipments)
+        .where(shipments.c.id == shipment_id, shipments.c.state.in_(_CHANGEABLE))
+        .values(**values)
+    )
+    return changed.rowcount == 1
 
 
 async def _update(
