@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,8 +140,7 @@ async def _resume(temporal: Client, worker: ManagedProcess, order_ids: list[str]
 
     async def query(order_id: str) -> None:
         async with slots:
-            order = temporal.get_workflow_handle(f"order/{uuid.UUID(order_id)}")
-            await order.query("status")
+            await temporal.get_workflow_handle(f"order/{order_id}").query("status")
 
     await asyncio.gather(*map(query, order_ids))
     return time.perf_counter() - started_at

@@ -19,8 +19,7 @@ Result = TypeVar("Result")
 
 _LOCAL_ATTEMPTS = RetryPolicy(initial_interval=timedelta(milliseconds=50), maximum_attempts=2)
 # schedule_to_close_timeout does not limit a local activity's retries; maximum_attempts does. Those
-# of two steps together stay below 8 s. After that the SDK extends the workflow task, and a replay
-# may then deliver a signal after the step that it came with.
+# of two steps together stay below 8 s, after which the SDK extends the workflow task (ADR 3).
 _LOCAL_ATTEMPT_TIMEOUT = timedelta(seconds=1.5)
 _REMOTE_ATTEMPTS = RetryPolicy(
     initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)

@@ -48,6 +48,8 @@ async def append(
     order_id: UUID,
     last_seq: int,
     new: Sequence[dict[str, Any]],
+    *,
+    updated_at: datetime,
     **changes: object,
 ) -> bool:
     """Insert the events after number `last_seq`, and update the row, with `changes` to it.
@@ -56,12 +58,11 @@ async def append(
     row's last update never goes back.
     """
     parameters = {_PREFIX + name: value for name, value in changes.items()}
+    parameters |= {"order_id": order_id, "last_seq": last_seq, "updated_at": updated_at}
     for index, event in enumerate(new):
         parameters |= {f"{name}_{index}": event[name] for name in _EVENT_COLUMNS}
     statement = _build_append(len(new), tuple(sorted(changes)))
-    inserted = await connection.execute(
-        statement, {"order_id": order_id, "last_seq": last_seq, **parameters}
-    )
+    inserted = await connection.execute(statement, parameters)
     return inserted.rowcount == len(new)
 
 
@@ -71,7 +72,7 @@ def _build_append(count: int, changed: tuple[str, ...]) -> sa.Insert:
     values: dict[str, Any] = {
         name: sa.bindparam(_PREFIX + name, type_=orders.c[name].type) for name in changed
     }
-    values["updated_at"] = sa.func.greatest(orders.c.updated_at, values["updated_at"])
+    updated_at = sa.bindparam("updated_at", type_=orders.c.updated_at.type)
     last_seq = sa.bindparam("last_seq", type_=sa.Integer)
     # The row first: two who append to one order then wait for each other, and never deadlock.
     row = (
@@ -80,7 +81,11 @@ def _build_append(count: int, changed: tuple[str, ...]) -> sa.Insert:
             orders.c.id == sa.bindparam("order_id", type_=orders.c.id.type),
             orders.c.last_seq == last_seq,
         )
-        .values(last_seq=last_seq + count, **values)
+        .values(
+            last_seq=last_seq + count,
+            updated_at=sa.func.greatest(orders.c.updated_at, updated_at),
+            **values,
+        )
         .returning(orders.c.id)
         .cte("row")
     )

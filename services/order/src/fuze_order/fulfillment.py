@@ -46,6 +46,8 @@ class Fulfillment:
 
     async def start(self) -> None:
         """Commit that a shipment may exist, before it is requested."""
+        self._shipment = None  # an earlier one has ended with a rejected address
+        self._messages.pop_step_failure()
         event, details = self._start_event()
         await self._steps.record(event, details=details)
 
@@ -56,8 +58,6 @@ class Fulfillment:
         return self._start_event()
 
     def _start_event(self) -> FollowingEvent:
-        self._shipment = None  # an earlier one has ended with a rejected address
-        self._messages.pop_step_failure()
         workflow_id = shipping_workflow_id(self._order.order_id)
         return FollowingEvent(EventType.SHIPPING_STARTED, {"workflow_id": workflow_id})
 
@@ -195,8 +195,8 @@ class Fulfillment:
     def request_shipment(self) -> asyncio.Future[ShippingOutcome]:
         """Request the shipment, unless it is requested; return its outcome.
 
-        This comes before everything else once the order is `preparing`. A signal may arrive while
-        the commit runs: a replay may deliver it after the commit, although it came with it.
+        This comes before everything else once the order is `preparing`: a replay was seen to
+        deliver a signal after the commit with which the workflow had got it (ADR 3).
         """
         if not self._shipment:
             self._shipment = asyncio.ensure_future(

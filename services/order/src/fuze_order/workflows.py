@@ -53,6 +53,8 @@ class OrderWorkflow(contract.OrderWorkflow):
             raise
         while not self._is_finished():
             self._messages.reject_outdated()
+            if self._state.status is OrderStatus.PREPARING:
+                self._fulfillment.request_shipment()
             with suppress(ConflictingCommitError):
                 await self._advance()
         return await self._finish()
@@ -61,7 +63,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         """Take the next step from the committed status; requests to change the order come first."""
         match self._state.status:
             # Check completion first: a replay may order concurrent requests differently.
-            case OrderStatus.PREPARING if self._fulfillment.request_shipment().done():
+            case OrderStatus.PREPARING if self._fulfillment.is_shipment_done():
                 await self._fulfillment.record_outcome()
             case _ if self._messages.cancellation:
                 await self._cancel(self._messages.cancellation)
