@@ -113,6 +113,15 @@ class FailureScenarios(Scenarios):
             await until_recorded(order, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
         return order
 
+    async def cancelled_by_temporal_without_database(self) -> Handle:
+        order = await self._waiting()
+        async with self._without_database():
+            await order.signal(OrderWorkflow.approve)
+            await until_recorded(order, Recorded.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
+            await order.cancel()
+            await until_recorded(order, Recorded.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED)
+        return order
+
     async def commit_failed_by_operator(self) -> Handle:
         order = await self._waiting()
         async with self._locked_events():

@@ -14,6 +14,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
 from fuze_runtime import step_execution
 from fuze_runtime.step_execution import execute_local_then_remote, run_to_completion
+from fuze_runtime.step_gate import StepGate
 
 
 class Database:
@@ -51,7 +52,11 @@ class Writing:
     async def run(self) -> tuple[str, list[str | None], bool]:
         wrote = await run_to_completion(
             execute_local_then_remote(
-                Database.write, "it", summary="write it", on_error=self.errors.append
+                Database.write,
+                "it",
+                gate=StepGate(),
+                summary="write it",
+                on_error=self.errors.append,
             ),
             on_cancel=self._request_cancel,
         )

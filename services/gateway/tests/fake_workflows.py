@@ -7,6 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 from fuze_contracts import order as contract
 from fuze_contracts import payment, returns, shipping
+from fuze_contracts.base import WORKFLOW_BUSY
 from fuze_contracts.money import Money
 from fuze_contracts.order import ORDER_REJECTED, OrderResult, OrderSnapshot
 from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
@@ -16,8 +17,23 @@ from fuze_contracts.workflow_ids import shipping_workflow_id
 REJECTED_ACTOR = "mallory"
 """The order rejects every command of this actor."""
 
+BUSY = "BUSY"
+"""The first two commands of this actor, or for a return of this reason, find a step running."""
+
 MAX_ADDRESS_CHANGES = 3
 """The order drops the signals after these."""
+
+
+class BusyTwice:
+    """Rejects two updates, as a workflow does in the middle of a step."""
+
+    def __init__(self) -> None:
+        self._rejections = 2
+
+    def reject(self) -> None:
+        if self._rejections:
+            self._rejections -= 1
+            raise ApplicationError("a step runs", type=WORKFLOW_BUSY, non_retryable=True)
 
 
 @workflow.defn
@@ -31,6 +47,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._reason: str | None = None
         self._postal_code = command.address.postal_code if command.address else None
         self._address_changes = 0
+        self._busy = BusyTwice()
 
     @workflow.run
     async def run(self, command: contract.PlaceOrder) -> OrderResult:
@@ -92,6 +109,8 @@ class OrderWorkflow(contract.OrderWorkflow):
                 "four eyes", type=contract.APPROVER_PLACED_ORDER, non_retryable=True
             )
         self._reject_if_requested(contract.ALREADY_APPROVED, approval.actor)
+        if approval.actor == BUSY:
+            self._busy.reject()
 
     @workflow.update
     async def reject_order(self, request: contract.RejectOrder) -> OrderSnapshot:
@@ -259,6 +278,7 @@ class ReturnWorkflow(returns.ReturnWorkflow):
     def __init__(self, command: returns.RequestReturn) -> None:
         self._command = command
         self._status = returns.ReturnStatus.REQUESTED
+        self._busy = BusyTwice()
         self._is_decided = False
 
     @workflow.run
@@ -277,6 +297,11 @@ class ReturnWorkflow(returns.ReturnWorkflow):
         await workflow.wait_condition(lambda: self._command.reason != "STUCK")
         self._is_decided = True
         return self._refusal or self._snapshot
+
+    @get_request_outcome.validator
+    def _validate_get_request_outcome(self) -> None:
+        if self._command.reason == BUSY:
+            self._busy.reject()
 
     @workflow.update
     async def change(self, command: returns.ChangeReturn) -> returns.ReturnSnapshot:

@@ -90,6 +90,8 @@ async def measure_growth(
         await measure(f"{config.stored_orders} stored orders")
         on_progress(f"growth: starting {config.open_orders} orders", 0)
         open_orders = await _start(client, config.open_orders, config.growth_concurrency)
+        on_progress(f"growth: waiting for {config.open_orders} orders", 0)
+        await _wait_until_received(infrastructure, open_orders)
         await measure(f"{config.open_orders} open orders")
         on_progress("growth: the order worker is killed", 0)
         memory = memory_bytes([own["order"].pid])
@@ -128,6 +130,17 @@ async def _start(client: OrderClient, count: int, concurrency: int) -> list[str]
 
     await asyncio.gather(*map(start, range(count)))
     return [order["order_id"] for order in orders]
+
+
+async def _wait_until_received(infrastructure: Infrastructure, order_ids: list[str]) -> None:
+    """Wait for the rows: a start is answered before the workflow has run."""
+    while True:
+        received = await infrastructure.postgres.fetchval(
+            "SELECT count(*) FROM orders.orders WHERE id = ANY($1::uuid[])", order_ids
+        )
+        if received == len(order_ids):
+            return
+        await asyncio.sleep(1)
 
 
 async def _resume(temporal: Client, worker: ManagedProcess, order_ids: list[str]) -> float:

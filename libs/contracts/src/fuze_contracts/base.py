@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict
 
+WORKFLOW_BUSY = "WorkflowBusy"
+"""An update is rejected: its workflow runs a short step. Send it again after a moment."""
+
 
 class Message(BaseModel):
     """An immutable message, serialised as JSON.

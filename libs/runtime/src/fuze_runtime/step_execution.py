@@ -13,6 +13,8 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
+from fuze_runtime.step_gate import StepGate
+
 Owner = TypeVar("Owner")
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -31,6 +33,7 @@ async def execute_local_then_remote(
     step: Callable[[Owner, Argument], Awaitable[Result]],
     argument: Argument,
     *,
+    gate: StepGate,
     summary: str,
     on_error: Callable[[str | None], None] = lambda _: None,
 ) -> Result:
@@ -38,21 +41,22 @@ async def execute_local_then_remote(
 
     A local activity costs a fifth of a remote one, but its retries occupy the workflow's worker. So
     a few quick local attempts come first, then a remote activity that the server retries without
-    limit, and without growing the history. `on_error` is called with the error when the local
-    attempts have failed, and with None once the remote activity is over.
+    limit, and without growing the history. The gate is closed during the local attempts. `on_error`
+    is called with the error when they have failed, and with None once the remote activity is over.
 
     Raises:
         ApplicationError: the step failed with a non-retryable error.
 
     """
     try:
-        return await workflow.execute_local_activity_method(
-            step,
-            argument,
-            start_to_close_timeout=_LOCAL_ATTEMPT_TIMEOUT,
-            retry_policy=_LOCAL_ATTEMPTS,
-            summary=summary,
-        )
+        with gate.closed():
+            return await workflow.execute_local_activity_method(
+                step,
+                argument,
+                start_to_close_timeout=_LOCAL_ATTEMPT_TIMEOUT,
+                retry_policy=_LOCAL_ATTEMPTS,
+                summary=summary,
+            )
     except (ApplicationError, ActivityError, ActivityTimeoutError) as error:
         # A local activity raises its ApplicationError unwrapped. Its timeout comes wrapped in an
         # ActivityError when it happens, but unwrapped when it is replayed from the history.

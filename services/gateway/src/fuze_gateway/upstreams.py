@@ -1,18 +1,22 @@
 """Calls to PostgreSQL and Temporal, bounded in time, with one exception when they fail."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
 import asyncpg
 import structlog
-from temporalio.client import RPCTimeoutOrCancelledError
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.client import RPCTimeoutOrCancelledError, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
+
+from fuze_contracts.base import WORKFLOW_BUSY
+
+Result = TypeVar("Result")
 
 Upstream = Literal["temporal", "database", "identity provider"]
 
@@ -20,6 +24,7 @@ CONNECTION_ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientErro
 """What asyncpg raises when a connection is lost, or after the server announced its shutdown."""
 
 _MAX_COMMANDS_IN_FLIGHT = 2
+_BUSY_RETRY_SECONDS = 0.05
 _TIMEOUT_CODES = frozenset({RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED})
 
 _log = structlog.get_logger(__name__)
@@ -100,6 +105,25 @@ async def temporal_timeout(limit: timedelta) -> AsyncIterator[None]:
     except RuntimeError as error:
         # A lazy client raises this when its first connection fails.
         raise _unavailable("temporal", error) from error
+
+
+async def update_when_idle(update: Callable[[], Awaitable[Result]]) -> Result:
+    """Return the outcome of an update; send it again while its workflow runs a short step.
+
+    Use it in `temporal_timeout`, which bounds it.
+
+    Raises:
+        WorkflowUpdateFailedError: the workflow rejected the update for another reason.
+
+    """
+    while True:
+        try:
+            return await update()
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            if not isinstance(cause, ApplicationError) or cause.type != WORKFLOW_BUSY:
+                raise
+        await asyncio.sleep(_BUSY_RETRY_SECONDS)
 
 
 async def start_once(start: Awaitable[object], limit: timedelta) -> bool:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from fake_workflows import BUSY
 from gateway_harness import WHOLE_ADDRESS, Serve, UpdatesInFlight
 from temporalio.client import (
     Client,
@@ -45,6 +46,16 @@ async def send(
 async def place(http: httpx.AsyncClient, order_id: UUID) -> None:
     body = {"address": {"zip_code": "10001"}}
     assert (await http.post(f"/orders/{order_id}/start", json=body)).status_code == 202
+
+
+async def test_a_command_is_sent_again_while_the_order_is_in_the_middle_of_a_step(
+    gateway: httpx.AsyncClient, order_id: UUID
+) -> None:
+    await place(gateway, order_id)
+
+    response = await send(gateway, order_id, ("POST", "approve"), actor=BUSY)
+
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one[1])

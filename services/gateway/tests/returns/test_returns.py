@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
+from fake_workflows import BUSY
 from gateway_harness import MakeKey, Record, Serve, UpdatesInFlight, bearer
 from temporalio.client import Client
 
@@ -86,6 +87,12 @@ async def test_a_return_is_created_with_its_location(
     assert created["return_id"] == str(get_return_id(shipped, "return-1"))
     url = f"/orders/{shipped}/returns/{created['return_id']}"
     assert response.headers["Location"] == created["return_url"] == url
+
+
+async def test_a_request_is_sent_again_while_the_return_is_in_the_middle_of_a_step(
+    gateway: httpx.AsyncClient, shipped: UUID
+) -> None:
+    assert (await request_return(gateway, shipped, reason=BUSY)).status_code == 201
 
 
 async def test_the_workflow_of_a_return_gets_the_request_and_the_caller(

@@ -193,14 +193,11 @@ class Fulfillment:
             await self._steps.wait(self._shipment.done)
 
     def request_shipment(self) -> asyncio.Future[ShippingOutcome]:
-        """Request the shipment, unless it is requested; return its outcome.
-
-        This comes before everything else once the order is `preparing`: a replay was seen to
-        deliver a signal after the commit with which the workflow had got it (ADR 3).
-        """
+        """Request the shipment, unless it is requested; return its outcome."""
         if not self._shipment:
+            number = self._state.shipment_number
             self._shipment = asyncio.ensure_future(
-                service_calls.ship_order(self._order, self._address, self._state.shipment_number)
+                self._steps.hold_back(service_calls.ship_order(self._order, self._address, number))
             )
         return self._shipment
 

@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
+from fuze_contracts.base import WORKFLOW_BUSY
 from fuze_contracts.order import (
     ADDRESS_CHANGE_LIMIT,
     ADDRESS_NEEDS_APPROVAL,
@@ -31,6 +32,7 @@ from fuze_contracts.order_states import OrderStatus
 from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
 from fuze_order.state import OrderState
 from fuze_order.transitions import AWAITING_DECISION, is_approved, is_changeable
+from fuze_runtime.step_gate import StepGate
 
 Request = TypeVar("Request")
 
@@ -91,8 +93,9 @@ class MessageHandlers:
     committed status. Temporal delivers signals again after a reset.
     """
 
-    def __init__(self, state: OrderState) -> None:
+    def __init__(self, state: OrderState, gate: StepGate) -> None:
         self._state = state
+        self._gate = gate
         self.approval: PendingRequest[ApproveOrder] | None = None
         self.rejection: PendingRequest[RejectOrder] | None = None
         self.cancellation: PendingRequest[CancelOrder] | None = None
@@ -153,6 +156,10 @@ class MessageHandlers:
         if report.status in _FINAL_DELIVERY_STATUSES:
             self.delivery_status = report.status
 
+    def validate_order_report(self, _: object) -> None:
+        """Reject a report while a step runs; its sender sends it again."""
+        self._require_idle()
+
     async def approve_order(self, approval: ApproveOrder) -> OrderSnapshot:
         """Return the order once the approval is committed."""
         self.approval = PendingRequest(approval, is_update=True)
@@ -160,6 +167,7 @@ class MessageHandlers:
 
     def validate_approve_order(self, approval: ApproveOrder) -> None:
         """Reject an approval of an order that is decided, or by the caller that placed it."""
+        self._require_idle()
         self._require_approvable()
         self._require_other_caller(approval.caller)
 
@@ -170,6 +178,7 @@ class MessageHandlers:
 
     def validate_reject_order(self, _: RejectOrder) -> None:
         """Reject a rejection of an order that is decided."""
+        self._require_idle()
         self._require_awaiting_approval()
 
     async def cancel_order(self, request: CancelOrder) -> OrderSnapshot:
@@ -180,6 +189,7 @@ class MessageHandlers:
 
     def validate_cancel_order(self, _: CancelOrder) -> None:
         """Reject a second cancellation, and one that is too late."""
+        self._require_idle()
         self._require_cancellable()
 
     async def change_order_address(self, request: ChangeAddress) -> OrderSnapshot:
@@ -191,6 +201,7 @@ class MessageHandlers:
 
     def validate_change_order_address(self, _: ChangeAddress) -> None:
         """Reject a new address that is too late, or one too many."""
+        self._require_idle()
         self._require_changeable_address()
         if len(self.addresses) >= _MAX_PENDING_ADDRESSES:
             raise rejection_error(
@@ -204,6 +215,7 @@ class MessageHandlers:
 
     def validate_change_payment_method(self, _: ChangePaymentMethod) -> None:
         """Reject a payment method that the order does not wait for."""
+        self._require_idle()
         is_awaited = self._state.status is OrderStatus.AWAITING_PAYMENT_METHOD
         if not is_awaited or self.payment_method or self.cancellation:
             raise rejection_error(
@@ -217,6 +229,7 @@ class MessageHandlers:
 
     def validate_retry_step(self, _: RetryOrder) -> None:
         """Reject a retry where no step needs one."""
+        self._require_idle()
         if self.retry or not self._state.needs_attention:
             raise rejection_error(NOTHING_TO_RETRY, "no step of the order needs attention")
 
@@ -286,6 +299,10 @@ class MessageHandlers:
     async def _await_decision(self, pending: PendingRequest[Request]) -> OrderSnapshot:
         await pending.wait()
         return self._state.snapshot()
+
+    def _require_idle(self) -> None:
+        if not self._gate.is_open:
+            raise rejection_error(WORKFLOW_BUSY, "the order is in the middle of a step")
 
     def _require_approvable(self) -> None:
         if self.approval or is_approved(self._state.status):

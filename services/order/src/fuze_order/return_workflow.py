@@ -7,6 +7,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts import returns as contract
+from fuze_contracts.base import WORKFLOW_BUSY
 from fuze_contracts.payment import Refunded, RefundOutcome, RefundRejection
 from fuze_contracts.returns import (
     RETURN_NOT_FOUND,
@@ -23,6 +24,7 @@ from fuze_order.messages import RecordReturn, ReturnTransition
 from fuze_order.service_calls import execute_refund
 from fuze_order.state import ORDER_SERVICE_ACTOR
 from fuze_runtime.step_execution import execute_local_then_remote
+from fuze_runtime.step_gate import StepGate
 
 
 @workflow.defn
@@ -38,6 +40,7 @@ class ReturnWorkflow(contract.ReturnWorkflow):
         self._command = command
         self._outcome: RequestReturnOutcome | None = None
         self._changes = asyncio.Lock()
+        self._gate = StepGate()
 
     @workflow.run
     async def run(self, command: RequestReturn) -> RequestReturnOutcome:
@@ -45,6 +48,7 @@ class ReturnWorkflow(contract.ReturnWorkflow):
         self._outcome = await execute_local_then_remote(
             ReturnActivities.return_requested,
             RecordReturn(request=command, occurred_at=workflow.now()),
+            gate=self._gate,
             summary="request the return",
         )
         while isinstance(self._outcome, ReturnSnapshot) and not self._outcome.status.is_terminal:
@@ -59,6 +63,10 @@ class ReturnWorkflow(contract.ReturnWorkflow):
     async def get_request_outcome(self) -> RequestReturnOutcome:  # type: ignore[override]
         """Return the return, as soon as it is committed, or why it was refused."""
         return await self._await_outcome()
+
+    @get_request_outcome.validator
+    def _validate_get_request_outcome(self) -> None:
+        self._require_idle()
 
     @workflow.update
     async def change(self, command: ChangeReturn) -> ReturnSnapshot:  # type: ignore[override]
@@ -75,8 +83,15 @@ class ReturnWorkflow(contract.ReturnWorkflow):
 
     @change.validator
     def _validate_return_change(self, command: ChangeReturn) -> None:
+        self._require_idle()
         if self._outcome is not None:
             self._require_possible(command)
+
+    def _require_idle(self) -> None:
+        if not self._gate.is_open:
+            raise ApplicationError(
+                "the return is in the middle of a step", type=WORKFLOW_BUSY, non_retryable=True
+            )
 
     def _require_possible(self, command: ChangeReturn) -> None:
         """Return if the action is possible in the committed status.
@@ -105,7 +120,10 @@ class ReturnWorkflow(contract.ReturnWorkflow):
         """Refund the lines; the payment service reserves the amount, or rejects the refund."""
         workflow.set_current_details("received: waiting for the refund")
         refund = await execute_local_then_remote(
-            ReturnActivities.return_refund_built, received, summary="build the refund"
+            ReturnActivities.return_refund_built,
+            received,
+            gate=self._gate,
+            summary="build the refund",
         )
         alert_after = self._command.step_failure_alert_after
         outcome = await execute_refund(
@@ -153,6 +171,7 @@ class ReturnWorkflow(contract.ReturnWorkflow):
                 amount_minor=amount_minor,
                 refund_code=refund_code,
             ),
+            gate=self._gate,
             summary=f"return {status.replace('_', ' ')}",
         )
         self._outcome = committed

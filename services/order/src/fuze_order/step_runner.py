@@ -24,6 +24,7 @@ from fuze_runtime.step_execution import (
     last_attempt_error,
     run_to_completion,
 )
+from fuze_runtime.step_gate import StepGate
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -66,10 +67,13 @@ class StepRunner:
     the workflow decides about the cancellation where it can.
     """
 
-    def __init__(self, order: PlaceOrder, state: OrderState, messages: MessageHandlers) -> None:
+    def __init__(
+        self, order: PlaceOrder, state: OrderState, messages: MessageHandlers, gate: StepGate
+    ) -> None:
         self._order = order
         self._state = state
         self._messages = messages
+        self._gate = gate
 
     async def receive(self) -> None:
         """Validate the order, and commit it with the outcome, as events 1 and 2.
@@ -210,7 +214,14 @@ class StepRunner:
 
     async def run(self, step: Awaitable[Result]) -> Result:
         """Return the step's outcome, even when the workflow is cancelled meanwhile."""
-        return await run_to_completion(step, on_cancel=self._messages.on_workflow_cancelled)
+        return await run_to_completion(step, on_cancel=self._on_cancel)
+
+    def _on_cancel(self) -> None:
+        self._gate.call(self._messages.on_workflow_cancelled)
+
+    async def hold_back(self, outcome: Awaitable[Result]) -> Result:
+        """Return the outcome of what runs beside the steps, once no local step runs."""
+        return await self._gate.hold_back(outcome)
 
     async def run_until_it_succeeds(self, step: Callable[[], Awaitable[Result]]) -> Result:
         """Return the step's outcome, although an operator may fail its activity for good.
@@ -295,7 +306,7 @@ class StepRunner:
         """
         time_limit: timedelta | None = self._order.step_failure_alert_after
         while True:
-            attempt = asyncio.ensure_future(step(time_limit))
+            attempt = asyncio.ensure_future(self.hold_back(step(time_limit)))
             try:
                 await self._wait_and_handle(
                     lambda: attempt.done() or cancel_if() or self._messages.retry,  # noqa: B023 - awaited here
@@ -359,7 +370,11 @@ class StepRunner:
         return await self.run_until_it_succeeds(
             lambda: (
                 execute_local_then_remote(
-                    activity, argument, summary=summary, on_error=self._state.set_database_error
+                    activity,
+                    argument,
+                    gate=self._gate,
+                    summary=summary,
+                    on_error=self._state.set_database_error,
                 )
                 if local_first
                 else execute_remote(activity, argument, summary=summary)

@@ -18,6 +18,7 @@ from fuze_order.messages import to_details
 from fuze_order.state import OrderState
 from fuze_order.step_runner import ConflictingCommitError, StepRunner
 from fuze_order.transitions import ExternalEffect, external_effects
+from fuze_runtime.step_gate import StepGate
 
 
 @workflow.defn
@@ -35,8 +36,9 @@ class OrderWorkflow(contract.OrderWorkflow):
     def __init__(self, command: PlaceOrder) -> None:
         self._order = command
         self._state = OrderState(command)
-        self._messages = MessageHandlers(self._state)
-        self._steps = StepRunner(command, self._state, self._messages)
+        self._gate = StepGate()
+        self._messages = MessageHandlers(self._state, self._gate)
+        self._steps = StepRunner(command, self._state, self._messages, self._gate)
         self._fulfillment = Fulfillment(command, self._state, self._messages, self._steps)
         if command.recovery and command.recovery.cancellation:
             self._messages.cancel(command.recovery.cancellation)
@@ -99,8 +101,9 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     async def _finish(self) -> contract.OrderResult:
         workflow.set_current_details(f"ended: {self._state.status}")
+        is_cancelled = self._messages.is_workflow_cancelled
         await self._end_messages()
-        if self._messages.is_workflow_cancelled and self._state.status is OrderStatus.CANCELLED:
+        if is_cancelled and self._state.status is OrderStatus.CANCELLED:
             raise asyncio.CancelledError
         return self._state.result()
 
@@ -262,27 +265,39 @@ class OrderWorkflow(contract.OrderWorkflow):
 
     @workflow.signal
     async def approve(self, approval: contract.ApproveOrder = contract.ApproveOrder()) -> None:
+        await self._gate.pass_through()
         self._messages.approve(approval)
 
     @workflow.signal
     async def cancel(self, request: contract.CancelOrder = contract.CancelOrder()) -> None:
+        await self._gate.pass_through()
         self._messages.cancel(request)
 
     @workflow.signal
     async def change_address(self, request: contract.ChangeAddress) -> None:
+        await self._gate.pass_through()
         self._messages.change_address(request)
 
     @workflow.update
     async def report_step_failure(self, failure: contract.StepFailure) -> None:  # type: ignore[override]
         self._messages.report_step_failure(failure)
 
+    @report_step_failure.validator
+    def _validate_report_step_failure(self, failure: contract.StepFailure) -> None:
+        self._messages.validate_order_report(failure)
+
     @workflow.signal
     async def recheck_shipment(self) -> None:
+        await self._gate.pass_through()
         self._fulfillment.recheck_shipment()
 
     @workflow.update
     async def report_delivery_status(self, report: DeliveryStatusChanged) -> None:  # type: ignore[override]
         self._messages.report_delivery_status(report)
+
+    @report_delivery_status.validator
+    def _validate_report_delivery_status(self, report: DeliveryStatusChanged) -> None:
+        self._messages.validate_order_report(report)
 
     @workflow.update
     async def approve_order(self, approval: contract.ApproveOrder) -> contract.OrderSnapshot:  # type: ignore[override]

@@ -26,6 +26,7 @@ from fuze_runtime.step_execution import (
     last_attempt_error,
     run_to_completion,
 )
+from fuze_runtime.step_gate import StepGate
 from fuze_shipping.activities import ShippingActivities
 from fuze_shipping.messages import StepFailureReport
 from fuze_shipping.order_reports import OrderReports
@@ -59,6 +60,7 @@ class ShippingWorkflow(contract.ShippingWorkflow):
         self._cancel_requested = False
         self._retry_requested = False
         self._report: asyncio.Future[bool] | None = None
+        self._gate = StepGate()
 
     @workflow.run
     async def run(self, command: ShipOrder) -> ShippingOutcome:
@@ -98,13 +100,15 @@ class ShippingWorkflow(contract.ShippingWorkflow):
     def _start_dispatch(self, *, alert_after: timedelta | None) -> Dispatch:
         """Start the activity; it is retried until `alert_after`, or without a limit for None."""
         return asyncio.ensure_future(
-            workflow.execute_activity_method(
-                ShippingActivities.shipment_dispatched,
-                self._command,
-                start_to_close_timeout=_CARRIER_ATTEMPT_TIMEOUT,
-                schedule_to_close_timeout=alert_after,
-                retry_policy=_CARRIER_RETRIES,
-                summary="dispatch the shipment to the carrier",
+            self._gate.hold_back(
+                workflow.execute_activity_method(
+                    ShippingActivities.shipment_dispatched,
+                    self._command,
+                    start_to_close_timeout=_CARRIER_ATTEMPT_TIMEOUT,
+                    schedule_to_close_timeout=alert_after,
+                    retry_policy=_CARRIER_RETRIES,
+                    summary="dispatch the shipment to the carrier",
+                )
             )
         )
 
@@ -112,6 +116,7 @@ class ShippingWorkflow(contract.ShippingWorkflow):
         outcome = await execute_local_then_remote(
             ShippingActivities.shipment_cancelled,
             CancelShipment(order_id=self._command.order_id),
+            gate=self._gate,
             summary="cancel the shipment",
         )
         return isinstance(outcome, ShipmentCancelled)
@@ -158,6 +163,7 @@ class ShippingWorkflow(contract.ShippingWorkflow):
     @workflow.signal
     async def retry(self) -> None:
         """Retry the dispatch now, without waiting for the next scheduled attempt."""
+        await self._gate.pass_through()
         self._retry_requested = True
 
     @workflow.query

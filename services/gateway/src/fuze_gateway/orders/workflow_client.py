@@ -37,6 +37,7 @@ from fuze_gateway.upstreams import (
     WorkflowSlots,
     start_once,
     temporal_timeout,
+    update_when_idle,
 )
 
 _MAX_DETAIL_LINES = 20
@@ -177,8 +178,9 @@ class OrderCommands:
         self._remember(order_id)
         try:
             async with self._slots.of(order_id), temporal_timeout(self._timeout):
-                return await self._handle(order_id).execute_update(
-                    update, message, rpc_timeout=self._timeout
+                order = self._handle(order_id)
+                return await update_when_idle(
+                    lambda: order.execute_update(update, message, rpc_timeout=self._timeout)
                 )
         except WorkflowUpdateFailedError as error:
             cause = error.cause

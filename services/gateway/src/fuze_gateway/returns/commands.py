@@ -23,7 +23,12 @@ from fuze_contracts.returns import (
 from fuze_contracts.workflow_ids import return_workflow_id
 from fuze_gateway.auth.principals import Principal
 from fuze_gateway.returns.schemas import RequestReturnRequest
-from fuze_gateway.upstreams import UpstreamUnavailableError, WorkflowSlots, temporal_timeout
+from fuze_gateway.upstreams import (
+    UpstreamUnavailableError,
+    WorkflowSlots,
+    temporal_timeout,
+    update_when_idle,
+)
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "fuze/returns")
 
@@ -98,11 +103,13 @@ class ReturnCommands:
         """Start the return, or find it, and return what the order service decided."""
         try:
             async with self._slots.of(command.return_id), temporal_timeout(self._timeout):
-                return await self._client.execute_update_with_start_workflow(
-                    ReturnWorkflow.get_request_outcome,
-                    # No id: Temporal would repeat a refusal under it, after the run has ended.
-                    start_workflow_operation=_start(command),
-                    rpc_timeout=self._timeout,
+                return await update_when_idle(
+                    lambda: self._client.execute_update_with_start_workflow(
+                        ReturnWorkflow.get_request_outcome,
+                        # No id: Temporal would repeat a refusal under it, after the run has ended.
+                        start_workflow_operation=_start(command),
+                        rpc_timeout=self._timeout,
+                    )
                 )
         except (WorkflowUpdateFailedError, RPCError) as error:
             # An operator ended the workflow meanwhile; or the namespace does not exist.
@@ -117,11 +124,13 @@ class ReturnCommands:
         """
         try:
             async with self._slots.of(command.return_id), temporal_timeout(self._timeout):
-                return await self._client.execute_update_with_start_workflow(
-                    ReturnWorkflow.change,
-                    change,
-                    start_workflow_operation=_start(command),
-                    rpc_timeout=self._timeout,
+                return await update_when_idle(
+                    lambda: self._client.execute_update_with_start_workflow(
+                        ReturnWorkflow.change,
+                        change,
+                        start_workflow_operation=_start(command),
+                        rpc_timeout=self._timeout,
+                    )
                 )
         except WorkflowUpdateFailedError as error:
             cause = error.cause
