@@ -1,13 +1,16 @@
 """The rate limits of callers, and of failed authentications."""
 
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
 from gateway_harness import MakeKey, Serve, bearer
+from limits import parse_many
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from fuze_gateway.rate_limiter import get_client_network
+from fuze_gateway import rate_limiter
+from fuze_gateway.rate_limiter import InMemoryCounter, get_client_network
 
 _UNKNOWN = bearer(f"fz_{'0' * 12}_{'0' * 64}")
 
@@ -97,3 +100,59 @@ def test_addresses_of_one_ipv6_network_are_counted_together(
     client: tuple[str, int] | None, counted_as: str
 ) -> None:
     assert get_client_network(client) == counted_as
+
+
+# The counter of one process
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Set the time, in seconds since 1970."""
+    return lambda now: monkeypatch.setattr(rate_limiter.time, "time", lambda: now)
+
+
+async def test_hits_of_the_window_before_weigh_less_as_time_passes(
+    clock: Callable[[float], None],
+) -> None:
+    counter, [limit] = InMemoryCounter(), parse_many("4/minute")
+    clock(59)
+    assert [await counter.hit(limit, "ada") for _ in range(5)] == [True] * 4 + [False]
+
+    clock(75)  # a quarter into the next window: three of the four count
+    assert await counter.test(limit, "ada")
+    assert [await counter.hit(limit, "ada") for _ in range(2)] == [True, False]
+    clock(180)
+    assert [await counter.hit(limit, "ada") for _ in range(5)] == [True] * 4 + [False]
+
+
+@pytest.mark.parametrize("hits_before", [0, 4])
+async def test_a_hit_is_within_the_limit_again_when_the_counter_says_so(
+    clock: Callable[[float], None], hits_before: int
+) -> None:
+    counter, [limit] = InMemoryCounter(), parse_many("4/minute")
+    clock(30)
+    for _ in range(hits_before):
+        await counter.hit(limit, "ada")
+    clock(70)
+    while await counter.hit(limit, "ada"):
+        pass
+
+    again, remaining = await counter.get_window_stats(limit, "ada")
+
+    assert remaining == 0
+    clock(again - 0.01)
+    assert not await counter.test(limit, "ada")
+    clock(again + 0.01)
+    assert await counter.test(limit, "ada")
+
+
+async def test_no_more_keys_are_counted_than_the_memory_has_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rate_limiter, "_MAX_COUNTED_KEYS", 2)
+    counter, [limit] = InMemoryCounter(), parse_many("1/day")
+    for name in ("ada", "grace", "ada", "mallory"):
+        await counter.hit(limit, name)
+
+    assert await counter.test(limit, "ada")  # quiet for longest: a rejected hit is none
+    assert not await counter.test(limit, "grace")
