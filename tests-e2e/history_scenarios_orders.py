@@ -28,6 +28,7 @@ from fuze_contracts.order import (
 from fuze_contracts.order_lines import OrderLine
 from fuze_contracts.order_states import OrderStatus
 from fuze_payment.domain import payment_id
+from fuze_testing.temporal import add_search_attributes
 
 _VISA = ChangePaymentMethod(payment_method="pm_card_visa")
 
@@ -37,6 +38,10 @@ class OrderScenarios(Scenarios):
 
     async def shipped(self) -> Handle:
         return await self._approved()
+
+    async def shipped_with_search_attributes(self) -> Handle:
+        await add_search_attributes(self.client)
+        return await self._approved(search_attributes=True)
 
     async def shipped_free(self) -> Handle:
         return await self._approved(lines=())

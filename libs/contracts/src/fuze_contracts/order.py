@@ -120,7 +120,8 @@ class PlaceOrder(Message):
     approve the order, and its address cannot change after that. With `recovery` the order is in
     PostgreSQL already. `customer` is the caller's id of the customer, `reference` the caller's own
     number of the order. Without a line that requires shipping the order needs no `address`.
-    Addresses are normalised; an `entered_…` one has the caller's spelling, if it differs.
+    Addresses are normalised; an `entered_…` one has the caller's spelling, if it differs. With
+    `search_attributes` the workflow has those of `fuze_contracts.search_attributes`.
     """
 
     order_id: UUID
@@ -150,6 +151,7 @@ class PlaceOrder(Message):
     billing_address: Address | None = None
     entered_address: Address | None = None
     entered_billing_address: Address | None = None
+    search_attributes: bool = False
 
     @field_validator("lines")
     @classmethod

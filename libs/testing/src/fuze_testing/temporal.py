@@ -5,9 +5,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from temporalio.client import Interceptor
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import Client, Interceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
+
+from fuze_contracts.search_attributes import SEARCH_ATTRIBUTES
 
 _STARTUP_TIMEOUT = timedelta(minutes=1)
 """Five seconds, the default, are too few on a busy machine."""
@@ -41,6 +46,22 @@ async def start_time_skipping_server() -> WorkflowEnvironment:
         data_converter=pydantic_data_converter,
         test_server_startup_timeout=_STARTUP_TIMEOUT,
     )
+
+
+async def add_search_attributes(client: Client) -> None:
+    """Add the search attributes of orders to the client's namespace, unless they are there."""
+    request = AddSearchAttributesRequest(
+        namespace=client.namespace,
+        search_attributes={
+            one.name: IndexedValueType.ValueType(one.indexed_value_type)
+            for one in SEARCH_ATTRIBUTES
+        },
+    )
+    try:
+        await client.operator_service.add_search_attributes(request)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.ALREADY_EXISTS:
+            raise
 
 
 def _get_binary(name: str) -> str:

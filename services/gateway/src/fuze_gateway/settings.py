@@ -69,6 +69,11 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings, Provid
         description="Another caller than the one that placed an order has to approve it, and its"
         " address cannot change after that.",
     )
+    search_attributes: bool = Field(
+        default=False,
+        description="Publish the status of each new order as search attributes of its workflow."
+        " They have to exist in Temporal's namespace, or no order can be placed.",
+    )
     api_key_cache_ttl: Duration = Field(
         timedelta(seconds=10), description="How long a revocation takes, at most: keys are cached."
     )

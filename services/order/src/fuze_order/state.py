@@ -10,6 +10,7 @@ from fuze_contracts.address import Address
 from fuze_contracts.order import OrderResult, OrderSnapshot, PlaceOrder
 from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus, WaitingFor
 from fuze_contracts.payment import default_payment_token
+from fuze_contracts.search_attributes import NEEDS_ATTENTION, ORDER_STATUS, WAITING_FOR
 from fuze_order.messages import Transition
 from fuze_order.transitions import needs_attention_after, payment_status_after, status_after
 
@@ -57,6 +58,7 @@ class OrderState:
         self._waiting_for: WaitingFor | None = None
         self._deadline: datetime | None = None
         self._last_error: str | None = None
+        self._published: tuple[OrderStatus, WaitingFor | None, bool] | None = None
 
     def transition(  # noqa: PLR0913 - what an event consists of
         self,
@@ -99,6 +101,7 @@ class OrderState:
         self.payment_token = committed.payment_token or self.payment_token
         self.tracking_deadline = committed.tracking_deadline or self.tracking_deadline
         self._tracking_number = committed.tracking_number or self._tracking_number
+        self._publish_search_attributes()
         match committed.type:
             case EventType.CARRIER_REJECTED_ADDRESS if rejected := committed.details.get("address"):
                 self.rejected_address = Address.model_validate(rejected)
@@ -133,6 +136,26 @@ class OrderState:
         """Publish what the order waits for; an operator reads `details` in Temporal's UI."""
         self._waiting_for, self._deadline = awaited, deadline
         workflow.set_current_details(details)
+        self._publish_search_attributes()
+
+    def _publish_search_attributes(self) -> None:
+        """Let an operator find the order in Temporal: where it waits, needs attention or ends.
+
+        Each publication is an event of the history. What takes no time is not published.
+        """
+        current = (self.status, self._waiting_for, self.needs_attention)
+        is_lasting = self._waiting_for or self.needs_attention or self.status.is_terminal
+        if not self._order.search_attributes or not is_lasting or current == self._published:
+            return
+        self._published = current
+        awaited = self._waiting_for
+        workflow.upsert_search_attributes(
+            [
+                ORDER_STATUS.value_set(self.status),
+                WAITING_FOR.value_set(awaited) if awaited else WAITING_FOR.value_unset(),
+                NEEDS_ATTENTION.value_set(self.needs_attention),
+            ]
+        )
 
     def clear_waiting_for(self) -> None:
         """Publish that the wait is over."""

@@ -89,6 +89,7 @@ def build_place_order(
         placed_by=principal.name,
         owner=principal.id,
         four_eyes=settings.four_eyes,
+        search_attributes=settings.search_attributes,
         **addresses,
         **entered,
     )

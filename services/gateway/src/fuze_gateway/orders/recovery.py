@@ -41,6 +41,7 @@ def build_recovery(
         auto_approve_limit=settings.auto_approve_limits.get(order.currency),
         owner=order.owner,
         four_eyes=settings.four_eyes,
+        search_attributes=settings.search_attributes,
         recovery=recovery,
     )
 
