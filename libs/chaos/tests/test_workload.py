@@ -1,5 +1,6 @@
 """What the workload does past the gateway."""
 
+import asyncio
 from typing import Any, cast
 
 import httpx
@@ -35,9 +36,8 @@ class NoGateway:
         del path
 
 
-async def test_a_review_is_decided_although_the_provider_fails_at_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> ReviewingProvider:
     provider = ReviewingProvider(failures=2)
 
     def create_client(base_url: str) -> httpx.AsyncClient:
@@ -45,16 +45,34 @@ async def test_a_review_is_decided_although_the_provider_fails_at_first(
 
     monkeypatch.setattr(http_client, "create_client", create_client)
     monkeypatch.setattr(workload, "_POLL_SECONDS", 0.01)
-    playing = workload.Workload(
+    return provider
+
+
+@pytest.fixture
+def reviewing() -> workload.Workload:
+    return workload.Workload(
         cast("WorkloadClient", NoGateway()),
         sandbox="http://sandbox",
         temporal=cast("Client", None),
     )
+
+
+async def test_a_review_is_decided_although_the_provider_fails_at_first(
+    reviewing: workload.Workload, provider: ReviewingProvider
+) -> None:
     decision: dict[str, Any] = {"status": "charged"}
 
-    await playing._decide_review("an-order", decision)
+    await reviewing._decide_review("an-order", decision)
 
     assert provider.status == "charged"
+
+
+async def test_a_review_whose_reviewer_has_given_up_is_decided_at_the_end(
+    reviewing: workload.Workload, provider: ReviewingProvider
+) -> None:
+    async with reviewing.reviewing_late_charges(), asyncio.timeout(10):
+        while provider.status != "charged":
+            await asyncio.sleep(0.01)
 
 
 class GatewayWithAReturn:

@@ -158,12 +158,13 @@ class Run:
             await stack.workload.cancel_undecided_returns()
             last_fault_ended = self._elapsed()
             progress.phase = "waiting for the last orders"
-            late = await quiescence.wait_for_orders(
-                dsn=environment.dsn,
-                temporal=stack.temporal,
-                request_log=stack.request_log,
-                seconds=COMPLETION_TIMEOUT_SECONDS,
-            )
+            async with stack.workload.reviewing_late_charges():
+                late = await quiescence.wait_for_orders(
+                    dsn=environment.dsn,
+                    temporal=stack.temporal,
+                    request_log=stack.request_log,
+                    seconds=COMPLETION_TIMEOUT_SECONDS,
+                )
             diagnostic_files = await self._dump_diagnostics(late, stack)
             progress.phase = "checking the invariants"
             await quiescence.reconcile(environment.dsn, stack.temporal)

@@ -1,7 +1,8 @@
 """The workload: plays the scenarios of a seed through the gateway, many orders at a time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -178,6 +179,32 @@ class Workload:
                 if found is not None and found["status"] in TERMINAL_STATUSES:
                     return
                 await asyncio.sleep(_POLL_SECONDS)
+
+    @asynccontextmanager
+    async def reviewing_late_charges(self) -> AsyncIterator[None]:
+        """Decide all charges under review during the block.
+
+        An order may have been charged only after its reviewer had given up: nothing else would
+        ever decide it.
+        """
+        reviewing = asyncio.create_task(self._decide_all_reviews())
+        try:
+            yield
+        finally:
+            reviewing.cancel()
+            with suppress(asyncio.CancelledError):
+                await reviewing
+
+    async def _decide_all_reviews(self) -> None:
+        async with http_client.create_client(self._sandbox) as provider:
+            while True:
+                with suppress(httpx.HTTPError):
+                    response = await provider.get("/psp/charges")
+                    for charge in response.raise_for_status().json()["charges"]:
+                        if charge["status"] == "under_review":
+                            path = f"/psp/charges/{charge['id']}/decide"
+                            await provider.post(path, json={"status": "charged"})
+                await asyncio.sleep(4 * _POLL_SECONDS)  # it reads all charges
 
     async def _cancel_workflow(self, order_id: str) -> None:
         """Cancel the workflow in Temporal itself, past the gateway."""
