@@ -206,6 +206,10 @@ class ShippingWorkflow(shipping.ShippingWorkflow):
     async def retry(self) -> None:
         pass
 
+    @workflow.signal
+    async def wake_up(self) -> None:
+        pass
+
     @workflow.query
     def status(self) -> shipping.ShipmentSnapshot:
         return shipping.ShipmentSnapshot(
@@ -236,6 +240,10 @@ class RefundWorkflow(payment.RefundWorkflow):
         await workflow.wait_condition(lambda: self._is_decided and command.reason != "OPEN")
         await workflow.wait_condition(workflow.all_handlers_finished)
         return payment.RefundRejected(refund_id=command.refund_id, code="a test")
+
+    @workflow.signal
+    async def wake_up(self) -> None:
+        pass
 
     @workflow.update
     async def reserve(self) -> payment.ReserveRefundOutcome:

@@ -225,6 +225,10 @@ class RefundWorkflow(payment.RefundWorkflow):
             start_to_close_timeout=timedelta(minutes=1),
         )
 
+    @workflow.signal
+    async def wake_up(self) -> None:
+        pass
+
     @workflow.update
     async def reserve(self) -> payment.ReserveRefundOutcome:
         raise ApplicationError("not implemented by the fake")
@@ -255,6 +259,10 @@ class ShippingWorkflow(shipping.ShippingWorkflow):
 
     @workflow.signal
     async def retry(self) -> None:
+        pass
+
+    @workflow.signal
+    async def wake_up(self) -> None:
         pass
 
     @workflow.query

@@ -1,6 +1,8 @@
 """A workflow that is reset remembers nothing: what is undone follows from the committed status."""
 
+import asyncio
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -8,12 +10,13 @@ from order_harness import Handle, OrderHarness, run_workers, until, waits_for
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType as HistoryEventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 
-from fuze_contracts import payment
+from fuze_contracts import payment, shipping
 from fuze_contracts.address import Address
 from fuze_contracts.order import CancelOrder, ChangeAddress, ChangePaymentMethod, PlaceOrder
 from fuze_contracts.order_states import OrderStatus, PaymentStatus, WaitingFor
+from fuze_contracts.workflow_ids import shipping_workflow_id
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 
@@ -196,3 +199,30 @@ async def test_a_reset_order_that_was_cancelled_stays_as_it_ended(
         PaymentStatus.REFUNDED,
     )
     assert await harness.timeline(order.order_id) == timeline
+
+
+async def test_a_shipment_that_runs_already_is_woken_up_and_awaited(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    harness.shipping.may_dispatch.clear()
+    async with run_workers(harness, OrderRepository(harness.engine)):
+        shipment = await harness.environment.client.start_workflow(
+            shipping.ShippingWorkflow.run,
+            shipping.ShipOrder(order_id=order.order_id, address=order.address),
+            id=shipping_workflow_id(order.order_id),
+            task_queue=shipping.SHIPPING_TASK_QUEUE,
+        )
+        handle = await harness.place(order)
+        await handle.signal(OrderWorkflow.approve)
+        async with asyncio.timeout(20):
+            while "wake_up" not in await _received_signals(shipment):
+                await asyncio.sleep(0.05)
+        harness.shipping.may_dispatch.set()
+
+        assert (await handle.result()).status is OrderStatus.SHIPPED
+
+
+async def _received_signals(workflow: WorkflowHandle[Any, Any]) -> set[str]:
+    events = (await workflow.fetch_history()).events
+    return {one.workflow_execution_signaled_event_attributes.signal_name for one in events}

@@ -219,6 +219,14 @@ class RefundWorkflow(ABC):
     async def run(self, command: RefundPayment) -> RefundOutcome:
         """Return the outcome of the refund, once the order has it as an event."""
 
+    @workflow.signal
+    @abstractmethod
+    async def wake_up(self) -> None:
+        """Run a workflow task, and change nothing.
+
+        As `ShippingWorkflow.wake_up`: for a child that was given no workflow task.
+        """
+
     @workflow.update
     @abstractmethod
     async def reserve(self) -> ReserveRefundOutcome:

@@ -211,6 +211,15 @@ class ShippingWorkflow(ABC):
     async def retry(self) -> None:
         """Retry the dispatch now, without waiting for the next scheduled attempt."""
 
+    @workflow.signal
+    @abstractmethod
+    async def wake_up(self) -> None:
+        """Run a workflow task, and change nothing.
+
+        Temporal gives a child its first workflow task when its parent knows of it. Where the parent
+        was deleted in between, the child is open and never runs (seen with server 1.32).
+        """
+
     @workflow.query
     @abstractmethod
     def status(self) -> ShipmentSnapshot:

@@ -1,6 +1,7 @@
 """The order service's calls to other services. Each is idempotent and survives any outage."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -11,6 +12,7 @@ from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     ChildWorkflowError,
+    FailureError,
     WorkflowAlreadyStartedError,
 )
 
@@ -151,43 +153,57 @@ async def ship_order(order: PlaceOrder, address: Address, number: int) -> Shippi
         ),
         step_failure_alert_after=order.step_failure_alert_after,
     )
+    workflow_id = shipping_workflow_id(command.order_id)
     return await _run_child(
+        workflow_id,
         lambda: workflow.execute_child_workflow(
             ShippingWorkflow.run,
             command,
-            id=shipping_workflow_id(command.order_id),
+            id=workflow_id,
             task_queue=SHIPPING_TASK_QUEUE,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             static_summary=f"ship order {command.order_id}",
         ),
+        ShippingWorkflow.wake_up.__name__,
         "request the shipment again",
     )
 
 
 async def execute_refund(refund: RefundPayment) -> RefundOutcome:
     """Return the refund's outcome; there is one refund, however often it is requested."""
+    workflow_id = refund_workflow_id(refund.order_id, refund.refund_id)
     return await _run_child(
+        workflow_id,
         lambda: workflow.execute_child_workflow(
             RefundWorkflow.run,
             refund,
-            id=refund_workflow_id(refund.order_id, refund.refund_id),
+            id=workflow_id,
             task_queue=PAYMENT_TASK_QUEUE,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             static_summary="refund a return",
         ),
+        RefundWorkflow.wake_up.__name__,
         "request the refund again",
     )
 
 
-async def _run_child(start: Callable[[], Awaitable[Result]], summary: str) -> Result:
-    """Return the outcome of a child workflow that another service has one of."""
+async def _run_child(
+    workflow_id: str, start: Callable[[], Awaitable[Result]], wake_up: str, summary: str
+) -> Result:
+    """Return the outcome of a child workflow that another service has one of.
+
+    The parent may have been reset, or deleted and recovered, while its child was running: the child
+    is woken up, and requested again when it has ended. An operator may have terminated it.
+    """
     interval = _RESTART_CHILD_AFTER
     while True:
         try:
             return await start()
         except (WorkflowAlreadyStartedError, ChildWorkflowError) as error:
-            # The parent was reset while its child was running, or an operator terminated the child.
             workflow.logger.warning("child workflow is requested again later", exc_info=error)
+            if isinstance(error, WorkflowAlreadyStartedError):
+                with suppress(FailureError):  # it has just ended
+                    await workflow.get_external_workflow_handle(workflow_id).signal(wake_up)
             await workflow.sleep(interval, summary=summary)
             interval = min(interval * 2, _MAX_RESTART_INTERVAL)
 

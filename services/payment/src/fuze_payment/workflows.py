@@ -80,6 +80,10 @@ class RefundWorkflow(contract.RefundWorkflow):
         await workflow.wait_condition(workflow.all_handlers_finished)
         return outcome
 
+    @workflow.signal
+    async def wake_up(self) -> None:
+        """Run a workflow task, and change nothing."""
+
     @workflow.update
     async def reserve(self) -> ReserveRefundOutcome:  # type: ignore[override]
         """Return the decision, as soon as it is committed."""

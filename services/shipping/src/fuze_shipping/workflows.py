@@ -166,6 +166,10 @@ class ShippingWorkflow(contract.ShippingWorkflow):
         await self._gate.pass_through()
         self._retry_requested = True
 
+    @workflow.signal
+    async def wake_up(self) -> None:
+        """Run a workflow task, and change nothing."""
+
     @workflow.query
     def status(self) -> ShipmentSnapshot:
         """Return the shipment's current step."""
