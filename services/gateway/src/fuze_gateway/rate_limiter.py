@@ -123,7 +123,9 @@ class InMemoryCounter:
         remaining = max(limit.amount - window.weighted_hits, 0)
         if remaining:
             return WindowStats(time.time(), remaining)
-        if window.hits < limit.amount:  # those of the window before have to lose weight
+        if not limit.amount:  # nothing is ever within the limit
+            wait = 1.0
+        elif window.hits < limit.amount:  # those of the window before have to lose weight
             wait = 1 - (limit.amount - window.hits) / window.hits_before
         else:
             wait = 2 - limit.amount / window.hits

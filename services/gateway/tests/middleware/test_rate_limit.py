@@ -146,6 +146,15 @@ async def test_a_hit_is_within_the_limit_again_when_the_counter_says_so(
     assert await counter.test(limit, "ada")
 
 
+async def test_a_limit_of_zero_rejects_everything() -> None:
+    limiter = rate_limiter.RateLimiter("webhook", "0/minute", InMemoryCounter())
+
+    exceeded = await limiter.hit("stripe")
+
+    assert exceeded
+    assert 0 < exceeded.seconds <= 60
+
+
 async def test_no_more_keys_are_counted_than_the_memory_has_room_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
