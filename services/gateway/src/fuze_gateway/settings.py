@@ -72,7 +72,7 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings, Provid
     search_attributes: bool = Field(
         default=False,
         description="Publish the status of each new order as search attributes of its workflow."
-        " They have to exist in Temporal's namespace, or no order can be placed.",
+        " Temporal refuses orders until they exist in the namespace (docs/runbook.md).",
     )
     api_key_cache_ttl: Duration = Field(
         timedelta(seconds=10), description="How long a revocation takes, at most: keys are cached."

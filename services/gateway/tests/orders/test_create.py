@@ -11,9 +11,11 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from fuze_contracts.order import OrderWorkflow, PlaceOrder
+from fuze_contracts.search_attributes import ORDER_STATUS
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_gateway.database import Database
 from fuze_gateway.settings import GatewaySettings
+from fuze_testing.temporal import add_search_attributes
 
 SMALL = {"address": {"zip_code": "10001"}}
 FULL = {
@@ -69,6 +71,22 @@ async def test_the_workflow_has_a_summary_and_details_for_operators(
     description = await temporal.get_workflow_handle(order_workflow_id(order_id)).describe()
     assert await description.static_summary() == "3 items, 59.97 USD"
     assert await description.static_details() == "- 3 x `TEAPOT-1`"
+
+
+async def test_with_search_attributes_an_order_is_refused_until_they_exist(
+    serve: Serve, temporal: Client, order_id: UUID
+) -> None:
+    async with serve(search_attributes=True) as http:
+        refused = await start(http, order_id, SMALL)
+        await add_search_attributes(temporal)
+        async with asyncio.timeout(20):
+            while (accepted := await start(http, order_id, SMALL)).status_code == 503:
+                await asyncio.sleep(0.1)
+
+    assert refused.status_code == 503
+    assert (accepted.status_code, accepted.headers.get("idempotent-replayed")) == (202, None)
+    description = await temporal.get_workflow_handle(order_workflow_id(order_id)).describe()
+    assert description.typed_search_attributes[ORDER_STATUS] == "received"
 
 
 async def test_a_repeated_request_has_the_same_response(

@@ -14,6 +14,8 @@ from temporalio.client import (
 )
 from temporalio.common import (
     QueryRejectCondition,
+    SearchAttributePair,
+    TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
@@ -31,6 +33,8 @@ from fuze_contracts.order import (
     OrderWorkflow,
     PlaceOrder,
 )
+from fuze_contracts.order_states import OrderStatus
+from fuze_contracts.search_attributes import NEEDS_ATTENTION, ORDER_STATUS
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_gateway.upstreams import (
     UpstreamUnavailableError,
@@ -100,6 +104,7 @@ class OrderCommands:
             id_reuse_policy=reuse,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             memo={"fingerprint": order.fingerprint, "owner": order.owner},
+            search_attributes=_search_attributes(order),
             static_summary=_summary(order),
             static_details=_details(order),
             rpc_timeout=self._timeout,
@@ -192,6 +197,18 @@ class OrderCommands:
 
     def _handle(self, order_id: UUID) -> OrderHandle:
         return self._client.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(order_id))
+
+
+def _search_attributes(order: PlaceOrder) -> TypedSearchAttributes:
+    """Return the first ones, so that Temporal refuses the order where they do not exist."""
+    if not order.search_attributes:
+        return TypedSearchAttributes.empty
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(ORDER_STATUS, OrderStatus.RECEIVED),
+            SearchAttributePair(NEEDS_ATTENTION, value=False),
+        ]
+    )
 
 
 def _summary(order: PlaceOrder) -> str:
