@@ -54,7 +54,7 @@ class SlowQuery:
 
     async def wait(self) -> None:
         """Return while it is answered."""
-        await asyncio.to_thread(self._is_answering.wait, 20)
+        assert await asyncio.to_thread(self._is_answering.wait, 20)
 
 
 @pytest.fixture

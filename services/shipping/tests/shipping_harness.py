@@ -11,10 +11,12 @@ from uuid import UUID
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from fuze_contracts.address import Address
+from fuze_contracts.base import WORKFLOW_BUSY
 from fuze_contracts.order import StepFailure
 from fuze_contracts.shipping import (
     SHIPPING_TASK_QUEUE,
@@ -40,12 +42,15 @@ class FakeOrderWorkflow:
     """Stands in for the order: it ends on request, with the reports that it got."""
 
     @workflow.init
-    def __init__(self) -> None:
+    def __init__(self, rejections: int = 0) -> None:
+        self._rejections = rejections
         self._reports: list[str] = []
         self._may_end = False
 
     @workflow.run
-    async def run(self) -> list[str]:
+    async def run(self, rejections: int = 0) -> list[str]:
+        """Reject so many reports, as in the middle of a step."""
+        del rejections  # stored by __init__
         await workflow.wait_condition(lambda: self._may_end)
         return self._reports
 
@@ -60,6 +65,13 @@ class FakeOrderWorkflow:
     @workflow.update
     async def report_delivery_status(self, report: DeliveryStatusChanged) -> None:
         self._reports.append(report.status)
+
+    @report_delivery_status.validator
+    def _validate_report_delivery_status(self, report: DeliveryStatusChanged) -> None:
+        del report
+        if self._rejections:
+            self._rejections -= 1
+            raise ApplicationError("a step runs", type=WORKFLOW_BUSY, non_retryable=True)
 
 
 @dataclass

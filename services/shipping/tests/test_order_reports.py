@@ -48,9 +48,14 @@ async def shipping(
         yield harness
 
 
-async def start_order(shipping: Harness, order_id: UUID) -> WorkflowHandle[Any, list[str]]:
+async def start_order(
+    shipping: Harness, order_id: UUID, *, rejections: int = 0
+) -> WorkflowHandle[Any, list[str]]:
     return await shipping.environment.client.start_workflow(
-        FakeOrderWorkflow.run, id=order_workflow_id(order_id), task_queue=SHIPPING_TASK_QUEUE
+        FakeOrderWorkflow.run,
+        rejections,
+        id=order_workflow_id(order_id),
+        task_queue=SHIPPING_TASK_QUEUE,
     )
 
 
@@ -77,6 +82,19 @@ async def test_an_order_learns_of_a_returned_parcel_once(shipping: Harness) -> N
     for _ in range(3):
         webhook = await start_webhook(shipping, order_id)
         assert await webhook.result() == "returned"
+
+    await order.signal(FakeOrderWorkflow.end)
+    assert await order.result() == ["returned"]
+
+
+async def test_a_report_to_an_order_in_the_middle_of_a_step_is_sent_again(
+    shipping: Harness,
+) -> None:
+    order_id = uuid4()
+    await ship_and_return(shipping, order_id)
+    order = await start_order(shipping, order_id, rejections=1)
+
+    assert await (await start_webhook(shipping, order_id)).result() == "returned"
 
     await order.signal(FakeOrderWorkflow.end)
     assert await order.result() == ["returned"]
