@@ -41,7 +41,7 @@ class _Settings(WorkerSettings):
         return value
 
 
-_URL = "postgresql+asyncpg://role:password@host:5432/database"
+_URL = "postgresql://role:password@host:5432/database"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ _URL = "postgresql+asyncpg://role:password@host:5432/database"
         ("DATABASE_URL", None, f"Field required; example: FUZE_DATABASE_URL={_URL}"),
         (
             *("DATABASE_URL", "mysql://role:hunter2@host/database"),
-            f"URL scheme should be .*; example: FUZE_DATABASE_URL={re.escape(_URL)}",
+            f"must begin with postgresql://; example: FUZE_DATABASE_URL={re.escape(_URL)}",
         ),
         (
             *("DATABASE_URL", "postgresql+psycopg://role:hunter2@host/database"),

@@ -9,6 +9,7 @@ import asyncpg
 import psutil
 import pytest
 import sqlalchemy as sa
+from pydantic import SecretStr
 
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_gateway.database import Database, Statement
@@ -144,7 +145,7 @@ async def test_a_silent_server_is_bounded_by_the_timeout(
     settings: GatewaySettings, silent_port: int
 ) -> None:
     url = f"postgresql+asyncpg://gateway@127.0.0.1:{silent_port}/nothing"
-    silent = settings.model_copy(update={"database_url": url})
+    silent = settings.model_copy(update={"database_url": SecretStr(url)})
     pool = Database(silent, "pool-test", timedelta(seconds=0.2))
     started_at = asyncio.get_running_loop().time()
 

@@ -5,6 +5,7 @@ from fake_stripe import API_KEY
 from pydantic import ValidationError
 
 from fuze_payment.settings import PaymentSettings
+from fuze_runtime import cli
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,45 @@ def test_the_api_key_is_not_in_the_representation_of_the_settings() -> None:
     )
 
     assert "sk_live_secret" not in repr(settings)
+
+
+_SECURE = {
+    "FUZE_ENVIRONMENT": "production",
+    "FUZE_DATABASE_URL": "postgresql://payment@db.example/fuze",
+    "TEMPORAL_TLS": "true",
+    "FUZE_PAYMENT_PROVIDER": "stripe",
+    "FUZE_STRIPE_API_KEY": "sk_live_secret",
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "allowed_by"),
+    [
+        ({"FUZE_STRIPE_API_KEY": "sk_test_secret"}, "FUZE_ALLOW_STRIPE_TEST_KEY"),
+        ({"FUZE_STRIPE_API_KEY": "rk_test_secret"}, "FUZE_ALLOW_STRIPE_TEST_KEY"),
+        ({"FUZE_STRIPE_API_BASE": "http://stripe"}, "FUZE_ALLOW_PLAIN_HTTP"),
+        ({"FUZE_PSP_URL": "http://psp"}, "FUZE_ALLOW_PLAIN_HTTP"),
+        (
+            {"FUZE_PAYMENT_PROVIDER": "sandbox", "FUZE_PSP_URL": "https://psp"},
+            "FUZE_ALLOW_SANDBOX_PROVIDER",
+        ),
+    ],
+)
+def test_an_insecure_provider_is_refused_in_production_unless_it_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], allowed_by: str
+) -> None:
+    for name, value in (_SECURE | changed).items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SystemExit, match=f"^FUZE_[A-Z_]+: .*{allowed_by}=true allows it"):
+        cli.load_settings(PaymentSettings)
+    monkeypatch.setenv(allowed_by, "true")
+    cli.load_settings(PaymentSettings)
+
+
+def test_staging_takes_a_test_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = {"FUZE_ENVIRONMENT": "staging", "FUZE_STRIPE_API_KEY": "sk_test_secret"}
+    for name, value in (_SECURE | changed).items():
+        monkeypatch.setenv(name, value)
+
+    cli.load_settings(PaymentSettings)

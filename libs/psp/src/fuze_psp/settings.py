@@ -14,7 +14,7 @@ class ProviderSelection(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True, hide_input_in_errors=True)
 
     payment_provider: PaymentProviderName = Field(
-        "sandbox", description="The payment service provider to use."
+        "sandbox", description="The payment service provider to use.", examples=["stripe"]
     )
 
 

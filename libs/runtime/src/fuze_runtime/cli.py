@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import os
-import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
@@ -13,14 +12,13 @@ import structlog
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from pydantic_settings import BaseSettings, SettingsError
+from pydantic_settings import BaseSettings
 
 from fuze_runtime import telemetry
+from fuze_runtime.known_variables import warn_of_unknown_variables
 from fuze_runtime.settings import MigrationSettings, ProcessSettings
 
 Settings = TypeVar("Settings", bound=BaseSettings)
-
-_FIELD_IN_ERROR = re.compile(r'field "(\w+)"')
 
 
 def main(
@@ -49,6 +47,7 @@ def main(
         environment=os.environ,
         workflow_log_fields=workflow_log_fields,
     )
+    warn_of_unknown_variables(os.environ)
     try:
         if not handle_schema_command(arguments, package):
             asyncio.run(_run_worker(run_worker))
@@ -70,16 +69,17 @@ def handle_schema_command(arguments: argparse.Namespace, package: str) -> bool:
         return False
     from fuze_runtime import migrations  # noqa: PLC0415 - no other command needs Alembic
 
-    match arguments.command:
-        case "migrate":
-            try:
-                migrations.upgrade(load_settings(MigrationSettings), package)
-            except migrations.UnknownRevisionError as error:
-                raise SystemExit(str(error)) from None
-        case "check":
-            migrations.check(load_settings(MigrationSettings), package)
-        case "revision":
-            migrations.create_revision(load_settings(MigrationSettings), package, arguments.message)
+    settings = load_settings(MigrationSettings)
+    try:
+        match arguments.command:
+            case "migrate":
+                migrations.upgrade(settings, package)
+            case "check":
+                migrations.check(settings, package)
+            case "revision":
+                migrations.create_revision(settings, package, arguments.message)
+    except migrations.MigrationError as error:
+        raise SystemExit(str(error)) from None
     return True
 
 
@@ -95,12 +95,10 @@ def load_settings(settings_type: type[Settings]) -> Settings:
         return settings_type()
     except ValidationError as error:
         problems = [
-            _describe_problem(settings_type, problem["loc"], problem["msg"])
+            _describe_problem(settings_type, problem["loc"], line)
             for problem in error.errors(include_input=False, include_url=False)
+            for line in problem["msg"].splitlines()
         ]
-    except SettingsError as error:  # a list or an object is read as JSON before it is validated
-        [name] = _FIELD_IN_ERROR.findall(str(error))
-        problems = [_describe_problem(settings_type, (name,), "must be JSON")]
     raise SystemExit("\n".join(problems))
 
 
@@ -113,13 +111,16 @@ def _describe_problem(
     name = str(location[0])
     variable = f"FUZE_{name.upper()}"
     example = _get_example(settings_type.model_fields[name])
-    return f"{variable}: {message}" + (f"; example: {variable}={example}" if example else "")
+    has_example = example is None or f"{variable}=" in message
+    return f"{variable}: {message}" + ("" if has_example else f"; example: {variable}={example}")
 
 
 def _get_example(field: FieldInfo) -> str | None:
     """Return an example as text for the environment: the field's own, or its default."""
     value = field.examples[0] if field.examples else field.default
     match value:
+        case bool():
+            return str(not value).lower()
         case timedelta():
             return f"{value.total_seconds():g}"
         case SecretStr() | None:

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from datetime import timedelta
 from types import ModuleType
@@ -15,14 +16,25 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 
+from fuze_runtime.database import build_connect, build_engine
 from fuze_runtime.settings import MigrationSettings
 
+_CONNECT_SECONDS = 10
 
-class UnknownRevisionError(Exception):
+
+class MigrationError(Exception):
+    """A command cannot run. The message says what to do."""
+
+
+class UnknownRevisionError(MigrationError):
     """The database has a revision that this code does not have."""
+
+
+class UntrustedServerError(MigrationError):
+    """The certificate of PostgreSQL is not valid."""
 
 
 def upgrade(settings: MigrationSettings, package: str) -> None:
@@ -35,6 +47,7 @@ def upgrade(settings: MigrationSettings, package: str) -> None:
     Raises:
         DBAPIError: the migration failed and was rolled back.
         UnknownRevisionError: newer code has migrated the database.
+        UntrustedServerError: the certificate of PostgreSQL is not valid.
 
     """
     try:
@@ -90,7 +103,14 @@ def run_environment(context: ModuleType, metadata: MetaData) -> None:
 async def _with_connection(
     settings: MigrationSettings, package: str, run: Callable[[Config], object]
 ) -> None:
-    engine = create_async_engine(str(settings.migration_database_url), poolclass=NullPool)
+    connect = build_connect(
+        settings,
+        settings.migration_database_url,
+        f"{package.replace('_', '-')}-migrations",
+        connect_timeout=_CONNECT_SECONDS,
+        session={},
+    )
+    engine = build_engine(settings, connect, poolclass=NullPool)
     milliseconds = int(settings.migration_lock_timeout.total_seconds() * 1000)
 
     def run_with(connection: Connection) -> None:
@@ -112,9 +132,19 @@ async def _with_connection(
 
 
 async def _wait_until_available(engine: AsyncEngine, connect_timeout: timedelta) -> None:
-    @stamina.retry(on=(OSError, DBAPIError), attempts=None, timeout=connect_timeout, wait_max=2)
+    def is_unavailable(error: Exception) -> bool:
+        is_untrusted = isinstance(error, ssl.SSLCertVerificationError)  # no retry changes that
+        return isinstance(error, OSError | DBAPIError) and not is_untrusted
+
+    @stamina.retry(on=is_unavailable, attempts=None, timeout=connect_timeout, wait_max=2)
     async def connect_to_postgres() -> None:
         async with engine.connect():
             pass
 
-    await connect_to_postgres()
+    try:
+        await connect_to_postgres()
+    except ssl.SSLCertVerificationError as error:
+        raise UntrustedServerError(
+            f"FUZE_MIGRATION_DATABASE_URL: PostgreSQL is not trusted: {error.verify_message};"
+            " name its CA with sslrootcert=/…"
+        ) from None

@@ -7,10 +7,18 @@ Temporal's address, namespace, API key and TLS come from Temporal's own variable
 
 import re
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PostgresDsn
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from temporalio.envconfig import ClientConfig
+
+from fuze_runtime.database_url import DatabaseUrl
+from fuze_runtime.deployment import (
+    DeploymentSettings,
+    Refusal,
+    Settings,
+    refuse_insecure_database,
+)
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?")
 
@@ -26,35 +34,18 @@ Duration = Annotated[timedelta, BeforeValidator(_parse_seconds), Field(gt=timede
 """A positive duration: in seconds (`30`), in ISO 8601 (`PT30S`, `P7D`), or as `7d`."""
 
 
-_DATABASE_SCHEMES = {"postgresql", "postgresql+asyncpg"}
-
-
-def _use_asyncpg(url: PostgresDsn) -> PostgresDsn:
-    """Return the URL with the driver that Fuze has.
-
-    Raises:
-        ValueError: the URL names another one.
-
-    """
-    if url.scheme not in _DATABASE_SCHEMES:
-        raise ValueError("must begin with postgresql+asyncpg://")
-    return PostgresDsn(f"postgresql+asyncpg://{str(url).partition('://')[2]}")
-
-
-DatabaseUrl = Annotated[PostgresDsn, AfterValidator(_use_asyncpg)]
-
-
 Compression = Literal["none", "gzip"]
 
 
-class ProcessSettings(BaseSettings):
+class ProcessSettings(DeploymentSettings):
     """What any process needs, read from `FUZE_*` variables."""
 
-    model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True, hide_input_in_errors=True)
-
-    environment: str = Field("local", description="The deployment environment; in every log line.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="The least severe log lines that are written."
+    )
+    log_format: Literal["json", "console"] = Field(
+        "json", description="`json`: one object per line; `console`: for people."
+    )
     metrics_address: str | None = Field(
         None,
         pattern=r"^.+:[0-9]{1,5}$",
@@ -68,26 +59,49 @@ class ProcessSettings(BaseSettings):
     )
 
 
-class DatabaseSettings(BaseSettings):
+class PostgresSettings(ProcessSettings):
+    """How a process and its migrations connect to PostgreSQL."""
+
+    database_transaction_pooling: bool = Field(
+        default=False,
+        description="Set it where a pooler such as PgBouncer pools by transaction: statements are"
+        " then prepared anew each time, and the role's own timeouts apply.",
+    )
+
+
+_DATABASE_URL = "postgresql://role:password@host:5432/database"
+
+
+class DatabaseSettings(PostgresSettings):
     """How a process uses PostgreSQL."""
 
-    model_config = SettingsConfigDict(env_prefix="FUZE_", frozen=True, hide_input_in_errors=True)
+    refusals: ClassVar[tuple[Refusal, ...]] = (
+        Refusal("database_url", "allow_insecure_database", refuse_insecure_database),
+    )
 
     database_url: DatabaseUrl = Field(
-        examples=["postgresql+asyncpg://role:password@host:5432/database"]
+        description="The role of the service, and the database.", examples=[_DATABASE_URL]
     )
-    database_pool_size: int = Field(10, ge=1, le=200)
+    database_pool_size: int = Field(
+        10, ge=1, le=200, description="The most connections of this process to PostgreSQL."
+    )
     database_timeout: Duration = Field(
         timedelta(seconds=5),
         description="Bounds connecting, waiting for a pooled connection, and each statement.",
     )
 
 
-class MigrationSettings(ProcessSettings):
+class MigrationSettings(PostgresSettings):
     """How a service's schema is migrated: as the role that owns it."""
 
+    refusals: ClassVar[tuple[Refusal, ...]] = (
+        Refusal("migration_database_url", "allow_insecure_database", refuse_insecure_database),
+    )
+
     migration_database_url: DatabaseUrl = Field(
-        examples=["postgresql+asyncpg://role_migrator:password@host:5432/database"]
+        description="The role that owns the schema, and the database: of `migrate`, `check` and"
+        " `revision`.",
+        examples=[_DATABASE_URL.replace("role", "role_migrator")],
     )
     migration_lock_timeout: Duration = Field(
         timedelta(seconds=5), description="How long a migration waits for a table lock."
@@ -97,17 +111,45 @@ class MigrationSettings(ProcessSettings):
     )
 
 
-class WorkerSettings(ProcessSettings, DatabaseSettings):
+def _refuse_insecure_temporal(_value: object, _settings: Settings) -> str | None:
+    try:
+        encrypted = ClientConfig.load_client_connect_config().get("tls")
+    except (RuntimeError, OSError) as error:
+        return f"the TEMPORAL_* variables or Temporal's configuration file are invalid: {error}"
+    return None if encrypted else "Temporal is used without TLS: set TEMPORAL_TLS=true"
+
+
+TEMPORAL_REFUSAL = Refusal(
+    "allow_insecure_temporal", "allow_insecure_temporal", _refuse_insecure_temporal
+)
+"""Of processes that use Temporal. Its own variables are no settings of ours."""
+
+
+class WorkerSettings(DatabaseSettings):
     """What a worker needs."""
 
-    health_host: str = "127.0.0.1"
-    health_port: int = Field(8081, ge=1, le=65535)
+    refusals: ClassVar[tuple[Refusal, ...]] = (TEMPORAL_REFUSAL,)
+
+    health_host: str = Field(
+        "127.0.0.1", description="The address on which a worker serves its health endpoints."
+    )
+    health_port: int = Field(
+        8081, ge=1, le=65535, description="The port of a worker's health endpoints."
+    )
     shutdown_timeout: Duration = Field(
         timedelta(seconds=30), description="How long running activities may take after SIGTERM."
     )
-    max_concurrent_workflow_tasks: int = Field(20, ge=2)
-    max_concurrent_activities: int = Field(50, ge=1)
-    max_cached_workflows: int = Field(1000, ge=1)
+    max_concurrent_workflow_tasks: int = Field(
+        20, ge=2, description="Workflow tasks that run concurrently in a worker."
+    )
+    max_concurrent_activities: int = Field(
+        50,
+        ge=1,
+        description="Activities that run concurrently in a worker, and as many local ones.",
+    )
+    max_cached_workflows: int = Field(
+        1000, ge=1, description="Workflows that a worker keeps in memory between their tasks."
+    )
     workflow_sandbox: bool = Field(
         default=False,
         description="Run workflows in the sandbox, which refuses calls that are not deterministic.",

@@ -20,6 +20,7 @@ from fuze_gateway.app import create_app
 from fuze_gateway.http_protocol import ConnectionLimits, limit_connections
 from fuze_gateway.settings import GatewaySettings
 from fuze_runtime import cli, telemetry
+from fuze_runtime.known_variables import warn_of_unknown_variables
 from fuze_runtime.settings import ProcessSettings
 
 _RESERVED_FILES = 64
@@ -66,6 +67,7 @@ def main() -> None:
         environment=os.environ,
         workflow_log_fields=workflow_log_fields,
     )
+    warn_of_unknown_variables(os.environ)
     try:
         if cli.handle_schema_command(arguments, "fuze_gateway"):
             return

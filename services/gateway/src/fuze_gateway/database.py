@@ -20,6 +20,7 @@ from sqlalchemy.types import TypeEngine
 
 from fuze_contracts.base import Message
 from fuze_gateway.upstreams import CONNECTION_ERRORS, database_timeout
+from fuze_runtime.database import build_connect
 from fuze_runtime.settings import DatabaseSettings
 
 _DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call] # SQLAlchemy's own
@@ -75,19 +76,19 @@ class Database:
         seconds = timeout.total_seconds()
         connect_timeout = settings.database_timeout.total_seconds()
         statement_seconds = max(seconds - _GRACE_SECONDS, seconds / 2)
-        self._options = {
-            "dsn": str(settings.database_url).replace("+asyncpg", "", 1),
-            "timeout": connect_timeout,
-            "server_settings": {
-                "application_name": application_name,
+        self._connect = build_connect(
+            settings,
+            settings.database_url,
+            application_name,
+            connect_timeout=connect_timeout,
+            session={
                 "statement_timeout": str(int(statement_seconds * 1000)),
                 "idle_in_transaction_session_timeout": str(int(connect_timeout * 2000)),
-                "timezone": "UTC",
                 # The data is on SSDs and mostly in memory. With the default the planner reads row
                 # by row what a filter on many rows matches.
                 "random_page_cost": _RANDOM_PAGE_COST,
             },
-        }
+        )
         self._slots = asyncio.Semaphore(settings.database_pool_size)
         self._idle: list[asyncpg.Connection] = []
 
@@ -126,7 +127,7 @@ class Database:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
-        connection = await asyncpg.connect(**self._options)
+        connection = await self._connect()
         try:
             await connection.set_type_codec(
                 "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads

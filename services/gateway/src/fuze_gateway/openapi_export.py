@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pydantic import PostgresDsn
+from pydantic import SecretStr
 
 from fuze_gateway.app import create_app
 from fuze_gateway.problems.registry import REGISTRY
@@ -24,7 +24,7 @@ and `trace_id` identify the log lines and the trace.
 def build_documents() -> dict[str, str]:
     """Return the content of each document by its file name."""
     # Nothing connects: the documents depend on the code alone.
-    settings = GatewaySettings.model_construct(database_url=PostgresDsn("postgresql://nowhere/"))
+    settings = GatewaySettings.model_construct(database_url=SecretStr("postgresql://nowhere/"))
     openapi = create_app(settings).openapi()
     return {
         "openapi.json": json.dumps(openapi, indent=2, ensure_ascii=False) + "\n",

@@ -1,7 +1,7 @@
 """The gateway's settings, from environment variables."""
 
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from limits import parse_many
 from pydantic import AfterValidator, Field, SecretStr, model_validator
@@ -10,10 +10,16 @@ from fuze_contracts.address_rules import AddressRules
 from fuze_gateway.rate_limiter import build_counter
 from fuze_psp.registry import WebhookSettings
 from fuze_psp.settings import ProviderSelection
-from fuze_runtime.settings import DatabaseSettings, Duration, ProcessSettings
+from fuze_runtime.deployment import (
+    Refusal,
+    Settings,
+    refuse_plain_http,
+    refuse_sandbox,
+    refuse_weak_secret,
+)
+from fuze_runtime.settings import TEMPORAL_REFUSAL, DatabaseSettings, Duration
 
 _DEVELOPMENT_KEY = "for-development-only"
-_MIN_KEY_LENGTH = 32
 
 
 def _validate_rate_limit(text: str) -> str:
@@ -44,11 +50,35 @@ def _validate_storage(url: SecretStr) -> SecretStr:
     return url
 
 
-class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings, ProviderSelection):
+def _refuse_no_authentication(authentication: str, _: Settings) -> str | None:
+    return "must be `required`" if authentication == "none" else None
+
+
+class GatewaySettings(WebhookSettings, ProviderSelection, DatabaseSettings):
     """Address, authentication, limits, timeouts, and the defaults of new orders."""
 
+    refusals: ClassVar[tuple[Refusal, ...]] = (
+        TEMPORAL_REFUSAL,
+        Refusal("authentication", "allow_no_authentication", _refuse_no_authentication),
+        Refusal("payment_provider", "allow_sandbox_provider", refuse_sandbox),
+        *(
+            Refusal(secret, "allow_weak_secrets", refuse_weak_secret)
+            for secret in (
+                "psp_webhook_secret",
+                "stripe_webhook_secret",
+                "carrier_webhook_secret",
+                "cursor_signing_key",
+                "order_id_key",
+            )
+        ),
+        Refusal("oidc_issuer", "allow_plain_http", refuse_plain_http),
+        Refusal("oidc_jwks_url", "allow_plain_http", refuse_plain_http),
+    )
+
     authentication: Literal["none", "required"] = Field(
-        "none", description="Whether callers need an API key or an access token."
+        "none",
+        description="Whether callers need an API key or an access token.",
+        examples=["required"],
     )
     cursor_signing_key: SecretStr = Field(
         SecretStr(_DEVELOPMENT_KEY),
@@ -78,17 +108,21 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings, Provid
         timedelta(seconds=10), description="How long a revocation takes, at most: keys are cached."
     )
     oidc_issuer: str | None = Field(
-        None, description="The `iss` of accepted tokens; without it only API keys work."
+        None,
+        description="The `iss` of accepted tokens; without it only API keys work.",
+        examples=["https://login.example"],
     )
     oidc_audience: str | None = Field(None, description="The `aud` of accepted tokens.")
     oidc_jwks_url: str | None = Field(
-        None, description="The URL of the issuer's keys; discovered without it."
+        None,
+        description="The URL of the issuer's keys; discovered without it.",
+        examples=["https://login.example/keys"],
     )
     oidc_algorithms: list[Literal["RS256", "PS256", "ES256", "EdDSA"]] = Field(
         ["RS256", "ES256"], description="The accepted signature algorithms."
     )
-    oidc_name_claim: str = "sub"
-    oidc_roles_claim: str = "roles"
+    oidc_name_claim: str = Field("sub", description="The claim with the caller's name.")
+    oidc_roles_claim: str = Field("roles", description="The claim with the caller's roles.")
     rate_limit: Annotated[str, AfterValidator(_validate_rate_limit)] = Field(
         "100/second",
         description="Requests per caller, e.g. `100/second;2000/minute`. A bulk request counts as"
@@ -145,8 +179,8 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings, Provid
         examples=[["10.0.0.0/8"]],
         description="Addresses or networks of proxies whose `X-Forwarded-For` is trusted.",
     )
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    host: str = Field("127.0.0.1", description="The address on which the gateway listens.")
+    port: int = Field(8000, ge=0, le=65535, description="The port on which the gateway listens.")
     approval_timeout: Annotated[Duration, Field(le=timedelta(days=3650))] = Field(
         timedelta(days=7), description="How long a new order waits for approval."
     )
@@ -190,7 +224,7 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings, Provid
     read_timeout: Duration = Field(
         timedelta(seconds=2), description="Timeout of one call to Temporal or PostgreSQL."
     )
-    max_body_bytes: int = Field(262_144, ge=1)
+    max_body_bytes: int = Field(262_144, ge=1, description="Maximum size of a request body.")
     refund_timeout: Duration = Field(
         timedelta(seconds=6),
         description="How long a refund or a return waits for the decision about it.",
@@ -209,23 +243,11 @@ class GatewaySettings(ProcessSettings, DatabaseSettings, WebhookSettings, Provid
         return self.address_rules or default
 
     @model_validator(mode="after")
-    def _validate_production(self) -> Self:
+    def _validate_together(self) -> Self:
         if self.ownership == "caller" and self.authentication == "none":
             raise ValueError("FUZE_OWNERSHIP=caller requires FUZE_AUTHENTICATION=required")
         if self.four_eyes and self.authentication == "none":
             raise ValueError("FUZE_FOUR_EYES requires FUZE_AUTHENTICATION=required")
         if self.authentication == "required" and self.oidc_issuer and not self.oidc_audience:
             raise ValueError("FUZE_OIDC_ISSUER requires FUZE_OIDC_AUDIENCE")
-        if self.environment != "production":
-            return self
-        if self.authentication == "none":
-            raise ValueError("in production FUZE_AUTHENTICATION must be `required`")
-        for name in ("cursor_signing_key", "order_id_key", "carrier_webhook_secret"):
-            secret: SecretStr | None = getattr(self, name)
-            key = secret.get_secret_value() if secret else None
-            if key is not None and (key == _DEVELOPMENT_KEY or len(key) < _MIN_KEY_LENGTH):
-                raise ValueError(
-                    f"in production FUZE_{name.upper()} must be a secret of at least"
-                    f" {_MIN_KEY_LENGTH} characters, such as `openssl rand -hex 32` prints"
-                )
         return self

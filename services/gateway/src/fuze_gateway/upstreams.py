@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from fuze_contracts.base import WORKFLOW_BUSY
+from fuze_runtime.database import log_if_pooled_by_transaction
 
 Result = TypeVar("Result")
 
@@ -72,10 +73,12 @@ async def database_timeout(limit: timedelta) -> AsyncIterator[None]:
     except TimeoutError as error:
         raise _unavailable("database", error, timed_out=True) from error
     except asyncpg.PostgresError as error:
+        log_if_pooled_by_transaction(error)
         timed_out = isinstance(error, asyncpg.QueryCanceledError)
         raise _unavailable("database", error, timed_out=timed_out) from error
     except CONNECTION_ERRORS as error:
-        if isinstance(error, ValueError):  # a value that cannot be encoded is our own defect
+        # A value that cannot be encoded is our own defect; a certificate's error is both of these.
+        if isinstance(error, ValueError) and not isinstance(error, OSError):
             raise
         raise _unavailable("database", error) from error
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 from gateway_harness import Record, Serve
+from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
@@ -182,7 +183,7 @@ async def test_two_silent_upstreams_take_no_longer_than_one_timeout(
 ) -> None:
     limit = timedelta(seconds=1)
     url = f"postgresql+asyncpg://gateway@127.0.0.1:{silent_port}/nothing"
-    silent = Database(settings.model_copy(update={"database_url": url}), "silent", limit)
+    silent = Database(settings.model_copy(update={"database_url": SecretStr(url)}), "silent", limit)
     temporal = await Client.connect(
         f"127.0.0.1:{silent_port}", lazy=True, data_converter=pydantic_data_converter
     )

@@ -1,17 +1,34 @@
 """Settings of the payment service."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from fuze_payment.domain import ProviderGuarantees
 from fuze_psp.registry import ProviderSettings
+from fuze_runtime.deployment import Refusal, Settings, refuse_plain_http, refuse_sandbox
 from fuze_runtime.settings import Duration, WorkerSettings
+
+_STRIPE_TEST_KEYS = ("sk_test_", "rk_test_")
+
+
+def _refuse_stripe_test_key(key: SecretStr | None, settings: Settings) -> str | None:
+    is_test_key = key is not None and key.get_secret_value().startswith(_STRIPE_TEST_KEYS)
+    if is_test_key and settings.get("environment") == "production":
+        return "must not be a test key in production"
+    return None
 
 
 class PaymentSettings(ProviderSettings, WorkerSettings):
     """What the payment worker needs, with the settings of its provider."""
+
+    refusals: ClassVar[tuple[Refusal, ...]] = (
+        Refusal("payment_provider", "allow_sandbox_provider", refuse_sandbox),
+        Refusal("stripe_api_key", "allow_stripe_test_key", _refuse_stripe_test_key),
+        Refusal("stripe_api_base", "allow_plain_http", refuse_plain_http),
+        Refusal("psp_url", "allow_plain_http", refuse_plain_http),
+    )
 
     psp_timeout: Duration = Field(
         timedelta(seconds=10), description="Time limit of one request to the provider."

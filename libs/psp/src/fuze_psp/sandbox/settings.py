@@ -10,7 +10,10 @@ class SandboxSettings(ProviderSelection):
     """How the sandbox PSP is called."""
 
     psp_url: HttpUrl | None = Field(
-        None, validate_default=True, description="The URL of the sandbox PSP."
+        None,
+        validate_default=True,
+        description="The URL of the sandbox PSP.",
+        examples=["https://sandbox.example/psp"],
     )
 
     @field_validator("psp_url", mode="after")
