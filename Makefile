@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway mutation api-lint api-clients proof migrate revision openapi histories services new-service no-name lock images clean
+.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway mutation api-lint api-clients proof migrate revision openapi histories services settings new-service no-name lock images clean
 
 ##@ Run it
 help: ## Show this help
@@ -120,6 +120,9 @@ no-name:
 
 services: $(READY) ## Generate compose, roles.sql and package lists from services.toml
 	@$(BIN)/python deploy/generate.py
+
+settings: $(READY) ## Generate docs/settings.md and the list of known variables from the settings classes
+	@$(BIN)/python deploy/generate_settings.py
 
 lock: $(READY) ## Write the locks from the pyproject files; UPGRADE=1 takes newer versions
 	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/lock.sh $(if $(UPGRADE),--upgrade)

@@ -33,7 +33,8 @@ def main() -> None:
     register(name)
     # `make lock` keeps the versions of an existing lock: the new service starts with these.
     shutil.copy(_ROOT / "services/order/requirements.lock", _ROOT / f"services/{name}")
-    subprocess.run([sys.executable, str(_ROOT / "deploy/generate.py")], check=True)
+    for script in ("generate.py", "generate_settings.py"):
+        subprocess.run([sys.executable, str(_ROOT / "deploy" / script)], check=True)
     print(f"services/{name} is ready; its contract is fuze_contracts.{name}. Next: make test")  # noqa: T201 - a script
 
 
