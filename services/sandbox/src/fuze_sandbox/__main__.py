@@ -1,6 +1,11 @@
 """Run the sandbox: `python -m fuze_sandbox`."""
 
+import json
+import logging
 import os
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +16,42 @@ from fuze_sandbox.store import SandboxStore
 from fuze_sandbox.webhooks import WebhookEndpoint
 
 
+class _JsonFormatter(logging.Formatter):
+    """Writes each record as one JSON object, with the fields that the other services have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._fields = {
+            "service": "sandbox",
+            "version": version("fuze-sandbox"),
+            "revision": os.environ.get("FUZE_REVISION", "unknown"),
+        }
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        line = {
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            **self._fields,
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _configure_logging() -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_JsonFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs
+    logging.captureWarnings(capture=True)
+
+
 def main() -> None:
     """Serve until SIGTERM, configured by `FUZE_SANDBOX_…` and the webhooks' secrets."""
+    _configure_logging()
     store = SandboxStore(Path(os.environ.get("FUZE_SANDBOX_DIR", ".fuze/sandbox")))
     try:
         uvicorn.run(
@@ -20,6 +59,7 @@ def main() -> None:
             host=os.environ.get("FUZE_SANDBOX_HOST", "127.0.0.1"),
             port=int(os.environ.get("FUZE_SANDBOX_PORT", "8090")),
             access_log=False,
+            log_config=None,
             timeout_keep_alive=75,  # longer than clients: else both close at the same time
         )
     finally:
