@@ -5,8 +5,10 @@ import json
 import logging
 import os
 import re
+import subprocess
 import sys
 from datetime import timedelta
+from importlib.metadata import version
 from uuid import uuid4
 
 import httpx
@@ -22,7 +24,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from fuze_devstack.ports import Ports
-from fuze_runtime import cli, health, migrations
+from fuze_runtime import cli, health, migrations, temporal, tracing
 from fuze_runtime.failure_interceptor import UnexpectedErrorInterceptor
 from fuze_runtime.settings import MigrationSettings, WorkerSettings
 
@@ -107,7 +109,8 @@ def test_an_error_of_the_settings_never_has_their_values(monkeypatch: pytest.Mon
 def test_every_log_line_is_one_json_object_with_the_same_fields(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    with trace.get_tracer("a-test").start_as_current_span("a span"):
+    span = trace.NonRecordingSpan(trace.SpanContext(trace_id=1, span_id=1, is_remote=False))
+    with trace.use_span(span):
         structlog.get_logger("ours").info("order received", seq=1)
         logging.getLogger("library").warning("pool is %s", "full")
     logging.getLogger().handlers[0].flush()
@@ -116,8 +119,44 @@ def test_every_log_line_is_one_json_object_with_the_same_fields(
     assert (ours["event"], ours["seq"], ours["level"]) == ("order received", 1, "info")
     assert (library["event"], library["logger"]) == ("pool is full", "library")
     assert ours["service"] == library["service"] == "order"
-    assert len(ours["trace_id"]) == 32
-    assert ours["trace_id"] == library["trace_id"]
+    assert ours["version"] == library["version"] == version("fuze-order")
+    assert ours["revision"] == library["revision"] == "unknown"
+    assert ours["trace_id"] == library["trace_id"] == f"{1:032x}"
+
+
+_FAILING_PROCESS = """
+import os, threading, warnings
+from fuze_runtime import telemetry
+from fuze_runtime.settings import ProcessSettings
+
+telemetry.configure(ProcessSettings(), "order", environment={})
+warnings.warn("old", UserWarning)
+thread = threading.Thread(target=lambda: 1 / 0)
+thread.start()
+thread.join()
+raise ValueError("two\\nlines")
+"""
+
+
+def test_warnings_and_exceptions_that_nothing_catches_are_json_lines() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FAILING_PROCESS], capture_output=True, text=True, check=False
+    )
+
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (1, "")
+    assert [line["level"] for line in lines] == ["warning", "error", "critical"]
+    assert "UserWarning: old" in lines[0]["event"]
+    assert "ZeroDivisionError" in lines[1]["exception"]
+    assert lines[2]["exception"].endswith("ValueError: two\nlines")
+
+
+async def test_a_process_that_exports_no_spans_propagates_none() -> None:
+    client = await temporal.connect(lazy=True)
+
+    assert client.config()["interceptors"] == []
+    assert not tracing.is_enabled({"OTEL_EXPORTER_OTLP_ENDPOINT": ""})
+    assert not trace.get_tracer("a-test").start_span("a span").is_recording()
 
 
 async def test_a_worker_is_ready_when_every_check_passes() -> None:

@@ -1,6 +1,8 @@
 """The connection pool of a process, on a real server."""
 
 import asyncio
+import json
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_runtime.database import create_engine
+from fuze_runtime.metrics import EnginePool
 from fuze_runtime.settings import DatabaseSettings
 
 _PID = sa.text("SELECT pg_backend_pid()")
@@ -51,3 +54,38 @@ async def test_no_transaction_precedes_one_of_ours(engine: AsyncEngine) -> None:
     for numbers in transactions.values():
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert max(map(len, transactions.values())) > 1
+
+
+async def test_the_pool_counts_who_has_a_connection_and_who_waits(engine: AsyncEngine) -> None:
+    pool = EnginePool(engine)
+    connections = [await engine.connect() for _ in range(pool.size)]
+    waiting = asyncio.create_task(engine.connect().__aenter__())
+    await asyncio.sleep(0)
+
+    assert (pool.in_use, pool.waiting) == (pool.size, 1)
+
+    await connections.pop().close()
+    for connection in (*connections, await waiting):
+        await connection.close()
+    assert (pool.in_use, pool.waiting) == (0, 0)
+
+
+@pytest.mark.usefixtures("configured_logging")
+async def test_the_log_of_a_violated_constraint_has_no_row(
+    postgres: EmbeddedPostgres, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url = postgres.dsn.replace("postgresql://", "postgresql+asyncpg://")
+    engine = create_engine(DatabaseSettings.model_validate({"database_url": url}), "fuze-test")
+    personal = {"name": f"{'Grace'}-Hopper"}  # not as in the traceback's lines
+    async with engine.connect() as connection:
+        await connection.execute(sa.text("CREATE TEMP TABLE t (name text CHECK (name = 'Ada'))"))
+        try:
+            await connection.execute(sa.text("INSERT INTO t VALUES (:name)"), personal)
+        except sa.exc.IntegrityError:
+            logging.getLogger("a-test").exception("order not stored")
+    await engine.dispose()
+    logging.getLogger().handlers[0].flush()
+
+    [line] = capfd.readouterr().out.splitlines()
+    assert "t_name_check" in json.loads(line)["exception"]
+    assert "Grace-Hopper" not in line

@@ -61,7 +61,7 @@ async def test_the_time_since_the_last_poll_is_a_metric(
 
     async with httpx.AsyncClient(trust_env=False) as http:
         metrics = (await http.get(f"http://{address}/metrics")).text
-    assert "fuze_task_queue_seconds_since_poll{" in metrics
+    assert "fuze_task_queue_unpolled_seconds{" in metrics
     assert 'task_queue="payment"' in metrics
 
 

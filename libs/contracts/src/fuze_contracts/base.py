@@ -13,4 +13,5 @@ class Message(BaseModel):
     may only be added, with a default. `tests/golden` holds what released versions wrote.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # An error of validation reaches logs and histories; the value may be personal.
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

@@ -12,7 +12,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from fuze_runtime import tracing
 from fuze_runtime.database_url import ParsedUrl
+from fuze_runtime.metrics import CountingPool
 from fuze_runtime.settings import DatabaseSettings, PostgresSettings
 
 Connect = Callable[..., Awaitable[asyncpg.Connection]]
@@ -111,11 +113,13 @@ def create_engine(settings: DatabaseSettings, application_name: str) -> AsyncEng
     engine = build_engine(
         settings,
         connect,
+        poolclass=CountingPool,
         pool_size=settings.database_pool_size,
         max_overflow=0,
         pool_timeout=seconds,
     )
     event.listen(engine.sync_engine, "checkout", _reject_closed)
+    tracing.trace_statements(engine.sync_engine)
     return engine
 
 

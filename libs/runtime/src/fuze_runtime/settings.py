@@ -40,6 +40,9 @@ Compression = Literal["none", "gzip"]
 class ProcessSettings(DeploymentSettings):
     """What any process needs, read from `FUZE_*` variables."""
 
+    revision: str = Field(
+        "unknown", description="The commit that the image was built from; in every log line."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="The least severe log lines that are written."
     )

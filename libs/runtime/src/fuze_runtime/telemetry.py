@@ -1,28 +1,25 @@
 """Logs and traces of a process.
 
-Each log line is one JSON object. A line from a workflow or an activity has its `workflow_id`, its
-`run_id` and the fields that `workflow_log_fields` parses from the id. A line from inside a span has
-its `trace_id`. Lines of libraries, which use the standard logging module, have the same fields.
+Each log line is one JSON object, also those of libraries, of warnings, and of exceptions that
+nothing catches. A line from a workflow or an activity has its `workflow_id`, its `run_id` and the
+fields that `workflow_log_fields` parses from the id. A line from inside a span has its `trace_id`.
 """
 
 import logging
-import os
+import sys
+import threading
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from types import TracebackType
 from typing import Any
 
+import asyncpg
 import structlog
 from opentelemetry import trace
-from opentelemetry.sdk.environment_variables import (
-    OTEL_EXPORTER_OTLP_ENDPOINT,
-    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
-)
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from structlog.typing import EventDict, Processor, WrappedLogger
 from temporalio import activity, workflow
 
-from fuze_runtime import failure_interceptor, log_output
+from fuze_runtime import failure_interceptor, log_output, metrics, tracing
 from fuze_runtime.settings import ProcessSettings
 
 _STDOUT = 1
@@ -41,43 +38,45 @@ def configure(
     """Configure logging and tracing of this process; call it once, first thing in `__main__`.
 
     Spans are exported over OTLP when `environment` has `OTEL_EXPORTER_OTLP_ENDPOINT`. Without it
-    they only give log lines a `trace_id`.
+    there are none, and log lines have no `trace_id`.
     """
-    _configure_tracing(settings, service, environment)
-    _configure_logging(settings, service, workflow_log_fields)
-
-
-def is_tracing_enabled(environment: Mapping[str, str] = os.environ) -> bool:
-    """Return whether this process exports its spans."""
-    return bool(
-        {OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT} & environment.keys()
+    tracing.configure(
+        {
+            "service.name": f"fuze-{service}",
+            "service.version": version(f"fuze-{service}"),
+            "deployment.environment.name": settings.environment,
+        },
+        environment,
     )
+    _configure_logging(settings, service, workflow_log_fields)
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
 
 
 def shut_down() -> None:
     """Write the queued log lines, and export the pending spans."""
+    _flush()
+    tracing.shut_down()
+
+
+def _flush() -> None:
     for handler in logging.getLogger().handlers:
         handler.flush()
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, TracerProvider):
-        provider.shutdown()
 
 
-def _configure_tracing(
-    settings: ProcessSettings, service: str, environment: Mapping[str, str]
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    provider = TracerProvider(
-        resource=Resource.create(
-            {"service.name": f"fuze-{service}", "deployment.environment.name": settings.environment}
-        )
-    )
-    if is_tracing_enabled(environment):
-        from opentelemetry.exporter.otlp.proto.http import (  # noqa: PLC0415 - slow, and often unused
-            trace_exporter,
-        )
+    logging.getLogger(__name__).critical("process failed", exc_info=(kind, error, traceback))
+    _flush()
 
-        provider.add_span_processor(BatchSpanProcessor(trace_exporter.OTLPSpanExporter()))
-    trace.set_tracer_provider(provider)
+
+def _log_uncaught_in_thread(hook: threading.ExceptHookArgs) -> None:
+    if hook.exc_value:
+        logging.getLogger(__name__).error(
+            "thread failed", exc_info=(hook.exc_type, hook.exc_value, hook.exc_traceback)
+        )
 
 
 def _configure_logging(
@@ -89,7 +88,12 @@ def _configure_logging(
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(allow=_EXTRA_FIELDS),
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-        _service_fields(service, settings.environment),
+        _add_fields(
+            service=service,
+            version=version(f"fuze-{service}"),
+            revision=settings.revision,
+            environment=settings.environment,
+        ),
         _temporal_fields(workflow_log_fields),
         _add_trace_id,
         structlog.processors.format_exc_info,
@@ -110,7 +114,7 @@ def _configure_logging(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
-    for verbose in ("httpx", "httpcore", "alembic"):
+    for verbose in ("httpx", "httpcore", "alembic", metrics.CountingPool.__module__):
         logging.getLogger(verbose).setLevel(max(root.level, logging.WARNING))
     structlog.configure(
         processors=[
@@ -123,6 +127,8 @@ def _configure_logging(
         cache_logger_on_first_use=True,
     )
     failure_interceptor.suppress_sdk_failure_log()
+    # PostgreSQL's detail of a violated constraint is the row itself, with its personal data.
+    asyncpg.PostgresError.__str__ = _get_message
     # Our own processor adds these to every line, as fields.
     workflow.logger.workflow_info_on_message = False
     workflow.logger.workflow_info_on_extra = False
@@ -137,10 +143,13 @@ _EXTRA_FIELDS = (
 """The fields that `workflow.logger.info(…, extra={…})` may add to a line."""
 
 
-def _service_fields(service: str, environment: str) -> Processor:
+def _get_message(error: asyncpg.PostgresError) -> str:
+    return str(error.args[0])
+
+
+def _add_fields(**fields: str) -> Processor:
     def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        event["service"] = service
-        event["environment"] = environment
+        event.update(fields)
         return event
 
     return add

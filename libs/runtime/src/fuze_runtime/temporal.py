@@ -13,13 +13,13 @@ from temporalio.envconfig import ClientConfig
 from temporalio.runtime import (
     LogForwardingConfig,
     LoggingConfig,
-    PrometheusConfig,
     Runtime,
     TelemetryConfig,
     TelemetryFilter,
 )
 from temporalio.service import GrpcCompression
 
+from fuze_runtime import metrics, tracing
 from fuze_runtime.settings import Compression
 
 
@@ -58,7 +58,7 @@ async def connect(
     connect_timeout: timedelta | None = None,
     compression: Compression = "none",
 ) -> Client:
-    """Return a client that serialises with pydantic and propagates traces.
+    """Return a client that serialises with pydantic, and propagates spans if they are exported.
 
     Address, namespace, API key and TLS come from Temporal's own environment variables and profile
     files; the default is the server at 127.0.0.1:7233. A `lazy` client connects at its first call,
@@ -67,11 +67,10 @@ async def connect(
 
     Raises:
         RuntimeError: no server answered before the timeout.
+        SystemExit: metrics cannot be served at their address.
 
     """
-    runtime = Runtime(
-        telemetry=TelemetryConfig(metrics=_prometheus(metrics_address), logging=_LOGGING)
-    )
+    runtime = _create_runtime(metrics_address)
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "127.0.0.1:7233")
 
@@ -83,7 +82,7 @@ async def connect(
         return await Client.connect(
             **config,
             data_converter=DATA_CONVERTER,
-            interceptors=[TracingInterceptor()],
+            interceptors=[TracingInterceptor()] if tracing.is_enabled() else [],
             lazy=lazy,
             runtime=runtime,
             grpc_compression=_COMPRESSION[compression],
@@ -92,20 +91,24 @@ async def connect(
     return await connect_to_temporal()
 
 
+def _create_runtime(metrics_address: str | None) -> Runtime:
+    telemetry = TelemetryConfig(
+        metrics=metrics.build_prometheus_config(metrics_address),
+        logging=_LOGGING,
+        attach_service_name=False,  # the SDK's own; Prometheus knows which target it scrapes
+    )
+    try:
+        return Runtime(telemetry=telemetry)
+    except ValueError as error:
+        raise SystemExit(
+            f"FUZE_METRICS_ADDRESS: {metrics_address} cannot be used ({error});"
+            " example: FUZE_METRICS_ADDRESS=127.0.0.1:9464"
+        ) from None
+
+
 _COMPRESSION = {"none": GrpcCompression.NONE, "gzip": GrpcCompression.GZIP}
 _LOGGING = LoggingConfig(
     filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
     # By itself the core writes to stdout, in its own format, and stops where there is no reader.
     forwarding=LogForwardingConfig(logging.getLogger("temporalio.core")),
 )
-
-
-def _prometheus(address: str | None) -> PrometheusConfig | None:
-    if address is None:
-        return None
-    return PrometheusConfig(
-        bind_address=address,
-        counters_total_suffix=True,
-        unit_suffix=True,
-        durations_as_seconds=True,
-    )

@@ -3,12 +3,13 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
@@ -22,7 +23,7 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from fuze_runtime import health, temporal
+from fuze_runtime import health, metrics, temporal
 from fuze_runtime.failure_interceptor import UnexpectedErrorInterceptor
 from fuze_runtime.settings import WorkerSettings
 
@@ -35,13 +36,16 @@ class WorkerSpec:
     """What a worker runs.
 
     `activities` are bound methods. `background` runs beside the worker, and is cancelled with it:
-    it keeps what the service needs in Temporal, such as a schedule.
+    it keeps what the service needs in Temporal, such as a schedule. `read_gauges` returns its
+    business metrics: all workers of a queue publish the same.
     """
 
     task_queue: str
     activities: Sequence[Callable[..., Any]]
     workflows: Sequence[type] = ()
     background: Callable[[Client], Awaitable[None]] | None = None
+    engine: AsyncEngine | None = None
+    read_gauges: metrics.Read | None = None
 
 
 async def run(settings: WorkerSettings, spec: WorkerSpec) -> None:
@@ -67,7 +71,11 @@ async def run(settings: WorkerSettings, spec: WorkerSpec) -> None:
         settings.health_host, settings.health_port, {"temporal": check_polling}
     ):
         log.info("worker started", task_queue=spec.task_queue)
-        async with create(client, settings, spec), _background(client, spec):
+        async with (
+            create(client, settings, spec),
+            _background(client, spec),
+            _publish_gauges(client, settings, spec),
+        ):
             await stop.wait()
             log.info("worker draining", seconds=settings.shutdown_timeout.total_seconds())
     log.info("worker stopped")
@@ -113,6 +121,24 @@ async def _background(client: Client, spec: WorkerSpec) -> AsyncIterator[None]:
             running.cancel()
             with suppress(asyncio.CancelledError):
                 await running
+
+
+def _publish_gauges(
+    client: Client, settings: WorkerSettings, spec: WorkerSpec
+) -> AbstractAsyncContextManager[None]:
+    sources: list[tuple[metrics.Read, float]] = []
+    if spec.engine:
+        pool = metrics.EnginePool(spec.engine)
+
+        async def read_pool() -> Sequence[metrics.Reading]:
+            return metrics.read_pool(pool)
+
+        sources.append((read_pool, metrics.PROCESS_INTERVAL))
+    if spec.read_gauges:
+        sources.append((spec.read_gauges, metrics.DATABASE_INTERVAL))
+    return metrics.publish_gauges(
+        metrics.get_meter(client), *sources, is_enabled=settings.metrics_address is not None
+    )
 
 
 def create(client: Client, settings: WorkerSettings, spec: WorkerSpec) -> Worker:

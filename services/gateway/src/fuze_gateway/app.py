@@ -1,7 +1,7 @@
 """The gateway as an ASGI application."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
@@ -18,10 +18,10 @@ from fuze_gateway import health, openapi_document
 from fuze_gateway.api_keys import endpoints as api_keys
 from fuze_gateway.app_services import build_services
 from fuze_gateway.auth.authentication import AuthenticationMiddleware
-from fuze_gateway.auth.stream_tickets import find_ticket
 from fuze_gateway.database import Database
 from fuze_gateway.middleware.access_log import PROBE_PATHS, AccessLogMiddleware
 from fuze_gateway.middleware.body_limits import BodyLimitsMiddleware
+from fuze_gateway.middleware.http_metrics import HttpMetricsMiddleware
 from fuze_gateway.middleware.rate_limit import RateLimitMiddleware
 from fuze_gateway.middleware.request_timeout import RequestTimeoutMiddleware
 from fuze_gateway.middleware.security_headers import SecurityHeadersMiddleware
@@ -34,8 +34,7 @@ from fuze_gateway.returns import endpoints as returns
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.task_queues import endpoints as task_queues
 from fuze_gateway.webhooks import endpoints as webhooks
-from fuze_runtime import cli, temporal
-from fuze_runtime.telemetry import is_tracing_enabled
+from fuze_runtime import cli, metrics, temporal, tracing
 
 VERSION = version("fuze-gateway")
 
@@ -103,11 +102,18 @@ def create_app(
             http = await stack.enter_async_context(
                 httpx.AsyncClient(timeout=settings.read_timeout.total_seconds())
             )
-            app.state.services = build_services(
-                settings, pool, client or await _connect(settings), http
+            temporal_client = client or await _connect(settings)
+            services = build_services(settings, pool, temporal_client, http)
+            app.state.services = services
+            stack.push_async_callback(services.broadcaster.aclose)
+            await stack.enter_async_context(_background(services.task_queues.run()))
+            await stack.enter_async_context(
+                metrics.publish_gauges(
+                    metrics.get_meter(temporal_client),
+                    (services.read_gauges, metrics.PROCESS_INTERVAL),
+                    is_enabled=settings.metrics_address is not None,
+                )
             )
-            stack.push_async_callback(app.state.services.broadcaster.aclose)
-            await stack.enter_async_context(_background(app.state.services.task_queues.run()))
             yield
 
     app: FastAPI = FastAPIOffline(
@@ -125,7 +131,13 @@ def create_app(
         openapi_tags=_TAGS,
         lifespan=lifespan,
         # One span per request; the spans of FastAPI's internal steps add nothing.
-        telemetry={"operation_spans": False, "exclude": _exclude_from_tracing()},
+        telemetry={
+            "tracing": tracing.is_enabled(),
+            "metrics": False,  # Temporal's SDK serves those of the process, ours too
+            "logs": False,
+            "operation_spans": False,
+            "exclude": _is_probe,
+        },
     )
     handlers.install(app)
 
@@ -194,6 +206,8 @@ def _add_middleware(app: FastAPI, settings: GatewaySettings) -> None:
             max_age=600,
         )
     app.add_middleware(AccessLogMiddleware)
+    if settings.metrics_address:
+        app.add_middleware(HttpMetricsMiddleware)
     app.add_middleware(SecurityHeadersMiddleware, https_only=settings.environment == "production")
 
 
@@ -209,19 +223,8 @@ class _GZipMiddleware(GZipMiddleware):
             await self.app(scope, receive, send)
 
 
-def _exclude_from_tracing() -> Callable[[Scope], bool]:
-    """Return the predicate of requests without a span.
-
-    That are probes, reads if nothing is exported, and URLs with a ticket, which a span would have.
-    """
-    is_exported = is_tracing_enabled()
-
-    def is_excluded(scope: Scope) -> bool:
-        if scope["method"] == "GET" and (not is_exported or find_ticket(scope)):
-            return True
-        return scope["path"] in PROBE_PATHS
-
-    return is_excluded
+def _is_probe(scope: Scope) -> bool:
+    return scope["path"] in PROBE_PATHS
 
 
 def __getattr__(name: str) -> FastAPI:

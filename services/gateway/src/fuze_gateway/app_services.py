@@ -1,11 +1,13 @@
 """The application's services, built once at startup, and the dependencies of the endpoints."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import httpx
 from fastapi import Depends, Request
 from temporalio.client import Client
+from temporalio.common import MetricHistogramFloat
 
 from fuze_gateway.api_keys.authenticator import ApiKeyAuthenticator
 from fuze_gateway.api_keys.commands import ApiKeyCommands
@@ -32,6 +34,7 @@ from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.task_queues.monitor import TaskQueueMonitor
 from fuze_gateway.types import IdempotencyKey
 from fuze_gateway.webhooks.commands import WebhookCommands
+from fuze_runtime import metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,8 @@ class AppServices:
     caller_limiter: RateLimiter
     failure_limiter: RateLimiter
     webhook_limiter: RateLimiter
+    request_duration: MetricHistogramFloat
+    read_gauges: metrics.Read
 
 
 def build_services(
@@ -75,6 +80,13 @@ def build_services(
         max_subscriptions=settings.max_streams,
         max_subscriptions_per_caller=settings.max_streams_per_caller,
     )
+
+    async def read_gauges() -> Sequence[metrics.Reading]:
+        streams = metrics.Reading(
+            "fuze_event_streams_open", "Open event streams", broadcaster.subscriptions
+        )
+        return (*metrics.read_pool(database), streams)
+
     counter = build_counter(settings.rate_limit_storage.get_secret_value())
     return AppServices(
         settings=settings,
@@ -100,6 +112,10 @@ def build_services(
         caller_limiter=RateLimiter("caller", settings.rate_limit, counter),
         failure_limiter=RateLimiter("failure", settings.failed_authentication_limit, counter),
         webhook_limiter=RateLimiter("webhook", settings.webhook_rate_limit, counter),
+        request_duration=metrics.get_meter(client).create_histogram_float(
+            "fuze_http_request_duration", "Time until the response begins", "seconds"
+        ),
+        read_gauges=read_gauges,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import asyncpg
 from sqlalchemy import TableClause, column, table
@@ -20,6 +20,7 @@ from sqlalchemy.types import TypeEngine
 
 from fuze_contracts.base import Message
 from fuze_gateway.upstreams import CONNECTION_ERRORS, database_timeout
+from fuze_runtime import tracing
 from fuze_runtime.database import build_connect
 from fuze_runtime.settings import DatabaseSettings
 
@@ -89,7 +90,8 @@ class Database:
                 "random_page_cost": _RANDOM_PAGE_COST,
             },
         )
-        self._slots = asyncio.Semaphore(settings.database_pool_size)
+        self.size = settings.database_pool_size
+        self._slots = _Slots(self.size)
         self._idle: list[asyncpg.Connection] = []
 
     async def fetch(self, statement: Statement, **values: object) -> list[Row]:
@@ -103,6 +105,16 @@ class Database:
         """Commit all statements of the block, or none."""
         async with self._connection() as connection, connection.transaction():
             yield Transaction(connection)
+
+    @property
+    def in_use(self) -> int:
+        """How many connections are in use."""
+        return self._slots.in_use
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for a connection."""
+        return self._slots.waiting
 
     async def aclose(self) -> None:
         """Close the idle connections."""
@@ -128,6 +140,8 @@ class Database:
             if not connection.is_closed():
                 return connection
         connection = await self._connect()
+        if tracing.is_enabled():
+            connection.add_query_logger(tracing.record_query)
         try:
             await connection.set_type_codec(
                 "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
@@ -136,6 +150,28 @@ class Database:
             connection.terminate()
             raise
         return connection
+
+
+class _Slots(asyncio.Semaphore):
+    """A semaphore that counts."""
+
+    in_use = 0
+    waiting = 0
+
+    async def acquire(self) -> Literal[True]:
+        """Wait for a slot."""
+        self.waiting += 1
+        try:
+            await super().acquire()
+        finally:
+            self.waiting -= 1
+        self.in_use += 1
+        return True
+
+    def release(self) -> None:
+        """Release a slot."""
+        self.in_use -= 1
+        super().release()
 
 
 class Transaction:

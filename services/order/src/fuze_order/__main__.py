@@ -11,6 +11,7 @@ from fuze_order.activities import (
     ReturnActivities,
 )
 from fuze_order.messages import ReconcileOrders
+from fuze_order.metrics_repository import OrderMetricsRepository
 from fuze_order.reconciliation import OpenOrderComparison
 from fuze_order.reconciliation_repository import ReconciliationRepository
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
@@ -81,6 +82,8 @@ async def run_worker() -> None:
                     reconciliation.discrepancies_recorded,
                 ],
                 background=keep_reconciling,
+                engine=engine,
+                read_gauges=OrderMetricsRepository(engine).read,
             ),
         )
     finally:

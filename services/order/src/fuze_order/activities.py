@@ -191,16 +191,9 @@ class ReconciliationActivities:
 
     @activity.defn
     async def open_orders_compared(self, command: CompareOpenOrders) -> OpenOrdersResult:
-        """Flag open orders whose workflow is missing or fails; publish their numbers as metrics."""
+        """Flag open orders whose workflow is missing or fails."""
         async with heartbeats():
             result = await self._comparison.compare(activity.client(), command.idle_for)
-        meter = activity.metric_meter()
-        meter.create_gauge(
-            "fuze_orders_without_workflow", "Open orders whose workflow is missing"
-        ).set(result.missing)
-        meter.create_gauge(
-            "fuze_orders_with_failing_workflow", "Orders whose workflow task keeps failing"
-        ).set(result.failing)
         activity.logger.info("open orders compared", extra={"outcome": result.model_dump()})
         return result
 
@@ -222,5 +215,5 @@ class ReconciliationActivities:
 
 def _count_attention(step: str) -> None:
     activity.metric_meter().create_counter(
-        "fuze_orders_needing_attention", "Steps that kept failing for too long"
+        "fuze_steps_needing_attention_total", "Steps that kept failing for too long"
     ).add(1, {"step": step})

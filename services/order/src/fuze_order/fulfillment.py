@@ -94,6 +94,9 @@ class Fulfillment:
                     tracking_deadline=workflow.now() + period if period else None,
                     details=outcome.model_dump(mode="json"),
                 )
+                workflow.metric_meter().create_histogram_timedelta(
+                    "fuze_order_time_to_ship", "From the start of an order until it is shipped"
+                ).record(workflow.now() - self._state.received_at)
             case AddressRejected():
                 rejected = outcome.address or self._address
                 await self._steps.record(

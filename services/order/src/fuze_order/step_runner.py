@@ -199,7 +199,7 @@ class StepRunner:
     async def flag_for_attention(self, failure: StepFailure) -> None:
         """Commit that a step keeps failing, for an operator; it is retried all the same."""
         workflow.metric_meter().create_counter(
-            "fuze_orders_needing_attention", "Steps that kept failing for too long"
+            "fuze_steps_needing_attention_total", "Steps that kept failing for too long"
         ).add(1, {"step": failure.step})
         await self.record(
             EventType.NEEDS_ATTENTION,

@@ -108,6 +108,9 @@ class OrderWorkflow(contract.OrderWorkflow):
         return self._state.result()
 
     async def _end_messages(self) -> None:
+        workflow.metric_meter().create_counter(
+            "fuze_orders_ended_total", "Orders that have ended"
+        ).add(1, {"status": self._state.status.value})
         self._messages.reject_outdated(has_ended=True)
         await self._steps.wait(workflow.all_handlers_finished)
 

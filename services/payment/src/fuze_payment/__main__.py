@@ -75,6 +75,8 @@ async def run_worker() -> None:
                         reconciliation.payments_reconciled,
                     ],
                     background=keep_reconciling,
+                    engine=engine,
+                    read_gauges=ReconciliationRepository(engine).read_gauges,
                 ),
             )
     finally:

@@ -56,6 +56,7 @@ class PaymentActivitiesImpl(PaymentActivities):
         if payment.void_requested:
             await self._refunds.refund_remaining(payment, LATE_CAPTURE)
         outcome = _outcome(payment)
+        _count("fuze_charges_total", "Charges by their outcome", outcome.outcome)
         activity.logger.info("payment settled", extra={"outcome": outcome.outcome})
         return outcome
 
@@ -70,6 +71,7 @@ class PaymentActivitiesImpl(PaymentActivities):
     async def payment_refunded(self, command: RefundPayment) -> RefundOutcome:
         """Return the one outcome of this refund, executing it if no attempt has yet."""
         outcome = await self._refunds.refund(command)
+        _count("fuze_refunds_total", "Refunds by their outcome", outcome.outcome)
         activity.logger.info("refund settled", extra={"outcome": outcome.outcome})
         return outcome
 
@@ -77,6 +79,7 @@ class PaymentActivitiesImpl(PaymentActivities):
     async def payment_voided(self, command: VoidPayment) -> VoidOutcome:
         """Make sure that no money is kept under this token: never charged, or refunded in full."""
         outcome = await self._voids.void(command)
+        _count("fuze_voids_total", "Voids by their outcome", outcome.outcome)
         activity.logger.info("payment voided", extra={"outcome": outcome.outcome})
         return outcome
 
@@ -158,6 +161,10 @@ class ReconciliationActivities:
             result = await self._reconciliation.reconcile(command)
         activity.logger.info("payments reconciled", extra={"outcome": result.model_dump()})
         return result
+
+
+def _count(name: str, description: str, outcome: str) -> None:
+    activity.metric_meter().create_counter(name, description).add(1, {"outcome": outcome})
 
 
 def _outcome(payment: Payment) -> ChargeOutcome:

@@ -1,5 +1,6 @@
 """All SQL about reconciliation. Each method is one transaction."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from fuze_payment.payment_repository import select_payments
 from fuze_payment.reconciliation_rules import Discrepancy, PaymentRecords
 from fuze_payment.refund_repository import select_refunds
 from fuze_payment.tables import discrepancies, payments, refunds
+from fuze_runtime.metrics import Reading
 
 
 class ReconciliationRepository:
@@ -46,6 +48,19 @@ class ReconciliationRepository:
                     ]
                 ),
             )
+
+    async def read_gauges(self) -> Sequence[Reading]:
+        """Return the number of open discrepancies as a metric."""
+        query = sa.select(sa.func.count()).where(discrepancies.c.resolved_at.is_(None))
+        async with self._engine.connect() as connection:
+            count = (await connection.execute(query)).scalar_one()
+        return [
+            Reading(
+                "fuze_payment_discrepancies",
+                "Differences between the provider's records and ours",
+                count,
+            )
+        ]
 
     async def save(self, found: list[Discrepancy], since: datetime) -> None:
         """Record what was found; resolve what was compared again and not found any more."""

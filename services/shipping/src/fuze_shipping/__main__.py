@@ -44,6 +44,7 @@ async def run_worker() -> None:
                         reports.delivery_status_reported,
                         reports.step_failure_reported,
                     ],
+                    engine=engine,
                 ),
             )
     finally:

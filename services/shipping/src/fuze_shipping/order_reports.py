@@ -107,6 +107,6 @@ async def _update_order(
 def _flag_for_attention() -> None:
     step = activity.info().activity_type
     activity.metric_meter().create_counter(
-        "fuze_orders_needing_attention", "Steps that kept failing for too long"
+        "fuze_steps_needing_attention_total", "Steps that kept failing for too long"
     ).add(1, {"step": step})
     activity.logger.error("order cannot be reached", extra={"step": step})

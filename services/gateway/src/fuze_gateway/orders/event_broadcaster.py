@@ -61,7 +61,7 @@ class EventBroadcaster:
     ) -> None:
         self._queries = queries
         self._poll_seconds = poll_interval.total_seconds()
-        self._free_subscriptions = max_subscriptions
+        self._max_subscriptions = self._free_subscriptions = max_subscriptions
         self._max_subscriptions_per_caller = max_subscriptions_per_caller
         self._subscriptions_of: Counter[str] = Counter()
         self._topics: dict[UUID, _Topic] = {}
@@ -130,6 +130,11 @@ class EventBroadcaster:
         if caller:
             self._subscriptions_of[caller] -= 1
             self._subscriptions_of += Counter()  # without the callers that have none left
+
+    @property
+    def subscriptions(self) -> int:
+        """How many subscriptions there are."""
+        return self._max_subscriptions - self._free_subscriptions
 
     def close_all(self) -> None:
         """End every stream, because the process is shutting down; clients reconnect elsewhere."""

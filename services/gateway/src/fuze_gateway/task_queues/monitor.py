@@ -16,13 +16,13 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
-from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 
 from fuze_contracts.order import ORDER_TASK_QUEUE
 from fuze_contracts.payment import PAYMENT_TASK_QUEUE
 from fuze_contracts.shipping import SHIPPING_TASK_QUEUE
 from fuze_gateway.upstreams import UpstreamUnavailableError, temporal_timeout
+from fuze_runtime import metrics
 
 TASK_QUEUES = (ORDER_TASK_QUEUE, PAYMENT_TASK_QUEUE, SHIPPING_TASK_QUEUE)
 
@@ -64,9 +64,8 @@ class TaskQueueMonitor:
         started = _LastPoll(None, time.monotonic())
         self._last_polls = {(name, kind): started for name in TASK_QUEUES for kind in _TYPES}
         self._unpolled: set[str] = set()
-        runtime = client.service_client.config.runtime or Runtime.default()
-        self._age = runtime.metric_meter.create_gauge_float(
-            "fuze_task_queue_seconds_since_poll", "Seconds since a worker polled the task queue"
+        self._age = metrics.get_meter(client).create_gauge_float(
+            "fuze_task_queue_unpolled_seconds", "Time since a worker polled the task queue"
         )
 
     async def run(self) -> None:
