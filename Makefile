@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway mutation api-lint api-clients proof migrate revision openapi histories services settings new-service no-name lock images clean
+.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway observability-check mutation api-lint api-clients proof migrate revision openapi histories services settings new-service no-name lock images clean
 
 ##@ Run it
 help: ## Show this help
@@ -81,6 +81,10 @@ bench: $(READY) ## Measure Fuze beside a bare Temporal program, DBOS and Celery:
 
 bench-gateway: $(READY) ## Compare the gateway with a minimal handler that runs the same query
 	$(BIN)/python services/gateway/tests/bench.py
+
+observability-check: $(READY) ## Check alerts and dashboards with a real Prometheus (needs prometheus and promtool)
+	@command -v prometheus promtool > /dev/null || { echo "install prometheus and promtool: apt-get install prometheus" >&2; exit 1; }
+	$(BIN)/pytest tests-e2e/test_observability_configuration.py
 
 mutation: $(READY) ## Mutate the code that moves money: the tests must notice each change
 	$(BIN)/python services/payment/tests/mutation.py
