@@ -18,6 +18,12 @@ from fuze_devstack.server_user import postgres_package, server_user
 from fuze_devstack.services import ROLES
 from fuze_devstack.state import make_state_folder
 
+_OWNER = "fuze_owner"
+_CREATE_OWNER = f"""
+    DO $$ BEGIN CREATE ROLE {_OWNER} CREATEROLE;
+    EXCEPTION WHEN duplicate_object THEN NULL; END $$
+"""
+
 
 class Passwords(BaseModel):
     """One random password a role, and what signs webhooks, made once for a state folder."""
@@ -126,16 +132,20 @@ class EmbeddedPostgres:
         return subprocess.run(command, env=_without_libpq_settings(), check=False).returncode == 0
 
     def set_up(self) -> None:
-        """Create the database, the roles and the schemas that do not exist."""
-        if not self._has_database():
-            self._psql("postgres", "-c", "CREATE DATABASE fuze")
-        self._psql("fuze", "-f", str(Path(__file__).with_name("roles.sql")))
+        """Create the database, the roles and the schemas that do not exist.
 
-    def _has_database(self) -> bool:
-        count = self._psql(
-            "postgres", "-Atc", "SELECT count(*) FROM pg_database WHERE datname = 'fuze'"
-        )
-        return count.strip() == "1"
+        The roles are made as in production: by the owner of the database, who is no superuser.
+        """
+        if not self._find_owner():
+            self._psql("postgres", "-c", _CREATE_OWNER)
+            self._psql("postgres", "-c", f"CREATE DATABASE fuze OWNER {_OWNER}")
+        become_owner = f"SET ROLE {self._find_owner()}"
+        self._psql("fuze", "-c", become_owner, "-f", str(Path(__file__).with_name("roles.sql")))
+
+    def _find_owner(self) -> str:
+        """Return the role that owns the database; it is empty while there is none."""
+        query = "SELECT datdba::regrole FROM pg_database WHERE datname = 'fuze'"
+        return self._psql("postgres", "-Atc", query).strip()
 
     def _psql(self, database: str, *arguments: str) -> str:
         passwords = {role.password_variable: self._passwords.roles[role.name] for role in ROLES}

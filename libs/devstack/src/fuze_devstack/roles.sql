@@ -1,10 +1,14 @@
 -- Written by `make services` from services.toml and deploy/roles.sql.jinja.
 --
--- The roles and schemas of Fuze, in one database; idempotent. Run it with psql as a superuser, with
--- each role's password in the environment.
+-- The roles and schemas of Fuze, in one database; idempotent. Run it with psql as the owner of the
+-- database, who needs CREATEROLE and need not be a superuser. Each role's password is in the
+-- environment.
 --
 -- A service has two roles: the migrator owns its schema and migrates it; the service runs as the
 -- other, with the rights that the migrations grant and no more.
+--
+-- FUZE_DB_CONNECTION_LIMIT is the number of connections of each service's role: the number of its
+-- processes, twice during a deployment, times (FUZE_DATABASE_POOL_SIZE + 1, for its health check).
 \set ON_ERROR_STOP on
 \getenv order_password FUZE_ORDER_DB_PASSWORD
 \getenv order_migrator_password FUZE_ORDER_MIGRATOR_DB_PASSWORD
@@ -14,6 +18,9 @@
 \getenv shipping_migrator_password FUZE_SHIPPING_MIGRATOR_DB_PASSWORD
 \getenv gateway_password FUZE_GATEWAY_DB_PASSWORD
 \getenv gateway_migrator_password FUZE_GATEWAY_MIGRATOR_DB_PASSWORD
+\set connection_limit 44
+\getenv connection_limit FUZE_DB_CONNECTION_LIMIT
+\set migrator_connection_limit 4
 
 SELECT format('CREATE ROLE %I LOGIN', role)
 FROM unnest(ARRAY[
@@ -29,14 +36,22 @@ FROM unnest(ARRAY[
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role)
 \gexec
 
-ALTER ROLE fuze_order PASSWORD :'order_password';
-ALTER ROLE fuze_order_migrator PASSWORD :'order_migrator_password';
-ALTER ROLE fuze_payment PASSWORD :'payment_password';
-ALTER ROLE fuze_payment_migrator PASSWORD :'payment_migrator_password';
-ALTER ROLE fuze_shipping PASSWORD :'shipping_password';
-ALTER ROLE fuze_shipping_migrator PASSWORD :'shipping_migrator_password';
-ALTER ROLE fuze_gateway PASSWORD :'gateway_password';
-ALTER ROLE fuze_gateway_migrator PASSWORD :'gateway_migrator_password';
+ALTER ROLE fuze_order PASSWORD :'order_password'
+    CONNECTION LIMIT :connection_limit;
+ALTER ROLE fuze_order_migrator PASSWORD :'order_migrator_password'
+    CONNECTION LIMIT :migrator_connection_limit;
+ALTER ROLE fuze_payment PASSWORD :'payment_password'
+    CONNECTION LIMIT :connection_limit;
+ALTER ROLE fuze_payment_migrator PASSWORD :'payment_migrator_password'
+    CONNECTION LIMIT :migrator_connection_limit;
+ALTER ROLE fuze_shipping PASSWORD :'shipping_password'
+    CONNECTION LIMIT :connection_limit;
+ALTER ROLE fuze_shipping_migrator PASSWORD :'shipping_migrator_password'
+    CONNECTION LIMIT :migrator_connection_limit;
+ALTER ROLE fuze_gateway PASSWORD :'gateway_password'
+    CONNECTION LIMIT :connection_limit;
+ALTER ROLE fuze_gateway_migrator PASSWORD :'gateway_migrator_password'
+    CONNECTION LIMIT :migrator_connection_limit;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database())
@@ -54,11 +69,20 @@ FROM unnest(ARRAY[
 ]) AS role
 \gexec
 
+-- Only a member of a role can give it a schema; we are one for this moment.
+GRANT fuze_order_migrator TO CURRENT_USER;
 CREATE SCHEMA IF NOT EXISTS orders AUTHORIZATION fuze_order_migrator;
 GRANT USAGE ON SCHEMA orders TO fuze_order;
+REVOKE fuze_order_migrator FROM CURRENT_USER;
+GRANT fuze_payment_migrator TO CURRENT_USER;
 CREATE SCHEMA IF NOT EXISTS payments AUTHORIZATION fuze_payment_migrator;
 GRANT USAGE ON SCHEMA payments TO fuze_payment;
+REVOKE fuze_payment_migrator FROM CURRENT_USER;
+GRANT fuze_shipping_migrator TO CURRENT_USER;
 CREATE SCHEMA IF NOT EXISTS shipping AUTHORIZATION fuze_shipping_migrator;
 GRANT USAGE ON SCHEMA shipping TO fuze_shipping;
+REVOKE fuze_shipping_migrator FROM CURRENT_USER;
+GRANT fuze_gateway_migrator TO CURRENT_USER;
 CREATE SCHEMA IF NOT EXISTS gateway AUTHORIZATION fuze_gateway_migrator;
 GRANT USAGE ON SCHEMA gateway TO fuze_gateway;
+REVOKE fuze_gateway_migrator FROM CURRENT_USER;
