@@ -47,7 +47,7 @@ def main() -> None:
             os.environ["FUZE_HEALTH_PORT"] = line.strip()
             sys.argv = ["fuze_payment"]
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            cli.main("payment", service.run_worker, workflow_log_fields=workflow_log_fields)
+            cli.main(service.SERVICE, service.run_worker, workflow_log_fields=workflow_log_fields)
             os._exit(0)
         print(pid, flush=True)
 

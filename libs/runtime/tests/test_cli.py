@@ -219,11 +219,13 @@ async def test_a_worker_that_waits_for_temporal_exits_on_sigterm() -> None:
             **os.environ,
             "FUZE_DATABASE_URL": "postgresql+asyncpg://role@127.0.0.1/nothing",
             "TEMPORAL_ADDRESS": f"127.0.0.1:{Ports.free().temporal}",
+            "FUZE_HEALTH_PORT": str(Ports.free().order),
         },
         stdout=asyncio.subprocess.PIPE,
     )
     assert worker.stdout is not None
-    retry = json.loads(await worker.stdout.readline())
+    while (retry := json.loads(await worker.stdout.readline()))["logger"].startswith("uvicorn"):
+        pass  # the health endpoints answer from the start on
     assert (retry["event"], retry["callable"].rpartition(".")[2]) == (
         "stamina.retry_scheduled",
         "connect_to_temporal",

@@ -1,4 +1,4 @@
-"""The command line of a service: `python -m fuze_order [run|migrate|check|revision]`."""
+"""The command line of a service: `python -m fuze_order [run|check|init|migrate|…]`."""
 
 import argparse
 import asyncio
@@ -6,67 +6,138 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from fuze_runtime import telemetry
+from fuze_runtime import setup_commands, telemetry
 from fuze_runtime.known_variables import warn_of_unknown_variables
-from fuze_runtime.settings import MigrationSettings, ProcessSettings
+from fuze_runtime.service import Service
+from fuze_runtime.settings import DatabaseSettings, Duration, MigrationSettings, ProcessSettings
+from fuze_runtime.temporal_check import TemporalError
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 
+_DEFAULT_RETENTION = timedelta(days=7)
+_MIN_RETENTION = timedelta(days=1)
+FIRST_START = "Before the first start: migrate, init, check."
+
 
 def main(
-    service: str,
+    service: Service[Any],
     run_worker: Callable[[], Awaitable[None]],
     *,
     workflow_log_fields: telemetry.WorkflowLogFields,
 ) -> None:
-    """Run the command of a service with a worker; without a command, run the worker.
-
-    The other commands migrate the schema of the service, `fuze_<service>`.
-    """
-    package = f"fuze_{service}"
+    """Run the command of a service with a worker; without a command, run the worker."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {package}",
-        description=f"The {service} service. FUZE_* and TEMPORAL_* variables configure it.",
+        prog=f"python -m {service.package}",
+        description=f"The {service.name} service. FUZE_* and TEMPORAL_* variables configure it.",
+        epilog=FIRST_START,
     )
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("run", help="run the worker until SIGTERM (the default)")
-    add_schema_commands(commands)
+    add_setup_commands(commands)
     arguments = parser.parse_args()
 
     telemetry.configure(
         load_settings(ProcessSettings),
-        service,
+        service.name,
         environment=os.environ,
         workflow_log_fields=workflow_log_fields,
     )
     warn_of_unknown_variables(os.environ)
     try:
-        if not handle_schema_command(arguments, package):
+        if not handle_setup_command(arguments, service):
             asyncio.run(_run_worker(run_worker))
     finally:
         telemetry.shut_down()
 
 
-def add_schema_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the commands that migrate, check and revise the schema of a service."""
-    commands.add_parser("migrate", help="upgrade the schema to its newest revision")
-    commands.add_parser("check", help="fail when the tables in the code differ from the schema")
+def add_setup_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands that check and make what a service needs outside of itself."""
+    commands.add_parser(
+        "check",
+        help="say what is there, what is missing, and how to make it",
+        description=setup_commands.CHECK_DESCRIPTION,
+    )
+    init = commands.add_parser(
+        "init",
+        help="create the namespace and the schedules in Temporal that do not exist",
+        description=setup_commands.INIT_DESCRIPTION,
+    )
+    init.add_argument(
+        "--retention",
+        type=_parse_duration,
+        default=_DEFAULT_RETENTION,
+        metavar="DURATION",
+        help="how long a new namespace keeps the histories of closed workflows, at least a day: "
+        "`30d`, or seconds; the default is 7d",
+    )
+    commands.add_parser(
+        "migrate", help="upgrade the schema to its newest revision, as FUZE_MIGRATION_DATABASE_URL"
+    )
+    commands.add_parser(
+        "check-migrations", help="fail when the tables in the code differ from the schema"
+    )
     revision = commands.add_parser("revision", help="write a revision from the tables in the code")
     revision.add_argument("-m", "--message", required=True, help="what the revision changes")
 
 
-def handle_schema_command(arguments: argparse.Namespace, package: str) -> bool:
-    """Run a command that `add_schema_commands` added; return False when it is another command."""
-    if arguments.command not in {"migrate", "check", "revision"}:
-        return False
+def handle_setup_command(arguments: argparse.Namespace, service: Service[Any]) -> bool:
+    """Run a command that `add_setup_commands` added; return False when it is another command.
+
+    Raises:
+        SystemExit: something is missing or could not be made.
+
+    """
+    match arguments.command:
+        case "check":
+            code = asyncio.run(setup_commands.check(service, _load_for_check(service)))
+        case "init":
+            settings = load_settings(service.settings_type)
+            code = asyncio.run(setup_commands.init(service, settings, arguments.retention))
+        case "migrate" | "check-migrations" | "revision":
+            _run_schema_command(arguments, service.package)
+            return True
+        case _:
+            return False
+    if code:
+        raise SystemExit(code)
+    return True
+
+
+def _load_for_check(service: Service[Any]) -> DatabaseSettings:
+    try:
+        settings: DatabaseSettings = load_settings(service.settings_type)
+    except SystemExit as invalid:
+        for line in str(invalid).splitlines():
+            print(setup_commands.Finding("missing", "settings", line))  # noqa: T201 - its output
+        raise SystemExit(1) from None
+    return settings
+
+
+def _parse_duration(text: str) -> timedelta:
+    """Parse a duration as settings do.
+
+    Raises:
+        ArgumentTypeError: it is none, or shorter than Temporal allows.
+
+    """
+    try:
+        duration = TypeAdapter(Duration).validate_python(text)
+    except ValidationError:
+        duration = timedelta(0)
+    if duration < _MIN_RETENTION:
+        raise argparse.ArgumentTypeError(f"{text} is not a duration of a day or more, such as 30d")
+    return duration
+
+
+def _run_schema_command(arguments: argparse.Namespace, package: str) -> None:
     from fuze_runtime import migrations  # noqa: PLC0415 - no other command needs Alembic
 
     settings = load_settings(MigrationSettings)
@@ -74,13 +145,12 @@ def handle_schema_command(arguments: argparse.Namespace, package: str) -> bool:
         match arguments.command:
             case "migrate":
                 migrations.upgrade(settings, package)
-            case "check":
+            case "check-migrations":
                 migrations.check(settings, package)
             case "revision":
                 migrations.create_revision(settings, package, arguments.message)
     except migrations.MigrationError as error:
         raise SystemExit(str(error)) from None
-    return True
 
 
 def load_settings(settings_type: type[Settings]) -> Settings:
@@ -135,6 +205,9 @@ def _get_example(field: FieldInfo) -> str | None:
 async def _run_worker(run_worker: Callable[[], Awaitable[None]]) -> None:
     try:
         await run_worker()
+    except TemporalError as problem:
+        structlog.get_logger(__name__).error("worker not started", reason=str(problem))
+        raise SystemExit(1) from None
     except Exception:  # noqa: BLE001 - logged here, where nothing else would catch it
         structlog.get_logger(__name__).exception("worker failed")
         raise SystemExit(1) from None

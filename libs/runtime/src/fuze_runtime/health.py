@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
+from typing import Generic, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -12,6 +15,35 @@ from starlette.routing import Route
 
 Check = Callable[[], Awaitable[str | None]]
 """Returns None when the check passes, and the problem when it fails."""
+
+TEMPORAL_CHECK_AGE = timedelta(seconds=2)
+DATABASE_CHECK_AGE = timedelta(seconds=30)
+_MAX_PROBLEM_AGE_SECONDS = 0.25
+
+Problem = TypeVar("Problem")
+
+
+class CachedCheck(Generic[Problem]):
+    """A check that runs once for all probes of `max_age`; a problem is looked at again soon.
+
+    It runs only when a probe requests it. The check itself has to be bounded in time.
+    """
+
+    def __init__(self, check: Callable[[], Awaitable[Problem | None]], max_age: timedelta) -> None:
+        self._check = check
+        self._max_age = max_age.total_seconds()
+        self._problem: Problem | None = None
+        self._expires_at = 0.0
+        self._lock = asyncio.Lock()
+
+    async def __call__(self) -> Problem | None:
+        """Return the problem, or None."""
+        async with self._lock:
+            if time.monotonic() >= self._expires_at:
+                self._problem = await self._check()
+                age = _MAX_PROBLEM_AGE_SECONDS if self._problem else self._max_age
+                self._expires_at = time.monotonic() + age
+            return self._problem
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from types import ModuleType
 
 import stamina
@@ -51,15 +52,20 @@ def upgrade(settings: MigrationSettings, package: str) -> None:
 
     """
     try:
-        asyncio.run(
-            _with_connection(settings, package, lambda config: command.upgrade(config, "head"))
-        )
+        asyncio.run(_with_connection(settings, package, partial(_upgrade, package)))
     except CommandError as error:
         raise UnknownRevisionError(
             f"{error}: the database was migrated by other code than this {package}; "
             "run that code, or delete the data"
         ) from None
     structlog.get_logger(package).info("schema upgraded")
+
+
+def _upgrade(package: str, config: Config) -> None:
+    command.upgrade(config, "head")
+    # The service itself reports a schema that is older than its code.
+    connection, schema = config.attributes["connection"], config.attributes["schema"]
+    connection.execute(text(f"GRANT SELECT ON {schema}.alembic_version TO {package}"))
 
 
 def check(settings: MigrationSettings, package: str) -> None:
@@ -90,6 +96,7 @@ def run_environment(context: ModuleType, metadata: MetaData) -> None:
         del parents
         return kind != "schema" or name == metadata.schema
 
+    context.config.attributes["schema"] = metadata.schema
     context.configure(
         connection=context.config.attributes["connection"],
         target_metadata=metadata,

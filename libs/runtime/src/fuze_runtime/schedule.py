@@ -66,7 +66,7 @@ async def keep_schedule(
     is_applied = False
     while True:
         try:
-            is_created = await _create_if_missing(client, schedule, settings)
+            is_created = await create_if_missing(client, schedule, settings)
             if not is_applied and not is_created:
                 await _apply_changed_settings(client, schedule, settings)
             is_applied = True
@@ -75,15 +75,22 @@ async def keep_schedule(
         await asyncio.sleep(check_interval.total_seconds())
 
 
-async def _create_if_missing(
-    client: Client, reconciliation: ReconciliationSchedule, settings: ScheduleSettings
-) -> bool:
+async def is_present(client: Client, reconciliation: ReconciliationSchedule) -> bool:
+    """Return whether Temporal has the schedule, paused or not."""
     try:
         await client.get_schedule_handle(reconciliation.id).describe()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-    else:
+        return False
+    return True
+
+
+async def create_if_missing(
+    client: Client, reconciliation: ReconciliationSchedule, settings: ScheduleSettings
+) -> bool:
+    """Create the schedule, or return False: one that exists is left as it is."""
+    if await is_present(client, reconciliation):
         return False
     schedule = Schedule(
         action=ScheduleActionStartWorkflow(

@@ -47,8 +47,15 @@ class _SharedPayloadConverter(PydanticPayloadConverter):
         return self
 
 
+_DEFAULT_ADDRESS = "127.0.0.1:7233"
+
 DATA_CONVERTER = DataConverter(payload_converter_class=_SharedPayloadConverter)
 """Serialises messages with pydantic."""
+
+
+def get_address() -> str:
+    """Return host and port of the server, from Temporal's own variables and profiles."""
+    return ClientConfig.load_client_connect_config().get("target_host", _DEFAULT_ADDRESS)
 
 
 async def connect(
@@ -72,7 +79,7 @@ async def connect(
     """
     runtime = _create_runtime(metrics_address)
     config = ClientConfig.load_client_connect_config()
-    config.setdefault("target_host", "127.0.0.1:7233")
+    config.setdefault("target_host", _DEFAULT_ADDRESS)
 
     # Without arguments: stamina logs them, and an API key is among them.
     attempts = None if connect_timeout else 1

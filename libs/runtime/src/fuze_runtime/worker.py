@@ -2,19 +2,16 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
+import stamina
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
-from temporalio.service import RPCError
 from temporalio.worker import (
     PollerBehaviorAutoscaling,
     UnsandboxedWorkflowRunner,
@@ -23,12 +20,13 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from fuze_runtime import health, metrics, temporal
+from fuze_runtime import health, metrics, temporal, temporal_check
+from fuze_runtime.database_check import DatabaseReadiness, SchemaAccess, build_check
 from fuze_runtime.failure_interceptor import UnexpectedErrorInterceptor
 from fuze_runtime.settings import WorkerSettings
+from fuze_runtime.temporal_check import TemporalError
 
 _PASSTHROUGH_MODULES = ("fuze_contracts", "fuze_runtime", "pydantic", "pydantic_core")
-_RPC_TIMEOUT = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +34,14 @@ class WorkerSpec:
     """What a worker runs.
 
     `activities` are bound methods. `background` runs beside the worker, and is cancelled with it:
-    it keeps what the service needs in Temporal, such as a schedule. `read_gauges` returns its
-    business metrics: all workers of a queue publish the same.
+    it keeps what the service needs in Temporal, such as a schedule. `access` is what the worker
+    needs in PostgreSQL before it is ready. `read_gauges` returns its business metrics: all workers
+    of a queue publish the same.
     """
 
     task_queue: str
     activities: Sequence[Callable[..., Any]]
+    access: SchemaAccess
     workflows: Sequence[type] = ()
     background: Callable[[Client], Awaitable[None]] | None = None
     engine: AsyncEngine | None = None
@@ -51,8 +51,13 @@ class WorkerSpec:
 async def run(settings: WorkerSettings, spec: WorkerSpec) -> None:
     """Run a worker until SIGTERM or SIGINT, then drain it.
 
-    Draining stops polling at once and lets running activities finish within `shutdown_timeout`.
-    The supervisor of the process must wait longer than that before it kills it.
+    Its health endpoints answer from the start on. Draining stops polling at once and lets running
+    activities finish within `shutdown_timeout`. The supervisor of the process must wait longer than
+    that before it kills it.
+
+    Raises:
+        TemporalError: there was no Temporal, or no namespace, within `temporal_connect_timeout`.
+
     """
     log = structlog.get_logger(__name__)
     stop = asyncio.Event()
@@ -60,16 +65,16 @@ async def run(settings: WorkerSettings, spec: WorkerSpec) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    client = await _connect_until_stopped(stop, settings)
-    if client is None:
-        return
-
-    async def check_polling() -> str | None:
-        return await _readiness_error(client, spec.task_queue)
-
-    async with health.serve(
-        settings.health_host, settings.health_port, {"temporal": check_polling}
-    ):
+    readiness = _TemporalReadiness(spec.task_queue)
+    database = DatabaseReadiness(build_check(settings, spec.access))
+    checks: dict[str, health.Check] = {
+        "temporal": health.CachedCheck(readiness, health.TEMPORAL_CHECK_AGE),
+        "postgresql": health.CachedCheck(database, health.DATABASE_CHECK_AGE),
+    }
+    async with health.serve(settings.health_host, settings.health_port, checks):
+        client = await _connect_until_stopped(stop, settings, readiness)
+        if client is None:
+            return
         log.info("worker started", task_queue=spec.task_queue)
         async with (
             create(client, settings, spec),
@@ -81,14 +86,55 @@ async def run(settings: WorkerSettings, spec: WorkerSpec) -> None:
     log.info("worker stopped")
 
 
-async def _connect_until_stopped(stop: asyncio.Event, settings: WorkerSettings) -> Client | None:
-    connecting = asyncio.ensure_future(
-        temporal.connect(
+class _TemporalReadiness:
+    """Whether Temporal has seen this process poll its task queue, or why it cannot."""
+
+    def __init__(self, task_queue: str) -> None:
+        self.task_queue = task_queue
+        self.client: Client | None = None
+
+    async def __call__(self) -> str | None:
+        if self.client is None:
+            return f"not connected to Temporal at {temporal.get_address()} (TEMPORAL_ADDRESS) yet"
+        try:
+            pollers = await temporal_check.find_pollers(self.client, self.task_queue)
+        except TemporalError as problem:
+            return str(problem)
+        if self.client.identity not in pollers:
+            return f"Temporal has not seen this worker poll the task queue {self.task_queue} yet"
+        return None
+
+
+async def _connect(settings: WorkerSettings, readiness: _TemporalReadiness) -> Client:
+    """Return a client of the namespace, once both exist; both are retried for the same time."""
+    began_at = time.monotonic()
+    connect_timeout = settings.temporal_connect_timeout
+    try:
+        client = await temporal.connect(
             metrics_address=settings.metrics_address,
-            connect_timeout=settings.temporal_connect_timeout,
+            connect_timeout=connect_timeout,
             compression=settings.temporal_compression,
         )
-    )
+    except RuntimeError as error:
+        address = temporal.get_address()
+        raise TemporalError(
+            f"Temporal is unavailable at {address} (TEMPORAL_ADDRESS): {error}"
+        ) from None
+    readiness.client = client
+    remaining = max(connect_timeout.total_seconds() - (time.monotonic() - began_at), 0.1)
+
+    @stamina.retry(on=TemporalError, attempts=None, timeout=remaining, wait_max=2)
+    async def wait_for_namespace() -> None:
+        await temporal_check.find_pollers(client, readiness.task_queue)
+
+    await wait_for_namespace()
+    return client
+
+
+async def _connect_until_stopped(
+    stop: asyncio.Event, settings: WorkerSettings, readiness: _TemporalReadiness
+) -> Client | None:
+    connecting = asyncio.ensure_future(_connect(settings, readiness))
     stopping = asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -158,19 +204,3 @@ def create(client: Client, settings: WorkerSettings, spec: WorkerSpec) -> Worker
         graceful_shutdown_timeout=settings.shutdown_timeout,
         interceptors=[UnexpectedErrorInterceptor()],
     )
-
-
-async def _readiness_error(client: Client, task_queue: str) -> str | None:
-    """Return why the worker is not ready, or None: Temporal must have seen this process poll."""
-    request = DescribeTaskQueueRequest(
-        namespace=client.namespace,
-        task_queue=TaskQueue(name=task_queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-    )
-    try:
-        response = await client.workflow_service.describe_task_queue(request, timeout=_RPC_TIMEOUT)
-    except RPCError as error:
-        return f"Temporal is unavailable: {error.message}"
-    if client.identity not in {poller.identity for poller in response.pollers}:
-        return "Temporal has not seen this worker poll"
-    return None

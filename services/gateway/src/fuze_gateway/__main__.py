@@ -13,15 +13,25 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from fuze_contracts.search_attributes import SEARCH_ATTRIBUTES
 from fuze_contracts.workflow_ids import workflow_log_fields
 from fuze_gateway import openapi_export
 from fuze_gateway.api_keys import cli as api_keys_cli
 from fuze_gateway.app import create_app
 from fuze_gateway.http_protocol import ConnectionLimits, limit_connections
 from fuze_gateway.settings import GatewaySettings
+from fuze_gateway.tables import DATABASE_ACCESS
 from fuze_runtime import cli, telemetry
 from fuze_runtime.known_variables import warn_of_unknown_variables
+from fuze_runtime.service import Service
 from fuze_runtime.settings import ProcessSettings
+
+SERVICE = Service(
+    name="gateway",
+    settings_type=GatewaySettings,
+    access=DATABASE_ACCESS,
+    get_search_attributes=lambda settings: SEARCH_ATTRIBUTES if settings.search_attributes else (),
+)
 
 _RESERVED_FILES = 64
 """Open files beside the connections of clients: PostgreSQL, Temporal, Redis, logs."""
@@ -50,10 +60,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m fuze_gateway",
         description="The gateway. Configured by FUZE_* and TEMPORAL_* variables.",
+        epilog=cli.FIRST_START,
     )
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("serve", help="serve until SIGTERM (the default)")
-    cli.add_schema_commands(commands)
+    cli.add_setup_commands(commands)
     api_keys_cli.add_commands(commands)
     export = commands.add_parser(
         "export-openapi", help="write openapi.json and problems.md into a directory"
@@ -69,7 +80,7 @@ def main() -> None:
     )
     warn_of_unknown_variables(os.environ)
     try:
-        if cli.handle_schema_command(arguments, "fuze_gateway"):
+        if cli.handle_setup_command(arguments, SERVICE):
             return
         match arguments.command:
             case "api-keys":

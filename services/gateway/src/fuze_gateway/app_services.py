@@ -31,10 +31,13 @@ from fuze_gateway.rate_limiter import RateLimiter, build_counter
 from fuze_gateway.returns.commands import ReturnCommands
 from fuze_gateway.returns.queries import ReturnQueries
 from fuze_gateway.settings import GatewaySettings
+from fuze_gateway.tables import DATABASE_ACCESS
 from fuze_gateway.task_queues.monitor import TaskQueueMonitor
 from fuze_gateway.types import IdempotencyKey
 from fuze_gateway.webhooks.commands import WebhookCommands
 from fuze_runtime import metrics
+from fuze_runtime import health, temporal_check
+from fuze_runtime.database_check import DatabaseCheck, DatabaseProblem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,8 @@ class AppServices:
     webhook_limiter: RateLimiter
     request_duration: MetricHistogramFloat
     read_gauges: metrics.Read
+    check_temporal: health.CachedCheck[str]
+    check_database: health.CachedCheck[DatabaseProblem]
 
 
 def build_services(
@@ -116,6 +121,13 @@ def build_services(
             "fuze_http_request_duration", "Time until the response begins", "seconds"
         ),
         read_gauges=read_gauges,
+        check_temporal=health.CachedCheck(
+            lambda: temporal_check.find_problem(client), health.TEMPORAL_CHECK_AGE
+        ),
+        check_database=health.CachedCheck(
+            DatabaseCheck(DATABASE_ACCESS, database.open_connection).find_problem,
+            health.DATABASE_CHECK_AGE,
+        ),
     )
 
 

@@ -106,6 +106,15 @@ class Database:
         async with self._connection() as connection, connection.transaction():
             yield Transaction(connection)
 
+    @asynccontextmanager
+    async def open_connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """Open a connection outside of the pool, and close it; errors are asyncpg's own."""
+        connection = await self._connect()
+        try:
+            yield connection
+        finally:
+            connection.terminate()
+
     @property
     def in_use(self) -> int:
         """How many connections are in use."""

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict
 from fuze_gateway.app_services import ServicesDependency
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import problem_responses
-from fuze_gateway.upstreams import UpstreamUnavailableError
 
 router = APIRouter(tags=["health"])
 
@@ -54,20 +53,15 @@ async def check_liveness() -> Liveness:
 async def check_readiness(services: ServicesDependency) -> Readiness:
     """Return whether the gateway can accept orders, which requires Temporal.
 
-    Without PostgreSQL it still accepts orders and reads their live status.
+    While PostgreSQL is unavailable it still accepts orders and reads their live status. A wrong
+    password or a missing migration does not end by itself: the gateway is not ready.
     """
-    temporal, postgresql = await asyncio.gather(
-        services.workflows.ping(), services.orders.ping(), return_exceptions=True
-    )
-    states = {"temporal": _to_state(temporal), "postgresql": _to_state(postgresql)}
-    if temporal is not None:
-        raise errors.unavailable("Temporal is unavailable.", **states)
+    temporal, database = await asyncio.gather(services.check_temporal(), services.check_database())
+    states = {
+        "temporal": "unavailable" if temporal else "ok",
+        "postgresql": "unavailable" if database else "ok",
+    }
+    if temporal or (database and not database.is_outage):
+        reasons = [temporal, database.reason if database else None]
+        raise errors.unavailable("; ".join(filter(None, reasons)), **states)
     return Readiness.model_validate(states)
-
-
-def _to_state(result: object) -> str:
-    if isinstance(result, UpstreamUnavailableError):
-        return "unavailable"
-    if isinstance(result, BaseException):
-        raise result
-    return "ok"

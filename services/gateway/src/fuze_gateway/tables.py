@@ -15,6 +15,9 @@ from sqlalchemy import (
     text,
 )
 
+from fuze_contracts import read_models
+from fuze_runtime.database_check import SchemaAccess
+
 metadata = MetaData(
     schema="gateway",
     naming_convention={
@@ -22,6 +25,24 @@ metadata = MetaData(
         "ix": "%(table_name)s_%(column_0_N_name)s_idx",
         "ck": "%(table_name)s_%(constraint_name)s_check",
     },
+)
+
+_PUBLISHED_VIEWS = (
+    read_models.ORDERS_VIEW,
+    read_models.EVENTS_VIEW,
+    read_models.EVENT_FEED_VIEW,
+    read_models.RETURNS_VIEW,
+    read_models.PAYMENTS_VIEW,
+    read_models.REFUNDS_VIEW,
+    read_models.DISCREPANCIES_VIEW,
+    read_models.ORDER_DISCREPANCIES_VIEW,
+)
+
+DATABASE_ACCESS = SchemaAccess(
+    package="fuze_gateway",
+    schema="gateway",
+    grants={"gateway.api_keys": "SELECT, INSERT, UPDATE"}
+    | dict.fromkeys(_PUBLISHED_VIEWS, "SELECT"),
 )
 
 api_keys = Table(

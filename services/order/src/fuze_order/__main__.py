@@ -20,11 +20,13 @@ from fuze_order.repository import OrderRepository
 from fuze_order.return_repository import ReturnRepository
 from fuze_order.return_workflow import ReturnWorkflow
 from fuze_order.settings import OrderSettings
+from fuze_order.tables import DATABASE_ACCESS
 from fuze_order.validation import OrderRules
 from fuze_order.workflows import OrderWorkflow
 from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
 from fuze_runtime.schedule import ReconciliationSchedule, ScheduleSettings, keep_schedule
+from fuze_runtime.service import Service
 
 _RECONCILIATION = ReconciliationSchedule(
     id="reconcile-orders",
@@ -32,6 +34,24 @@ _RECONCILIATION = ReconciliationSchedule(
     input=ReconcileOrders,
     task_queue=ORDER_TASK_QUEUE,
     summary="compare orders with Temporal, payments and shipments",
+)
+
+
+def get_schedule_settings(settings: OrderSettings) -> ScheduleSettings:
+    """Return what a deployment sets of the comparison."""
+    return ScheduleSettings(
+        interval=settings.order_reconcile_interval,
+        look_back=settings.order_reconcile_look_back,
+        idle_for=settings.order_reconcile_idle,
+    )
+
+
+SERVICE = Service(
+    name="order",
+    settings_type=OrderSettings,
+    access=DATABASE_ACCESS,
+    task_queue=ORDER_TASK_QUEUE,
+    schedules={_RECONCILIATION: get_schedule_settings},
 )
 
 
@@ -50,15 +70,7 @@ async def run_worker() -> None:
     reconciliation = ReconciliationActivities(open_orders, comparison)
 
     async def keep_reconciling(temporal: Client) -> None:
-        await keep_schedule(
-            temporal,
-            _RECONCILIATION,
-            ScheduleSettings(
-                interval=settings.order_reconcile_interval,
-                look_back=settings.order_reconcile_look_back,
-                idle_for=settings.order_reconcile_idle,
-            ),
-        )
+        await keep_schedule(temporal, _RECONCILIATION, get_schedule_settings(settings))
 
     try:
         await worker.run(
@@ -84,6 +96,7 @@ async def run_worker() -> None:
                 background=keep_reconciling,
                 engine=engine,
                 read_gauges=OrderMetricsRepository(engine).read,
+                access=DATABASE_ACCESS,
             ),
         )
     finally:
@@ -91,4 +104,4 @@ async def run_worker() -> None:
 
 
 if __name__ == "__main__":
-    cli.main("order", run_worker, workflow_log_fields=workflow_log_fields)
+    cli.main(SERVICE, run_worker, workflow_log_fields=workflow_log_fields)

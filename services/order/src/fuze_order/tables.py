@@ -24,6 +24,7 @@ from fuze_contracts.order_lines import AdjustmentKind
 from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_contracts.returns import ReturnStatus
 from fuze_order.messages import DiscrepancyKind
+from fuze_runtime.database_check import SchemaAccess
 
 metadata = MetaData(
     schema="orders",
@@ -33,6 +34,20 @@ metadata = MetaData(
         "ix": "%(table_name)s_%(column_0_N_name)s_idx",
         "uq": "%(table_name)s_%(column_0_N_name)s_key",
         "ck": "%(table_name)s_%(constraint_name)s_check",
+    },
+)
+
+DATABASE_ACCESS = SchemaAccess(
+    package="fuze_order",
+    schema="orders",
+    grants={
+        "orders.orders": "SELECT, INSERT, UPDATE",
+        "orders.order_lines": "SELECT, INSERT",
+        "orders.order_adjustments": "SELECT, INSERT",
+        "orders.events": "SELECT, INSERT",
+        "orders.returns": "SELECT, INSERT, UPDATE",
+        "orders.return_lines": "SELECT, INSERT",
+        "orders.discrepancies": "SELECT, INSERT, UPDATE",
     },
 )
 

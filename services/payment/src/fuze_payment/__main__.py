@@ -20,6 +20,7 @@ from fuze_payment.refund_repository import RefundRepository
 from fuze_payment.refund_service import Refunds, RefundService
 from fuze_payment.retryable_operations import RetryableOperations
 from fuze_payment.settings import PaymentSettings
+from fuze_payment.tables import DATABASE_ACCESS
 from fuze_payment.void_service import VoidService
 from fuze_payment.workflows import PaymentWebhookWorkflow, ReconcilePaymentsWorkflow, RefundWorkflow
 from fuze_psp.provider import PaymentProvider
@@ -27,6 +28,7 @@ from fuze_psp.registry import open_provider
 from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
 from fuze_runtime.schedule import ReconciliationSchedule, ScheduleSettings, keep_schedule
+from fuze_runtime.service import Service
 
 _RECONCILIATION = ReconciliationSchedule(
     id="reconcile-payments",
@@ -34,6 +36,24 @@ _RECONCILIATION = ReconciliationSchedule(
     workflow=ReconcilePaymentsWorkflow,
     task_queue=PAYMENT_TASK_QUEUE,
     summary="compare the provider's records with ours",
+)
+
+
+def get_schedule_settings(settings: PaymentSettings) -> ScheduleSettings:
+    """Return what a deployment sets of the comparison."""
+    return ScheduleSettings(
+        interval=settings.reconcile_interval,
+        look_back=settings.reconcile_look_back,
+        idle_for=settings.psp_settle_window,
+    )
+
+
+SERVICE = Service(
+    name="payment",
+    settings_type=PaymentSettings,
+    access=DATABASE_ACCESS,
+    task_queue=PAYMENT_TASK_QUEUE,
+    schedules={_RECONCILIATION: get_schedule_settings},
 )
 
 
@@ -48,15 +68,7 @@ async def run_worker() -> None:
             )
 
             async def keep_reconciling(temporal: Client) -> None:
-                await keep_schedule(
-                    temporal,
-                    _RECONCILIATION,
-                    ScheduleSettings(
-                        interval=settings.reconcile_interval,
-                        look_back=settings.reconcile_look_back,
-                        idle_for=settings.psp_settle_window,
-                    ),
-                )
+                await keep_schedule(temporal, _RECONCILIATION, get_schedule_settings(settings))
 
             await worker.run(
                 settings,
@@ -77,6 +89,7 @@ async def run_worker() -> None:
                     background=keep_reconciling,
                     engine=engine,
                     read_gauges=ReconciliationRepository(engine).read_gauges,
+                    access=DATABASE_ACCESS,
                 ),
             )
     finally:
@@ -114,4 +127,4 @@ def build_activities(
 
 
 if __name__ == "__main__":
-    cli.main("payment", run_worker, workflow_log_fields=workflow_log_fields)
+    cli.main(SERVICE, run_worker, workflow_log_fields=workflow_log_fields)

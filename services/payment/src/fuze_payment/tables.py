@@ -20,6 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import CHAR, JSONB
 
+from fuze_runtime.database_check import SchemaAccess
+
 metadata = MetaData(
     schema="payments",
     naming_convention={
@@ -28,6 +30,18 @@ metadata = MetaData(
         "ix": "%(table_name)s_%(column_0_N_name)s_idx",
         "uq": "%(table_name)s_%(column_0_N_name)s_key",
         "ck": "%(table_name)s_%(constraint_name)s_check",
+    },
+)
+
+DATABASE_ACCESS = SchemaAccess(
+    package="fuze_payment",
+    schema="payments",
+    grants={
+        "payments.payments": "SELECT, INSERT, UPDATE",
+        "payments.refunds": "SELECT, INSERT, UPDATE",
+        "payments.ledger_entries": "SELECT, INSERT",
+        "payments.balances": "SELECT",
+        "payments.discrepancies": "SELECT, INSERT, UPDATE",
     },
 )
 

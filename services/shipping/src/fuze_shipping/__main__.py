@@ -6,13 +6,22 @@ from fuze_contracts.shipping import SHIPPING_TASK_QUEUE
 from fuze_contracts.workflow_ids import workflow_log_fields
 from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
+from fuze_runtime.service import Service
 from fuze_shipping.activities import ShippingActivities
 from fuze_shipping.carrier.sandbox import SandboxCarrier
 from fuze_shipping.dispatch_service import DispatchService
 from fuze_shipping.order_reports import OrderReports
 from fuze_shipping.repository import ShipmentRepository
 from fuze_shipping.settings import ShippingSettings
+from fuze_shipping.tables import DATABASE_ACCESS
 from fuze_shipping.workflows import CarrierWebhookWorkflow, ShippingWorkflow
+
+SERVICE = Service(
+    name="shipping",
+    settings_type=ShippingSettings,
+    access=DATABASE_ACCESS,
+    task_queue=SHIPPING_TASK_QUEUE,
+)
 
 
 async def run_worker() -> None:
@@ -45,6 +54,7 @@ async def run_worker() -> None:
                         reports.step_failure_reported,
                     ],
                     engine=engine,
+                    access=DATABASE_ACCESS,
                 ),
             )
     finally:
@@ -52,4 +62,4 @@ async def run_worker() -> None:
 
 
 if __name__ == "__main__":
-    cli.main("shipping", run_worker, workflow_log_fields=workflow_log_fields)
+    cli.main(SERVICE, run_worker, workflow_log_fields=workflow_log_fields)

@@ -15,6 +15,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from fuze_contracts.shipping import DeliveryStatus
+from fuze_runtime.database_check import SchemaAccess
 from fuze_shipping.messages import ShipmentState
 
 _DELIVERY_STATUSES = ", ".join(f"'{status}'" for status in DeliveryStatus)
@@ -26,6 +27,14 @@ metadata = MetaData(
         "pk": "%(table_name)s_pkey",
         "uq": "%(table_name)s_%(column_0_N_name)s_key",
         "ck": "%(table_name)s_%(constraint_name)s_check",
+    },
+)
+
+DATABASE_ACCESS = SchemaAccess(
+    package="fuze_shipping",
+    schema="shipping",
+    grants={
+        "shipping.shipments": "SELECT, INSERT, UPDATE",
     },
 )
 

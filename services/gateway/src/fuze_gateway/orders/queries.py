@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, Integer, Uuid, any_, bindparam, select, text
+from sqlalchemy import ARRAY, DateTime, Integer, Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from fuze_contracts.order_states import OrderStatus
@@ -69,7 +69,6 @@ _EVENTS_AFTER = Statement.compile(
     .where(_EVENTS.c.order_id == _any_id, _EVENTS.c.seq > bindparam("seq", type_=Integer()))
     .order_by(_EVENTS.c.order_id, _EVENTS.c.seq)
 )
-_PING = Statement.compile(text("SELECT 1 AS one"))
 
 
 class OrderQueries:
@@ -135,7 +134,3 @@ class OrderQueries:
         rows = await self._database.fetch(_EVENTS_AFTER, order_ids=list(last_seq), seq=lowest)
         events = [PublishedEvent.model_validate(row) for row in rows]
         return [event for event in events if event.seq > last_seq[event.order_id]]
-
-    async def ping(self) -> None:
-        """Return when PostgreSQL responds."""
-        await self._database.fetch(_PING)

@@ -107,11 +107,6 @@ class WorkflowQueries:
         """Return the owner in a workflow's memo, or None if it has none."""
         return await self._get_from_memo(workflow_id, "owner")
 
-    async def ping(self) -> None:
-        """Return when Temporal responds."""
-        async with temporal_timeout(self._timeout):
-            await self._client.service_client.check_health(timeout=self._timeout)
-
     async def _get_from_memo(self, workflow_id: str, name: str) -> str | None:
         description = await self._describe(workflow_id, self._timeout)
         value = None if description is None else (await description.memo()).get(name)
