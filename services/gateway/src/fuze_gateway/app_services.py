@@ -35,8 +35,7 @@ from fuze_gateway.tables import DATABASE_ACCESS
 from fuze_gateway.task_queues.monitor import TaskQueueMonitor
 from fuze_gateway.types import IdempotencyKey
 from fuze_gateway.webhooks.commands import WebhookCommands
-from fuze_runtime import metrics
-from fuze_runtime import health, temporal_check
+from fuze_runtime import health, metrics, temporal_check
 from fuze_runtime.database_check import DatabaseCheck, DatabaseProblem
 
 
