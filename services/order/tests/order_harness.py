@@ -13,7 +13,7 @@ from temporalio import activity, workflow
 from temporalio.client import WorkflowHandle
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
 from fuze_contracts import payment, shipping
 from fuze_contracts.address import Address
@@ -330,41 +330,47 @@ def waits_for(awaited: WaitingFor) -> Callable[[OrderSnapshot], bool]:
     return lambda status: status.waiting_for is awaited
 
 
-@asynccontextmanager
-async def run_workers(
+def build_order_worker(
     harness: OrderHarness,
     repository: OrderRepository,
     definition: type[OrderWorkflow] = OrderWorkflow,
-) -> AsyncIterator[OrderHarness]:
-    """Run workers for the three task queues; `definition` is the order worker's workflow."""
-    client = harness.environment.client
+    deployment: WorkerDeploymentConfig | None = None,
+) -> Worker:
+    """Return the order worker: `definition` is its workflow, `deployment` its version."""
     activities = OrderActivities(repository, RULES)
     returns = ReturnActivities(ReturnRepository(harness.engine))
     orders = ReconciliationRepository(harness.engine)
     reconciliation = ReconciliationActivities(
         orders, OpenOrderComparison(orders, alert_after=timedelta(milliseconds=1))
     )
+    return Worker(
+        harness.environment.client,
+        task_queue=ORDER_TASK_QUEUE,
+        workflows=[definition, ReturnWorkflow, ReconcileOrdersWorkflow],
+        activities=[
+            activities.order_received,
+            activities.validate_order,
+            activities.transitions_recorded,
+            activities.address_validated,
+            reconciliation.open_orders_compared,
+            reconciliation.ended_orders_listed,
+            reconciliation.discrepant_orders_listed,
+            reconciliation.discrepancies_recorded,
+            returns.return_requested,
+            returns.return_changed,
+            returns.return_refund_built,
+            returns.returns_resumed,
+        ],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        deployment_config=deployment,
+    )
+
+
+@asynccontextmanager
+async def run_called_services(harness: OrderHarness) -> AsyncIterator[None]:
+    """Run the fakes of the services that orders call."""
+    client = harness.environment.client
     async with (
-        Worker(
-            client,
-            task_queue=ORDER_TASK_QUEUE,
-            workflows=[definition, ReturnWorkflow, ReconcileOrdersWorkflow],
-            activities=[
-                activities.order_received,
-                activities.validate_order,
-                activities.transitions_recorded,
-                activities.address_validated,
-                reconciliation.open_orders_compared,
-                reconciliation.ended_orders_listed,
-                reconciliation.discrepant_orders_listed,
-                reconciliation.discrepancies_recorded,
-                returns.return_requested,
-                returns.return_changed,
-                returns.return_refund_built,
-                returns.returns_resumed,
-            ],
-            workflow_runner=UnsandboxedWorkflowRunner(),
-        ),
         Worker(
             client,
             task_queue=payment.PAYMENT_TASK_QUEUE,
@@ -391,4 +397,15 @@ async def run_workers(
             workflow_runner=UnsandboxedWorkflowRunner(),
         ),
     ):
+        yield
+
+
+@asynccontextmanager
+async def run_workers(
+    harness: OrderHarness,
+    repository: OrderRepository,
+    definition: type[OrderWorkflow] = OrderWorkflow,
+) -> AsyncIterator[OrderHarness]:
+    """Run workers for the three task queues; `definition` is the order worker's workflow."""
+    async with build_order_worker(harness, repository, definition), run_called_services(harness):
         yield harness

@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from fuze_runtime import setup_commands, telemetry
+from fuze_runtime.build_info import describe_build
 from fuze_runtime.known_variables import warn_of_unknown_variables
 from fuze_runtime.service import Service
 from fuze_runtime.settings import DatabaseSettings, Duration, MigrationSettings, ProcessSettings
@@ -39,6 +40,7 @@ def main(
         description=f"The {service.name} service. FUZE_* and TEMPORAL_* variables configure it.",
         epilog=FIRST_START,
     )
+    parser.add_argument("--version", action="version", version=describe_build(service.package))
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("run", help="run the worker until SIGTERM (the default)")
     add_setup_commands(commands)

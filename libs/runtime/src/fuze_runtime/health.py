@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from fuze_runtime.build_info import get_build_info
+
 Check = Callable[[], Awaitable[str | None]]
 """Returns None when the check passes, and the problem when it fails."""
 
@@ -50,8 +52,8 @@ class CachedCheck(Generic[Problem]):
 async def serve(host: str, port: int, checks: dict[str, Check]) -> AsyncIterator[None]:
     """Serve `/livez` and `/readyz` while the block runs.
 
-    `/livez` returns 200 while the event loop runs. `/readyz` returns 200 when every check passes,
-    and otherwise 503 with the problem of each check that failed.
+    `/livez` returns 200 and the build while the event loop runs. `/readyz` returns 200 when every
+    check passes, and otherwise 503 with the problem of each check that failed.
 
     Raises:
         OSError: the port is in use.
@@ -59,7 +61,7 @@ async def serve(host: str, port: int, checks: dict[str, Check]) -> AsyncIterator
     """
 
     async def livez(_: Request) -> JSONResponse:
-        return JSONResponse({"status": "alive"})
+        return JSONResponse({"status": "alive"} | get_build_info())
 
     async def readyz(_: Request) -> JSONResponse:
         results = await asyncio.gather(*(check() for check in checks.values()))

@@ -1,6 +1,7 @@
 """The lifecycle of a worker process: connect, poll, drain on SIGTERM."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -16,11 +17,12 @@ from temporalio.worker import (
     PollerBehaviorAutoscaling,
     UnsandboxedWorkflowRunner,
     Worker,
+    WorkerDeploymentConfig,
     WorkflowRunner,
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from fuze_runtime import health, metrics, temporal, temporal_check
+from fuze_runtime import health, metrics, temporal, temporal_check, versioning
 from fuze_runtime.database_check import DatabaseReadiness, SchemaAccess, build_check
 from fuze_runtime.failure_interceptor import UnexpectedErrorInterceptor
 from fuze_runtime.settings import WorkerSettings
@@ -60,6 +62,7 @@ async def run(settings: WorkerSettings, spec: WorkerSpec) -> None:
 
     """
     log = structlog.get_logger(__name__)
+    deployment = versioning.read_deployment(os.environ)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -75,9 +78,10 @@ async def run(settings: WorkerSettings, spec: WorkerSpec) -> None:
         client = await _connect_until_stopped(stop, settings, readiness)
         if client is None:
             return
-        log.info("worker started", task_queue=spec.task_queue)
+        version = deployment.version.to_canonical_string() if deployment else None
+        log.info("worker started", task_queue=spec.task_queue, deployment_version=version)
         async with (
-            create(client, settings, spec),
+            create(client, settings, spec, deployment),
             _background(client, spec),
             _publish_gauges(client, settings, spec),
         ):
@@ -187,8 +191,13 @@ def _publish_gauges(
     )
 
 
-def create(client: Client, settings: WorkerSettings, spec: WorkerSpec) -> Worker:
-    """Return a worker that is not running yet."""
+def create(
+    client: Client,
+    settings: WorkerSettings,
+    spec: WorkerSpec,
+    deployment: WorkerDeploymentConfig | None = None,
+) -> Worker:
+    """Return a worker that is not running yet; without a deployment, one that has no version."""
     return Worker(
         client,
         task_queue=spec.task_queue,
@@ -202,5 +211,6 @@ def create(client: Client, settings: WorkerSettings, spec: WorkerSpec) -> Worker
         workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
         activity_task_poller_behavior=PollerBehaviorAutoscaling(),
         graceful_shutdown_timeout=settings.shutdown_timeout,
+        deployment_config=deployment,
         interceptors=[UnexpectedErrorInterceptor()],
     )

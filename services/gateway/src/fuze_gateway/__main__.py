@@ -22,6 +22,7 @@ from fuze_gateway.http_protocol import ConnectionLimits, limit_connections
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.tables import DATABASE_ACCESS
 from fuze_runtime import cli, telemetry
+from fuze_runtime.build_info import describe_build
 from fuze_runtime.known_variables import warn_of_unknown_variables
 from fuze_runtime.service import Service
 from fuze_runtime.settings import ProcessSettings
@@ -62,6 +63,7 @@ def main() -> None:
         description="The gateway. Configured by FUZE_* and TEMPORAL_* variables.",
         epilog=cli.FIRST_START,
     )
+    parser.add_argument("--version", action="version", version=describe_build("fuze_gateway"))
     commands = parser.add_subparsers(dest="command", metavar="command")
     commands.add_parser("serve", help="serve until SIGTERM (the default)")
     cli.add_setup_commands(commands)

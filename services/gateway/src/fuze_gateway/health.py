@@ -4,11 +4,12 @@ import asyncio
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from fuze_gateway.app_services import ServicesDependency
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import problem_responses
+from fuze_runtime.build_info import get_build_info
 
 router = APIRouter(tags=["health"])
 
@@ -16,9 +17,15 @@ router = APIRouter(tags=["health"])
 class Liveness(BaseModel):
     """The process is running and its event loop responds."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "alive"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"status": "alive", "version": "0.1.0", "revision": "3f2a91c"}]
+        }
+    )
 
     status: Literal["alive"] = "alive"
+    version: str = Field(description="The version of the release.")
+    revision: str = Field(description="The commit that the image was built from, or `unknown`.")
 
 
 class Readiness(BaseModel):
@@ -41,7 +48,7 @@ class Readiness(BaseModel):
 )
 async def check_liveness() -> Liveness:
     """Respond while the event loop is running."""
-    return Liveness()
+    return Liveness.model_validate(get_build_info())
 
 
 @router.get(

@@ -21,6 +21,7 @@ from fuze_order.messages import (
     ResumeReturns,
 )
 from fuze_order.service_calls import ATTEMPT_TIMEOUT, RETRIES
+from fuze_runtime.versioning import AUTO_UPGRADE
 
 _REFUND_TIMEOUT = timedelta(minutes=2)
 _COMPARISON_TIMEOUT = timedelta(minutes=10)
@@ -35,7 +36,7 @@ _WITHOUT_PARCEL = {*_NOT_SOLD, OrderStatus.COMPLETED}
 _WITHOUT_MONEY = {*_NOT_SOLD, OrderStatus.RETURNED}
 
 
-@workflow.defn
+@workflow.defn(versioning_behavior=AUTO_UPGRADE)
 class ReconcileOrdersWorkflow:
     """Find orders that no workflow, payment or shipment agrees with; repair what is clear."""
 

@@ -25,9 +25,10 @@ from fuze_order.service_calls import execute_refund
 from fuze_order.state import ORDER_SERVICE_ACTOR
 from fuze_runtime.step_execution import execute_local_then_remote
 from fuze_runtime.step_gate import StepGate
+from fuze_runtime.versioning import AUTO_UPGRADE
 
 
-@workflow.defn
+@workflow.defn(versioning_behavior=AUTO_UPGRADE)
 class ReturnWorkflow(contract.ReturnWorkflow):
     """One return: request, await the approval, await the goods, refund.
 

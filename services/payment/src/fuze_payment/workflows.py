@@ -34,6 +34,7 @@ from fuze_payment.messages import (
     ResumeRefunds,
 )
 from fuze_runtime.step_execution import is_schedule_to_close_timeout, last_attempt_error
+from fuze_runtime.versioning import AUTO_UPGRADE
 
 _ATTEMPT_TIMEOUT = timedelta(seconds=30)
 _WEBHOOK_TIMEOUT = timedelta(minutes=5)
@@ -181,7 +182,7 @@ class PaymentWebhookWorkflow(contract.PaymentWebhookWorkflow):
         )
 
 
-@workflow.defn
+@workflow.defn(versioning_behavior=AUTO_UPGRADE)
 class ReconcilePaymentsWorkflow:
     """Compare the provider's records with ours, and resume refunds; a schedule starts it."""
 

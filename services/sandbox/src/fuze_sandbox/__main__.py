@@ -1,5 +1,6 @@
 """Run the sandbox: `python -m fuze_sandbox`."""
 
+import argparse
 import json
 import logging
 import os
@@ -51,6 +52,9 @@ def _configure_logging() -> None:
 
 def main() -> None:
     """Serve until SIGTERM, configured by `FUZE_SANDBOX_…` and the webhooks' secrets."""
+    parser = argparse.ArgumentParser(prog="python -m fuze_sandbox", description=__doc__)
+    parser.add_argument("--version", action="version", version=_describe_build())
+    parser.parse_args()
     _configure_logging()
     store = SandboxStore(Path(os.environ.get("FUZE_SANDBOX_DIR", ".fuze/sandbox")))
     try:
@@ -64,6 +68,11 @@ def main() -> None:
         )
     finally:
         store.close()
+
+
+def _describe_build() -> str:
+    revision = os.environ.get("FUZE_REVISION") or "unknown"
+    return f"fuze_sandbox {version('fuze-sandbox')} (revision {revision})"
 
 
 def _webhook_endpoint(part: Literal["PSP", "CARRIER"]) -> WebhookEndpoint | None:
