@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := $(patsubst %/pyproject.toml,%,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml))
 TESTING := libs/testing
+TOOLS := $(VENV)/tools/.ready
 RUNS := $(VENV)/.runs
 READY := $(VENV)/.ready
 TESTS ?=
@@ -20,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway observability-check mutation api-lint api-clients proof migrate revision openapi histories services settings new-service no-name lock images clean
+.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway observability-check mutation api-lint api-clients proof migrate revision openapi histories services settings new-service no-name lock images clean deploy-check deploy-lint audit sbom
 
 ##@ Run it
 help: ## Show this help
@@ -100,6 +101,27 @@ api-clients: $(READY) $(CLIENTS)/node_modules ## Generate TypeScript clients, co
 	@$(NODE)tsc
 	@$(BIN)/python $(CLIENTS)/run.py
 
+##@ Deploy it
+images: ## Build the image of each service
+	FUZE_REVISION=$$(git rev-parse --short HEAD) docker compose build
+
+deploy-check: $(READY) $(TOOLS) ## Can a service be deployed beside its version before? make deploy-check SERVICE=order
+	@$(BIN)/python deploy/check.py $(SERVICE)
+
+deploy-lint: $(TOOLS) $(VENV)/checkov/.ready ## Render the Kubernetes manifests; check them and the Dockerfiles
+	@deploy/lint.sh
+
+audit: $(READY) $(TOOLS) ## Insecure code (bandit), licences of the dependencies, Dockerfiles (hadolint)
+	@deploy/audit.sh
+
+sbom: $(TOOLS) ## Write the bill of materials of each image to dist/sbom (CycloneDX)
+	@mkdir -p dist/sbom
+	@for service in $(notdir $(wildcard services/*)); do \
+		$(VENV)/tools/bin/cyclonedx-py requirements services/$$service/requirements.lock \
+			--pyproject services/$$service/pyproject.toml --output-reproducible \
+			--output-file dist/sbom/fuze-$$service.cdx.json && echo dist/sbom/fuze-$$service.cdx.json || exit 1; \
+	done
+
 ##@ Change it
 setup: $(READY) ## Create .venv from the locks
 
@@ -131,9 +153,6 @@ settings: $(READY) ## Generate docs/settings.md and the list of known variables 
 lock: $(READY) ## Write the locks from the pyproject files; UPGRADE=1 takes newer versions
 	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/lock.sh $(if $(UPGRADE),--upgrade)
 
-images: ## Build the image of each service
-	docker compose build
-
 clean: ## Delete .venv and all caches; .fuze/ stays (`fuze reset` deletes it)
 	rm -rf $(VENV) $(CLIENTS)/node_modules $(CLIENTS)/generated $(CLIENTS)/build .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
@@ -145,6 +164,12 @@ $(CLIENTS)/node_modules: $(CLIENTS)/package-lock.json
 $(READY): $(RUNS) requirements-dev.lock
 	@echo "adding the tools to $(VENV) …"
 	@deploy/install.sh $(VENV) requirements-dev.lock $(TESTING)
+	@touch $@
+
+$(VENV)/%/.ready: deploy/%.lock | $(RUNS)
+	@echo "making $(VENV)/$* …"
+	@$(PYTHON) -m venv --clear $(VENV)/$*
+	@deploy/install.sh $(VENV)/$* deploy/$*.lock
 	@touch $@
 
 $(RUNS): requirements.lock deploy/uv.lock $(PACKAGES:%=%/pyproject.toml)

@@ -28,5 +28,8 @@ for service in services/*; do
     compile "$service/requirements.lock" "$@" "$service/pyproject.toml"
 done
 compile deploy/build.lock "$@" --group pyproject.toml:build
+# Tools, each lock in an environment of its own.
+compile deploy/tools.lock "$@" --group pyproject.toml:tools
+compile deploy/checkov.lock "$@" --group pyproject.toml:checkov
 # The packages of the programs that `fuze bench` compares Fuze with, in an environment of its own.
 compile libs/bench/rivals.lock "$@" libs/bench/rivals.in

@@ -1,0 +1,110 @@
+"""Check that a service can be deployed beside the version before it.
+
+Each check prints one line. The exit code is 1 when one of them fails.
+"""
+
+import argparse
+import io
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_mock_engine
+
+from fuze_devstack.services import SERVICES, Service
+
+_ROOT = Path(__file__).parents[1]
+_TOOLS = _ROOT / ".venv/tools/bin"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A command that exits with 0 when all is well; without one, why it is left out."""
+
+    name: str
+    command: list[str] | None
+    skipped: str = ""
+    stdin: str = ""
+
+    def run(self) -> bool:
+        """Run it, print its line, and return whether it passed."""
+        if self.command is None:
+            print(f"skip  {self.name}: {self.skipped}")  # noqa: T201 - a script
+            return True
+        done = subprocess.run(
+            self.command,
+            cwd=_ROOT,
+            input=self.stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=False,
+        )
+        passed = done.returncode == 0
+        reason = "" if passed else f": {shlex.join(self.command)}"
+        print(f"{'ok' if passed else 'FAIL':4}  {self.name}{reason}", flush=True)  # noqa: T201 - a script
+        return passed
+
+
+def main() -> None:
+    """Run the checks of one service."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("service", choices=SERVICES, metavar="service")
+    results = [check.run() for check in _checks(SERVICES[parser.parse_args().service])]
+    raise SystemExit(not all(results))
+
+
+def _checks(service: Service) -> Iterator[Check]:
+    yield Check(
+        "contracts: messages are read and written as in the golden files",
+        _pytest("libs/contracts/tests/test_golden.py"),
+    )
+    replay = f"services/{service.name}/tests/test_replay.py"
+    yield Check(
+        "workflows: recorded histories replay",
+        _pytest(replay) if (_ROOT / replay).exists() else None,
+        "the service has none",
+    )
+    if service.schema:
+        yield Check(
+            "schema: the revisions lead to the tables in the code",
+            _pytest("libs/devstack/tests/test_migrations.py", "-k", f"revision and {service.name}"),
+        )
+        yield Check(
+            "schema: no revision breaks or blocks the version that runs",
+            [str(_TOOLS / "squawk"), "--config", "deploy/squawk.toml"],
+            stdin=render_migrations(service.package),
+        )
+    docker = shutil.which("docker")
+    is_running = docker and subprocess.run([docker, "info"], capture_output=True, check=False)
+    yield Check(
+        "image: it builds, and the service can be imported in it",
+        ["docker", "compose", "build", service.name]
+        if is_running and is_running.returncode == 0
+        else None,
+        "no Docker engine",
+    )
+
+
+def _pytest(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+
+
+def render_migrations(package: str) -> str:
+    """Return the SQL of all revisions, in their order."""
+    output = io.StringIO()
+    engine = create_mock_engine("postgresql+asyncpg://", lambda *_: None)
+    config = Config(attributes={"connection": engine}, output_buffer=output)
+    config.set_main_option("script_location", f"{package}:migrations")
+    command.upgrade(config, "head", sql=True)
+    return output.getvalue()
+
+
+if __name__ == "__main__":
+    main()
