@@ -4,13 +4,14 @@
 """
 
 import argparse
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from fuze_devstack.services import ROLES, SERVICES
+from fuze_devstack.services import MIGRATED_SERVICES, ROLES, SERVICES, WORKERS, Service
 
 _ROOT = Path(__file__).parents[1]
 _ROLES_SQL = _ROOT / "libs/devstack/src/fuze_devstack/roles.sql"
@@ -21,7 +22,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only fail when a file differs")
     check = parser.parse_args().check
-    stale = [path for path, text in generated_files().items() if path.read_text() != text]
+    stale = [
+        path
+        for path, text in generated_files().items()
+        if not path.exists() or path.read_text() != text
+    ]
     for path in stale:
         if not check:
             path.write_text(generated_files()[path])
@@ -36,10 +41,29 @@ def generated_files() -> dict[Path, str]:
         _ROOT / "docker-compose.yml": _render("docker-compose.yml.jinja"),
         _ROLES_SQL: _render("roles.sql.jinja"),
         _ROOT / "pyproject.toml": _render_pyproject(),
+        **_render_kubernetes(),
     }
 
 
-def _render(template: str) -> str:
+def _render_kubernetes() -> dict[Path, str]:
+    folder = _ROOT / "deploy/kubernetes"
+    return {
+        folder / "base/kustomization.yaml": _render("kubernetes/base.yaml.jinja"),
+        folder / "versioned/kustomization.yaml": _render("kubernetes/component.yaml.jinja"),
+        **{
+            folder / f"base/{service.name}.yaml": _render("kubernetes/service.yaml.jinja", service)
+            for service in MIGRATED_SERVICES
+        },
+        **{
+            folder / f"versioned/{service.name}.yaml": _render(
+                "kubernetes/versioned.yaml.jinja", service
+            )
+            for service in WORKERS
+        },
+    }
+
+
+def _render(template: str, service: Service | None = None) -> str:
     environment = Environment(
         loader=FileSystemLoader(_ROOT / "deploy"),
         trim_blocks=True,
@@ -50,8 +74,10 @@ def _render(template: str) -> str:
     )
     return environment.get_template(template).render(
         registry=SERVICES,
+        service=service,
         services=SERVICES.values(),
         roles=ROLES,
+        version=version("fuze-devstack"),
     )
 
 
