@@ -1,5 +1,6 @@
 """Changed workflow code while orders are in flight: replay detects it, `patched` allows it."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,28 @@ async def test_an_order_in_flight_completes_on_patched_code_and_a_new_one_uses_t
 
     assert _PATCH not in _markers(await in_flight.fetch_history())
     assert _PATCH in _markers(await new.fetch_history())
+
+
+async def test_an_order_that_used_a_patch_is_found_before_code_without_it_is_deployed_again(
+    dev_server: WorkflowEnvironment,
+    engine_of: Callable[[str], AsyncEngine],
+    make_order: Callable[..., PlaceOrder],
+    changed: Changed,
+) -> None:
+    changed(Change.ADDED_STEP, is_behind_patched=True)
+    engine = engine_of("order")
+    harness = OrderHarness(dev_server, engine, FakePaymentService())
+    harness.respond_at_once()
+    async with run_workers(harness, OrderRepository(engine), PatchedWorkflow):
+        order = await harness.place(make_order())
+        await until(order, waits_for(WaitingFor.APPROVAL))
+
+    with pytest.raises(NondeterminismError):
+        await replay_unsandboxed([OrderWorkflow], await order.fetch_history())
+    query = f"TemporalChangeVersion = '{Change.ADDED_STEP}' AND ExecutionStatus = 'Running'"
+    async with asyncio.timeout(20):
+        while order.id not in {one.id async for one in dev_server.client.list_workflows(query)}:
+            await asyncio.sleep(0.1)
 
 
 def _markers(history: WorkflowHistory) -> set[str]:
