@@ -18,6 +18,7 @@ from temporalio.worker import Worker
 
 from fuze_contracts.order import ApproveOrder
 from fuze_devstack.ports import Ports
+from fuze_devstack.postgres import EmbeddedPostgres
 from fuze_runtime import log_output
 from fuze_runtime.log_output import QueuedOutput, SdkRateLimit
 
@@ -61,14 +62,14 @@ def test_lines_without_a_reader_are_dropped_and_counted(full_pipe: tuple[int, in
 
 
 async def test_a_worker_whose_stdout_has_no_reader_stays_alive(
-    dev_server: WorkflowEnvironment, full_pipe: tuple[int, int]
+    dev_server: WorkflowEnvironment, postgres: EmbeddedPostgres, full_pipe: tuple[int, int]
 ) -> None:
     port = Ports.free().order
     worker = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "fuze_order"),
         env={
             **os.environ,
-            "FUZE_DATABASE_URL": "postgresql+asyncpg://role@127.0.0.1/nothing",
+            "FUZE_DATABASE_URL": postgres.url("order"),
             "FUZE_HEALTH_PORT": str(port),
             "TEMPORAL_ADDRESS": dev_server.client.service_client.config.target_host,
         },
@@ -117,8 +118,8 @@ async def test_the_error_that_ends_a_worker_is_its_last_line() -> None:
 
     last = json.loads(output.splitlines()[-1])
     assert worker.returncode == 1
-    assert last["event"] == "worker failed"
-    assert "RuntimeError" in last["exception"]
+    assert last["event"] == "worker not started"
+    assert "TEMPORAL_ADDRESS" in last["reason"]
 
 
 @workflow.defn(sandboxed=False)

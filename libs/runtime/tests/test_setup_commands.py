@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from temporalio.testing import WorkflowEnvironment
 
 from fuze_devstack.ports import Ports
@@ -75,7 +76,7 @@ async def test_init_makes_what_check_reports_as_missing(
 async def test_check_says_what_a_role_may_do_beyond_its_needs(
     settings: OrderSettings, postgres: EmbeddedPostgres, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    owner = settings.model_copy(update={"database_url": postgres.url("order_migrator")})
+    owner = settings.model_copy(update={"database_url": SecretStr(postgres.url("order_migrator"))})
 
     await setup_commands.check(SERVICE, owner)
 
@@ -87,7 +88,7 @@ async def test_check_says_what_a_role_may_do_beyond_its_needs(
 async def test_init_adds_the_search_attributes_that_the_settings_ask_for(
     settings: OrderSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    published = GatewaySettings(database_url=str(settings.database_url), search_attributes=True)
+    published = GatewaySettings(database_url=settings.database_url, search_attributes=True)
 
     made = await setup_commands.init(GATEWAY, published, timedelta(days=1))
     created = capsys.readouterr().out
@@ -107,7 +108,7 @@ def worker(settings: OrderSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """The address of an order worker that runs before its namespace exists, without a password."""
     port = Ports.free().order
     monkeypatch.setenv("FUZE_HEALTH_PORT", str(port))
-    wrong = str(settings.database_url).replace("@", "-wrong@")
+    wrong = settings.database_url.get_secret_value().replace("@", "-wrong@")
     process = subprocess.Popen(
         [sys.executable, "-m", "fuze_order"], env={**os.environ, "FUZE_DATABASE_URL": wrong}
     )

@@ -164,7 +164,8 @@ class ReconciliationActivities:
 
 
 def _count(name: str, description: str, outcome: str) -> None:
-    activity.metric_meter().create_counter(name, description).add(1, {"outcome": outcome})
+    if activity.in_activity():  # the meter is that of the worker
+        activity.metric_meter().create_counter(name, description).add(1, {"outcome": outcome})
 
 
 def _outcome(payment: Payment) -> ChargeOutcome:
