@@ -49,9 +49,14 @@ class Observed:
 
     services: ObservedServices
     receiver: SpanReceiver
-    order_id: str
+    order: dict[str, Any]
     metrics: dict[str, str]
     histories: list[str]
+
+    @property
+    def order_id(self) -> str:
+        """The id of the shipped order."""
+        return str(self.order["order_id"])
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +78,9 @@ async def observed(
                 )
                 async for text in _read_texts(client, workflow_id)
             ]
+            order = stack.http.get(f"{services.url}/orders/{order_id}").json()
             services.terminate()
-            yield Observed(services, receiver, order_id, metrics, histories)
+            yield Observed(services, receiver, order, metrics, histories)
 
 
 def _run_orders(stack: StackClient, services: ObservedServices) -> tuple[str, str]:
@@ -212,7 +218,7 @@ def _to_chain(span: Span, by_id: dict[str, Span]) -> str:
     return f"{_to_chain(parent, by_id)} > {own}" if parent else own
 
 
-def test_the_log_lines_of_an_order_have_the_id_of_its_trace(observed: Observed) -> None:
+def test_an_order_and_its_log_lines_have_the_id_of_its_trace(observed: Observed) -> None:
     path = f"/orders/{observed.order_id}/start"
     [trace_id] = {
         span.trace_id
@@ -221,6 +227,7 @@ def test_the_log_lines_of_an_order_have_the_id_of_its_trace(observed: Observed) 
         )
     }
 
+    assert observed.order["trace_id"] == trace_id
     workflows = {order_workflow_id(observed.order_id), shipping_workflow_id(observed.order_id)}
     for service in WORKERS:
         records = [

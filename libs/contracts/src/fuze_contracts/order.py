@@ -121,7 +121,8 @@ class PlaceOrder(Message):
     PostgreSQL already. `customer` is the caller's id of the customer, `reference` the caller's own
     number of the order. Without a line that requires shipping the order needs no `address`.
     Addresses are normalised; an `entered_…` one has the caller's spelling, if it differs. With
-    `search_attributes` the workflow has those of `fuze_contracts.search_attributes`.
+    `search_attributes` the workflow has those of `fuze_contracts.search_attributes`. `trace_id` is
+    the trace of the request that placed the order, as 32 hexadecimal digits.
     """
 
     order_id: UUID
@@ -152,6 +153,7 @@ class PlaceOrder(Message):
     entered_address: Address | None = None
     entered_billing_address: Address | None = None
     search_attributes: bool = False
+    trace_id: str | None = None
 
     @field_validator("lines")
     @classmethod

@@ -133,6 +133,7 @@ class PublishedOrderWithLines(PublishedOrder):
     approval_deadline: datetime
     adjustments: list[dict[str, Any]] = Field(default_factory=list)
     metadata: dict[str, str] = Field(default_factory=dict)
+    trace_id: str | None = None
 
 
 class PublishedEvent(Message):

@@ -15,7 +15,6 @@ from typing import Any
 
 import asyncpg
 import structlog
-from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 from temporalio import activity, workflow
 
@@ -183,7 +182,6 @@ def _current_execution() -> dict[str, Any]:
 
 
 def _add_trace_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    span = trace.get_current_span().get_span_context()
-    if span.is_valid:
-        event["trace_id"] = trace.format_trace_id(span.trace_id)
+    if trace_id := tracing.get_trace_id():
+        event["trace_id"] = trace_id
     return event

@@ -54,6 +54,12 @@ def configure(resource: Mapping[str, str], environment: Mapping[str, str]) -> No
         _trace_http_clients()
 
 
+def get_trace_id() -> str | None:
+    """Return the id of the current trace, as 32 hexadecimal digits, or None outside of one."""
+    span = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(span.trace_id) if span.is_valid else None
+
+
 def shut_down() -> None:
     """Export the pending spans."""
     provider = trace.get_tracer_provider()

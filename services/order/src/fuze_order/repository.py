@@ -117,6 +117,7 @@ class OrderRepository:
                 "reference": order.reference,
                 "metadata": order.metadata,
                 "owner": order.owner,
+                "trace_id": order.trace_id,
                 "currency": order.currency,
                 "total_minor": order.totals.total_minor,
                 "discount_minor": order.totals.discount_minor,

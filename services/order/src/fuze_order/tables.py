@@ -84,6 +84,7 @@ orders = Table(
     Column("reference", Text),
     Column("metadata", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("owner", Text),
+    Column("trace_id", Text),
     Column("currency", CHAR(3), nullable=False),
     Column("total_minor", BigInteger, nullable=False),
     # The subtotal follows from these and the total.

@@ -27,6 +27,7 @@ from fuze_gateway.problems import errors
 from fuze_gateway.problems.errors import Problem
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.upstreams import UpstreamUnavailableError, database_timeout, temporal_timeout
+from fuze_runtime import tracing
 
 # Version 8 of RFC 9562, for ids that are computed in a way of one's own.
 _VERSION_MASK, _VERSION = 0xF << 76, 8 << 76
@@ -90,6 +91,7 @@ def build_place_order(
         owner=principal.id,
         four_eyes=settings.four_eyes,
         search_attributes=settings.search_attributes,
+        trace_id=tracing.get_trace_id(),
         **addresses,
         **entered,
     )

@@ -7,7 +7,6 @@ from urllib.parse import quote
 from uuid import UUID
 
 from fastapi.exceptions import RequestValidationError
-from opentelemetry import trace
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,6 +24,7 @@ from fuze_gateway.problems import registry
 from fuze_gateway.problems.registry import ProblemType
 from fuze_gateway.rate_limiter import LimitExceeded
 from fuze_gateway.upstreams import UpstreamUnavailableError
+from fuze_runtime import tracing
 
 RETRY_AFTER_SECONDS = 2
 
@@ -121,9 +121,8 @@ def to_response(request: Request, problem: Problem) -> ProblemResponse:
     content = problem.to_json() | {"instance": quote(request.scope["path"])}
     if request_id := request.scope.get("state", {}).get("request_id"):
         content["request_id"] = request_id
-    span = trace.get_current_span().get_span_context()
-    if span.is_valid:
-        content["trace_id"] = trace.format_trace_id(span.trace_id)
+    if trace_id := tracing.get_trace_id():
+        content["trace_id"] = trace_id
     return ProblemResponse(content, problem.status_code, problem.headers)
 
 

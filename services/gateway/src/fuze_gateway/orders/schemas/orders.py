@@ -287,6 +287,7 @@ class Order(OrderSummary):
         lines=[LINE_EXAMPLE | {"total_minor": 5497}],
         adjustments=[ADJUSTMENT_EXAMPLE],
         metadata={"po_number": "PO-1"},
+        trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
         last_seq=6,
         status_url=f"/orders/{EXAMPLE_ORDER_ID}/status",
         events_url=f"/orders/{EXAMPLE_ORDER_ID}/events",
@@ -300,6 +301,10 @@ class Order(OrderSummary):
     lines: list[OrderLine]
     adjustments: list[Adjustment]
     metadata: dict[str, str]
+    trace_id: str | None = Field(
+        description="The trace of the request that placed the order; null unless spans are"
+        " exported."
+    )
     last_seq: int
     status_url: str
     events_url: str

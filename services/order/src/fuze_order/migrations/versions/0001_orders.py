@@ -70,6 +70,7 @@ def _create_tables() -> None:
             metadata jsonb NOT NULL DEFAULT '{{}}'::jsonb
                 CONSTRAINT orders_metadata_check CHECK (jsonb_typeof(metadata) = 'object'),
             owner text,
+            trace_id text CONSTRAINT orders_trace_id_check CHECK (trace_id ~ '^[0-9a-f]{{32}}$'),
             currency char(3) NOT NULL
                 CONSTRAINT orders_currency_check CHECK (currency ~ '^[A-Z]{{3}}$'),
             total_minor bigint NOT NULL CONSTRAINT orders_total_check CHECK (total_minor >= 0),
@@ -281,7 +282,7 @@ def _create_views() -> None:
                        ) ORDER BY position), '[]')
                 FROM orders.order_adjustments WHERE order_adjustments.order_id = orders.id)
                    AS adjustments,
-               billing_address
+               billing_address, trace_id
         FROM orders.orders
     """)
     op.execute("""
