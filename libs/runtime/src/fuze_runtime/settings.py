@@ -9,7 +9,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from temporalio.envconfig import ClientConfig
 
 from fuze_runtime.database_url import DatabaseUrl
@@ -19,6 +19,7 @@ from fuze_runtime.deployment import (
     Settings,
     refuse_insecure_database,
 )
+from fuze_runtime.payload_encryption import PayloadKeys, is_development_key
 
 _SECONDS = re.compile(r"\d{1,9}(\.\d{1,6})?")
 
@@ -60,6 +61,21 @@ class ProcessSettings(DeploymentSettings):
         description="Of calls to Temporal. `gzip` saves traffic to another network, as to Temporal"
         " Cloud; inside one cluster it costs the server more than it saves.",
     )
+    payload_keys: PayloadKeys = Field(
+        None,
+        description="Encrypts what Temporal stores: `id:base64,id:base64`, keys of 32 bytes. The"
+        " first one encrypts, all decrypt; `off` in the first place only decrypts.",
+    )
+
+    @field_validator("payload_keys", mode="after")
+    @classmethod
+    def _refuse_development_key(cls, keys: PayloadKeys, info: ValidationInfo) -> PayloadKeys:
+        if keys and info.data.get("environment") != "local" and is_development_key(keys):
+            raise ValueError(
+                "has the published development key, which is for `local` only;"
+                " `openssl rand -base64 32` prints a key"
+            )
+        return keys
 
 
 class PostgresSettings(ProcessSettings):

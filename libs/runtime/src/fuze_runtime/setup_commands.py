@@ -61,7 +61,7 @@ async def check(service: Service[Any], settings: DatabaseSettings) -> int:
 async def init(service: Service[Any], settings: DatabaseSettings, retention: timedelta) -> int:
     """Create the namespace and the schedules that do not exist; return the exit code."""
     try:
-        client = await _connect()
+        client = await _connect(settings)
         async for finding in _make_all(client, service, settings, retention):
             print(finding, flush=True)  # noqa: T201 - the command's output
     except TemporalError as problem:
@@ -75,7 +75,7 @@ async def _check_all(service: Service[Any], settings: DatabaseSettings) -> Async
     async for finding in _check_database(service, settings):
         yield finding
     try:
-        client = await _connect()
+        client = await _connect(settings)
         namespace = await temporal_check.describe_namespace(client)
     except TemporalError as problem:
         yield Finding("missing", "temporal", str(problem))
@@ -196,10 +196,10 @@ def _describe_retention(namespace: temporal_check.Namespace) -> str:
     return f"histories of closed workflows are kept for {days:g} days"
 
 
-async def _connect() -> Client:
+async def _connect(settings: DatabaseSettings) -> Client:
     try:
         async with asyncio.timeout(_CONNECT_TIMEOUT.total_seconds()):
-            return await temporal.connect()
+            return await temporal.connect(payload_keys=settings.payload_keys)
     except (RuntimeError, TimeoutError) as error:
         address = temporal.get_address()
         raise TemporalError(

@@ -1,14 +1,21 @@
 """The one way that a Fuze process connects to Temporal."""
 
+import dataclasses
 import logging
 from datetime import timedelta
 from typing import ClassVar, Self
 
 import stamina
+from pydantic import SecretStr
+from temporalio.api.failure.v1 import Failure
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.contrib.pydantic import PydanticPayloadConverter
-from temporalio.converter import DataConverter, SerializationContext
+from temporalio.converter import (
+    DataConverter,
+    DefaultFailureConverterWithEncodedAttributes,
+    SerializationContext,
+)
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import (
     LogForwardingConfig,
@@ -20,6 +27,7 @@ from temporalio.runtime import (
 from temporalio.service import GrpcCompression
 
 from fuze_runtime import metrics, tracing
+from fuze_runtime.payload_encryption import EncryptionCodec
 from fuze_runtime.settings import Compression
 
 
@@ -58,14 +66,38 @@ def get_address() -> str:
     return ClientConfig.load_client_connect_config().get("target_host", _DEFAULT_ADDRESS)
 
 
+def build_data_converter(payload_keys: SecretStr | None) -> DataConverter:
+    """Return the converter of a process: with keys it encrypts payloads and failures."""
+    if payload_keys is None:
+        return DATA_CONVERTER
+    return dataclasses.replace(
+        DATA_CONVERTER,
+        payload_codec=EncryptionCodec(payload_keys),
+        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
+    )
+
+
+async def get_failure_message(client: Client, failure: Failure) -> str:
+    """Return the message of a failure that was read without the client, such as in a history."""
+    if not failure.HasField("encoded_attributes"):
+        return failure.message
+    [attributes] = await client.data_converter.decode(
+        [failure.encoded_attributes], [dict[str, str]]
+    )
+    return str(attributes["message"])
+
+
 async def connect(
     *,
     lazy: bool = False,
     metrics_address: str | None = None,
     connect_timeout: timedelta | None = None,
     compression: Compression = "none",
+    payload_keys: SecretStr | None = None,
 ) -> Client:
     """Return a client that serialises with pydantic, and propagates spans if they are exported.
+
+    With `payload_keys` what it sends to Temporal is encrypted.
 
     Address, namespace, API key and TLS come from Temporal's own environment variables and profile
     files; the default is the server at 127.0.0.1:7233. A `lazy` client connects at its first call,
@@ -88,7 +120,7 @@ async def connect(
     async def connect_to_temporal() -> Client:
         return await Client.connect(
             **config,
-            data_converter=DATA_CONVERTER,
+            data_converter=build_data_converter(payload_keys),
             interceptors=[TracingInterceptor()] if tracing.is_enabled() else [],
             lazy=lazy,
             runtime=runtime,

@@ -118,6 +118,7 @@ async def _connect(settings: WorkerSettings, readiness: _TemporalReadiness) -> C
             metrics_address=settings.metrics_address,
             connect_timeout=connect_timeout,
             compression=settings.temporal_compression,
+            payload_keys=settings.payload_keys,
         )
     except RuntimeError as error:
         address = temporal.get_address()

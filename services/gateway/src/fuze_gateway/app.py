@@ -18,6 +18,7 @@ from fuze_gateway import health, openapi_document
 from fuze_gateway.api_keys import endpoints as api_keys
 from fuze_gateway.app_services import build_services
 from fuze_gateway.auth.authentication import AuthenticationMiddleware
+from fuze_gateway.codec_server import endpoints as codec_server
 from fuze_gateway.database import Database
 from fuze_gateway.middleware.access_log import PROBE_PATHS, AccessLogMiddleware
 from fuze_gateway.middleware.body_limits import BodyLimitsMiddleware
@@ -145,6 +146,8 @@ def create_app(
     async def root() -> dict[str, str]:
         return {"name": "fuze", "version": VERSION, "docs": "/docs"}
 
+    if settings.codec_server and settings.payload_keys:
+        app.include_router(codec_server.build_router(settings.payload_keys))
     _extend_openapi(app)
     _add_middleware(app, settings)
     return app
@@ -155,6 +158,7 @@ async def _connect(settings: GatewaySettings) -> Client:
         lazy=True,
         metrics_address=settings.metrics_address,
         compression=settings.temporal_compression,
+        payload_keys=settings.payload_keys,
     )
 
 
@@ -191,11 +195,14 @@ def _add_middleware(app: FastAPI, settings: GatewaySettings) -> None:
     app.add_middleware(RequestTimeoutMiddleware, timeout=settings.request_timeout)
     app.add_middleware(_GZipMiddleware, minimum_size=_MIN_GZIP_BYTES)
     if settings.cors_origins:
+        allowed_headers = ["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"]
+        if settings.codec_server:
+            allowed_headers.append("X-Namespace")  # Temporal's Web UI sends it
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+            allow_headers=allowed_headers,
             expose_headers=[
                 "Idempotent-Replayed",
                 "Link",

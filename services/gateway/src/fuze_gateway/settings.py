@@ -143,6 +143,12 @@ class GatewaySettings(WebhookSettings, ProviderSelection, DatabaseSettings):
         description="Origins whose pages may call the API from a browser.",
         examples=[["https://shop.example"]],
     )
+    codec_server: bool = Field(
+        default=False,
+        description="Decrypt payloads for Temporal's Web UI and command line, at `/codec`: for"
+        " callers with the scope `orders:operate`. The Web UI's origin must be in"
+        " `FUZE_CORS_ORIGINS`.",
+    )
     request_timeout: Duration = Field(
         timedelta(seconds=30), description="Time until the response of a write begins."
     )
@@ -250,4 +256,11 @@ class GatewaySettings(WebhookSettings, ProviderSelection, DatabaseSettings):
             raise ValueError("FUZE_FOUR_EYES requires FUZE_AUTHENTICATION=required")
         if self.authentication == "required" and self.oidc_issuer and not self.oidc_audience:
             raise ValueError("FUZE_OIDC_ISSUER requires FUZE_OIDC_AUDIENCE")
+        if self.codec_server and not self.payload_keys:
+            raise ValueError("FUZE_CODEC_SERVER requires FUZE_PAYLOAD_KEYS")
+        if self.codec_server and "*" in self.cors_origins:
+            raise ValueError(
+                "FUZE_CODEC_SERVER requires exact origins, without *; example:"
+                ' FUZE_CORS_ORIGINS=["https://temporal.example"]'
+            )
         return self

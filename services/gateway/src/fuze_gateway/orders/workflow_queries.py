@@ -23,6 +23,7 @@ from fuze_contracts.order import OrderSnapshot, OrderWorkflow
 from fuze_contracts.workflow_ids import order_workflow_id, shipping_workflow_id
 from fuze_gateway.orders.schemas.status import ActivityState, LiveUnavailable, PendingActivity
 from fuze_gateway.upstreams import UpstreamUnavailableError, temporal_timeout
+from fuze_runtime.temporal import get_failure_message
 
 _MAX_FAILURE_LENGTH = 200
 _LAST_EVENTS = 20
@@ -85,7 +86,7 @@ class WorkflowQueries:
         return WorkflowSnapshot(
             execution=execution,
             last_error=last_error,
-            pending_activities=[*_pending_activities(description), *shipping_activities],
+            pending_activities=[*await self._pending_activities(description), *shipping_activities],
             order=order,
             unavailable=unavailable,
         )
@@ -165,12 +166,12 @@ class WorkflowQueries:
                 )
         except (RPCError, UpstreamUnavailableError):
             return None
-        failures = (
-            event.workflow_task_failed_event_attributes.failure.message
-            for event in response.history.events
-            if event.HasField("workflow_task_failed_event_attributes")
-        )
-        return next(failures, None) or "the workflow task fails"
+        for event in response.history.events:
+            if event.HasField("workflow_task_failed_event_attributes"):
+                failure = event.workflow_task_failed_event_attributes.failure
+                if message := await get_failure_message(self._client, failure):
+                    return message
+        return "the workflow task fails"
 
     async def _shipping_activities(
         self, order_id: UUID, parent: WorkflowExecutionDescription, limit: timedelta
@@ -184,26 +185,28 @@ class WorkflowQueries:
             description = await self._describe(shipping_id, limit)
         except UpstreamUnavailableError:
             return []
-        return [] if description is None else _pending_activities(description)
+        return [] if description is None else await self._pending_activities(description)
+
+    async def _pending_activities(
+        self, description: WorkflowExecutionDescription
+    ) -> list[PendingActivity]:
+        pending = description.raw_description.pending_activities
+        return [await self._to_pending_activity(info) for info in pending]
+
+    async def _to_pending_activity(self, info: PendingActivityInfo) -> PendingActivity:
+        return PendingActivity(
+            name=info.activity_type.name,
+            state=_activity_state(info),
+            attempt=info.attempt,
+            last_failure=first_line(await get_failure_message(self._client, info.last_failure))
+            or None,
+            next_attempt_at=_to_datetime(info.next_attempt_schedule_time),
+        )
 
 
 def first_line(text: str) -> str:
     """Return the part of an error that a caller may see: drivers append SQL and parameters."""
     return text.partition("\n")[0][:_MAX_FAILURE_LENGTH]
-
-
-def _pending_activities(description: WorkflowExecutionDescription) -> list[PendingActivity]:
-    return [_to_pending_activity(info) for info in description.raw_description.pending_activities]
-
-
-def _to_pending_activity(info: PendingActivityInfo) -> PendingActivity:
-    return PendingActivity(
-        name=info.activity_type.name,
-        state=_activity_state(info),
-        attempt=info.attempt,
-        last_failure=first_line(info.last_failure.message) or None,
-        next_attempt_at=_to_datetime(info.next_attempt_schedule_time),
-    )
 
 
 def _activity_state(info: PendingActivityInfo) -> ActivityState:
