@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 from history_scenarios import FUZE, Handle, Scenarios, until_ended
 from history_scenarios_addresses import AddressScenarios
+from history_scenarios_erasure import ErasureScenarios
 from history_scenarios_failures import FailureScenarios
 from history_scenarios_orders import OrderScenarios
 from history_scenarios_recovery import RecoveryScenarios
@@ -43,6 +44,7 @@ _SCENARIOS: tuple[tuple[type[Scenarios], Path], ...] = (
     (FailureScenarios, _ORDERS),
     (RecoveryScenarios, _ORDERS),
     (ReturnScenarios, _ORDERS),
+    (ErasureScenarios, _ORDERS),
     (ShipmentScenarios, _SHIPMENTS),
     (PaymentScenarios, _PAYMENTS),
 )

@@ -81,8 +81,8 @@ async def test_a_database_that_does_not_exist_is_not_an_outage(url: str) -> None
         ),
         (
             "DELETE FROM orders.alembic_version",
-            "INSERT INTO orders.alembic_version VALUES ('0001')",
-            "schema orders is at revision none, not 0001",
+            "INSERT INTO orders.alembic_version VALUES ('0002')",
+            "schema orders is at revision none, not 0002",
         ),
         (
             "REVOKE UPDATE ON orders.returns FROM fuze_order",
@@ -114,20 +114,20 @@ async def test_a_schema_that_is_older_than_the_code_is_migrated_first(
 ) -> None:
     versions = tmp_path / "fuze_newer" / "migrations" / "versions"
     versions.mkdir(parents=True)
-    (versions / "0001_first.py").write_text('revision = "0001"\ndown_revision = None\n')
-    (versions / "ab12_second.py").write_text("revision = 'ab12'\ndown_revision = '0001'\n")
+    (versions / "0002_first.py").write_text('revision = "0002"\ndown_revision = None\n')
+    (versions / "ab12_second.py").write_text("revision = 'ab12'\ndown_revision = '0002'\n")
     monkeypatch.syspath_prepend(tmp_path)
     newer = replace(DATABASE_ACCESS, package="fuze_newer")
 
     problem = await build_check(DatabaseSettings(database_url=url), newer).find_problem()
 
     assert problem is not None
-    assert problem.reason.startswith("schema orders is at revision 0001, not ab12; run:")
+    assert problem.reason.startswith("schema orders is at revision 0002, not ab12; run:")
 
 
 async def test_a_schema_of_newer_code_is_no_problem(postgres: EmbeddedPostgres, url: str) -> None:
     newer = "UPDATE orders.alembic_version SET version_num = '9999'"
-    head = "UPDATE orders.alembic_version SET version_num = '0001'"
+    head = "UPDATE orders.alembic_version SET version_num = '0002'"
     async with changed(postgres, newer, head):
         assert await find_problem(url) is None
 

@@ -13,6 +13,7 @@ from temporalio.client import WorkflowHistory
 
 from fuze_contracts.order_states import TERMINAL_STATUSES, EventType
 from fuze_order import (
+    erasure_workflow,
     fulfillment,
     message_handlers,
     return_workflow,
@@ -21,11 +22,12 @@ from fuze_order import (
     step_runner,
     workflows,
 )
+from fuze_order.erasure_workflow import EraseCustomerWorkflow
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
 from fuze_order.return_workflow import ReturnWorkflow
 from fuze_order.workflows import OrderWorkflow
 
-_WORKFLOWS = (OrderWorkflow, ReturnWorkflow, ReconcileOrdersWorkflow)
+_WORKFLOWS = (OrderWorkflow, ReturnWorkflow, ReconcileOrdersWorkflow, EraseCustomerWorkflow)
 _HISTORIES = RecordedHistories(Path(__file__).parent / "histories/0.1")
 _MODULES = (
     workflows,
@@ -35,6 +37,7 @@ _MODULES = (
     step_runner,
     service_calls,
     return_workflow,
+    erasure_workflow,
 )
 
 # Queries and validators leave nothing in a history; `_nothing` is a default that is never awaited.

@@ -4,7 +4,8 @@ import argparse
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -28,22 +29,39 @@ _MIN_RETENTION = timedelta(days=1)
 FIRST_START = "Before the first start: migrate, init, check."
 
 
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command of a service's own, beside those that every service has."""
+
+    name: str
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], Awaitable[None]]
+
+
 def main(
     service: Service[Any],
     run_worker: Callable[[], Awaitable[None]],
     *,
     workflow_log_fields: telemetry.WorkflowLogFields,
+    commands: Sequence[Command] = (),
 ) -> None:
-    """Run the command of a service with a worker; without a command, run the worker."""
+    """Run the command of a service with a worker; without a command, run the worker.
+
+    `commands` are the service's own, beside those that every service has.
+    """
+    own = {command.name: command for command in commands}
     parser = argparse.ArgumentParser(
         prog=f"python -m {service.package}",
         description=f"The {service.name} service. FUZE_* and TEMPORAL_* variables configure it.",
         epilog=FIRST_START,
     )
     parser.add_argument("--version", action="version", version=describe_build(service.package))
-    commands = parser.add_subparsers(dest="command", metavar="command")
-    commands.add_parser("run", help="run the worker until SIGTERM (the default)")
-    add_setup_commands(commands)
+    parsers = parser.add_subparsers(dest="command", metavar="command")
+    parsers.add_parser("run", help="run the worker until SIGTERM (the default)")
+    add_setup_commands(parsers)
+    for command in commands:
+        command.add_arguments(parsers.add_parser(command.name, help=command.help))
     arguments = parser.parse_args()
 
     telemetry.configure(
@@ -54,7 +72,9 @@ def main(
     )
     warn_of_unknown_variables(os.environ)
     try:
-        if not handle_setup_command(arguments, service):
+        if selected := own.get(arguments.command):
+            asyncio.run(_run_worker(lambda: selected.run(arguments)))
+        elif not handle_setup_command(arguments, service):
             asyncio.run(_run_worker(run_worker))
     finally:
         telemetry.shut_down()

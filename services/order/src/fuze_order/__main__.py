@@ -10,8 +10,12 @@ from fuze_order.activities import (
     RefundReportActivitiesImpl,
     ReturnActivities,
 )
+from fuze_order.erasure import OrderErasureActivities
+from fuze_order.erasure_repository import ErasureRepository
+from fuze_order.erasure_workflow import EraseCustomerWorkflow
 from fuze_order.messages import ReconcileOrders
 from fuze_order.metrics_repository import OrderMetricsRepository
+from fuze_order.operator_commands import OPERATOR_COMMANDS
 from fuze_order.reconciliation import OpenOrderComparison
 from fuze_order.reconciliation_repository import ReconciliationRepository
 from fuze_order.reconciliation_workflow import ReconcileOrdersWorkflow
@@ -68,6 +72,7 @@ async def run_worker() -> None:
     open_orders = ReconciliationRepository(engine)
     comparison = OpenOrderComparison(open_orders, settings.order_task_failure_alert_after)
     reconciliation = ReconciliationActivities(open_orders, comparison)
+    erasure = OrderErasureActivities(ErasureRepository(engine))
 
     async def keep_reconciling(temporal: Client) -> None:
         await keep_schedule(temporal, _RECONCILIATION, get_schedule_settings(settings))
@@ -77,7 +82,12 @@ async def run_worker() -> None:
             settings,
             worker.WorkerSpec(
                 task_queue=ORDER_TASK_QUEUE,
-                workflows=[OrderWorkflow, ReturnWorkflow, ReconcileOrdersWorkflow],
+                workflows=[
+                    OrderWorkflow,
+                    ReturnWorkflow,
+                    ReconcileOrdersWorkflow,
+                    EraseCustomerWorkflow,
+                ],
                 activities=[
                     activities.validate_order,
                     activities.order_received,
@@ -92,6 +102,9 @@ async def run_worker() -> None:
                     reconciliation.ended_orders_listed,
                     reconciliation.discrepant_orders_listed,
                     reconciliation.discrepancies_recorded,
+                    erasure.customer_orders_found,
+                    erasure.histories_deleted,
+                    erasure.personal_data_erased,
                 ],
                 background=keep_reconciling,
                 engine=engine,
@@ -104,4 +117,6 @@ async def run_worker() -> None:
 
 
 if __name__ == "__main__":
-    cli.main(SERVICE, run_worker, workflow_log_fields=workflow_log_fields)
+    cli.main(
+        SERVICE, run_worker, workflow_log_fields=workflow_log_fields, commands=OPERATOR_COMMANDS
+    )

@@ -259,3 +259,33 @@ class RecordDiscrepancies(Message):
 
     order_ids: tuple[UUID, ...]
     found: tuple[OrderDiscrepancy, ...]
+
+
+class EraseCustomer(Message):
+    """Erase a customer's personal data.
+
+    `names` are further names under which the customer is an actor or the owner of orders.
+    """
+
+    erasure_id: UUID
+    customer: str
+    names: tuple[str, ...] = ()
+
+
+class CustomerOrders(Message):
+    """The orders of a customer, and every name that the customer has in them."""
+
+    order_ids: tuple[UUID, ...]
+    names: tuple[str, ...]
+
+
+class DeleteHistories(Message):
+    """Delete the closed workflows of these orders from Temporal."""
+
+    order_ids: tuple[UUID, ...]
+
+
+class CustomerErased(Message):
+    """How many orders were erased."""
+
+    orders: int

@@ -12,6 +12,7 @@ from fuze_payment.activities import (
     RefundReportActivities,
 )
 from fuze_payment.charge_service import Charges, ChargeService
+from fuze_payment.erasure import PaymentErasure
 from fuze_payment.messages import ReconcilePayments
 from fuze_payment.payment_repository import PaymentRepository
 from fuze_payment.reconciliation import Reconciliation
@@ -85,6 +86,7 @@ async def run_worker() -> None:
                         reports.refund_reported,
                         reports.refunds_resumed,
                         reconciliation.payments_reconciled,
+                        PaymentErasure(engine).personal_data_erased,
                     ],
                     background=keep_reconciling,
                     engine=engine,

@@ -50,6 +50,7 @@ async def run_worker() -> None:
                         activities.delivery_status_refreshed,
                         activities.delivery_status_found,
                         activities.dispatched_orders_listed,
+                        activities.personal_data_erased,
                         reports.delivery_status_reported,
                         reports.step_failure_reported,
                     ],

@@ -6,6 +6,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from fuze_contracts.erasure import ErasePersonalData, ErasureActivities, PersonalDataErased
 from fuze_contracts.shipping import (
     CARRIER_OUTCOME_UNKNOWN,
     AddressChanged,
@@ -41,7 +42,7 @@ def derive_shipment_id(order_id: UUID) -> UUID:
     return uuid5(_NAMESPACE, str(order_id))
 
 
-class ShippingActivities(ShipmentActivities):
+class ShippingActivities(ShipmentActivities, ErasureActivities):
     """The steps of ShippingWorkflow, and what the order service requests of a shipment."""
 
     def __init__(
@@ -64,6 +65,11 @@ class ShippingActivities(ShipmentActivities):
         shipment = await self._dispatch_service.dispatch(shipment_id, command)
         activity.logger.info("dispatch finished", extra={"outcome": shipment.state})
         return _to_outcome(shipment)
+
+    @activity.defn
+    async def personal_data_erased(self, command: ErasePersonalData) -> PersonalDataErased:
+        """Erase the addresses of the shipments."""
+        return PersonalDataErased(rows=await self._repository.erase_addresses(command.order_ids))
 
     @activity.defn
     async def delivery_status_refreshed(self, command: RefreshShipment) -> DeliveryStatusChanged:

@@ -53,6 +53,17 @@ class ShipmentRepository:
         # A single statement needs no BEGIN and COMMIT, which are round trips of their own.
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
 
+    async def erase_addresses(self, order_ids: Sequence[UUID]) -> int:
+        """Keep no more of the shipments' addresses than the country; return how many there are."""
+        country = sa.func.jsonb_build_object("country", shipments.c.address["country"])
+        statement = (
+            sa.update(shipments)
+            .where(shipments.c.order_id.in_(order_ids), shipments.c.address.is_not(None))
+            .values(address=country)
+        )
+        async with self._autocommit.connect() as connection:
+            return (await connection.execute(statement)).rowcount
+
     async def begin_dispatch(self, shipment_id: UUID, request: ShipOrder) -> Shipment:
         """Commit `dispatching` before the carrier is called: nothing can be changed from then on.
 
