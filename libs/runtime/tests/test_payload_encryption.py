@@ -1,6 +1,7 @@
 """Encryption of payloads: keys, their rotation, and what is refused."""
 
 import base64
+from collections.abc import Callable
 
 import pytest
 from pydantic import SecretStr
@@ -57,10 +58,11 @@ async def test_a_payload_from_before_the_encryption_is_read() -> None:
     assert await _codec(f"2026:{_key('a')}").decode([PLAIN]) == [PLAIN]
 
 
-async def test_a_payload_that_was_changed_is_refused() -> None:
+@pytest.mark.parametrize("change", [lambda data: data[:-1] + b"?", lambda data: data[:5]])
+async def test_a_payload_that_was_changed_is_refused(change: Callable[[bytes], bytes]) -> None:
     codec = _codec(f"2026:{_key('a')}")
     [stored] = await codec.encode([PLAIN])
-    changed = Payload(metadata=stored.metadata, data=stored.data[:-1] + b"?")
+    changed = Payload(metadata=stored.metadata, data=change(stored.data))
 
     with pytest.raises(UndecryptablePayloadError, match="was changed"):
         await codec.decode([changed])
@@ -71,6 +73,13 @@ async def test_a_missing_key_is_named() -> None:
 
     with pytest.raises(UndecryptablePayloadError, match="no key '2026'"):
         await _codec(f"2027:{_key('b')}").decode([stored])
+
+
+async def test_a_process_without_keys_refuses_what_is_encrypted() -> None:
+    [stored] = await _codec(f"2026:{_key('a')}").encode([PLAIN])
+
+    with pytest.raises(UndecryptablePayloadError, match="no key '2026'"):
+        await build_data_converter(None).decode([stored])
 
 
 async def test_the_message_of_a_failure_is_encrypted() -> None:

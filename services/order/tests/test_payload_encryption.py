@@ -1,5 +1,6 @@
 """Orders while the encryption of payloads is switched on."""
 
+import asyncio
 import base64
 from collections.abc import Callable
 from dataclasses import replace
@@ -70,3 +71,20 @@ async def test_an_order_from_before_the_encryption_goes_on_encrypted(
     assert b"Before" in history
     assert _CANARY.encode() not in history
     assert "order_shipped" in await harness.timeline(placed.order_id)
+
+
+async def test_a_worker_without_the_key_leaves_a_signal_to_one_that_has_it(
+    without_workers: OrderHarness, make_order: Order
+) -> None:
+    repository = OrderRepository(without_workers.engine)
+    async with run_workers(without_workers, repository):
+        order = await without_workers.place(make_order())
+        await until(order, waits_for(WaitingFor.APPROVAL))
+        harness = _with_encryption(without_workers)
+        same = harness.environment.client.get_workflow_handle_for(OrderWorkflow.run, order.id)
+        await same.signal(OrderWorkflow.approve, ApproveOrder(actor=_CANARY))
+        async with asyncio.timeout(10):
+            while (await same.describe()).raw_description.pending_workflow_task.attempt < 2:
+                await asyncio.sleep(0.05)
+    async with run_workers(harness, repository):
+        assert (await same.result()).status is OrderStatus.SHIPPED

@@ -85,10 +85,13 @@ class EncryptionCodec(PayloadCodec):
 
     A payload that is not encrypted is read as it is: encryption can be switched on while orders
     are open. The key's id is authenticated with the ciphertext, the nonce is before it.
+
+    Without keys it refuses what is encrypted. The SDK would drop a signal that no converter reads;
+    when a codec fails, it repeats the workflow task.
     """
 
-    def __init__(self, keys: SecretStr) -> None:
-        self._encrypting_id, parsed = _parse_keys(keys)
+    def __init__(self, keys: SecretStr | None) -> None:
+        self._encrypting_id, parsed = _parse_keys(keys) if keys else (None, {})
         self._ciphers = {key_id: AESGCM(key) for key_id, key in parsed.items()}
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
@@ -122,7 +125,7 @@ class EncryptionCodec(PayloadCodec):
         nonce, sealed = payload.data[:_NONCE_BYTES], payload.data[_NONCE_BYTES:]
         try:
             return Payload.FromString(cipher.decrypt(nonce, sealed, key_id.encode()))
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # too short for its nonce
             raise UndecryptablePayloadError(
                 f"the payload was changed, or another key has the id {key_id!r}"
             ) from None

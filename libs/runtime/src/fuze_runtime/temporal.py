@@ -27,7 +27,7 @@ from temporalio.runtime import (
 from temporalio.service import GrpcCompression
 
 from fuze_runtime import metrics, tracing
-from fuze_runtime.payload_encryption import EncryptionCodec
+from fuze_runtime.payload_encryption import EncryptionCodec, UndecryptablePayloadError
 from fuze_runtime.settings import Compression
 
 
@@ -57,8 +57,10 @@ class _SharedPayloadConverter(PydanticPayloadConverter):
 
 _DEFAULT_ADDRESS = "127.0.0.1:7233"
 
-DATA_CONVERTER = DataConverter(payload_converter_class=_SharedPayloadConverter)
-"""Serialises messages with pydantic."""
+DATA_CONVERTER = DataConverter(
+    payload_converter_class=_SharedPayloadConverter, payload_codec=EncryptionCodec(None)
+)
+"""Serialises messages with pydantic, without keys."""
 
 
 def get_address() -> str:
@@ -78,12 +80,18 @@ def build_data_converter(payload_keys: SecretStr | None) -> DataConverter:
 
 
 async def get_failure_message(client: Client, failure: Failure) -> str:
-    """Return the message of a failure that was read without the client, such as in a history."""
+    """Return the message of a failure that was read without the client, such as in a history.
+
+    Without the key it is the SDK's placeholder.
+    """
     if not failure.HasField("encoded_attributes"):
         return failure.message
-    [attributes] = await client.data_converter.decode(
-        [failure.encoded_attributes], [dict[str, str]]
-    )
+    try:
+        [attributes] = await client.data_converter.decode(
+            [failure.encoded_attributes], [dict[str, str]]
+        )
+    except UndecryptablePayloadError:
+        return failure.message
     return str(attributes["message"])
 
 
