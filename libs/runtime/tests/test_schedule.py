@@ -1,12 +1,14 @@
 """The schedule of the reconciliation, on a Temporal server."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 from temporalio.client import (
     Client,
     DescribeScheduleInput,
@@ -24,6 +26,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from fuze_runtime.schedule import ReconciliationSchedule, ScheduleSettings, keep_schedule
+from fuze_runtime.temporal import build_data_converter
 
 
 class ReconcileSomething:
@@ -138,6 +141,23 @@ async def test_what_an_operator_changed_stays_where_the_deployment_did_not_chang
                 await asyncio.sleep(0.02)
 
     assert get_interval(await get_handle(client).describe()) == timedelta(hours=1)
+
+
+async def test_a_schedule_outlives_the_key_that_it_was_created_with(client: Client) -> None:
+    keys = [base64.b64encode(letter * 32).decode() for letter in (b"a", b"b")]
+    old, new = f"2026:{keys[0]}", f"2027:{keys[1]}"
+
+    def with_keys(keys: str) -> Client:
+        converter = build_data_converter(SecretStr(keys))
+        return Client(client.service_client, data_converter=converter)
+
+    async with worker(with_keys(old)):
+        created = await until(client)
+    async with worker(with_keys(f"{new},{old}")):
+        rotated = await until(client, lambda one: one.info.last_updated_at is not None)
+
+    assert await get_look_back(with_keys(old), created) == DEPLOYED.look_back
+    assert await get_look_back(with_keys(new), rotated) == DEPLOYED.look_back
 
 
 async def test_a_schedule_that_is_deleted_while_a_worker_runs_is_created_again(

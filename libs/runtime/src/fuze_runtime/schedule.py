@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 import structlog
+from temporalio.api.common.v1 import Payload
 from temporalio.client import (
     Client,
     Schedule,
@@ -60,7 +61,7 @@ async def keep_schedule(
     """Create the schedule whenever it is missing; run this as long as the worker runs.
 
     An existing schedule is updated once, at the start, and only in the settings that differ from
-    those of the last deployment. So an operator may pause it, change it, or leave a note. Of two
+    those of the last deployment, and in the key that encrypts it. So an operator may pause it, change it, or leave a note. Of two
     workers with different settings the one that starts last decides.
     """
     is_applied = False
@@ -122,8 +123,9 @@ async def _apply_changed_settings(
         action = schedule.action
         if not isinstance(action, ScheduleActionStartWorkflow):
             return None
+        is_renewed = await _renew_encryption(client, action)
         deployed = await _read_memo(client, action)
-        if deployed == settings:
+        if deployed == settings and not is_renewed:
             return None
         if deployed is None or deployed.interval != settings.interval:
             schedule.spec.intervals = [ScheduleIntervalSpec(every=settings.interval)]
@@ -135,6 +137,29 @@ async def _apply_changed_settings(
         return ScheduleUpdate(schedule=schedule)
 
     await client.get_schedule_handle(reconciliation.id).update(update)
+
+
+async def _renew_encryption(client: Client, action: ScheduleActionStartWorkflow) -> bool:
+    """Encrypt the action as this client encrypts; return whether it was stored otherwise.
+
+    Every workflow that the schedule starts has these payloads: with a key that is removed later,
+    none would run.
+    """
+    codec = client.data_converter.payload_codec
+    stored = (action.memo or {}).get(_DEPLOYED)
+    [current] = await client.data_converter.encode([{}])
+    if codec is None or stored is None or stored.metadata == current.metadata:
+        return False
+
+    async def renew(payload: Payload) -> Payload:
+        [renewed] = await codec.encode(await codec.decode([payload]))
+        return renewed
+
+    action.args = [await renew(payload) for payload in action.args]
+    action.memo = {name: await renew(payload) for name, payload in (action.memo or {}).items()}
+    if isinstance(action.static_summary, Payload):
+        action.static_summary = await renew(action.static_summary)
+    return True
 
 
 def _build_input(reconciliation: ReconciliationSchedule, settings: ScheduleSettings) -> object:
