@@ -16,6 +16,7 @@ from fuze_payment.tables import payments, refunds
 
 _OPEN_PAYMENTS = [state.value for state in PaymentState if not state.is_settled]
 _OPEN_REFUNDS = [state.value for state in RefundState if not state.is_settled]
+_VIA = " via "
 
 
 class PaymentErasure(ErasureActivities):
@@ -65,8 +66,13 @@ class PaymentErasure(ErasureActivities):
 def _replace_actor(
     actor: sa.ColumnElement[str], command: ErasePersonalData
 ) -> sa.ColumnElement[str]:
-    """Replace the customer in `customer` or `customer via shop`."""
-    via = " via "
-    first = sa.func.split_part(actor, via, 1)
-    rest = sa.func.substr(actor, sa.func.length(first) + 1)
-    return sa.case((first.in_(command.names), command.pseudonym + rest), else_=actor)
+    """Replace the customer in `customer`, `customer via shop` and `clerk via customer`."""
+    first = sa.func.split_part(actor, _VIA, 1)
+    rest = sa.func.substr(actor, sa.func.length(first) + len(_VIA) + 1)
+    return _replace(first, command) + sa.case(
+        (first == actor, ""), else_=sa.literal(_VIA) + _replace(rest, command)
+    )
+
+
+def _replace(name: sa.ColumnElement[str], command: ErasePersonalData) -> sa.ColumnElement[str]:
+    return sa.case((name.in_(command.names), command.pseudonym), else_=name)
