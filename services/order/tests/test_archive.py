@@ -14,7 +14,7 @@ from return_harness import NOW, create_shipped, read_events, request_return, set
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fuze_contracts.order import PlaceOrder
-from fuze_order.archive import OrderArchive
+from fuze_order.archive import ArchiveInUseError, OrderArchive
 from fuze_order.return_repository import ReturnRepository
 from fuze_order.tables import orders
 
@@ -102,16 +102,18 @@ async def test_a_later_run_keeps_what_the_file_has(
     assert _read(tmp_path).keys() == {str(first.order_id), str(second.order_id)}
 
 
+@pytest.mark.parametrize("change", [{"last_seq": 3}, {"customer": None}])
 async def test_an_order_that_changes_after_it_was_written_is_not_deleted(
     engine: AsyncEngine,
     archive: OrderArchive,
     old: PlaceOrder,
     monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
 ) -> None:
     delete = archive._delete
 
-    async def change_then_delete(archived: dict[str, int]) -> int:
-        await set_order(engine, old, last_seq=3)
+    async def change_then_delete(archived: dict[str, str]) -> int:
+        await set_order(engine, old, **change)
         return await delete(archived)
 
     monkeypatch.setattr(archive, "_delete", change_then_delete)
@@ -119,6 +121,25 @@ async def test_an_order_that_changes_after_it_was_written_is_not_deleted(
     assert await archive.archive(_BEFORE) == 0
     assert await _exists(engine, old)
     await set_order(engine, old, updated_at=NOW)  # for the tests that follow
+
+
+async def test_a_second_archive_at_the_same_time_is_refused(
+    engine: AsyncEngine,
+    archive: OrderArchive,
+    old: PlaceOrder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    delete = archive._delete
+
+    async def begin_another_then_delete(archived: dict[str, str]) -> int:
+        with pytest.raises(ArchiveInUseError):
+            await archive.archive(_BEFORE)
+        return await delete(archived)
+
+    monkeypatch.setattr(archive, "_delete", begin_another_then_delete)
+
+    assert await archive.archive(_BEFORE) == 1
+    assert not await _exists(engine, old)
 
 
 async def test_no_order_waits_for_the_archive(

@@ -35,6 +35,10 @@ _LOCK_TIMEOUT = timedelta(seconds=1)
 _Document = dict[str, Any]
 
 
+class ArchiveInUseError(Exception):
+    """Another process archives orders of this database."""
+
+
 class OrderArchive:
     """A folder with one file a month, such as `orders-2026-01.jsonl.gz`; a line is an order.
 
@@ -51,7 +55,17 @@ class OrderArchive:
 
         It can be stopped at any time and run again: an order is deleted after its file is on disk,
         and a file that exists is replaced by one that has its orders, too.
+
+        Raises:
+            ArchiveInUseError: another process archives: two writers of one file would lose orders.
+
         """
+        async with self._engine.connect() as holder:  # its transaction has no snapshot
+            if not (await holder.execute(_ACQUIRE_LOCK)).scalar_one():
+                raise ArchiveInUseError("another archive of this database runs")
+            return await self._archive(before)
+
+    async def _archive(self, before: datetime) -> int:
         moved = 0
         while month := await self._find_oldest_month(before):
             end = min(_next_month(month), before)
@@ -70,29 +84,32 @@ class OrderArchive:
             oldest: datetime | None = (await connection.execute(query)).scalar_one()
         return oldest and oldest.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
-    async def _write(self, month: datetime, end: datetime) -> dict[str, int]:
-        """Write the month's file; return the number of the last event of each order in it."""
+    async def _write(self, month: datetime, end: datetime) -> dict[str, str]:
+        """Write the month's file; return the version of each order that was read for it."""
         path = self._folder / f"orders-{month:%Y-%m}.jsonl.gz"
         new = path.with_suffix(".new")
-        archived: dict[str, int] = {}
+        archived: dict[str, str] = {}
         with new.open("wb") as raw, gzip.open(raw, "wt", encoding="utf-8") as file:
-            async for document in self._read(month, end):
-                archived[document["order"]["id"]] = document["order"]["last_seq"]
+            async for document, version in self._read(month, end):
+                archived[document["order"]["id"]] = version
                 file.write(json.dumps(document, separators=(",", ":")) + "\n")
             for document in _read_file(path):
                 if document["order"]["id"] not in archived:
                     file.write(json.dumps(document, separators=(",", ":")) + "\n")
-        with new.open("rb") as written:
-            os.fsync(written.fileno())
+        _flush(new)
         new.replace(path)
+        _flush(self._folder)  # without it a power failure may undo the replacement
         return archived
 
-    async def _read(self, start: datetime, end: datetime) -> AsyncIterator[_Document]:
+    async def _read(
+        self, start: datetime, end: datetime
+    ) -> AsyncIterator[tuple[_Document, str]]:
         after = sa.tuple_(orders.c.updated_at, orders.c.id)
         query = (
             sa.select(
                 orders.c.updated_at,
                 orders.c.id,
+                _VERSION,
                 sa.literal_column(_DOCUMENT, JSONB).label("document"),
             )
             .where(orders.c.updated_at >= start, orders.c.updated_at < end, *_HAS_ENDED)
@@ -104,12 +121,12 @@ class OrderArchive:
             async with self._engine.connect() as connection:  # no transaction stays open
                 rows = (await connection.execute(page)).all()
             for row in rows:
-                yield row.document
+                yield row.document, row.version
             if len(rows) < _READ_BATCH:
                 return
             page = query.where(after > sa.tuple_(rows[-1].updated_at, rows[-1].id))
 
-    async def _delete(self, archived: dict[str, int]) -> int:
+    async def _delete(self, archived: dict[str, str]) -> int:
         deleted = 0
         ids = list(archived)
         for start in range(0, len(ids), _DELETE_BATCH):
@@ -117,10 +134,10 @@ class OrderArchive:
             deleted += await self._delete_batch(batch)
         return deleted
 
-    async def _delete_batch(self, batch: dict[str, int]) -> int:
+    async def _delete_batch(self, batch: dict[str, str]) -> int:
         """Delete those of the orders that are as they were archived, and that are not locked."""
         query = (
-            sa.select(orders.c.id, orders.c.last_seq, orders.c.id.cast(sa.Text).label("text"))
+            sa.select(orders.c.id, _VERSION, orders.c.id.cast(sa.Text).label("text"))
             .where(orders.c.id.in_(list(batch)), *_HAS_ENDED)
             .with_for_update(skip_locked=True)
         )
@@ -128,11 +145,18 @@ class OrderArchive:
         async with self._engine.begin() as connection:
             await connection.execute(sa.text(f"SET LOCAL lock_timeout = {milliseconds}"))
             locked = (await connection.execute(query)).all()
-            ids = [row.id for row in locked if row.last_seq == batch[row.text]]
+            ids = [row.id for row in locked if row.version == batch[row.text]]
             for statement in _build_deletions(ids):
                 await connection.execute(statement)
         return len(ids)
 
+
+_ACQUIRE_LOCK = sa.select(
+    sa.func.pg_try_advisory_xact_lock(sa.func.hashtext("fuze_order.archive"))
+)
+
+_VERSION = sa.literal_column("orders.xmin::text", sa.Text).label("version")
+"""Of an order's row: its last event is not enough, because an erasure adds none."""
 
 _HAS_ENDED = (
     sa.text(TERMINAL_PREDICATE),
@@ -172,6 +196,15 @@ def _build_deletions(ids: Sequence[UUID]) -> Iterator[sa.Delete]:
     for table in (returns, discrepancies, events, order_adjustments, order_lines):
         yield sa.delete(table).where(table.c.order_id.in_(ids))
     yield sa.delete(orders).where(orders.c.id.in_(ids))
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read_file(path: Path) -> Iterator[_Document]:

@@ -11,7 +11,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts.order import ORDER_TASK_QUEUE
-from fuze_order.archive import OrderArchive
+from fuze_order.archive import ArchiveInUseError, OrderArchive
 from fuze_order.erasure import delete_history
 from fuze_order.erasure_workflow import EraseCustomerWorkflow
 from fuze_order.messages import EraseCustomer
@@ -88,7 +88,7 @@ async def _archive(arguments: argparse.Namespace) -> None:
     """Move old orders to files, as the role that owns the schema.
 
     Raises:
-        SystemExit: an argument is not usable.
+        SystemExit: an argument is not usable, or another archive runs.
 
     """
     if arguments.days < 1:
@@ -107,6 +107,8 @@ async def _archive(arguments: argparse.Namespace) -> None:
     try:
         before = datetime.now(UTC) - timedelta(days=arguments.days)
         moved = await OrderArchive(engine, arguments.folder).archive(before)
+    except ArchiveInUseError as error:
+        raise SystemExit(f"{error}; wait until it has ended") from None
     finally:
         await engine.dispose()
     sys.stdout.write(f"archived {moved} orders\n")
