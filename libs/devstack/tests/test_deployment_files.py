@@ -1,5 +1,6 @@
 """docker-compose.yml and the Kubernetes manifests fit the services that they run."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib import import_module
@@ -16,7 +17,10 @@ from fuze_runtime.settings import MigrationSettings
 _ROOT = Path(__file__).parents[3]
 _KUBERNETES = _ROOT / "deploy/kubernetes"
 _COMPOSE = yaml.safe_load((_ROOT / "docker-compose.yml").read_text())["services"]
-_TEMPORAL = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_API_KEY"}
+_TEMPORAL = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_API_KEY", "TEMPORAL_TLS"}
+_ROLES = (_ROOT / "libs/devstack/src/fuze_devstack/roles.sql").read_text()
+_POSTGRES_CONNECTIONS = 100 - 3
+"""PostgreSQL's default, without those that it reserves for superusers."""
 
 Variables = set[str]
 
@@ -107,6 +111,35 @@ def test_a_worker_is_scaled_by_the_backlog_of_its_queue_and_never_to_zero(servic
     assert scaling["minReplicaCount"] >= 1
     assert trigger["metadata"]["taskQueue"] == service.task_queue
     assert trigger["metadata"]["namespace"] == namespace
+
+
+def _count_connections(service: Service) -> int:
+    """With the most processes, during a rolling update; each has one for its health check."""
+    path = f"base/{service.name}.yaml"
+    deployment = _find(path, "Deployment")["spec"]
+    [container] = deployment["template"]["spec"]["containers"]
+    [pool] = [one["value"] for one in container["env"] if one["name"].endswith("_POOL_SIZE")]
+    scaling = _find(path, "ScaledObject" if service.task_queue else "HorizontalPodAutoscaler")
+    most = scaling["spec"].get("maxReplicaCount") or scaling["spec"]["maxReplicas"]
+    return (most + deployment["strategy"]["rollingUpdate"]["maxSurge"]) * (int(pool) + 1)
+
+
+def test_the_largest_number_of_pods_fits_the_connections_of_postgresql() -> None:
+    counts = [_count_connections(service) for service in MIGRATED_SERVICES]
+    limit = re.search(r"set connection_limit (\d+)", _ROLES)
+
+    assert limit is not None
+    assert max(counts) <= int(limit[1])
+    assert sum(counts) <= _POSTGRES_CONNECTIONS
+
+
+@pytest.mark.parametrize("service", MIGRATED_SERVICES, ids=lambda service: service.name)
+def test_every_process_has_the_keys_that_encrypt_payloads(service: Service) -> None:
+    paths = [(f"base/{service.name}.yaml", "Deployment")]
+    paths += [(f"versioned/{service.name}.yaml", "WorkerDeployment")] if service.task_queue else []
+    for path, kind in paths:
+        [container] = _find(path, kind)["spec"]["template"]["spec"]["containers"]
+        assert "FUZE_PAYLOAD_KEYS" in {one["name"] for one in container["env"]}
 
 
 @pytest.mark.parametrize("name", _COMPOSE)
