@@ -105,7 +105,7 @@ def _run_orders(stack: StackClient, services: ObservedServices) -> tuple[str, st
         return http.get(f"{url}/orders/{order_id}").json().get("status") in statuses
 
     eventually(lambda: has_status(order_ids[1], "approved"), "the charge is under review")
-    http.post(f"{url}/orders/{order_ids[1]}/signals/cancel", json={"actor": "ada"})
+    http.post(f"{url}/orders/{order_ids[1]}/signals/cancel", json={"actor": PERSONAL["customer"]})
     eventually(lambda: has_status(order_ids[1], "cancelled"), "the order is cancelled")
     stack.configure_sandbox("carrier")
     eventually(lambda: has_status(order_ids[0], "shipped"), "the order is shipped")

@@ -136,7 +136,7 @@ def _configure_logging(
 
 
 _EXTRA_FIELDS = (
-    *("step", "status", "seq", "actor", "reason", "error", "outcome"),
+    *("step", "status", "seq", "reason", "error", "outcome"),
     *("dropped", "suppressed"),
 )
 """The fields that `workflow.logger.info(…, extra={…})` may add to a line."""

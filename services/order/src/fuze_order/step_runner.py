@@ -163,9 +163,8 @@ class StepRunner:
         self._state.apply(committed)
         is_fulfilled = committed.fulfils(requested[-1])
         for one in (*requested[:-1], committed) if is_fulfilled else (committed,):
-            workflow.logger.info(
-                one.type, extra={"seq": one.seq, "status": one.status, "actor": one.actor}
-            )
+            # Without the actor, who may be the customer: the event has it.
+            workflow.logger.info(one.type, extra={"seq": one.seq, "status": one.status})
         if not is_fulfilled:
             raise ConflictingCommitError(f"{committed.type} instead of {requested[-1].type}")
         return committed
