@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from fuze_contracts.base import WORKFLOW_BUSY
 from fuze_runtime.database import log_if_pooled_by_transaction
+from fuze_runtime.payload_encryption import UndecryptablePayloadError
 
 Result = TypeVar("Result")
 
@@ -90,7 +91,8 @@ async def temporal_timeout(limit: timedelta) -> AsyncIterator[None]:
     Pass `rpc_timeout` to each call as well: the SDK retries an unavailable server by itself.
 
     Raises:
-        UpstreamUnavailableError: timeout, no connection, or a server error.
+        UpstreamUnavailableError: timeout, no connection, a server error, or a response that is
+            encrypted with a key that this gateway does not have.
         RPCError: the server answered NOT_FOUND, which the caller must interpret.
 
     """
@@ -105,8 +107,8 @@ async def temporal_timeout(limit: timedelta) -> AsyncIterator[None]:
             raise
         timed_out = error.status in _TIMEOUT_CODES
         raise _unavailable("temporal", error, timed_out=timed_out) from error
-    except RuntimeError as error:
-        # A lazy client raises this when its first connection fails.
+    except (RuntimeError, UndecryptablePayloadError) as error:
+        # A lazy client raises the first when its first connection fails.
         raise _unavailable("temporal", error) from error
 
 

@@ -16,6 +16,8 @@ from fuze_contracts.search_attributes import ORDER_STATUS
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_gateway.database import Database
 from fuze_gateway.settings import GatewaySettings
+from fuze_runtime.payload_encryption import DEVELOPMENT_KEY
+from fuze_runtime.temporal import build_data_converter
 from fuze_testing.temporal import add_search_attributes
 
 SMALL = {"address": {"zip_code": "10001"}}
@@ -132,6 +134,18 @@ async def test_replays_and_conflicts_are_distinguished_without_postgresql(
     replay = await start(without_database, order_id, FULL)
     assert (replay.status_code, replay.headers["idempotent-replayed"]) == (202, "true")
     assert (await start(without_database, order_id, SMALL)).status_code == 409
+
+
+async def test_a_gateway_without_the_key_of_an_earlier_request_is_unavailable(
+    serve: Serve, temporal: Client, order_id: UUID
+) -> None:
+    def connect(keys: SecretStr | None) -> Client:
+        return Client(temporal.service_client, data_converter=build_data_converter(keys))
+
+    async with serve(client=connect(SecretStr(DEVELOPMENT_KEY))) as http:
+        assert (await start(http, order_id, FULL)).status_code == 202
+    async with serve(client=connect(None)) as http:
+        assert (await start(http, order_id, FULL)).status_code == 503
 
 
 async def test_the_row_prevents_a_duplicate_after_temporals_retention(

@@ -110,7 +110,10 @@ class WorkflowQueries:
 
     async def _get_from_memo(self, workflow_id: str, name: str) -> str | None:
         description = await self._describe(workflow_id, self._timeout)
-        value = None if description is None else (await description.memo()).get(name)
+        if description is None:
+            return None
+        async with temporal_timeout(self._timeout):
+            value = (await description.memo()).get(name)
         return None if value is None else str(value)
 
     async def _describe(
