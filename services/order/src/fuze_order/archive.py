@@ -101,9 +101,7 @@ class OrderArchive:
         _flush(self._folder)  # without it a power failure may undo the replacement
         return archived
 
-    async def _read(
-        self, start: datetime, end: datetime
-    ) -> AsyncIterator[tuple[_Document, str]]:
+    async def _read(self, start: datetime, end: datetime) -> AsyncIterator[tuple[_Document, str]]:
         after = sa.tuple_(orders.c.updated_at, orders.c.id)
         query = (
             sa.select(
@@ -151,9 +149,7 @@ class OrderArchive:
         return len(ids)
 
 
-_ACQUIRE_LOCK = sa.select(
-    sa.func.pg_try_advisory_xact_lock(sa.func.hashtext("fuze_order.archive"))
-)
+_ACQUIRE_LOCK = sa.select(sa.func.pg_try_advisory_xact_lock(sa.func.hashtext("fuze_order.archive")))
 
 _VERSION = sa.literal_column("orders.xmin::text", sa.Text).label("version")
 """Of an order's row: its last event is not enough, because an erasure adds none."""
