@@ -35,7 +35,6 @@ _OTHERS = (
     *("FUZE_SANDBOX_PSP_WEBHOOK_URL", "FUZE_SANDBOX_CARRIER_WEBHOOK_URL"),
     "FUZE_SERVICE",  # of the images
     *("FUZE_STATE_DIR", "FUZE_API_KEY", "FUZE_MIGRATION_DATABASE_URLS"),  # of the command fuze
-    *("FUZE_CHAOS_DEFECT", "FUZE_CHAOS_SEED"),
 )
 """Variables that no settings class reads."""
 

@@ -17,6 +17,7 @@ from fuze_runtime.settings import MigrationSettings
 _ROOT = Path(__file__).parents[3]
 _KUBERNETES = _ROOT / "deploy/kubernetes"
 _COMPOSE = yaml.safe_load((_ROOT / "docker-compose.yml").read_text())["services"]
+_TELEMETRY = {"OTEL_EXPORTER_OTLP_ENDPOINT"}
 _TEMPORAL = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_API_KEY", "TEMPORAL_TLS"}
 _ROLES = (_ROOT / "libs/devstack/src/fuze_devstack/roles.sql").read_text()
 _POSTGRES_CONNECTIONS = 100 - 3
@@ -84,7 +85,7 @@ _CONTAINERS = [pytest.param(*one[1:], id=one[0]) for one in _iterate_containers(
 def test_every_variable_is_one_that_the_process_reads(
     variables: Variables, settings: type[BaseSettings]
 ) -> None:
-    assert variables <= _get_variables(settings) | _TEMPORAL
+    assert variables <= _get_variables(settings) | _TEMPORAL | _TELEMETRY
 
 
 @pytest.mark.parametrize(("variables", "settings"), _CONTAINERS)

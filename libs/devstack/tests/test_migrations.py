@@ -23,10 +23,11 @@ async def test_a_database_that_newer_code_has_migrated_is_refused_with_what_to_d
 ) -> None:
     settings = MigrationSettings(migration_database_url=postgres.url("order_migrator"))
     connection = await asyncpg.connect(postgres.dsn)
+    current = await connection.fetchval("SELECT version_num FROM orders.alembic_version")
     await connection.execute("UPDATE orders.alembic_version SET version_num = '9999'")
     try:
         with pytest.raises(migrations.UnknownRevisionError, match=r"9999.*delete the data"):
             await asyncio.to_thread(migrations.upgrade, settings, "fuze_order")
     finally:
-        await connection.execute("UPDATE orders.alembic_version SET version_num = '0001'")
+        await connection.execute("UPDATE orders.alembic_version SET version_num = $1", current)
         await connection.close()

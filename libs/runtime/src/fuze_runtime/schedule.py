@@ -61,8 +61,9 @@ async def keep_schedule(
     """Create the schedule whenever it is missing; run this as long as the worker runs.
 
     An existing schedule is updated once, at the start, and only in the settings that differ from
-    those of the last deployment, and in the key that encrypts it. So an operator may pause it, change it, or leave a note. Of two
-    workers with different settings the one that starts last decides.
+    those of the last deployment, and in the key that encrypts it. So an operator may pause it,
+    change it, or leave a note. Of two workers with different settings the one that starts last
+    decides.
     """
     is_applied = False
     while True:
