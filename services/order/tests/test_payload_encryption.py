@@ -24,13 +24,13 @@ _KEYS = SecretStr(f"2026:{base64.b64encode(b'k' * 32).decode()}")
 _CANARY = "Canary"
 
 
-def _with_encryption(harness: OrderHarness) -> OrderHarness:
+def _with_encryption(harness: OrderHarness, keys: SecretStr | None = _KEYS) -> OrderHarness:
     """Return the same service, whose processes have the keys."""
     client = harness.environment.client
     encrypting = Client(
         client.service_client,
         namespace=client.namespace,
-        data_converter=build_data_converter(_KEYS),
+        data_converter=build_data_converter(keys),
     )
     environment = cast("WorkflowEnvironment", SimpleNamespace(client=encrypting))
     return replace(harness, environment=environment)
@@ -77,8 +77,9 @@ async def test_a_worker_without_the_key_leaves_a_signal_to_one_that_has_it(
     without_workers: OrderHarness, make_order: Order
 ) -> None:
     repository = OrderRepository(without_workers.engine)
-    async with run_workers(without_workers, repository):
-        order = await without_workers.place(make_order())
+    without_key = _with_encryption(without_workers, None)
+    async with run_workers(without_key, repository):
+        order = await without_key.place(make_order())
         await until(order, waits_for(WaitingFor.APPROVAL))
         harness = _with_encryption(without_workers)
         same = harness.environment.client.get_workflow_handle_for(OrderWorkflow.run, order.id)
