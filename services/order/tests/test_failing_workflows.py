@@ -106,6 +106,24 @@ async def test_an_order_whose_workflow_task_fails_for_too_long_needs_attention(
     assert await read_flags(harness, order) == (noticed, True)
 
 
+async def test_a_worker_flags_failing_orders_between_two_comparisons(
+    harness: OrderHarness, make_order: Order
+) -> None:
+    order = make_order()
+    await break_workflow(harness, order)
+    comparison = OpenOrderComparison(ReconciliationRepository(harness.engine), timedelta(0))
+
+    flagging = asyncio.create_task(
+        comparison.keep_failing_flagged(harness.environment.client, _AT_ONCE)
+    )
+
+    async with asyncio.timeout(20):
+        while not (await read_flags(harness, order))[1]:
+            assert not flagging.done()
+            await asyncio.sleep(0.02)
+    flagging.cancel()
+
+
 async def test_an_order_needs_no_attention_once_its_workflow_task_succeeds(
     harness: OrderHarness, make_order: Order
 ) -> None:

@@ -1,5 +1,7 @@
 """The order service's process: the only place where its parts are assembled."""
 
+import asyncio
+
 from temporalio.client import Client
 
 from fuze_contracts.order import ORDER_TASK_QUEUE
@@ -75,7 +77,10 @@ async def run_worker() -> None:
     erasure = OrderErasureActivities(ErasureRepository(engine))
 
     async def keep_reconciling(temporal: Client) -> None:
-        await keep_schedule(temporal, _RECONCILIATION, get_schedule_settings(settings))
+        await asyncio.gather(
+            keep_schedule(temporal, _RECONCILIATION, get_schedule_settings(settings)),
+            comparison.keep_failing_flagged(temporal),
+        )
 
     try:
         await worker.run(

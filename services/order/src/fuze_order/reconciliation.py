@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -17,6 +19,7 @@ from fuze_order.reconciliation_repository import ReconciliationRepository
 
 _PAGE_SIZE = 1000
 _CONCURRENT_CALLS = 20
+_FAILING_INTERVAL = timedelta(seconds=10)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _RUNNING = "ExecutionStatus = 'Running' AND WorkflowType IN ('OrderWorkflow', 'ShippingWorkflow')"
 _FAILING = "ExecutionStatus = 'Running' AND TemporalReportedProblems IS NOT NULL"
@@ -51,25 +54,39 @@ class OpenOrderComparison:
                 unlisted = [one for one in order_ids if shipping_workflow_id(one) not in running]
                 candidates = [one for one in unlisted if one not in set(missing)]
                 rechecked += await self._recheck_shipments(temporal, candidates, idle_for)
-        failing = await self._find_failing(temporal)
-        await self._repository.update_failing(failing, self._alert_after)
         return OpenOrdersResult(
             open_orders=open_orders,
             missing=await self._repository.count_missing(),
             rechecked=rechecked,
-            failing=len(failing),
+            failing=await self._update_failing(temporal),
         )
 
-    @staticmethod
-    async def _find_failing(temporal: Client) -> set[UUID]:
-        """Return the orders whose workflow task fails, or that of their shipment.
+    async def keep_failing_flagged(
+        self, temporal: Client, interval: timedelta = _FAILING_INTERVAL
+    ) -> None:
+        """Flag orders whose workflow task fails; run this as long as the worker runs.
+
+        A bad deployment shows before the next comparison, which costs more.
+        """
+        while True:
+            try:
+                await self._update_failing(temporal)
+            except (RPCError, SQLAlchemyError, OSError) as error:
+                reason = type(error).__name__
+                structlog.get_logger(__name__).warning("failing orders not read", error=reason)
+            await asyncio.sleep(interval.total_seconds())
+
+    async def _update_failing(self, temporal: Client) -> int:
+        """Record and count the orders whose workflow task fails, or that of their shipment.
 
         Temporal lists a workflow when its task has failed several times in a row, and no longer
         when a task succeeds.
         """
         executions = temporal.list_workflows(_FAILING)
-        order_ids = {parse_order_id(execution.id) async for execution in executions}
-        return {UUID(one) for one in order_ids if one and _UUID.fullmatch(one)}
+        listed = {parse_order_id(execution.id) async for execution in executions}
+        failing = {UUID(one) for one in listed if one and _UUID.fullmatch(one)}
+        await self._repository.update_failing(failing, self._alert_after)
+        return len(failing)
 
     @staticmethod
     async def _list_running(temporal: Client) -> set[str]:

@@ -51,6 +51,7 @@ class OrderSettings(WorkerSettings):
         timedelta(minutes=1), description="An order that changed within this time is left out."
     )
     order_task_failure_alert_after: Duration = Field(
-        timedelta(minutes=5),
-        description="How long an order's workflow task fails before the order needs attention.",
+        timedelta(seconds=5),
+        description="How long an order's workflow task goes on failing, after Temporal has reported"
+        " several failures in a row, before the order needs attention.",
     )
