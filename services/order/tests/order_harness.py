@@ -340,9 +340,7 @@ def build_order_worker(
     activities = OrderActivities(repository, RULES)
     returns = ReturnActivities(ReturnRepository(harness.engine))
     orders = ReconciliationRepository(harness.engine)
-    reconciliation = ReconciliationActivities(
-        orders, OpenOrderComparison(orders, alert_after=timedelta(milliseconds=1))
-    )
+    reconciliation = ReconciliationActivities(orders, OpenOrderComparison(orders))
     return Worker(
         harness.environment.client,
         task_queue=ORDER_TASK_QUEUE,

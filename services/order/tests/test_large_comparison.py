@@ -101,9 +101,7 @@ async def test_orders_without_a_workflow_are_found_among_many(
 ) -> None:
     missing = set(open_orders[::_ORDERS_PER_MISSING_ONE])
     await start_workflows(temporal, [one for one in open_orders if one not in missing])
-    comparison = OpenOrderComparison(
-        ReconciliationRepository(engine_of("order")), alert_after=timedelta(minutes=5)
-    )
+    comparison = OpenOrderComparison(ReconciliationRepository(engine_of("order")))
 
     began = time.monotonic()
     await comparison.compare(temporal.client, idle_for=timedelta(minutes=1))

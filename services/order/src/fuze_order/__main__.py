@@ -72,7 +72,7 @@ async def run_worker() -> None:
     refunds = RefundReportActivitiesImpl(RefundEventRepository(engine))
     returns = ReturnActivities(ReturnRepository(engine))
     open_orders = ReconciliationRepository(engine)
-    comparison = OpenOrderComparison(open_orders, settings.order_task_failure_alert_after)
+    comparison = OpenOrderComparison(open_orders)
     reconciliation = ReconciliationActivities(open_orders, comparison)
     erasure = OrderErasureActivities(ErasureRepository(engine))
 

@@ -19,7 +19,7 @@ from fuze_order.reconciliation_repository import ReconciliationRepository
 
 _PAGE_SIZE = 1000
 _CONCURRENT_CALLS = 20
-_FAILING_INTERVAL = timedelta(seconds=10)
+_FAILING_INTERVAL = timedelta(seconds=5)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _RUNNING = "ExecutionStatus = 'Running' AND WorkflowType IN ('OrderWorkflow', 'ShippingWorkflow')"
 _FAILING = "ExecutionStatus = 'Running' AND TemporalReportedProblems IS NOT NULL"
@@ -29,15 +29,14 @@ class OpenOrderComparison:
     """Finds open orders without a workflow, and shipments that ended without the order.
 
     It also finds orders with a workflow task that fails, as after a bad deployment. They need
-    attention when it fails for longer than `alert_after`.
+    attention.
 
     Temporal's visibility lists the running workflows, and may be late: what it does not list is
     looked up, and the row is read again, before anything is done.
     """
 
-    def __init__(self, repository: ReconciliationRepository, alert_after: timedelta) -> None:
+    def __init__(self, repository: ReconciliationRepository) -> None:
         self._repository = repository
-        self._alert_after = alert_after
         self._calls = asyncio.Semaphore(_CONCURRENT_CALLS)
 
     async def compare(self, temporal: Client, idle_for: timedelta) -> OpenOrdersResult:
@@ -85,7 +84,7 @@ class OpenOrderComparison:
         executions = temporal.list_workflows(_FAILING)
         listed = {parse_order_id(execution.id) async for execution in executions}
         failing = {UUID(one) for one in listed if one and _UUID.fullmatch(one)}
-        await self._repository.update_failing(failing, self._alert_after)
+        await self._repository.update_failing(failing)
         return len(failing)
 
     @staticmethod

@@ -96,18 +96,17 @@ class ReconciliationRepository:
         async with self._engine.connect() as connection:
             return int((await connection.execute(query)).scalar_one())
 
-    async def update_failing(self, failing: Collection[UUID], alert_after: timedelta) -> None:
-        """Record which orders have a workflow that fails; flag those in which it does for a while.
+    async def update_failing(self, failing: Collection[UUID]) -> None:
+        """Record and flag the orders that have a workflow that fails, and unflag the others.
 
         An order that is flagged for another reason stays as it is.
         """
-        since, now = orders.c.workflow_failing_since, sa.func.now()
         recorded = {row.id for row in await self._fetch(sa.select(orders.c.id).where(_IS_FAILING))}
         new, repaired = set(failing) - recorded, recorded - set(failing)
         begin = (
             sa.update(orders)
-            .where(since.is_(None), ~orders.c.needs_attention)
-            .values(workflow_failing_since=now)
+            .where(~_IS_FAILING, ~orders.c.needs_attention)
+            .values(workflow_failing_since=sa.func.now(), needs_attention=True)
         )
         end = (
             sa.update(orders)
@@ -117,12 +116,7 @@ class ReconciliationRepository:
                 needs_attention=orders.c.workflow_missing_at.is_not(None),
             )
         )
-        flag = (
-            sa.update(orders)
-            .where(since <= now - alert_after, ~orders.c.needs_attention)
-            .values(needs_attention=True)
-        )
-        for change, order_ids in ((begin, new), (end, repaired), (flag, failing)):
+        for change, order_ids in ((begin, new), (end, repaired)):
             listed = list(order_ids)
             for first in range(0, len(listed), _PAGE_SIZE):
                 page = listed[first : first + _PAGE_SIZE]

@@ -50,8 +50,3 @@ class OrderSettings(WorkerSettings):
     order_reconcile_idle: Duration = Field(
         timedelta(minutes=1), description="An order that changed within this time is left out."
     )
-    order_task_failure_alert_after: Duration = Field(
-        timedelta(seconds=5),
-        description="How long an order's workflow task goes on failing, after Temporal has reported"
-        " several failures in a row, before the order needs attention.",
-    )
