@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway observability-check mutation api-lint api-clients proof migrate revision openapi histories services settings new-service no-name lock images clean deploy-check deploy-lint audit sbom
+.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway observability-check mutation api-lint api-clients proof migrate revision openapi client histories services settings new-service no-name lock images clean deploy-check deploy-lint audit sbom
 
 ##@ Run it
 help: ## Show this help
@@ -133,6 +133,9 @@ revision: $(READY) ## Write a migration: make revision SERVICE=order MESSAGE="ad
 
 openapi: $(READY) ## Generate docs/openapi.json and docs/problems.md from the code
 	@FUZE_DATABASE_URL=postgresql://nowhere/ $(BIN)/python -m fuze_gateway export-openapi docs
+
+client: $(READY) ## Generate the sync client from the async one
+	@$(BIN)/python deploy/generate_client.py
 
 histories: $(READY) ## Record the workflow histories that the replay tests use
 	$(BIN)/python tests-e2e/record_histories.py

@@ -100,6 +100,9 @@ def _render_pyproject() -> str:
     contracts["Bench and chaos import no service"]["modules"] = _list(
         ["fuze_bench", "fuze_chaos", *services]
     )
+    contracts["The client is installed without the rest of Fuze"]["forbidden_modules"] = _list(
+        [*(f"fuze_{name}" for name in libraries if name != "client"), *services]
+    )
     layers = contracts["Services build on libraries"]["layers"]
     layers[0] = " | ".join(services)
     return tomlkit.dumps(project)

@@ -1,0 +1,55 @@
+"""Write the sync client from the async one: `make client`. `--check` fails when it differs."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import unasync
+
+_PACKAGE = Path(__file__).parents[1] / "libs/client/src/fuze_client"
+_CLASSES = ("FuzeClient", "Transport", "Orders", "Events", "Payments", "Returns", "Client")
+_NAMES = {
+    **{f"Async{name}": name for name in _CLASSES},
+    "_async": "_sync",
+    "aclose": "close",
+    "aiter_sse": "iter_sse",
+    "aread": "read",
+    "asyncio": "time",
+}
+
+
+def main() -> None:
+    """Write the files, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only fail when a file differs")
+    check = parser.parse_args().check
+    files = generate()
+    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+    for path in () if check else stale:
+        path.write_text(files[path])
+    if check and stale:
+        names = ", ".join(path.name for path in stale)
+        raise SystemExit(f"differs from fuze_client/_async: {names}; run: make client")
+
+
+def generate() -> dict[Path, str]:
+    """Return the text of every file of the sync client."""
+    sources = sorted(_PACKAGE.glob("_async/*.py"))
+    with tempfile.TemporaryDirectory() as folder:
+        rule = unasync.Rule(f"{_PACKAGE}/_async", folder, _NAMES)
+        unasync.unasync_files([str(path) for path in sources], [rule])
+        for command in (["check", "--fix", "--select", "I", "--quiet"], ["format", "--quiet"]):
+            subprocess.run(
+                [sys.executable, "-m", "ruff", *command, folder, "--config", "pyproject.toml"],
+                check=True,
+                cwd=Path(__file__).parents[1],
+            )
+        texts = {path.name: (Path(folder) / path.name).read_text() for path in sources}
+    texts["__init__.py"] = '"""The sync client, generated from `_async`: `make client`."""\n'
+    return {_PACKAGE / "_sync" / name: text for name, text in texts.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Requests over HTTP: credentials, retries, problems."""
+
+from collections.abc import Mapping
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+from uuid import UUID
+
+import httpx
+import stamina
+from pydantic import BaseModel, ValidationError
+
+from fuze_client.errors import (
+    NoResponseError,
+    UnexpectedResponseError,
+    get_backoff,
+    to_problem_error,
+)
+
+Model = TypeVar("Model", bound=BaseModel)
+Path = tuple[str | UUID, ...]
+
+_TIMEOUT = httpx.Timeout(40, connect=5)  # the gateway limits a write to 30 s
+
+
+class AsyncTransport:
+    """One gateway, one credential. A request is repeated after an outage, for `retry_for` seconds."""
+
+    def __init__(
+        self, base_url: str, token: str | None, retry_for: float, http: httpx.AsyncClient | None
+    ) -> None:
+        if not base_url.startswith(("http://", "https://")):
+            raise ValueError(f"{base_url!r} is not a URL such as https://fuze.example")
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._retry_for = retry_for
+        self._http = http or httpx.AsyncClient(timeout=_TIMEOUT)
+        self._owns_http = http is None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections, unless they belong to the caller."""
+        if self._owns_http:
+            await self._http.aclose()
+
+    async def get(
+        self, path: Path, model: type[Model], params: Mapping[str, Any] | None = None
+    ) -> Model:
+        """Return the response to a GET."""
+        return await self._request("GET", path, model, params=params)
+
+    async def post(
+        self,
+        path: Path,
+        model: type[Model],
+        body: BaseModel | Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> Model:
+        """Return the response to a POST."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return await self._request("POST", path, model, json=_to_json(body), headers=headers)
+
+    async def put(
+        self, path: Path, model: type[Model], body: BaseModel | Mapping[str, Any]
+    ) -> Model:
+        """Return the response to a PUT."""
+        return await self._request("PUT", path, model, json=_to_json(body))
+
+    async def open_stream(
+        self, path: Path, params: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> httpx.Response:
+        """Return a response whose body is not read; the caller closes it."""
+        return await self._send(
+            "GET",
+            path,
+            params=params,
+            headers={"Accept": "text/event-stream", "Cache-Control": "no-store", **headers},
+            stream=True,
+        )
+
+    async def _request(self, method: str, path: Path, model: type[Model], **content: Any) -> Model:  # noqa: ANN401 - httpx's
+        response = await self._send(method, path, **content)
+        return parse(model, response.content, response.url)
+
+    async def _send(
+        self,
+        method: str,
+        path: Path,
+        *,
+        headers: Mapping[str, str] | None = None,
+        stream: bool = False,
+        **content: Any,  # noqa: ANN401 - httpx's
+    ) -> httpx.Response:
+        """Send a request until it has a response that is not transient; raise its problem."""
+        url = "/".join((self._base_url, *(quote(str(part), safe="") for part in path)))
+        request = self._http.build_request(
+            method, url, headers=self._headers | dict(headers or {}), **content
+        )
+        async for attempt in stamina.retry_context(
+            get_backoff, attempts=None, timeout=self._retry_for, wait_initial=0.2
+        ):
+            with attempt:
+                try:
+                    response = await self._http.send(request, stream=stream)
+                    if response.is_error:
+                        await response.aread()
+                except httpx.TransportError as error:
+                    raise NoResponseError(
+                        f"{self._base_url} did not respond: {error or type(error).__name__}"
+                    ) from error
+                if response.is_error:
+                    raise to_problem_error(response, is_repeat=attempt.num > 1)
+                return response
+        raise AssertionError("the loop returns or raises")
+
+
+def parse(model: type[Model], content: bytes | str, url: httpx.URL) -> Model:
+    """Return a part of a response as a model.
+
+    Raises:
+        UnexpectedResponseError: it does not have the model's shape.
+
+    """
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        raise UnexpectedResponseError(
+            f"the response of {url.copy_with(query=None)} is no {model.__name__} of Fuze's API"
+        ) from error
+
+
+def to_query(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return query parameters; what is None is left out."""
+    return {
+        name: value.isoformat() if hasattr(value, "isoformat") else value
+        for name, value in filters.items()
+        if value is not None
+    }
+
+
+def _to_json(body: BaseModel | Mapping[str, Any] | None) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(body, BaseModel):
+        return body.model_dump(mode="json", exclude_unset=True)
+    if body is None:
+        return None
+    return {name: value for name, value in body.items() if value is not None}

@@ -1,0 +1,99 @@
+"""What a call raises. Every error is a `FuzeError`."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+_TRANSIENT = frozenset({408, 429, 502, 503, 504})
+
+
+class FuzeError(Exception):
+    """A call failed; the message says how, and is for people."""
+
+
+class NoResponseError(FuzeError):
+    """No response arrived: no connection, or it broke, or the timeout passed.
+
+    The request may have been executed. All requests are safe to repeat.
+    """
+
+
+class UnexpectedResponseError(FuzeError):
+    """The response is not one of Fuze's API; the URL may be that of another server."""
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field of a request."""
+
+    model_config = ConfigDict(frozen=True)
+
+    loc: tuple[str | int, ...]
+    message: str
+
+
+class Problem(BaseModel):
+    """A problem (RFC 9457); members of one type, such as `refundable_minor`, are in `model_extra`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str = ""
+    request_id: str | None = None
+    errors: Sequence[FieldProblem] = ()
+    required: Sequence[str] = ()
+
+
+class ProblemError(FuzeError):
+    """The API responded with a problem.
+
+    `code` is the last part of its type, such as `order-not-found`; docs/problems.md lists them.
+    Branch on it, never on the text. `is_repeat`: an earlier attempt of the call had no response, so
+    that the problem may be due to its success (an order that is `already-approved`).
+    """
+
+    def __init__(
+        self, problem: Problem, *, retry_after: float | None = None, is_repeat: bool = False
+    ) -> None:
+        super().__init__(problem.detail or problem.title)
+        self.problem = problem
+        self.code = problem.type.rpartition("/")[2]
+        self.status = problem.status
+        self.retry_after = retry_after
+        self.is_repeat = is_repeat
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """Return the members that only this type of problem has."""
+        return self.problem.model_extra or {}
+
+
+def to_problem_error(response: httpx.Response, *, is_repeat: bool) -> ProblemError:
+    """Return the error of a response above 399, whose body has been read.
+
+    A proxy in front of the gateway responds in a format of its own.
+    """
+    try:
+        problem = Problem.model_validate_json(response.content)
+    except ValidationError:
+        phrase = response.reason_phrase or HTTPStatus(response.status_code).phrase
+        problem = Problem(title=phrase, status=response.status_code)
+    try:
+        retry_after = float(response.headers["Retry-After"])
+    except (KeyError, ValueError):  # it can be a date, which Fuze does not send
+        retry_after = None
+    return ProblemError(problem, retry_after=retry_after, is_repeat=is_repeat)
+
+
+def get_backoff(error: Exception) -> bool | float:
+    """Return whether to repeat a failed request, or the seconds to wait before that."""
+    match error:
+        case NoResponseError():
+            return True
+        case ProblemError(status=status, retry_after=seconds) if status in _TRANSIENT:
+            return True if seconds is None else seconds
+    return False
