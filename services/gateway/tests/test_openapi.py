@@ -190,12 +190,12 @@ def test_every_registered_problem_is_documented() -> None:
 def client_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A client that was generated from the document."""
     folder = tmp_path_factory.mktemp("client")
-    (folder / "config.yaml").write_text("post_hooks: []\nproject_name_override: fuze-client\n")
+    (folder / "config.yaml").write_text("post_hooks: []\nproject_name_override: generated-client\n")
     done = subprocess.run(
         [
             *(str(Path(sys.executable).with_name("openapi-python-client")), "generate"),
             *("--path", str(_DOCS / "openapi.json"), "--config", str(folder / "config.yaml")),
-            *("--output-path", str(folder / "fuze-client"), "--fail-on-warning"),
+            *("--output-path", str(folder / "generated-client"), "--fail-on-warning"),
         ],
         env=unmeasured_environment(),
         capture_output=True,
@@ -204,15 +204,15 @@ def client_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=folder,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "fuze-client"
+    return folder / "generated-client"
 
 
 async def test_a_generated_client_places_an_order_and_reads_it(
     gateway: httpx.AsyncClient, client_package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(client_package))
-    from fuze_client import Client, models  # noqa: PLC0415 - made a moment ago
-    from fuze_client.api.orders import get_order_status, place_order  # noqa: PLC0415 - likewise
+    from generated_client import Client, models  # noqa: PLC0415 - made a moment ago
+    from generated_client.api.orders import get_order_status, place_order  # noqa: PLC0415
 
     client = Client(base_url="http://gateway").set_async_httpx_client(gateway)
     order = models.PlaceOrderRequest(address=models.AddressRequest(zip_code="10001"))

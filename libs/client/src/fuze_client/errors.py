@@ -35,7 +35,7 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """A problem (RFC 9457); members of one type, such as `refundable_minor`, are in `model_extra`."""
+    """A problem (RFC 9457); what only one type has is in `model_extra`."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -67,6 +67,11 @@ class ProblemError(FuzeError):
         self.is_repeat = is_repeat
 
     @property
+    def is_transient(self) -> bool:
+        """Return whether the request may succeed when it is repeated."""
+        return self.status in _TRANSIENT
+
+    @property
     def extensions(self) -> dict[str, Any]:
         """Return the members that only this type of problem has."""
         return self.problem.model_extra or {}
@@ -89,11 +94,14 @@ def to_problem_error(response: httpx.Response, *, is_repeat: bool) -> ProblemErr
     return ProblemError(problem, retry_after=retry_after, is_repeat=is_repeat)
 
 
-def get_backoff(error: Exception) -> bool | float:
-    """Return whether to repeat a failed request, or the seconds to wait before that."""
+def get_backoff(error: Exception, *, longest: float) -> bool | float:
+    """Return whether to repeat a failed request, or the seconds to wait before that.
+
+    A gateway that says to wait for more than `longest` seconds is not waited for.
+    """
     match error:
-        case NoResponseError():
+        case NoResponseError() | ProblemError(is_transient=True, retry_after=None):
             return True
-        case ProblemError(status=status, retry_after=seconds) if status in _TRANSIENT:
-            return True if seconds is None else seconds
+        case ProblemError(is_transient=True, retry_after=float(seconds)):
+            return seconds if seconds <= longest else False
     return False

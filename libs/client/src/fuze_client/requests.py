@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from fuze_client.models import AdjustmentKind, OrderStatus
+from fuze_client.enumerations import AdjustmentKind, OrderStatus
 
 
 class _Request(BaseModel):
@@ -16,7 +16,7 @@ class _Request(BaseModel):
 class AddressRequest(_Request):
     """An address; which fields it needs depends on its country and on the gateway."""
 
-    country: str | None = None
+    country: str = "US"
     name: str | None = None
     company: str | None = None
     line1: str | None = None
@@ -70,7 +70,7 @@ class PlaceOrderRequest(_Request):
     total_minor: int | None = None
     currency: str = "USD"
     payment_method: str | None = None
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] = Field(default_factory=dict)
     payment_token: str | None = None
 
 

@@ -65,11 +65,13 @@ class AsyncOrders:
         params = to_query({**filters, "limit": limit, "cursor": cursor})
         return await self._transport.get(("orders",), ListOrdersResponse, params)
 
-    async def list(self, **filters: Unpack[OrderFilters]) -> AsyncIterator[OrderSummary]:
+    async def list(
+        self, *, page_size: int = MAX_PAGE, **filters: Unpack[OrderFilters]
+    ) -> AsyncIterator[OrderSummary]:
         """Yield all orders, newest first unless `sort` is another; a page at a time."""
         cursor = None
         while True:
-            page = await self.get_page(limit=MAX_PAGE, cursor=cursor, **filters)
+            page = await self.get_page(limit=page_size, cursor=cursor, **filters)
             for order in page.orders:
                 yield order
             if (cursor := page.next) is None:

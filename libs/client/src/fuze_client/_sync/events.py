@@ -97,9 +97,7 @@ class Events:
             if not page.has_more:
                 return
 
-    def _open(
-        self, order_id: UUID | str, after: int, ticket: str | None
-    ) -> httpx.Response:
+    def _open(self, order_id: UUID | str, after: int, ticket: str | None) -> httpx.Response:
         params = {"ticket": ticket} if ticket else {}
         headers = {"Last-Event-ID": str(after)} if after else {}
         path = ("orders", order_id, "events", "stream")

@@ -1,6 +1,6 @@
 """Orders: place, read, and send commands."""
 
-from collections.abc import Iterator, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal, Unpack
 from uuid import UUID, uuid4
 
@@ -46,9 +46,7 @@ class Orders:
 
     def start(self, order_id: UUID | str, order: PlaceOrderRequest) -> OrderAcceptedResponse:
         """Place an order under an id of your own."""
-        return self._transport.post(
-            ("orders", order_id, "start"), OrderAcceptedResponse, order
-        )
+        return self._transport.post(("orders", order_id, "start"), OrderAcceptedResponse, order)
 
     def get(self, order_id: UUID | str) -> Order:
         """Return an order, as its row has it."""
@@ -65,11 +63,13 @@ class Orders:
         params = to_query({**filters, "limit": limit, "cursor": cursor})
         return self._transport.get(("orders",), ListOrdersResponse, params)
 
-    def list(self, **filters: Unpack[OrderFilters]) -> Iterator[OrderSummary]:
+    def list(
+        self, *, page_size: int = MAX_PAGE, **filters: Unpack[OrderFilters]
+    ) -> Iterator[OrderSummary]:
         """Yield all orders, newest first unless `sort` is another; a page at a time."""
         cursor = None
         while True:
-            page = self.get_page(limit=MAX_PAGE, cursor=cursor, **filters)
+            page = self.get_page(limit=page_size, cursor=cursor, **filters)
             for order in page.orders:
                 yield order
             if (cursor := page.next) is None:
@@ -155,14 +155,10 @@ class Orders:
         """Start the workflows of up to 500 open orders again; each has its own result."""
         return self._bulk("recover", order_ids, then=then, reason=reason, actor=actor)
 
-    def _command(
-        self, order_id: UUID | str, name: str, **body: str | None
-    ) -> CommandResponse:
+    def _command(self, order_id: UUID | str, name: str, **body: str | None) -> CommandResponse:
         return self._transport.post(("orders", order_id, name), CommandResponse, body)
 
-    def _bulk(
-        self, name: str, order_ids: Iterable[UUID | str], **body: str | None
-    ) -> BulkResponse:
+    def _bulk(self, name: str, order_ids: Iterable[UUID | str], **body: str | None) -> BulkResponse:
         ids = [str(one) for one in order_ids]
         path = ("orders", "bulk", name)
         return self._transport.post(path, BulkResponse, {**body, "order_ids": ids})

@@ -1,6 +1,7 @@
 """Requests over HTTP: credentials, retries, problems."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 from uuid import UUID
@@ -19,11 +20,12 @@ from fuze_client.errors import (
 Model = TypeVar("Model", bound=BaseModel)
 Path = tuple[str | UUID, ...]
 
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _TIMEOUT = httpx.Timeout(40, connect=5)  # the gateway limits a write to 30 s
 
 
 class Transport:
-    """One gateway, one credential. A request is repeated after an outage, for `retry_for` seconds."""
+    """One gateway, one credential; a request is repeated for up to `retry_for` seconds."""
 
     def __init__(
         self, base_url: str, token: str | None, retry_for: float, http: httpx.Client | None
@@ -31,9 +33,14 @@ class Transport:
         if not base_url.startswith(("http://", "https://")):
             raise ValueError(f"{base_url!r} is not a URL such as https://fuze.example")
         self._base_url = base_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._credential = {"Authorization": f"Bearer {token}"} if token else {}
         self._retry_for = retry_for
-        self._http = http or httpx.Client(timeout=_TIMEOUT)
+        url = httpx.URL(base_url)
+        self._http = http or httpx.Client(
+            timeout=_TIMEOUT,
+            verify=url.scheme == "https",  # loading certificates takes long
+            trust_env=url.host not in LOOPBACK,  # no proxy reaches this machine
+        )
         self._owns_http = http is None
 
     def __enter__(self) -> Self:
@@ -47,9 +54,7 @@ class Transport:
         if self._owns_http:
             self._http.close()
 
-    def get(
-        self, path: Path, model: type[Model], params: Mapping[str, Any] | None = None
-    ) -> Model:
+    def get(self, path: Path, model: type[Model], params: Mapping[str, Any] | None = None) -> Model:
         """Return the response to a GET."""
         return self._request("GET", path, model, params=params)
 
@@ -62,29 +67,37 @@ class Transport:
         idempotency_key: str | None = None,
     ) -> Model:
         """Return the response to a POST."""
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return self._request("POST", path, model, json=_to_json(body), headers=headers)
+        key = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return self._request("POST", path, model, json=_to_json(body), headers=key)
 
-    def put(
-        self, path: Path, model: type[Model], body: BaseModel | Mapping[str, Any]
-    ) -> Model:
+    def put(self, path: Path, model: type[Model], body: BaseModel | Mapping[str, Any]) -> Model:
         """Return the response to a PUT."""
         return self._request("PUT", path, model, json=_to_json(body))
 
     def open_stream(
         self, path: Path, params: Mapping[str, Any], headers: Mapping[str, str]
     ) -> httpx.Response:
-        """Return a response whose body is not read; the caller closes it."""
+        """Return a response whose body is not read; the caller closes it.
+
+        With a ticket in the parameters no other credential is sent.
+        """
+        credential = {} if "ticket" in params else self._credential
+        accepted = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         return self._send(
-            "GET",
-            path,
-            params=params,
-            headers={"Accept": "text/event-stream", "Cache-Control": "no-store", **headers},
-            stream=True,
+            "GET", path, params=params, headers=credential | accepted | dict(headers), stream=True
         )
 
-    def _request(self, method: str, path: Path, model: type[Model], **content: Any) -> Model:  # noqa: ANN401 - httpx's
-        response = self._send(method, path, **content)
+    def _request(
+        self,
+        method: str,
+        path: Path,
+        model: type[Model],
+        *,
+        headers: Mapping[str, str] | None = None,
+        **content: Any,  # noqa: ANN401 - httpx's
+    ) -> Model:
+        sent = self._credential | dict(headers or {})
+        response = self._send(method, path, headers=sent, **content)
         return parse(model, response.content, response.url)
 
     def _send(
@@ -92,17 +105,18 @@ class Transport:
         method: str,
         path: Path,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str],
         stream: bool = False,
         **content: Any,  # noqa: ANN401 - httpx's
     ) -> httpx.Response:
         """Send a request until it has a response that is not transient; raise its problem."""
         url = "/".join((self._base_url, *(quote(str(part), safe="") for part in path)))
-        request = self._http.build_request(
-            method, url, headers=self._headers | dict(headers or {}), **content
-        )
+        request = self._http.build_request(method, url, headers=headers, **content)
         for attempt in stamina.retry_context(
-            get_backoff, attempts=None, timeout=self._retry_for, wait_initial=0.2
+            partial(get_backoff, longest=self._retry_for),
+            attempts=None if self._retry_for else 1,
+            timeout=self._retry_for or None,
+            wait_jitter=0.3,
         ):
             with attempt:
                 try:
@@ -111,7 +125,7 @@ class Transport:
                         response.read()
                 except httpx.TransportError as error:
                     raise NoResponseError(
-                        f"{self._base_url} did not respond: {error or type(error).__name__}"
+                        f"{self._base_url} did not respond: {str(error) or type(error).__name__}"
                     ) from error
                 if response.is_error:
                     raise to_problem_error(response, is_repeat=attempt.num > 1)
