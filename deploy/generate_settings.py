@@ -34,7 +34,8 @@ _OTHERS = (
     *("FUZE_SANDBOX_HOST", "FUZE_SANDBOX_PORT", "FUZE_SANDBOX_DIR"),
     *("FUZE_SANDBOX_PSP_WEBHOOK_URL", "FUZE_SANDBOX_CARRIER_WEBHOOK_URL"),
     "FUZE_SERVICE",  # of the images
-    *("FUZE_STATE_DIR", "FUZE_API_KEY", "FUZE_MIGRATION_DATABASE_URLS"),  # of the command fuze
+    *("FUZE_STATE_DIR", "FUZE_URL", "FUZE_API_KEY", "FUZE_PROFILE"),  # of the command fuze
+    "FUZE_MIGRATION_DATABASE_URLS",
 )
 """Variables that no settings class reads."""
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from fuze_bench.catalog import SIDES
 from fuze_bench.cli import bench
-from fuze_devstack.cli import main
+from fuze_client.cli.main import main
 
 
 @pytest.mark.parametrize(

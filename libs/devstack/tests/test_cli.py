@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from fuze_devstack.cli import main
+from fuze_client.cli.main import main
 from fuze_devstack.ports import Ports
 from fuze_devstack.postgres import Passwords
 
@@ -26,7 +27,7 @@ def test_without_a_stack_a_command_says_how_to_start_one(tmp_path: Path, command
 def test_help_names_every_command() -> None:
     output = CliRunner().invoke(main, ["--help"]).output
 
-    for command in main.commands:
+    for command in main.list_commands(click.Context(main)):
         assert f"\n  {command} " in output
 
 

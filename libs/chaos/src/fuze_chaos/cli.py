@@ -127,7 +127,7 @@ def _create_folder(state: Path, seed: int) -> Path:
 def _run_to_report(config: RunConfig, folder: Path, console: Console) -> Report:
     try:
         return asyncio.run(_run(config, folder, console))
-    except click.ClickException:
+    except _RunAbortedError:
         raise
     except Exception as error:  # noqa: BLE001 - after any error there is no verdict
         file = folder / "error.txt"

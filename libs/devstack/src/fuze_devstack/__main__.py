@@ -1,5 +1,5 @@
 """`python -m fuze_devstack` is `fuze`."""
 
-from fuze_devstack.cli import main
+from fuze_client.cli.main import main
 
 main()

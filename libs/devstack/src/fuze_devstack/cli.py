@@ -1,13 +1,10 @@
-"""The command `fuze`: the development stack from the command line."""
+"""The commands of the development stack; those of other modules are in pyproject.toml, too."""
 
 import asyncio
-import io
 import os
 import shutil
 import signal
-import sys
 import tempfile
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -19,71 +16,16 @@ from rich.table import Table
 from fuze_devstack import demo, schema_commands
 from fuze_devstack.control import Command, send_command
 from fuze_devstack.errors import StackError
-from fuze_devstack.recover import recover
 from fuze_devstack.server_user import delete_abandoned_copies
 from fuze_devstack.services import MIGRATED_SERVICES
 from fuze_devstack.state import FolderLock, StackFile, state_folder
 from fuze_devstack.terminal import console, print_progress, state_option
 from fuze_devstack.topology import COMPONENTS
-from fuze_devstack.up import up
 
 _SIGNALS = [number.name.removeprefix("SIG") for number in signal.Signals]
 
-_COMMANDS = "fuze.commands"
-"""The entry-point group in which a package adds a command to `fuze`."""
 
-
-class _Fuze(click.Group):
-    """Reports an error as one sentence, without a stack trace."""
-
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="replace")  # a terminal may know ASCII only
-        try:
-            return super().invoke(ctx)
-        except StackError as error:
-            raise click.ClickException(str(error)) from None
-        except OSError as error:
-            if error.filename is None:
-                raise
-            raise click.ClickException(
-                f"{error.filename}: {error.strerror}; choose another folder: --state-dir"
-            ) from None
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands, including those that other packages add."""
-        added = (entry.name for entry in entry_points(group=_COMMANDS))
-        return sorted({*super().list_commands(ctx), *added})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; that of another package is imported only when it is used."""
-        for entry in entry_points(group=_COMMANDS, name=cmd_name):
-            command: click.Command = entry.load()
-            return command
-        return super().get_command(ctx, cmd_name)
-
-
-@click.group(cls=_Fuze, context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
-    """Run Fuze on this machine: PostgreSQL, Temporal, the services, and a sandbox PSP and carrier.
-
-    \b
-    fuze up                        start everything; Ctrl-C stops it
-    fuze status                    show each component and its health
-    fuze logs order --follow       print a service's log
-    fuze kill order                test a crash; fuze restart order ends it
-
-    Data and logs are in the state folder (.fuze). The addresses, process ids and log files of the
-    running stack are in .fuze/stack.json, for other tools.
-    """  # noqa: D301 - click needs the backspace itself
-
-
-main.add_command(up)
-main.add_command(recover)
-
-
-@main.command()
+@click.command()
 @state_option
 def down(state: Path | None) -> None:
     """Stop the running stack; the workers drain first."""
@@ -100,7 +42,7 @@ def down(state: Path | None) -> None:
     console.print("Stopped; no process is left.")
 
 
-@main.command()
+@click.command()
 @state_option
 def status(state: Path | None) -> None:
     """Show each component and its health; exit with 1 when one is not healthy."""
@@ -131,7 +73,7 @@ def _check_health(info: dict[str, Any]) -> str:
     return "ready" if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR else "not ready"
 
 
-@main.command()
+@click.command()
 @state_option
 @click.argument("component", type=click.Choice(COMPONENTS))
 @click.option("--follow", "-f", is_flag=True, help="Print new lines as they are written.")
@@ -145,7 +87,7 @@ def logs(state: Path | None, component: str, lines: int, *, follow: bool) -> Non
     os.execvp(command[0], command)  # noqa: S606 - tail's behaviour is known
 
 
-@main.command()
+@click.command()
 @state_option
 @click.argument("components", type=click.Choice(COMPONENTS), nargs=-1, required=True)
 def restart(state: Path | None, components: tuple[str, ...]) -> None:
@@ -157,7 +99,7 @@ def restart(state: Path | None, components: tuple[str, ...]) -> None:
         console.print(f"{component} is ready")
 
 
-@main.command()
+@click.command()
 @state_option
 @click.argument("component", type=click.Choice(COMPONENTS))
 @click.option("--signal", "name", type=click.Choice(_SIGNALS, case_sensitive=False),
@@ -174,7 +116,7 @@ def _send(running: dict[str, dict[str, Any]], command: Command) -> None:
     asyncio.run(send_command(Path(running["supervisor"]["control"]), command))
 
 
-@main.command()
+@click.command()
 @state_option
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def reset(state: Path | None, *, yes: bool) -> None:
@@ -195,7 +137,7 @@ def reset(state: Path | None, *, yes: bool) -> None:
     console.print(f"deleted {folder}")
 
 
-@main.command()
+@click.command()
 @state_option
 def migrate(state: Path | None) -> None:
     """Upgrade the schema of every service to its newest revision."""
@@ -203,7 +145,7 @@ def migrate(state: Path | None) -> None:
         _schema_command(state, service.name, "migrate")
 
 
-@main.command()
+@click.command()
 @state_option
 @click.argument("service", type=click.Choice([one.name for one in MIGRATED_SERVICES]))
 @click.option("--message", "-m", required=True, help="What the revision changes, in a few words.")
@@ -219,7 +161,7 @@ def _schema_command(state: Path | None, service: str, *arguments: str) -> None:
         raise SystemExit(code)
 
 
-@main.command("demo")
+@click.command("demo")
 def run_demo() -> None:
     """Run six orders on a stack of its own, on free ports, and delete it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="fuze-demo-"))

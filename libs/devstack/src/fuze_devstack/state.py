@@ -133,8 +133,18 @@ class StackFile:
 
 
 def make_state_folder(folder: Path) -> None:
-    """Create the folder, accessible by its owner alone: orders contain personal data."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Create the folder, accessible by its owner alone: orders contain personal data.
+
+    Raises:
+        StackError: it cannot be created.
+
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StackError(
+            f"{error.filename}: {error.strerror}; choose another folder: --state-dir"
+        ) from None
 
 
 def state_folder(chosen: Path | None) -> Path:

@@ -1,0 +1,1 @@
+"""The commands that operate orders: `pip install fuze-client[cli]`, or a part of `fuze`."""
