@@ -16,6 +16,7 @@ import httpx
 import psutil
 from temporalio.client import Client
 
+from fuze_client import FuzeClient
 from fuze_contracts.address import Address
 from fuze_contracts.order import ORDER_TASK_QUEUE, OrderWorkflow, PlaceOrder
 from fuze_contracts.order_lines import OrderLine
@@ -136,6 +137,11 @@ class StackClient:
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
     # The HTTP API
+
+    @property
+    def api(self) -> FuzeClient:
+        """Return the client that users of the API have; a problem is an exception."""
+        return FuzeClient(self._gateway, http=self.http)
 
     def get(self, path: str) -> httpx.Response:
         return self.http.get(f"{self._gateway}{path}")

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any
+from uuid import UUID
 
-import httpx
 import pytest
 from stack_client import StackClient, eventually
+
+from fuze_client import ProblemError
+from fuze_client.models import Return
+from fuze_client.requests import LineQuantity
 
 _LINES = [
     {"sku": "TEAPOT-1", "quantity": 3, "unit_price_minor": 1999},
@@ -31,46 +35,37 @@ def paused_provider(stack: StackClient) -> Iterator[StackClient]:
 
 def _request_return(
     stack: StackClient, order_id: str, quantity: int, key: str = "a-return"
-) -> httpx.Response:
-    """Request a return; repeat a 503, which an overloaded machine can cause, under the same key."""
-
-    def post() -> httpx.Response | None:
-        response = stack.http.post(
-            f"{stack.connection_info['gateway']['url']}/orders/{order_id}/returns",
-            json={"lines": [{"line_id": "1", "quantity": quantity}], "reason": "does not fit"},
-            headers={"Idempotency-Key": key},
-        )
-        return None if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else response
-
-    return cast("httpx.Response", eventually(post, "the return is decided"))
+) -> UUID:
+    lines = [LineQuantity(line_id="1", quantity=quantity)]
+    return stack.api.returns.request(
+        order_id, lines, reason="does not fit", idempotency_key=key
+    ).return_id
 
 
-def _approve_and_receive(stack: StackClient, order_id: str) -> str:
-    """Request, approve and receive the return of two teapots; return the URL of the return."""
-    requested = _request_return(stack, order_id, 2)
-    assert requested.status_code == 201, requested.text
-    url = str(requested.json()["return_url"])
-    for action, status in (("approve", "approved"), ("receive", "received")):
-        answer = stack.post(f"{url}/{action}", {"actor": "grace"})
-        assert (answer.status_code, answer.json().get("status")) == (200, status), answer.text
-    return url
+def _approve_and_receive(stack: StackClient, order_id: str) -> UUID:
+    """Request, approve and receive the return of two teapots; return its id."""
+    returns = stack.api.returns
+    return_id = _request_return(stack, order_id, 2)
+    assert returns.approve(order_id, return_id, actor="grace").status == "approved"
+    assert returns.receive(order_id, return_id, actor="grace").status == "received"
+    return return_id
 
 
-def _wait_until_refunded(stack: StackClient, url: str) -> dict[str, Any]:
-    def find_refunded() -> dict[str, Any] | None:
-        found: dict[str, Any] = stack.get(url).json()
-        return found if found["status"] == "refunded" else None
+def _wait_until_refunded(stack: StackClient, order_id: str, return_id: UUID) -> Return:
+    def find_refunded() -> Return | None:
+        found = stack.api.returns.get(order_id, return_id)
+        return found if found.status == "refunded" else None
 
-    refunded: dict[str, Any] = eventually(find_refunded, "the return is refunded")
+    refunded: Return = eventually(find_refunded, "the return is refunded")
     return refunded
 
 
 def test_a_return_is_refunded_at_the_provider_when_its_goods_are_back(
     stack: StackClient, shipped: str
 ) -> None:
-    refunded = _wait_until_refunded(stack, _approve_and_receive(stack, shipped))
+    refunded = _wait_until_refunded(stack, shipped, _approve_and_receive(stack, shipped))
 
-    assert (refunded["amount_minor"], refunded["currency"]) == (3998, "USD")
+    assert (refunded.amount_minor, refunded.currency) == (3998, "USD")
     assert [one["amount_minor"] for one in stack.get_refunds(shipped)] == [3998]
     assert stack.get_status(shipped)["payment_status"] == "partially_refunded"
     assert [one for one in stack.get_event_types(shipped) if one.startswith("return_")] == [
@@ -88,14 +83,14 @@ def test_a_worker_killed_between_receipt_and_refund_refunds_a_return_once(
 ) -> None:
     stack = paused_provider
     stack.pause_requests("psp", "after_write")
-    url = _approve_and_receive(stack, shipped)
+    return_id = _approve_and_receive(stack, shipped)
     stack.wait_for_paused_request("psp")
 
     stack.kill(service)
     stack.configure_sandbox("psp")
     stack.run("restart", service)
 
-    _wait_until_refunded(stack, url)
+    _wait_until_refunded(stack, shipped, return_id)
     assert [one["amount_minor"] for one in stack.get_refunds(shipped)] == [3998]
     assert stack.get_event_types(shipped).count("return_refunded") == 1
 
@@ -103,33 +98,33 @@ def test_a_worker_killed_between_receipt_and_refund_refunds_a_return_once(
 def test_of_two_returns_of_the_same_units_at_once_one_is_a_conflict(
     stack: StackClient, shipped: str
 ) -> None:
-    with ThreadPoolExecutor(2) as pool:
-        answers = list(
-            pool.map(lambda key: _request_return(stack, shipped, 2, key), ["one", "two"])
-        )
+    def attempt(key: str) -> UUID | ProblemError:
+        try:
+            return _request_return(stack, shipped, 2, key)
+        except ProblemError as error:
+            return error
 
-    assert sorted(one.status_code for one in answers) == [201, 409]
-    [conflict] = [one.json() for one in answers if one.status_code == 409]
-    assert (conflict["type"], conflict["returnable"]) == ("/problems/return-too-large", 1)
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(attempt, ["one", "two"]))
+
+    [conflict] = [one for one in results if isinstance(one, ProblemError)]
+    assert (conflict.code, conflict.extensions["returnable"]) == ("return-too-large", 1)
 
 
 def test_units_of_a_return_are_not_refunded_again(stack: StackClient, shipped: str) -> None:
-    _wait_until_refunded(stack, _approve_and_receive(stack, shipped))
+    _wait_until_refunded(stack, shipped, _approve_and_receive(stack, shipped))
 
-    refund = stack.http.post(
-        f"{stack.connection_info['gateway']['url']}/orders/{shipped}/refunds",
-        json={"lines": [{"line_id": "1", "quantity": 2}]},
-        headers={"Idempotency-Key": "a-refund"},
-    )
+    with pytest.raises(ProblemError) as caught:
+        stack.api.payments.refund(shipped, lines=[LineQuantity(line_id="1", quantity=2)])
 
-    assert (refund.status_code, refund.json()["type"]) == (409, "/problems/refund-too-large")
+    assert caught.value.code == "refund-too-large"
 
 
 @pytest.mark.parametrize(
     ("refund", "returned_minor"),
     [
         ({"amount_minor": 1}, 5996),
-        ({"lines": [{"line_id": "1", "quantity": 1}]}, 3998),
+        ({"lines": [LineQuantity(line_id="1", quantity=1)]}, 3998),
         ({}, 0),
     ],
     ids=["an amount", "a unit", "everything"],
@@ -139,19 +134,13 @@ def test_what_was_refunded_without_a_return_is_left_out_of_its_refund(
 ) -> None:
     order_id = stack.start_approved_order(lines=_LINES[:1])
     stack.wait_for_status(order_id, "shipped")
-    requested = _request_return(stack, order_id, 3)
-    url = requested.json()["return_url"]
-    stack.post(f"{url}/approve")
-    accepted = stack.http.post(
-        f"{stack.connection_info['gateway']['url']}/orders/{order_id}/refunds",
-        json=refund,
-        headers={"Idempotency-Key": "beside-the-return"},
-    )
-    assert accepted.status_code == 202, accepted.text
+    return_id = _request_return(stack, order_id, 3)
+    stack.api.returns.approve(order_id, return_id)
+    stack.api.payments.refund(order_id, **refund)
 
-    stack.post(f"{url}/receive")
+    stack.api.returns.receive(order_id, return_id)
 
-    assert _wait_until_refunded(stack, url)["amount_minor"] == returned_minor
+    assert _wait_until_refunded(stack, order_id, return_id).amount_minor == returned_minor
     eventually(
         lambda: stack.get_order(order_id)["payment_status"] == "refunded",
         "everything is refunded",
@@ -164,7 +153,8 @@ def test_an_order_that_is_not_shipped_takes_no_return(stack: StackClient) -> Non
     order_id = stack.start_order(lines=_LINES)
     stack.wait_for_status(order_id, "awaiting_approval")
 
-    answer = _request_return(stack, order_id, 1)
+    with pytest.raises(ProblemError) as caught:
+        _request_return(stack, order_id, 1)
 
-    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/order-not-returnable")
-    stack.post(f"/orders/{order_id}/signals/cancel")
+    assert caught.value.code == "order-not-returnable"
+    stack.api.orders.cancel(order_id)

@@ -1,19 +1,18 @@
 """`fuze recover`: recover every order that is flagged as without a workflow."""
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import click
-import httpx
 
+from fuze_client import FuzeClient, FuzeError
+from fuze_client.models import BulkResult
 from fuze_devstack.errors import StackError
 from fuze_devstack.state import StackFile, state_folder
 from fuze_devstack.terminal import console, state_option
 
 _BATCH_SIZE = 50
-_TIMEOUT_SECONDS = 60
 _RUNS_AGAIN = "/problems/workflow-running"
 
 
@@ -27,8 +26,14 @@ _RUNS_AGAIN = "/problems/workflow-running"
 @click.option("--reason", help="Why they are cancelled.")
 @click.option("--limit", type=click.IntRange(min=1), default=10_000, show_default=True,
               help="Number of orders, at most.")  # fmt: skip
-def recover(
-    state: Path | None, url: str | None, api_key: str | None, limit: int, **request: str | None
+def recover(  # noqa: PLR0913, PLR0917 - each is an option
+    state: Path | None,
+    url: str | None,
+    api_key: str | None,
+    then: Literal["continue", "cancel"],
+    actor: str | None,
+    reason: str | None,
+    limit: int,
 ) -> None:
     """Recover all orders without a workflow; exit with 1 when one was not recovered.
 
@@ -36,62 +41,33 @@ def recover(
     is safe to repeat, and to interrupt.
     """
     url = url or StackFile(state_folder(state)).read()["gateway"]["url"]
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     done = failed = 0
     try:
-        with httpx.Client(
-            base_url=url,
-            headers=headers,
-            timeout=_TIMEOUT_SECONDS,
-            trust_env=url.startswith("https"),
-        ) as http:
-            flagged = itertools.islice(_list_flagged(http), limit)
-            while batch := list(itertools.islice(flagged, _BATCH_SIZE)):
-                results = _send(http, batch, request)
-                failed += sum(not _report(one) for one in results)
-                done += len(results)
+        with FuzeClient(url, token=api_key) as fuze:
+            listed = fuze.orders.list(needs_attention=True, sort="created_at")
+            flagged = (one.order_id for one in listed if one.workflow_missing_at)
+            limited = itertools.islice(flagged, limit)
+            while batch := list(itertools.islice(limited, _BATCH_SIZE)):
+                found = fuze.orders.recover_many(batch, then=then, reason=reason, actor=actor)
+                failed += sum(not _report(one) for one in found.results)
+                done += len(found.results)
                 console.print(f"[dim]{done} orders, {failed} not recovered[/dim]")
-    except httpx.HTTPError as error:
+    except FuzeError as error:
         raise StackError(f"{url}: {error}; repeat the command, which is safe") from None
     if not done:
         console.print("no order is flagged as without a workflow")
     raise SystemExit(1 if failed else 0)
 
 
-def _list_flagged(http: httpx.Client) -> Iterator[str]:
-    query = {"needs_attention": "true", "sort": "created_at", "limit": "200"}
-    while True:
-        page = _check(http.get("/orders", params=query)).json()
-        yield from (one["order_id"] for one in page["orders"] if one["workflow_missing_at"])
-        if page["next"] is None:
-            return
-        query["cursor"] = page["next"]
-
-
-def _send(
-    http: httpx.Client, order_ids: list[str], request: dict[str, str | None]
-) -> list[dict[str, Any]]:
-    body = {"order_ids": order_ids, **{name: value for name, value in request.items() if value}}
-    results: list[dict[str, Any]] = _check(http.post("/orders/bulk/recover", json=body)).json()[
-        "results"
-    ]
-    return results
-
-
-def _check(response: httpx.Response) -> httpx.Response:
-    if response.is_success:
-        return response
-    raise StackError(f"{response.url}: {response.status_code} {response.text[:200]}")
-
-
-def _report(result: dict[str, Any]) -> bool:
+def _report(result: BulkResult) -> bool:
     """Print what happened to an order, and return whether its workflow runs now."""
-    problem = result["problem"]
+    problem = result.problem
     if problem is None:
-        outcome = f"[green]recovered[/green]  {result['order']['status']}"
-    elif problem["type"] == _RUNS_AGAIN:
+        status = result.order.status if result.order else ""
+        outcome = f"[green]recovered[/green]  {status}"
+    elif problem.type == _RUNS_AGAIN:
         outcome = "[green]runs again[/green]"
     else:
-        outcome = f"[red]not recovered[/red]  {problem['detail']}"
-    console.print(f"{result['order_id']}  {outcome}")
-    return problem is None or problem["type"] == _RUNS_AGAIN
+        outcome = f"[red]not recovered[/red]  {problem.detail}"
+    console.print(f"{result.order_id}  {outcome}")
+    return problem is None or problem.type == _RUNS_AGAIN
