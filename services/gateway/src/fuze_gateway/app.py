@@ -17,6 +17,7 @@ from temporalio.client import Client
 from fuze_gateway import health, openapi_document
 from fuze_gateway.api_keys import endpoints as api_keys
 from fuze_gateway.app_services import build_services
+from fuze_gateway.auth import endpoints as caller
 from fuze_gateway.auth.authentication import AuthenticationMiddleware
 from fuze_gateway.codec_server import endpoints as codec_server
 from fuze_gateway.database import Database
@@ -49,6 +50,7 @@ _ROUTERS = (  # in the order of matching: the most frequent requests first
     recover.router,
     payments.router,
     returns.router,
+    caller.router,
     api_keys.router,
     webhooks.router,
     health.router,

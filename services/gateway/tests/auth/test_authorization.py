@@ -45,6 +45,7 @@ SCOPES = {
     "retryOrder": "orders:operate", "recoverOrder": "orders:operate",
     "recoverOrders": "orders:operate", "listTaskQueues": "orders:operate",
     "listDiscrepancies": "orders:operate",
+    "getCaller": "orders:read", "listOpenReturns": "orders:operate",
     "listReturns": "orders:read", "getReturn": "orders:read",
     "requestReturn": "orders:write", "cancelReturn": "orders:write",
     "approveReturn": "payments:refund", "rejectReturn": "payments:refund",
@@ -88,3 +89,16 @@ async def test_each_operation_allows_the_expected_roles(  # noqa: PLR0913, PLR09
         assert responses.pop("anonymous").status_code == 401
         allowed = {role for role, response in responses.items() if response.status_code != 403}
         assert allowed == ALLOWED[scope]
+
+
+async def test_a_caller_learns_its_name_and_its_scopes(
+    secured: httpx.AsyncClient, gateway: httpx.AsyncClient, make_key: MakeKey
+) -> None:
+    key = await make_key(Role.APPROVER)
+
+    known = (await secured.get("/caller", headers=bearer(key))).json()
+    anonymous = (await gateway.get("/caller")).json()
+
+    assert known["scopes"] == ["orders:approve", "orders:read"]
+    assert known["name"]
+    assert (anonymous["name"], len(anonymous["scopes"])) == (None, len(ALLOWED))

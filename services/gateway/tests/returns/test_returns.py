@@ -436,3 +436,17 @@ def test_a_stored_return_is_rebuilt_as_it_was_requested(order_id: UUID) -> None:
 
     assert built.actor == "ada via shop"
     assert rebuild_return(published, alert_after) == built
+
+
+async def test_the_open_returns_of_all_orders_are_listed_oldest_first(
+    gateway: httpx.AsyncClient, insert: Insert, shipped: UUID
+) -> None:
+    oldest, closed, newest = [
+        await insert(shipped, status=status) for status in ("requested", "rejected", "approved")
+    ]
+
+    listed = (await gateway.get("/returns")).json()["returns"]
+
+    ours = [one["return_id"] for one in listed if one["order_id"] == str(shipped)]
+    assert ours == [str(oldest), str(newest)]
+    assert str(closed) not in ours

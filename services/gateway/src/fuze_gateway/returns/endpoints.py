@@ -33,6 +33,7 @@ from fuze_gateway.returns.commands import (
 from fuze_gateway.returns.schemas import (
     ChangeReturnRequest,
     ChangeReturnResponse,
+    ListOpenReturnsResponse,
     ListReturnsResponse,
     RequestReturnRequest,
     Return,
@@ -134,6 +135,21 @@ async def list_returns(order_id: OrderId, services: ServicesDependency) -> ListR
     returns = await services.returns.list_returns(order_id)
     return ListReturnsResponse(
         order_id=order_id, returns=[Return.model_validate(one.model_dump()) for one in returns]
+    )
+
+
+@router.get(
+    "/returns",
+    operation_id="listOpenReturns",
+    summary="List the open returns of all orders",
+    openapi_extra=requires(Scope.ORDERS_OPERATE),
+    responses=problem_responses(*AUTH_PROBLEMS, registry.UNAVAILABLE),
+)
+async def list_open_returns(services: ServicesDependency) -> ListOpenReturnsResponse:
+    """List what is requested, approved or received, and failed refunds: at most 500."""
+    returns = await services.returns.list_open_returns()
+    return ListOpenReturnsResponse(
+        returns=[Return.model_validate(one.model_dump()) for one in returns]
     )
 
 

@@ -134,3 +134,11 @@ class ListReturnsResponse(BaseModel):
 
     order_id: UUID
     returns: list[Return]
+
+
+class ListOpenReturnsResponse(BaseModel):
+    """The returns that wait for a decision, for their goods or for a refund, oldest first."""
+
+    model_config = example(returns=[_RETURN | {"status": "requested", "amount_minor": None}])
+
+    returns: list[Return]
