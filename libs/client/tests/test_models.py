@@ -23,7 +23,7 @@ _BUILT_BY_METHODS = {
     *("RefundOrderRequest", "RequestReturnRequest", "StartOrderRequest"),
 }
 _LEFT_OUT = {
-    *("SignalResponse", "Liveness", "Readiness"),  # commands wait for the outcome; probes
+    *("SignalResponse", "Liveness"),  # commands wait for the outcome; probes
     *("ApiKey", "ListApiKeysResponse", "CreateApiKeyRequest", "CreateApiKeyResponse"),
     *("ProblemDetails", "ProblemTypeResponse", "ListProblemTypesResponse"),  # Problem, in errors
 }

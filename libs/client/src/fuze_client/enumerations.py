@@ -48,3 +48,8 @@ DiscrepancyKind = Literal[
     "void_not_refunded", "missing_provider_charge", "missing_refund", "missing_provider_refund",
     "money_kept", "parcel_of_cancelled_order", "shipped_without_parcel",
 ]  # fmt: skip
+Scope = Literal[
+    "orders:read", "orders:write", "orders:approve", "orders:operate", "payments:refund",
+    "keys:manage",
+]  # fmt: skip
+Availability = Literal["ok", "unavailable"]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fuze_client.enumerations import (
     ActivityState,
     AdjustmentKind,
+    Availability,
     DiscrepancyKind,
     DurableUnavailable,
     EventType,
@@ -22,6 +23,7 @@ from fuze_client.enumerations import (
     PaymentStatus,
     RefundState,
     ReturnStatus,
+    Scope,
     WaitingFor,
 )
 
@@ -356,6 +358,12 @@ class ListReturnsResponse(_Response):
     returns: list[Return]
 
 
+class ListOpenReturnsResponse(_Response):
+    """The returns of all orders that wait for something, oldest first."""
+
+    returns: list[Return]
+
+
 class ReturnRequestedResponse(_Response):
     """The return was requested."""
 
@@ -389,6 +397,21 @@ class ListDiscrepanciesResponse(_Response):
     """The discrepancies that are open."""
 
     discrepancies: list[Discrepancy]
+
+
+class CallerResponse(_Response):
+    """Who the caller is, and what it may do; `name` is None when authentication is off."""
+
+    name: str | None
+    scopes: list[Scope | str]
+
+
+class Readiness(_Response):
+    """What the gateway can do now. It accepts orders without PostgreSQL, not without Temporal."""
+
+    status: str = "ready"
+    temporal: str = "ok"
+    postgresql: Availability | str
 
 
 class TaskQueue(_Response):

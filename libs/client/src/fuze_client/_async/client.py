@@ -8,7 +8,12 @@ from fuze_client._async.events import AsyncEvents
 from fuze_client._async.orders import AsyncOrders
 from fuze_client._async.payments import AsyncPayments, AsyncReturns
 from fuze_client._async.transport import AsyncTransport
-from fuze_client.models import ListTaskQueuesResponse, TaskQueue
+from fuze_client.models import (
+    CallerResponse,
+    ListTaskQueuesResponse,
+    Readiness,
+    TaskQueue,
+)
 
 
 class AsyncFuzeClient:
@@ -37,6 +42,14 @@ class AsyncFuzeClient:
         self.events = AsyncEvents(self._transport)
         self.payments = AsyncPayments(self._transport)
         self.returns = AsyncReturns(self._transport)
+
+    async def get_caller(self) -> CallerResponse:
+        """Return whose credential this is, and what it permits."""
+        return await self._transport.get(("caller",), CallerResponse)
+
+    async def get_readiness(self) -> Readiness:
+        """Return what the gateway can do; the problem `unavailable` when it accepts no order."""
+        return await self._transport.get(("readyz",), Readiness)
 
     async def list_task_queues(self) -> list[TaskQueue]:
         """Return the task queues of the services, and when a worker last polled each."""

@@ -8,7 +8,12 @@ from fuze_client._sync.events import Events
 from fuze_client._sync.orders import Orders
 from fuze_client._sync.payments import Payments, Returns
 from fuze_client._sync.transport import Transport
-from fuze_client.models import ListTaskQueuesResponse, TaskQueue
+from fuze_client.models import (
+    CallerResponse,
+    ListTaskQueuesResponse,
+    Readiness,
+    TaskQueue,
+)
 
 
 class FuzeClient:
@@ -37,6 +42,14 @@ class FuzeClient:
         self.events = Events(self._transport)
         self.payments = Payments(self._transport)
         self.returns = Returns(self._transport)
+
+    def get_caller(self) -> CallerResponse:
+        """Return whose credential this is, and what it permits."""
+        return self._transport.get(("caller",), CallerResponse)
+
+    def get_readiness(self) -> Readiness:
+        """Return what the gateway can do; the problem `unavailable` when it accepts no order."""
+        return self._transport.get(("readyz",), Readiness)
 
     def list_task_queues(self) -> list[TaskQueue]:
         """Return the task queues of the services, and when a worker last polled each."""

@@ -9,6 +9,7 @@ from fuze_client.models import (
     ChangeReturnResponse,
     Discrepancy,
     ListDiscrepanciesResponse,
+    ListOpenReturnsResponse,
     ListPaymentsResponse,
     ListReturnsResponse,
     RefundAcceptedResponse,
@@ -146,6 +147,10 @@ class Returns:
         """Return the returns of an order."""
         path = ("orders", order_id, "returns")
         return (self._transport.get(path, ListReturnsResponse)).returns
+
+    def list_open(self) -> Sequence[Return]:
+        """Return the returns of all orders that wait for something, oldest first."""
+        return (self._transport.get(("returns",), ListOpenReturnsResponse)).returns
 
     def _change(
         self,
