@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -94,7 +95,7 @@ def generated_files() -> dict[Path, str]:
 def _find_settings() -> Iterator[tuple[str, type[DeploymentSettings]]]:
     """Return the settings class of each service, and that of the migrations."""
     for service in SERVICES.values():
-        if service.schema is None:
+        if find_spec(f"{service.package}.settings") is None:
             continue
         module = import_module(f"{service.package}.settings")
         [settings] = [
@@ -183,7 +184,7 @@ def _render_page(
             if row not in rows:
                 rows.append(row)
     pool_size = processes["order"].model_fields["database_pool_size"].default
-    pools = [name for name in processes if name != _MIGRATIONS]
+    pools = [name for name in processes if "database_pool_size" in processes[name].model_fields]
     connections = pool_size * len(pools) + len(MIGRATED_SERVICES)
     return environment.get_template("settings.md.jinja").render(
         groups=groups.items(),

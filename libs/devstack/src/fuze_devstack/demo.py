@@ -154,6 +154,10 @@ async def run(folder: Path, console: Console, on_progress: ProgressCallback) -> 
     finally:
         await stack.stop()
         console.print("Stopped; no process is left.")
+        console.print(
+            "Look at orders in a browser: make up, then open the console at"
+            f" http://127.0.0.1:{Ports().console}"
+        )
 
 
 async def run_orders(gateway: str, console: Console) -> bool:

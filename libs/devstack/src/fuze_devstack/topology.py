@@ -90,7 +90,8 @@ class StackDefinition:
     def services(self) -> list[Component]:
         """Return the services, the sandbox excepted."""
         workers = [self._worker(service) for service in WORKERS]
-        return [self._apply_override(one) for one in (*workers, self._gateway())]
+        own = (*workers, self._gateway(), self._console())
+        return [self._apply_override(one) for one in own]
 
     def _apply_override(self, one: Component) -> Component:
         override = self._overrides.get(one.name)
@@ -237,6 +238,24 @@ class StackDefinition:
             },
             address=f"{url}   docs {url}/docs",
             port=self._ports.gateway,
+            connection_info={"url": url},
+            is_ready=_responds(f"{url}/readyz"),
+        )
+
+    def _console(self) -> Component:
+        url = f"http://127.0.0.1:{self._ports.console}"
+        return Component(
+            name="console",
+            command=[sys.executable, "-m", "fuze_console"],
+            environment=self._environment
+            | {
+                "FUZE_PORT": str(self._ports.console),
+                "FUZE_PUBLIC_URL": url,
+                "FUZE_GATEWAY_URL": f"http://127.0.0.1:{self._port('console', 'gateway')}",
+                "FUZE_TEMPORAL_UI_URL": f"http://127.0.0.1:{self._ports.ui}/namespaces/default",
+            },
+            address=url,
+            port=self._ports.console,
             connection_info={"url": url},
             is_ready=_responds(f"{url}/readyz"),
         )

@@ -78,7 +78,8 @@ async def _up(folder: Path, ports: Ports, log_level: str, *, auth: bool) -> None
             await starting
             if stack.api_key:
                 console.print(f"\nAPI key:  Authorization: Bearer {stack.api_key}")
-            console.print(f"\nReady. State and logs: {folder}. {_how_to_stop(folder)}")
+            console.print(f"\nReady. Console: http://127.0.0.1:{ports.console}")
+            console.print(f"State and logs: {folder}. {_how_to_stop(folder)}")
             await stopping
         console.print("\nStopping: the workers drain …")
     finally:

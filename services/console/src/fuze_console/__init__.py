@@ -1,0 +1,1 @@
+"""The operator's console: HTML over the gateway's API."""

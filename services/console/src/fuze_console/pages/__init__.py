@@ -1,0 +1,1 @@
+"""The pages, by the part of the console that they belong to."""
