@@ -8,6 +8,7 @@ import psutil
 from stack_client import StackClient
 
 _KEYS = {
+    "console": {"url", "pid", "log"},
     "gateway": {"url", "pid", "log"},
     "order": {"pid", "log", "health"},
     "payment": {"pid", "log", "health"},

@@ -51,7 +51,8 @@ async def _connect_floor(infrastructure: Infrastructure) -> AsyncIterator[OrderC
 
 
 def _fuze(infrastructure: Infrastructure, _: Path) -> Sequence[Component]:
-    return infrastructure.definition.services()
+    # No order needs the console, which no other side has.
+    return [one for one in infrastructure.definition.services() if one.name != "console"]
 
 
 def _floor(infrastructure: Infrastructure, _: Path) -> Sequence[Component]:

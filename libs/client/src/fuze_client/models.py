@@ -107,6 +107,7 @@ class Order(OrderSummary):
     lines: list[OrderLine]
     adjustments: list[Adjustment]
     metadata: dict[str, str]
+    trace_id: str | None
     last_seq: int
     status_url: str
     events_url: str
