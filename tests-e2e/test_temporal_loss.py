@@ -47,6 +47,7 @@ def init(stack: StackClient, service: str) -> str:
             **os.environ,
             **stack.settings,
             "FUZE_DATABASE_URL": database.url(service),
+            "FUZE_PSP_URL": f"{stack.connection_info['sandbox']['url']}/psp",
             "TEMPORAL_ADDRESS": stack.connection_info["temporal"]["address"],
         },
         capture_output=True,
