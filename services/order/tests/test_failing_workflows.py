@@ -1,9 +1,10 @@
 """Orders whose workflow task fails, as after a bad deployment, are found."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -116,13 +117,25 @@ async def test_an_order_whose_workflow_task_keeps_failing_needs_attention(
     assert (noticed is None, needs_attention) == (False, True)
 
 
-async def test_a_worker_flags_failing_orders_between_two_comparisons(
+class FailingOnce(ReconciliationRepository):
+    """Fails in the first update."""
+
+    has_failed = False
+
+    async def update_failing(self, failing: Collection[UUID]) -> None:
+        if not self.has_failed:
+            self.has_failed = True
+            raise RuntimeError("an error that is not expected")
+        await super().update_failing(failing)
+
+
+async def test_a_worker_flags_failing_orders_between_two_comparisons_whatever_fails(
     harness: OrderHarness, make_order: Order
 ) -> None:
     order = make_order()
     await break_workflow(harness, order)
     await unflag(harness, order)
-    comparison = OpenOrderComparison(ReconciliationRepository(harness.engine))
+    comparison = OpenOrderComparison(FailingOnce(harness.engine))
 
     flagging = asyncio.create_task(
         comparison.keep_failing_flagged(harness.environment.client, _AT_ONCE)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -70,7 +69,7 @@ class OpenOrderComparison:
         while True:
             try:
                 await self._update_failing(temporal)
-            except (RPCError, SQLAlchemyError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - tried again; the worker serves its queue
                 reason = type(error).__name__
                 structlog.get_logger(__name__).warning("failing orders not read", error=reason)
             await asyncio.sleep(interval.total_seconds())
