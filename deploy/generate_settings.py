@@ -22,10 +22,10 @@ _ROOT = Path(__file__).parents[1]
 # A new service is not installed yet.
 sys.path[:0] = [str(path) for path in _ROOT.glob("services/*/src")]
 
-from fuze_devstack.services import MIGRATED_SERVICES, ROLES, SERVICES  # noqa: E402
-from fuze_runtime.database_url import PARAMETERS  # noqa: E402
-from fuze_runtime.deployment import DeploymentSettings, is_secret  # noqa: E402
-from fuze_runtime.settings import MigrationSettings  # noqa: E402
+from fuze_devstack.services import MIGRATED_SERVICES, ROLES, SERVICES  # noqa: E402 - after the path
+from fuze_runtime.database_url import PARAMETERS  # noqa: E402 - after the path
+from fuze_runtime.deployment import DeploymentSettings, is_secret  # noqa: E402 - after the path
+from fuze_runtime.settings import MigrationSettings  # noqa: E402 - after the path
 
 _PAGE = _ROOT / "docs/settings.md"
 _VARIABLES = _ROOT / "libs/runtime/src/fuze_runtime/known_variables.txt"

@@ -29,7 +29,7 @@ class _Fuze(click.Group):
         """Return the names of all commands."""
         return sorted({entry.name for entry in entry_points(group=_COMMANDS)})
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """Return a command; its package is imported only when it is used."""
         for entry in entry_points(group=_COMMANDS, name=cmd_name):
             command: click.Command = entry.load()
