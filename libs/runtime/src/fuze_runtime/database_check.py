@@ -37,7 +37,10 @@ _MISSING_GRANTS = """
                has_schema_privilege(pg_namespace.oid, 'USAGE') AS is_visible
         FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     ) AS found ON name = relation
-    WHERE NOT coalesce(is_visible AND has_any_column_privilege(oid, privilege), false)
+    WHERE NOT coalesce(is_visible AND CASE
+        WHEN privilege IN ('DELETE', 'TRUNCATE') THEN has_table_privilege(oid, privilege)
+        ELSE has_any_column_privilege(oid, privilege)
+    END, false)
     ORDER BY 1
 """
 
