@@ -29,7 +29,7 @@ from temporalio.service import RPCError
 from fuze_devstack.ports import Ports
 
 NAMESPACE = "observed"
-WORKERS = ("order", "payment", "shipping")
+WORKERS = ("order", "payment", "shipping", "webhooks")
 
 
 @dataclass(frozen=True)

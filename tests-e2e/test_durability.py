@@ -66,7 +66,7 @@ async def test_a_worker_that_gets_sigterm_finishes_its_charge(
 
 
 def test_every_service_ends_with_code_0_on_sigterm(stack: StackClient) -> None:
-    services = ("order", "payment", "shipping", "gateway")
+    services = ("order", "payment", "shipping", "webhooks", "gateway")
     before = {service: _count_good_ends(stack, service) for service in services}
 
     for service in services:

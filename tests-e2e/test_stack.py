@@ -13,6 +13,7 @@ _KEYS = {
     "order": {"pid", "log", "health"},
     "payment": {"pid", "log", "health"},
     "shipping": {"pid", "log", "health"},
+    "webhooks": {"pid", "log", "health"},
     "postgres": {"dsn", "pid", "log"},
     "temporal": {"address", "ui", "pid", "log"},
     "sandbox": {"url", "pid", "log"},

@@ -14,6 +14,7 @@ from pydantic import Field
 from fuze_contracts.base import Message
 from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_contracts.returns import ReturnStatus
+from fuze_contracts.webhooks import WebhookDeliveryState, WebhookDisabledReason
 
 ORDERS_VIEW = "orders.published_orders"
 """One `PublishedOrder` per order."""
@@ -42,6 +43,12 @@ DISCREPANCIES_VIEW = "payments.published_discrepancies"
 
 ORDER_DISCREPANCIES_VIEW = "orders.published_discrepancies"
 """One `Discrepancy` per order whose payment or shipment contradicts its status."""
+
+WEBHOOK_ENDPOINTS_VIEW = "webhooks.published_endpoints"
+"""One `PublishedWebhookEndpoint` per endpoint. The gateway writes through it, and the next one."""
+
+WEBHOOK_DELIVERIES_VIEW = "webhooks.published_deliveries"
+"""One `PublishedWebhookDelivery` per message at an endpoint."""
 
 
 PaymentStateName = Literal[
@@ -242,3 +249,43 @@ class Discrepancy(Message):
     details: dict[str, Any]
     first_seen_at: datetime
     last_seen_at: datetime
+
+
+class PublishedWebhookEndpoint(Message):
+    """An endpoint of outgoing webhooks. No event types are all types; `deleted_at` is None."""
+
+    endpoint_id: UUID
+    url: str
+    event_types: list[EventType]
+    description: str
+    is_enabled: bool
+    disabled_reason: WebhookDisabledReason | None
+    failing_since: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None
+    has_failed_deliveries: bool
+
+
+class PublishedWebhookDelivery(Message):
+    """A message at an endpoint. A test message has neither `order_id` nor `seq`.
+
+    `is_blocked`: it waits for an earlier message of its order.
+    """
+
+    position: int
+    endpoint_id: UUID
+    message_id: str
+    order_id: UUID | None
+    seq: int | None
+    event_type: str
+    state: WebhookDeliveryState
+    attempts: int
+    next_attempt_at: datetime
+    last_attempted_at: datetime | None
+    response_status: int | None
+    response_body: str | None
+    error: str | None
+    created_at: datetime
+    delivered_at: datetime | None
+    is_blocked: bool

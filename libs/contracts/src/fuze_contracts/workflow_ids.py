@@ -4,7 +4,8 @@ An id names the business object that the workflow works for, so that Temporal re
 Kinds that belong to one order have the order's id as their second part: `order/{order_id}`,
 `shipping/{order_id}`, `refund/{order_id}/{refund_id}`, `return/{order_id}/{return_id}`. Webhook
 workflows are named by the object of the event, so that it has one at a time:
-`payment-webhook/{payment_id}`, `carrier-webhook/{shipment_id}`.
+`payment-webhook/{payment_id}`, `carrier-webhook/{shipment_id}`. An endpoint of outgoing webhooks
+has `webhook-endpoint/{endpoint_id}`.
 """
 
 from uuid import UUID
@@ -40,6 +41,11 @@ def payment_webhook_workflow_id(payment_id: UUID) -> str:
 def carrier_webhook_workflow_id(shipment_id: UUID) -> str:
     """Return the id of the one workflow that refreshes this shipment at a time."""
     return f"carrier-webhook/{shipment_id}"
+
+
+def webhook_endpoint_workflow_id(endpoint_id: UUID) -> str:
+    """Return the id of the one workflow that delivers events to this endpoint."""
+    return f"webhook-endpoint/{endpoint_id}"
 
 
 def parse_order_id(workflow_id: str) -> str | None:

@@ -18,6 +18,8 @@
 \getenv shipping_migrator_password FUZE_SHIPPING_MIGRATOR_DB_PASSWORD
 \getenv gateway_password FUZE_GATEWAY_DB_PASSWORD
 \getenv gateway_migrator_password FUZE_GATEWAY_MIGRATOR_DB_PASSWORD
+\getenv webhooks_password FUZE_WEBHOOKS_DB_PASSWORD
+\getenv webhooks_migrator_password FUZE_WEBHOOKS_MIGRATOR_DB_PASSWORD
 \set connection_limit 44
 \getenv connection_limit FUZE_DB_CONNECTION_LIMIT
 \set migrator_connection_limit 4
@@ -31,7 +33,9 @@ FROM unnest(ARRAY[
     'fuze_shipping',
     'fuze_shipping_migrator',
     'fuze_gateway',
-    'fuze_gateway_migrator'
+    'fuze_gateway_migrator',
+    'fuze_webhooks',
+    'fuze_webhooks_migrator'
 ]) AS role
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role)
 \gexec
@@ -52,6 +56,10 @@ ALTER ROLE fuze_gateway PASSWORD :'gateway_password'
     CONNECTION LIMIT :connection_limit;
 ALTER ROLE fuze_gateway_migrator PASSWORD :'gateway_migrator_password'
     CONNECTION LIMIT :migrator_connection_limit;
+ALTER ROLE fuze_webhooks PASSWORD :'webhooks_password'
+    CONNECTION LIMIT :connection_limit;
+ALTER ROLE fuze_webhooks_migrator PASSWORD :'webhooks_migrator_password'
+    CONNECTION LIMIT :migrator_connection_limit;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database())
@@ -65,7 +73,9 @@ FROM unnest(ARRAY[
     'fuze_shipping',
     'fuze_shipping_migrator',
     'fuze_gateway',
-    'fuze_gateway_migrator'
+    'fuze_gateway_migrator',
+    'fuze_webhooks',
+    'fuze_webhooks_migrator'
 ]) AS role
 \gexec
 
@@ -86,3 +96,7 @@ GRANT fuze_gateway_migrator TO CURRENT_USER;
 CREATE SCHEMA IF NOT EXISTS gateway AUTHORIZATION fuze_gateway_migrator;
 GRANT USAGE ON SCHEMA gateway TO fuze_gateway;
 REVOKE fuze_gateway_migrator FROM CURRENT_USER;
+GRANT fuze_webhooks_migrator TO CURRENT_USER;
+CREATE SCHEMA IF NOT EXISTS webhooks AUTHORIZATION fuze_webhooks_migrator;
+GRANT USAGE ON SCHEMA webhooks TO fuze_webhooks;
+REVOKE fuze_webhooks_migrator FROM CURRENT_USER;
