@@ -250,6 +250,6 @@ async def test_a_charge_that_an_operator_failed_is_retried_on_request(
 async def test_workers_that_run_are_seen_to_poll_their_queues(stack: StackClient) -> None:
     queues = stack.get("/task-queues").json()["task_queues"]
 
-    assert [one["name"] for one in queues] == ["order", "payment", "shipping"]
+    assert [one["name"] for one in queues] == ["order", "payment", "shipping", "webhooks"]
     assert not any(one["needs_attention"] for one in queues)
     assert all(one["last_polled_at"] for one in queues)

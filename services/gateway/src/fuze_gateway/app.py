@@ -35,6 +35,7 @@ from fuze_gateway.problems import handlers
 from fuze_gateway.returns import endpoints as returns
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.task_queues import endpoints as task_queues
+from fuze_gateway.webhook_endpoints import endpoints as webhook_endpoints
 from fuze_gateway.webhooks import endpoints as webhooks
 from fuze_runtime import cli, metrics, temporal, tracing
 
@@ -52,6 +53,7 @@ _ROUTERS = (  # in the order of matching: the most frequent requests first
     returns.router,
     caller.router,
     api_keys.router,
+    webhook_endpoints.router,
     webhooks.router,
     health.router,
     task_queues.router,
@@ -79,6 +81,10 @@ _TAGS = [
     {"name": "returns", "description": "Take back shipped lines, and refund them."},
     {"name": "API keys", "description": "Create, list and revoke API keys."},
     {"name": "webhooks", "description": "Signed events of the payment providers and the carrier."},
+    {
+        "name": "webhook endpoints",
+        "description": "Have the events of orders sent to you, signed as in Standard Webhooks.",
+    },
     {"name": "health", "description": "Probes for the platform."},
     {"name": "problems", "description": "The registry of problem types."},
 ]
@@ -203,7 +209,7 @@ def _add_middleware(app: FastAPI, settings: GatewaySettings) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=allowed_headers,
             expose_headers=[
                 "Idempotent-Replayed",

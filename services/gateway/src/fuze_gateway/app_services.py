@@ -34,6 +34,8 @@ from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.tables import DATABASE_ACCESS
 from fuze_gateway.task_queues.monitor import TaskQueueMonitor
 from fuze_gateway.types import IdempotencyKey
+from fuze_gateway.webhook_endpoints.commands import WebhookEndpointCommands
+from fuze_gateway.webhook_endpoints.queries import WebhookEndpointQueries
 from fuze_gateway.webhooks.commands import WebhookCommands
 from fuze_runtime import health, metrics, temporal_check
 from fuze_runtime.database_check import DatabaseCheck, DatabaseProblem
@@ -57,6 +59,8 @@ class AppServices:
     returns: ReturnQueries
     return_commands: ReturnCommands
     webhook_commands: WebhookCommands
+    webhook_endpoints: WebhookEndpointQueries
+    webhook_endpoint_commands: WebhookEndpointCommands
     api_keys: ApiKeyQueries
     api_key_commands: ApiKeyCommands
     authenticator: Authenticator
@@ -109,6 +113,8 @@ def build_services(
         returns=ReturnQueries(database),
         return_commands=ReturnCommands(client, settings.refund_timeout),
         webhook_commands=WebhookCommands(client, timeout),
+        webhook_endpoints=WebhookEndpointQueries(database, settings.cursor_signing_key),
+        webhook_endpoint_commands=WebhookEndpointCommands(database),
         api_keys=api_keys,
         api_key_commands=ApiKeyCommands(database),
         authenticator=_build_authenticator(settings, api_keys, http),

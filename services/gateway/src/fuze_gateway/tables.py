@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-from fuze_contracts import read_models
+from fuze_contracts import read_models, webhooks
 from fuze_runtime.database_check import SchemaAccess
 
 metadata = MetaData(
@@ -42,7 +42,15 @@ DATABASE_ACCESS = SchemaAccess(
     package="fuze_gateway",
     schema="gateway",
     grants={"gateway.api_keys": "SELECT, INSERT, UPDATE"}
-    | dict.fromkeys(_PUBLISHED_VIEWS, "SELECT"),
+    | dict.fromkeys(_PUBLISHED_VIEWS, "SELECT")
+    | dict.fromkeys(
+        (
+            read_models.WEBHOOK_ENDPOINTS_VIEW,
+            read_models.WEBHOOK_DELIVERIES_VIEW,
+            webhooks.SECRETS_TABLE,
+        ),
+        "SELECT, INSERT, UPDATE",
+    ),
 )
 
 api_keys = Table(

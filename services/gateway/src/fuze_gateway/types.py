@@ -24,6 +24,7 @@ from fuze_contracts.order import SYSTEM_ACTORS
 
 EXAMPLE_ORDER_ID = "123e4567-e89b-12d3-a456-426614174000"
 EXAMPLE_RETURN_ID = "0d6b0b5e-4c4e-5e0a-9c77-0d3b6d1f8a11"
+EXAMPLE_WEBHOOK_ENDPOINT_ID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 
 _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _RFC_3339_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?"
@@ -179,6 +180,13 @@ ReturnId = Annotated[
     UUID,
     BeforeValidator(_parse_id),
     WithJsonSchema(_UUID_SCHEMA | {"examples": [EXAMPLE_RETURN_ID]}),
+]
+"""In the form of an `OrderId`."""
+
+WebhookEndpointId = Annotated[
+    UUID,
+    BeforeValidator(_parse_id),
+    WithJsonSchema(_UUID_SCHEMA | {"examples": [EXAMPLE_WEBHOOK_ENDPOINT_ID]}),
 ]
 """In the form of an `OrderId`."""
 

@@ -30,6 +30,8 @@ ALLOWED = {
     "orders:operate": {"operator", "admin"},
     "payments:refund": {"operator", "admin"},
     "keys:manage": {"admin"},
+    "webhooks:operate": {"operator", "admin"},
+    "webhooks:manage": {"admin"},
 }
 SCOPES = {
     "listOrders": "orders:read", "getOrder": "orders:read", "getOrderStatus": "orders:read",
@@ -52,6 +54,11 @@ SCOPES = {
     "receiveReturn": "payments:refund",
     "refundOrder": "payments:refund",
     "createApiKey": "keys:manage", "listApiKeys": "keys:manage", "revokeApiKey": "keys:manage",
+    "listWebhookEndpoints": "webhooks:operate", "getWebhookEndpoint": "webhooks:operate",
+    "listWebhookDeliveries": "webhooks:operate", "redeliverWebhooks": "webhooks:operate",
+    "testWebhookEndpoint": "webhooks:operate",
+    "createWebhookEndpoint": "webhooks:manage", "changeWebhookEndpoint": "webhooks:manage",
+    "deleteWebhookEndpoint": "webhooks:manage", "rotateWebhookSecret": "webhooks:manage",
     "listProblems": None, "getProblem": None,
     "livez": None, "readyz": None, "receivePspWebhook": None, "receiveStripeWebhook": None,
     "receiveCarrierWebhook": None,
@@ -70,8 +77,10 @@ async def test_each_operation_allows_the_expected_roles(  # noqa: PLR0913, PLR09
 ) -> None:
     scope = SCOPES[name]  # an operation without an entry fails here
     path = path.replace("{slug}", "request-rejected")
-    url = re.sub(r"\{(order|return)_id\}", str(uuid4()), path.replace("{key_id}", "0123456789ab"))
-    body = {"json": {}} if method in {"post", "put"} else {}
+    url = re.sub(
+        r"\{(order|return|endpoint)_id\}", str(uuid4()), path.replace("{key_id}", "0123456789ab")
+    )
+    body = {"json": {}} if method in {"post", "put", "patch"} else {}
     responses = {"anonymous": await secured.request(method, url, **body)}
     for role in Role:
         headers = bearer(await make_key(role)) | {"Idempotency-Key": "a"}

@@ -14,6 +14,8 @@ class Scope(StrEnum):
     ORDERS_OPERATE = "orders:operate"
     PAYMENTS_REFUND = "payments:refund"
     KEYS_MANAGE = "keys:manage"
+    WEBHOOKS_OPERATE = "webhooks:operate"
+    WEBHOOKS_MANAGE = "webhooks:manage"
 
 
 class Role(StrEnum):
@@ -33,7 +35,13 @@ _SCOPES = {
     Role.MERCHANT: frozenset({Scope.ORDERS_READ, Scope.ORDERS_WRITE}),
     Role.APPROVER: frozenset({Scope.ORDERS_READ, Scope.ORDERS_APPROVE}),
     Role.OPERATOR: frozenset(
-        {Scope.ORDERS_READ, Scope.ORDERS_WRITE, Scope.ORDERS_OPERATE, Scope.PAYMENTS_REFUND}
+        {
+            Scope.ORDERS_READ,
+            Scope.ORDERS_WRITE,
+            Scope.ORDERS_OPERATE,
+            Scope.PAYMENTS_REFUND,
+            Scope.WEBHOOKS_OPERATE,
+        }
     ),
     Role.ADMIN: ALL_SCOPES,
 }

@@ -114,6 +114,19 @@ API_KEY_NOT_FOUND = _register(
     "No active API key has this id: it never existed, expired, or was revoked.",
     "No active API key has the id 0123456789ab.",
 )
+WEBHOOK_ENDPOINT_NOT_FOUND = _register(
+    "webhook-endpoint-not-found",
+    HTTPStatus.NOT_FOUND,
+    "No endpoint of outgoing webhooks has this id: it never existed, or was deleted.",
+    "No webhook endpoint has the id 7c9e6679-7425-40de-944b-e07fc1f90ae7.",
+)
+WEBHOOK_DELIVERY_NOT_FOUND = _register(
+    "webhook-delivery-not-found",
+    HTTPStatus.NOT_FOUND,
+    "The endpoint has no delivery of this message, or its record was deleted after"
+    " `FUZE_WEBHOOK_DELIVERY_RETENTION`.",
+    "The endpoint has no delivery of evt_123e4567e89b12d3a456426614174000_3.",
+)
 WEBHOOKS_NOT_CONFIGURED = _register(
     "webhooks-not-configured",
     HTTPStatus.NOT_FOUND,
@@ -261,6 +274,18 @@ TOO_MANY_API_KEYS = _register(
     HTTPStatus.CONFLICT,
     "A client can have two active keys: one in use, and its replacement. Revoke one first.",
     "The client has two active keys; revoke one first.",
+)
+TOO_MANY_WEBHOOK_ENDPOINTS = _register(
+    "too-many-webhook-endpoints",
+    HTTPStatus.CONFLICT,
+    "There can be 100 endpoints of outgoing webhooks. Delete one first.",
+    "There are 100 webhook endpoints; delete one first.",
+)
+WEBHOOK_ENDPOINT_DISABLED = _register(
+    "webhook-endpoint-disabled",
+    HTTPStatus.CONFLICT,
+    "Nothing is sent to an endpoint that is disabled. Enable it first.",
+    "The webhook endpoint is disabled; enable it first.",
 )
 BODY_TOO_LARGE = _register(
     "body-too-large",

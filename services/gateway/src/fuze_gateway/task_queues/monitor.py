@@ -21,10 +21,11 @@ from temporalio.service import RPCError
 from fuze_contracts.order import ORDER_TASK_QUEUE
 from fuze_contracts.payment import PAYMENT_TASK_QUEUE
 from fuze_contracts.shipping import SHIPPING_TASK_QUEUE
+from fuze_contracts.webhooks import WEBHOOKS_TASK_QUEUE
 from fuze_gateway.upstreams import UpstreamUnavailableError, temporal_timeout
 from fuze_runtime import metrics
 
-TASK_QUEUES = (ORDER_TASK_QUEUE, PAYMENT_TASK_QUEUE, SHIPPING_TASK_QUEUE)
+TASK_QUEUES = (ORDER_TASK_QUEUE, PAYMENT_TASK_QUEUE, SHIPPING_TASK_QUEUE, WEBHOOKS_TASK_QUEUE)
 
 _TYPES = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
 _CHECK_INTERVAL = timedelta(seconds=15)

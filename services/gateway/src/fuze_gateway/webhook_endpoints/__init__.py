@@ -1,0 +1,1 @@
+"""Endpoints of outgoing webhooks: what an operator decides, and what was delivered."""
