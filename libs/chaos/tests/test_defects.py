@@ -130,7 +130,8 @@ def test_the_variable_alone_changes_no_command(
     commands = [list(one.command) for one in StackDefinition(tmp_path, Ports()).services()]
 
     assert [command[1:] for command in commands] == [
-        ["-m", f"fuze_{name}"] for name in ("order", "payment", "shipping", "gateway", "console")
+        ["-m", f"fuze_{name}"]
+        for name in ("order", "payment", "shipping", "webhooks", "gateway", "console")
     ]
 
 

@@ -14,13 +14,14 @@ from fuze_chaos.defects.defect import VARIABLE
 from fuze_testing import unmeasured_environment
 
 _ROOT = Path(__file__).parents[3]
-_SERVICES = ("order", "payment", "shipping", "gateway")
+_SERVICES = ("order", "payment", "shipping", "webhooks", "gateway")
 _DEVELOPMENT = ("devstack", "chaos", "testing")
 _PACKAGES = tuple(f"fuze_{name}" for name in _DEVELOPMENT)
 _LIBRARIES = {
     "order": ("contracts", "runtime"),
     "payment": ("contracts", "runtime", "psp"),
     "shipping": ("contracts", "runtime"),
+    "webhooks": ("contracts", "runtime"),
     "gateway": ("contracts", "runtime", "psp"),
 }
 _SHIPPED = [

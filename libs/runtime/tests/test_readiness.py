@@ -23,9 +23,12 @@ from fuze_runtime.database_check import (
     DatabaseProblem,
     DatabaseReadiness,
     build_check,
+    read_revisions,
 )
 from fuze_runtime.health import CachedCheck
 from fuze_runtime.settings import DatabaseSettings
+
+_, _HEAD = read_revisions("fuze_order")
 
 
 @pytest.fixture
@@ -81,8 +84,8 @@ async def test_a_database_that_does_not_exist_is_not_an_outage(url: str) -> None
         ),
         (
             "DELETE FROM orders.alembic_version",
-            "INSERT INTO orders.alembic_version VALUES ('0002')",
-            "schema orders is at revision none, not 0002",
+            f"INSERT INTO orders.alembic_version VALUES ('{_HEAD}')",  # noqa: S608 - of our code
+            f"schema orders is at revision none, not {_HEAD}",
         ),
         (
             "REVOKE UPDATE ON orders.returns FROM fuze_order",
@@ -114,20 +117,20 @@ async def test_a_schema_that_is_older_than_the_code_is_migrated_first(
 ) -> None:
     versions = tmp_path / "fuze_newer" / "migrations" / "versions"
     versions.mkdir(parents=True)
-    (versions / "0002_first.py").write_text('revision = "0002"\ndown_revision = None\n')
-    (versions / "ab12_second.py").write_text("revision = 'ab12'\ndown_revision = '0002'\n")
+    (versions / "first.py").write_text(f'revision = "{_HEAD}"\ndown_revision = None\n')
+    (versions / "second.py").write_text(f"revision = 'ab12'\ndown_revision = '{_HEAD}'\n")
     monkeypatch.syspath_prepend(tmp_path)
     newer = replace(DATABASE_ACCESS, package="fuze_newer")
 
     problem = await build_check(DatabaseSettings(database_url=url), newer).find_problem()
 
     assert problem is not None
-    assert problem.reason.startswith("schema orders is at revision 0002, not ab12; run:")
+    assert problem.reason.startswith(f"schema orders is at revision {_HEAD}, not ab12; run:")
 
 
 async def test_a_schema_of_newer_code_is_no_problem(postgres: EmbeddedPostgres, url: str) -> None:
     newer = "UPDATE orders.alembic_version SET version_num = '9999'"
-    head = "UPDATE orders.alembic_version SET version_num = '0002'"
+    head = f"UPDATE orders.alembic_version SET version_num = '{_HEAD}'"  # noqa: S608 - of our code
     async with changed(postgres, newer, head):
         assert await find_problem(url) is None
 

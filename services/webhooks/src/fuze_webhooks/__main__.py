@@ -21,7 +21,7 @@ from fuze_webhooks.tables import DATABASE_ACCESS
 from fuze_webhooks.workflow_starter import keep_workflows
 from fuze_webhooks.workflows import WebhookEndpointWorkflow
 
-_RECORDING_TIME = timedelta(seconds=10)
+_RECORDING_TIME = timedelta(seconds=5)
 """What an attempt has left of its lease to record its result."""
 
 SERVICE = Service(

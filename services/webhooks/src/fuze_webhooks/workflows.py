@@ -11,7 +11,7 @@ from fuze_webhooks.messages import DeliverEvents
 
 _BATCHES_PER_RUN = 60
 _BATCH_TIMEOUT = timedelta(minutes=5)
-_HEARTBEAT_TIMEOUT = timedelta(seconds=15)
+_HEARTBEAT_TIMEOUT = timedelta(seconds=10)
 """A killed worker delays its endpoints by so much, and their open attempts by the lease."""
 
 _RETRIES = RetryPolicy(
