@@ -15,7 +15,7 @@ NODE = cd $(CLIENTS) && node_modules/.bin/
 PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 PROOF = FUZE_FUZZ_PHASES=examples,coverage,fuzzing,stateful FUZE_FUZZ_EXAMPLES=120 FUZE_FUZZ_MIN_CASES=5000 \
 	FUZE_LISTED_ORDERS=1000000 FUZE_EVENT_STREAMS=1000 FUZE_OPEN_ORDERS=10000 \
-	FUZE_PAYMENT_CRASH_ORDERS=500 FUZE_STATE_MACHINE_EXAMPLES=200
+	FUZE_PAYMENT_CRASH_ORDERS=500 FUZE_STATE_MACHINE_EXAMPLES=200 FUZE_WEBHOOK_ORDERS=1000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Temporal's sandbox imports a workflow's modules for each run of it: without bytecode it compiles.
 unexport PYTHONDONTWRITEBYTECODE

@@ -152,6 +152,9 @@ class StackClient:
     def put(self, path: str, body: dict[str, Any]) -> httpx.Response:
         return self.http.put(f"{self._gateway}{path}", json=body)
 
+    def delete(self, path: str) -> httpx.Response:
+        return self.http.delete(f"{self._gateway}{path}")
+
     def start_order(self, **changes: Any) -> str:  # noqa: ANN401 - a request's fields
         """Start an order of three teapots, with other fields where they are given."""
         order_id = str(uuid4())
