@@ -22,6 +22,7 @@ _ROOT = Path(__file__).parents[1]
 # A new service is not installed yet.
 sys.path[:0] = [str(path) for path in _ROOT.glob("services/*/src")]
 
+from fuze_contracts.address import Address  # noqa: E402 - after the path
 from fuze_devstack.services import MIGRATED_SERVICES, ROLES, SERVICES  # noqa: E402 - after the path
 from fuze_runtime.database_url import PARAMETERS  # noqa: E402 - after the path
 from fuze_runtime.deployment import DeploymentSettings, is_secret  # noqa: E402 - after the path
@@ -43,11 +44,13 @@ _OTHERS = (
 _TYPES: dict[Any, str] = {
     bool: "boolean",
     int: "integer",
+    float: "number",
     str: "text",
     SecretStr: "text, *secret*",
     timedelta: "duration",
     list: "list",
     dict: "object",
+    Address: "object",
 }
 
 

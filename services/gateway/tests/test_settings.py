@@ -71,6 +71,7 @@ def test_production_with_secure_settings_is_accepted(monkeypatch: pytest.MonkeyP
         ({"FUZE_ORDER_ID_KEY": "short"}, "FUZE_ALLOW_WEAK_SECRETS"),
         ({"FUZE_ORDER_ID_KEY": "a" * 32}, "FUZE_ALLOW_WEAK_SECRETS"),
         ({"FUZE_CARRIER_WEBHOOK_SECRET": "c" * 32}, "FUZE_ALLOW_WEAK_SECRETS"),
+        ({"FUZE_EASYPOST_WEBHOOK_SECRET": "short"}, "FUZE_ALLOW_WEAK_SECRETS"),
         ({"FUZE_OIDC_ISSUER": "http://id", "FUZE_OIDC_AUDIENCE": "x"}, "FUZE_ALLOW_PLAIN_HTTP"),
         ({"FUZE_OIDC_JWKS_URL": "http://id/keys"}, "FUZE_ALLOW_PLAIN_HTTP"),
         (

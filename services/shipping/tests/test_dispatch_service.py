@@ -184,7 +184,7 @@ class RefusingCarrier:
     """The carrier, at a time when it refuses every new parcel, and still answers look-ups."""
 
     def __init__(self, carrier: SandboxCarrier) -> None:
-        self.find = carrier.find
+        self.find, self.create, self.cancel = carrier.find, carrier.create, carrier.cancel
 
     async def submit(self, shipment: Shipment) -> NotAttempted:
         return NotAttempted(reason=f"no new parcels, such as {shipment.id}")

@@ -105,10 +105,12 @@ class DeliveryStatus(StrEnum):
 class RefreshShipment(Message):
     """Input of CarrierWebhookWorkflow: a carrier's event is about this shipment.
 
-    The event's own content is not trusted; the carrier is queried.
+    Either our id of it is known, or the carrier's own. The event's other content is not trusted;
+    the carrier is queried.
     """
 
-    shipment_id: UUID
+    shipment_id: UUID | None = None
+    carrier_reference: str | None = None
 
 
 class DeliveryStatusChanged(Message):

@@ -4,8 +4,8 @@ An id names the business object that the workflow works for, so that Temporal re
 Kinds that belong to one order have the order's id as their second part: `order/{order_id}`,
 `shipping/{order_id}`, `refund/{order_id}/{refund_id}`, `return/{order_id}/{return_id}`. Webhook
 workflows are named by the object of the event, so that it has one at a time:
-`payment-webhook/{payment_id}`, `carrier-webhook/{shipment_id}`. An endpoint of outgoing webhooks
-has `webhook-endpoint/{endpoint_id}`.
+`payment-webhook/{payment_id}`, `carrier-webhook/{shipment_id}`, or the carrier's own id of it. An
+endpoint of outgoing webhooks has `webhook-endpoint/{endpoint_id}`.
 """
 
 from uuid import UUID
@@ -38,7 +38,7 @@ def payment_webhook_workflow_id(payment_id: UUID) -> str:
     return f"payment-webhook/{payment_id}"
 
 
-def carrier_webhook_workflow_id(shipment_id: UUID) -> str:
+def carrier_webhook_workflow_id(shipment_id: UUID | str) -> str:
     """Return the id of the one workflow that refreshes this shipment at a time."""
     return f"carrier-webhook/{shipment_id}"
 

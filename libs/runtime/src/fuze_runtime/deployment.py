@@ -83,6 +83,9 @@ class DeploymentSettings(BaseSettings):
     allow_stripe_test_key: bool = Field(
         default=False, description="In `production`: allow a test key of Stripe."
     )
+    allow_easypost_test_key: bool = Field(
+        default=False, description="In `production`: allow a test key of EasyPost."
+    )
 
     @classmethod
     def settings_customise_sources(

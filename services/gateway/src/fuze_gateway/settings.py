@@ -67,6 +67,7 @@ class GatewaySettings(WebhookSettings, ProviderSelection, DatabaseSettings):
                 "psp_webhook_secret",
                 "stripe_webhook_secret",
                 "carrier_webhook_secret",
+                "easypost_webhook_secret",
                 "cursor_signing_key",
                 "order_id_key",
             )
@@ -225,7 +226,11 @@ class GatewaySettings(WebhookSettings, ProviderSelection, DatabaseSettings):
         description="How long a delivery is tracked; without it an order ends when it ships.",
     )
     carrier_webhook_secret: SecretStr | None = Field(
-        None, description="Verifies webhooks of the carrier; without it they are rejected."
+        None, description="Verifies webhooks of the sandbox carrier; without it they are rejected."
+    )
+    easypost_webhook_secret: SecretStr | None = Field(
+        None,
+        description="The `webhook_secret` of EasyPost's webhook; without it they are rejected.",
     )
     read_timeout: Duration = Field(
         timedelta(seconds=2), description="Timeout of one call to Temporal or PostgreSQL."

@@ -1,6 +1,7 @@
 """The shipping worker's process, where the service's parts are put together."""
 
-import httpx
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 from fuze_contracts.shipping import SHIPPING_TASK_QUEUE
 from fuze_contracts.workflow_ids import workflow_log_fields
@@ -8,7 +9,10 @@ from fuze_runtime import cli, worker
 from fuze_runtime.database import create_engine
 from fuze_runtime.service import Service
 from fuze_shipping.activities import ShippingActivities
-from fuze_shipping.carrier.sandbox import SandboxCarrier
+from fuze_shipping.carrier import Carrier
+from fuze_shipping.carrier.easypost.carrier import open_easypost
+from fuze_shipping.carrier.sandbox import open_sandbox
+from fuze_shipping.carrier.settings import CarrierName, CarrierSettings
 from fuze_shipping.dispatch_service import DispatchService
 from fuze_shipping.order_reports import OrderReports
 from fuze_shipping.repository import ShipmentRepository
@@ -23,19 +27,19 @@ SERVICE = Service(
     task_queue=SHIPPING_TASK_QUEUE,
 )
 
+_OPEN_CARRIER: dict[
+    CarrierName, Callable[[CarrierSettings], AbstractAsyncContextManager[Carrier]]
+] = {"sandbox": open_sandbox, "easypost": open_easypost}
+
 
 async def run_worker() -> None:
     """Run the shipping worker until SIGTERM."""
     settings = cli.load_settings(ShippingSettings)
     engine = create_engine(settings, "fuze-shipping")
-    url = f"{str(settings.carrier_url).rstrip('/')}/"
-    timeout = settings.carrier_timeout.total_seconds()
     try:
-        async with httpx.AsyncClient(base_url=url, timeout=timeout) as client:
+        async with _OPEN_CARRIER[settings.carrier](settings) as carrier:
             repository = ShipmentRepository(engine)
-            dispatch_service = DispatchService(
-                repository, SandboxCarrier(client, timeout), settings.carrier_settle_window
-            )
+            dispatch_service = DispatchService(repository, carrier, settings.carrier_settle_window)
             activities = ShippingActivities(repository, dispatch_service)
             reports = OrderReports()
             await worker.run(

@@ -80,7 +80,10 @@ class ShippingActivities(ShipmentActivities, ErasureActivities):
             ApplicationError: `CARRIER_UNAVAILABLE` or `CARRIER_OUTCOME_UNKNOWN`; retry.
 
         """
-        changed = await self._dispatch_service.refresh_delivery_status(command.shipment_id)
+        shipment_id = command.shipment_id
+        if shipment_id is None:
+            shipment_id = await self._repository.get_id(command.carrier_reference or "")
+        changed = await self._dispatch_service.refresh_delivery_status(shipment_id)
         activity.logger.info("delivery status refreshed", extra={"outcome": changed.status})
         return changed
 

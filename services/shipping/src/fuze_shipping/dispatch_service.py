@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import assert_never
 from uuid import UUID
 
+from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from fuze_contracts.shipping import (
@@ -16,10 +17,12 @@ from fuze_contracts.shipping import (
 from fuze_shipping.carrier import (
     Accepted,
     Carrier,
+    Created,
     Indeterminate,
     NotAttempted,
     NotFound,
     Rejected,
+    SubmitResult,
 )
 from fuze_shipping.messages import Shipment, ShipmentState
 from fuze_shipping.repository import ShipmentRepository
@@ -39,7 +42,7 @@ class DispatchService:
         """Return the shipment as it is committed: dispatched, rejected or cancelled.
 
         `dispatching` is committed before the carrier is called. An attempt that finds it there
-        looks the shipment up before it submits again, with the same idempotency key. What the
+        looks the shipment up before it submits again, under the same name. What the
         carrier does not have after the settle window counts as not submitted: the shipment can be
         cancelled then, or sent to another address.
 
@@ -51,7 +54,7 @@ class DispatchService:
         if shipment.state is not ShipmentState.DISPATCHING:
             return shipment
         found = await self._look_up(shipment)
-        result = found or await self._carrier.submit(shipment)
+        result = found or await self._submit(shipment)
         match result:
             case Accepted() | Rejected():
                 return await self._repository.finish_dispatch(shipment, result)
@@ -94,7 +97,8 @@ class DispatchService:
     async def list_dispatched(self, order_ids: Sequence[UUID]) -> list[UUID]:
         """Return those of the orders whose parcel the carrier has.
 
-        A shipment that counted as not submitted may have been accepted later.
+        A shipment that counted as not submitted may have been accepted later. Where it was
+        cancelled meanwhile, the parcel is cancelled, too, if the carrier can do so.
 
         Raises:
             ApplicationError: `CARRIER_UNAVAILABLE`; retry.
@@ -105,7 +109,8 @@ class DispatchService:
             found = await self._carrier.find(shipment)
             match found:
                 case Accepted():
-                    dispatched.append(shipment.order_id)
+                    if not await self._cancel_parcel(shipment):
+                        dispatched.append(shipment.order_id)
                 case NotFound():
                     pass
                 case NotAttempted() | Indeterminate():
@@ -113,6 +118,34 @@ class DispatchService:
                 case _:
                     assert_never(found)
         return dispatched
+
+    async def _submit(self, shipment: Shipment) -> SubmitResult:
+        """Submit the parcel under the one name that the row has for it.
+
+        Where the carrier names it, an attempt submits nothing before its name is committed: of
+        several attempts that created a parcel, one submits it (ADR 26).
+        """
+        if shipment.carrier_reference is None:
+            created = await self._carrier.create(shipment)
+            if isinstance(created, Created):
+                named = await self._repository.record_carrier_reference(shipment, created.reference)
+                if named is None:
+                    return Indeterminate(reason="a newer attempt is dispatching the shipment")
+                shipment = named
+            elif created:
+                return created
+        return await self._carrier.submit(shipment)
+
+    async def _cancel_parcel(self, shipment: Shipment) -> bool:
+        """Cancel the parcel of a cancelled shipment; False where it stays."""
+        if shipment.state is not ShipmentState.CANCELLED:
+            return False
+        is_cancelled = await self._carrier.cancel(shipment)
+        activity.logger.warning(
+            "carrier accepted a cancelled shipment",
+            extra={"shipment_id": str(shipment.id), "is_parcel_cancelled": is_cancelled},
+        )
+        return is_cancelled
 
     async def _look_up(self, shipment: Shipment) -> Accepted | NotAttempted | Indeterminate | None:
         """Return what the carrier has of an earlier attempt; None where it has nothing."""

@@ -37,8 +37,9 @@ class Shipment(Message):
 
     `dispatch_attempt` counts the dispatches that were begun. `may_have_been_submitted` is true
     where an earlier attempt may have reached the carrier, at `submitted_at`. `request_number` is
-    that of the latest request to dispatch it. A shipment whose address was changed before the first
-    one has no items yet; one that was cancelled before has no address either.
+    that of the latest request to dispatch it. `carrier_reference` is the carrier's own id of the
+    parcel to its present address, where it has one. A shipment whose address was changed before the
+    first request has no items yet; one that was cancelled before has no address either.
     """
 
     id: UUID
@@ -48,6 +49,7 @@ class Shipment(Message):
     request_number: int = 0
     address: Address | None = None
     items: tuple[ParcelItem, ...] | None = None
+    carrier_reference: str | None = None
     carrier: str | None = None
     tracking_number: str | None = None
     rejection_code: str | None = None

@@ -94,7 +94,7 @@ class ShipmentRepository:
             is_new = request.number > before.request_number
             if before.state is ShipmentState.REJECTED and is_new:
                 address = request.address.model_dump(mode="json")
-                changes = {"address": address, "rejection_code": None}
+                changes = {"address": address, "rejection_code": None, "carrier_reference": None}
             elif before.state not in _UNDISPATCHED:
                 return before
             after = await _update(
@@ -111,6 +111,27 @@ class ShipmentRepository:
         return after.model_copy(
             update={"may_have_been_submitted": was_open, "submitted_at": before.submitted_at}
         )
+
+    async def record_carrier_reference(self, shipment: Shipment, reference: str) -> Shipment | None:
+        """Commit the carrier's id of the parcel for the attempt that `begin_dispatch` returned.
+
+        Return the shipment; None where a newer attempt has begun, or the shipment has an id.
+        """
+        recorded = (
+            sa.update(shipments)
+            .where(
+                shipments.c.id == shipment.id,
+                shipments.c.state == ShipmentState.DISPATCHING,
+                shipments.c.dispatch_attempt == shipment.dispatch_attempt,
+                shipments.c.carrier_reference.is_(None),
+            )
+            .values(carrier_reference=reference)
+            .returning(shipments.c.id)
+        )
+        async with self._autocommit.connect() as connection:
+            if (await connection.execute(recorded)).one_or_none() is None:
+                return None
+        return shipment.model_copy(update={"carrier_reference": reference})
 
     async def finish_dispatch(
         self,
@@ -193,7 +214,7 @@ class ShipmentRepository:
         async with self._engine.begin() as connection:
             row = {"id": shipment_id, "order_id": order_id, **changes}
             return await _insert(connection, row) or await _change(
-                connection, shipment_id, rejection_code=None, **changes
+                connection, shipment_id, rejection_code=None, carrier_reference=None, **changes
             )
 
     async def get(self, shipment_id: UUID) -> Shipment:
@@ -205,6 +226,20 @@ class ShipmentRepository:
         """
         async with self._engine.begin() as connection:
             return await _lock(connection, shipment_id)
+
+    async def get_id(self, carrier_reference: str) -> UUID:
+        """Return the id of the shipment that the carrier has this id for.
+
+        Raises:
+            LookupError: there is no such shipment.
+
+        """
+        query = sa.select(shipments.c.id).where(shipments.c.carrier_reference == carrier_reference)
+        async with self._engine.connect() as connection:
+            shipment_id: UUID | None = (await connection.execute(query)).scalar_one_or_none()
+        if shipment_id is None:
+            raise LookupError(f"there is no shipment with the carrier's id {carrier_reference}")
+        return shipment_id
 
     async def list_given_up(self, order_ids: Sequence[UUID]) -> list[Shipment]:
         """Return the orders' undispatched shipments that the carrier may have accepted late."""

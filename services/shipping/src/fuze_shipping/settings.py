@@ -1,35 +1,29 @@
 """Settings of the shipping service."""
 
-from datetime import timedelta
 from typing import ClassVar
 
-from pydantic import Field, HttpUrl
+from pydantic import SecretStr
 
-from fuze_runtime.deployment import Refusal, Settings, refuse_plain_http
-from fuze_runtime.settings import Duration, WorkerSettings
+from fuze_runtime.deployment import Refusal, Settings, refuse_plain_http, refuse_sandbox
+from fuze_runtime.settings import WorkerSettings
+from fuze_shipping.carrier.settings import CarrierSettings
+
+_EASYPOST_TEST_KEYS = "EZTK"
 
 
-def _refuse_sandbox_carrier(_url: object, _: Settings) -> str:
-    return "is called with the sandbox's protocol, the only one that there is a client for"
+def _refuse_easypost_test_key(key: SecretStr | None, settings: Settings) -> str | None:
+    is_test_key = key is not None and key.get_secret_value().startswith(_EASYPOST_TEST_KEYS)
+    if is_test_key and settings.get("environment") == "production":
+        return "must not be a test key in production"
+    return None
 
 
-class ShippingSettings(WorkerSettings):
-    """Settings of the shipping worker."""
+class ShippingSettings(CarrierSettings, WorkerSettings):
+    """What the shipping worker needs, with the settings of its carrier."""
 
     refusals: ClassVar[tuple[Refusal, ...]] = (
+        Refusal("carrier", "allow_sandbox_carrier", refuse_sandbox),
         Refusal("carrier_url", "allow_plain_http", refuse_plain_http),
-        Refusal("carrier_url", "allow_sandbox_carrier", _refuse_sandbox_carrier),
-    )
-
-    carrier_url: HttpUrl = Field(
-        description="Base URL of the carrier's API.", examples=["https://carrier.example/api"]
-    )
-    carrier_timeout: Duration = Field(
-        timedelta(seconds=10),
-        lt=timedelta(seconds=30),
-        description="Timeout of one request to the carrier; below the activity's own timeout.",
-    )
-    carrier_settle_window: Duration = Field(
-        timedelta(minutes=5),
-        description="After it, a request that the carrier does not know had no effect.",
+        Refusal("easypost_api_key", "allow_easypost_test_key", _refuse_easypost_test_key),
+        Refusal("easypost_api_base", "allow_plain_http", refuse_plain_http),
     )

@@ -48,6 +48,7 @@ shipments = Table(
     Column("dispatch_attempt", Integer, nullable=False, server_default=text("0")),
     Column("address", JSONB),
     Column("items", JSONB),
+    Column("carrier_reference", Text, unique=True),
     Column("carrier", Text),
     Column("tracking_number", Text, unique=True),
     Column("rejection_code", Text),
@@ -84,6 +85,9 @@ only for a higher one.
 
 `submitted_at` is the last request that may have had an effect. `given_up_at` is when such a request
 counted as without effect, because the carrier did not have the parcel after the settle window.
+
+`carrier_reference` is the carrier's own id of the parcel to the present address, committed before
+the parcel is submitted. Carriers that have an idempotency key in its place leave it null.
 
 A shipment whose address was changed before its first dispatch has no items yet, and one that was
 cancelled before has no address either.

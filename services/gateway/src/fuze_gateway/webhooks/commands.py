@@ -38,11 +38,11 @@ class WebhookCommands:
         await start_once(start, self._timeout)
 
     async def start_carrier_webhook(self, command: RefreshShipment) -> None:
-        """Refresh a shipment, unless it is being refreshed already."""
+        """Refresh a shipment, which the command names, unless it is being refreshed already."""
         start = self._client.start_workflow(
             CarrierWebhookWorkflow.run,
             command,
-            id=carrier_webhook_workflow_id(command.shipment_id),
+            id=carrier_webhook_workflow_id(command.shipment_id or command.carrier_reference or ""),
             task_queue=SHIPPING_TASK_QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

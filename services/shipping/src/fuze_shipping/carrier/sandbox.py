@@ -1,6 +1,8 @@
 """The sandbox carrier, over HTTP."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +20,7 @@ from fuze_shipping.carrier import (
     Rejected,
     SubmitResult,
 )
+from fuze_shipping.carrier.settings import CarrierSettings
 from fuze_shipping.messages import Shipment
 
 _NO_EFFECT = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
@@ -26,6 +29,15 @@ _NO_EFFECT = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 class _Parcels(Message):
     parcels: tuple[Accepted, ...]
+
+
+@asynccontextmanager
+async def open_sandbox(settings: CarrierSettings) -> AsyncIterator[Carrier]:
+    """Connect to the sandbox carrier that the settings name."""
+    url = f"{str(settings.carrier_url).rstrip('/')}/"
+    timeout = settings.carrier_timeout.total_seconds()
+    async with httpx.AsyncClient(base_url=url, timeout=timeout) as client:
+        yield SandboxCarrier(client, timeout)
 
 
 class SandboxCarrier(Carrier):
@@ -37,6 +49,9 @@ class SandboxCarrier(Carrier):
     def __init__(self, client: httpx.AsyncClient, timeout: float) -> None:
         self._client = client
         self._timeout = timeout
+
+    async def create(self, shipment: Shipment) -> None:
+        """Do nothing: the shipment's id is the idempotency key."""
 
     async def submit(self, shipment: Shipment) -> SubmitResult:
         """Submit the shipment, with its id as the idempotency key."""
@@ -70,6 +85,11 @@ class SandboxCarrier(Carrier):
         except ValidationError:
             return _unreadable(response)
         return parcels[0] if parcels else NotFound()
+
+    async def cancel(self, shipment: Shipment) -> bool:
+        """Do nothing: the sandbox keeps every parcel that it accepted."""
+        del shipment
+        return False
 
     async def _send(
         self,

@@ -21,6 +21,7 @@ def upgrade() -> None:
             address jsonb CONSTRAINT shipments_address_check
                 CHECK (jsonb_typeof(address -> 'country') = 'string'),
             items jsonb CONSTRAINT shipments_items_check CHECK (jsonb_typeof(items) = 'array'),
+            carrier_reference text CONSTRAINT shipments_carrier_reference_key UNIQUE,
             carrier text,
             tracking_number text CONSTRAINT shipments_tracking_number_key UNIQUE,
             rejection_code text,
