@@ -80,7 +80,7 @@ _TAGS = [
     {"name": "payments", "description": "Charges, refunds and discrepancies."},
     {"name": "returns", "description": "Take back shipped lines, and refund them."},
     {"name": "API keys", "description": "Create, list and revoke API keys."},
-    {"name": "webhooks", "description": "Signed events of the payment providers and the carrier."},
+    {"name": "webhooks", "description": "Signed events of the payment providers and the carriers."},
     {
         "name": "webhook endpoints",
         "description": "Have the events of orders sent to you, signed as in Standard Webhooks.",

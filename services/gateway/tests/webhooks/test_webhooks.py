@@ -3,8 +3,10 @@
 import hmac
 import json
 import time
+import unicodedata
 from uuid import UUID, uuid4
 
+import easypost
 import httpx
 import pytest
 from gateway_harness import Serve
@@ -16,7 +18,7 @@ from fuze_contracts.workflow_ids import (
     carrier_webhook_workflow_id,
     payment_webhook_workflow_id,
 )
-from fuze_gateway.webhooks.signatures import verify_signature
+from fuze_gateway.webhooks.signatures import is_easypost_webhook, verify_signature
 
 _SECRET = "a-shared-secret"
 _IGNORED = UUID("a02ea0ba-7d2a-4c5a-9a43-b7d1cd4a1c4a")
@@ -232,3 +234,93 @@ async def test_carrier_webhooks_without_a_secret_are_not_found(gateway: httpx.As
     )
 
     assert response.status_code == 404
+
+
+def _easypost_event(shipment_id: object, description: str = "tracker.updated") -> bytes:
+    """An event as EasyPost documents it: docs.easypost.com/docs/events, Tracker object."""
+    tracker = {"id": "trk_1", "object": "Tracker", "status": "delivered"}
+    event = {
+        "id": f"evt_{uuid4().hex}",
+        "object": "Event",
+        "description": description,
+        "mode": "test",
+        "result": {**tracker, "shipment_id": shipment_id},
+    }
+    return json.dumps(event).encode()
+
+
+def _easypost_signature(body: bytes, secret: str = _SECRET) -> str:
+    """As EasyPost signs, by its client: easypost-python 10.7, `easypost/util.py`."""
+    key = unicodedata.normalize("NFKD", secret).encode()
+    return f"hmac-sha256-hex={hmac.new(key, body, 'sha256').hexdigest()}"
+
+
+async def _send_from_easypost(http: httpx.AsyncClient, body: bytes, signature: str) -> int:
+    headers = {"X-Hmac-Signature": signature}
+    return (await http.post("/webhooks/easypost", content=body, headers=headers)).status_code
+
+
+async def test_the_events_of_an_easypost_shipment_start_one_workflow_at_a_time(
+    serve: Serve, temporal: Client
+) -> None:
+    shipment_id = f"shp_{uuid4().hex}"
+    handle = temporal.get_workflow_handle(carrier_webhook_workflow_id(shipment_id))
+    run_ids = set()
+    async with serve(easypost_webhook_secret=SecretStr(_SECRET)) as http:
+        for _ in range(3):
+            body = _easypost_event(shipment_id)
+            assert await _send_from_easypost(http, body, _easypost_signature(body)) == 204
+            run_ids.add((await handle.describe()).run_id)
+
+    assert len(run_ids) == 1
+    assert (await handle.describe()).workflow_type == "CarrierWebhookWorkflow"
+    await handle.terminate()
+
+
+@pytest.mark.parametrize("secret", ["plain", "s\u00e9cret \ufb01"], ids=["ascii", "unicode"])
+def test_a_signature_that_easyposts_own_client_accepts_is_valid(secret: str) -> None:
+    body = _easypost_event("shp_1")
+    signature = _easypost_signature(body, secret)
+
+    easypost.util.validate_webhook(body, {"X-Hmac-Signature": signature}, secret)
+
+    assert is_easypost_webhook(signature, body, SecretStr(secret))
+
+
+@pytest.mark.parametrize(
+    ("shipment_id", "description"),
+    [
+        ("shp_2", "tracker.created"),
+        ("shp_2", "shipment.invoice.updated"),
+        (None, "tracker.updated"),
+        ("not/a/shipment", "tracker.updated"),
+    ],
+)
+async def test_other_easypost_events_are_acknowledged_and_ignored(
+    serve: Serve, temporal: Client, shipment_id: object, description: str
+) -> None:
+    body = _easypost_event(shipment_id, description)
+    async with serve(easypost_webhook_secret=SecretStr(_SECRET)) as http:
+        assert await _send_from_easypost(http, body, _easypost_signature(body)) == 204
+
+    with pytest.raises(RPCError, match="not found"):
+        await temporal.get_workflow_handle(carrier_webhook_workflow_id("shp_2")).describe()
+
+
+async def test_a_forged_or_malformed_easypost_event_is_rejected(serve: Serve) -> None:
+    body, malformed = _easypost_event("shp_3"), b"[]"
+    digest = _easypost_signature(body).removeprefix("hmac-sha256-hex=")
+    async with serve(easypost_webhook_secret=SecretStr(_SECRET)) as http:
+        forged = [
+            await _send_from_easypost(http, body, signature)
+            for signature in (_easypost_signature(body, "a guess"), digest, "")
+        ]
+        invalid = await _send_from_easypost(http, malformed, _easypost_signature(malformed))
+
+    assert (forged, invalid) == ([401] * 3, 422)
+
+
+async def test_the_secret_of_the_carrier_does_not_enable_easypost_webhooks(serve: Serve) -> None:
+    body = _easypost_event("shp_4")
+    async with serve(carrier_webhook_secret=SecretStr(_SECRET)) as http:
+        assert await _send_from_easypost(http, body, _easypost_signature(body)) == 404

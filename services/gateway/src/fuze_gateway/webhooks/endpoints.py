@@ -1,15 +1,17 @@
-"""Endpoints of webhooks: of every payment provider, of the carrier.
+"""Endpoints of webhooks: of every payment provider, of every carrier.
 
 A webhook is a hint: the workflow that it starts reads the state from the sender itself. A lost
 webhook costs time only, because payments under review and deliveries are polled in any case.
 """
 
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 import structlog
 from fastapi import APIRouter, Header, Request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from fuze_contracts.payment import RefreshPayment
 from fuze_contracts.shipping import RefreshShipment
@@ -17,14 +19,15 @@ from fuze_gateway.app_services import AppServices, ServicesDependency
 from fuze_gateway.problems import errors, registry
 from fuze_gateway.problems.openapi import BODY_PROBLEMS, problem_responses
 from fuze_gateway.rate_limiter import get_client_network
-from fuze_gateway.webhooks.schemas import CarrierEvent
-from fuze_gateway.webhooks.signatures import is_carrier_webhook
+from fuze_gateway.webhooks.schemas import CarrierEvent, EasyPostEvent
+from fuze_gateway.webhooks.signatures import is_carrier_webhook, is_easypost_webhook
 from fuze_psp.registry import WEBHOOKS, WebhookSettings
 from fuze_psp.webhooks import Webhook, WebhookRejection
 
 router = APIRouter(tags=["webhooks"])
 
 CarrierSignature = Annotated[str, Header(alias="Carrier-Signature", max_length=200)]
+EasyPostSignature = Annotated[str, Header(alias="X-Hmac-Signature", max_length=200)]
 
 _log = structlog.get_logger(__name__)
 
@@ -90,7 +93,7 @@ for _webhook in WEBHOOKS:
 @router.post(
     "/webhooks/carrier",
     operation_id="receiveCarrierWebhook",
-    summary="Receive a webhook of the carrier",
+    summary="Receive a webhook of the sandbox carrier",
     status_code=HTTPStatus.NO_CONTENT,
     responses=_RESPONSES,
     openapi_extra=_request_body(CarrierEvent.model_json_schema()),
@@ -102,7 +105,8 @@ async def receive_carrier_webhook(
 
     An event of a shipment whose status is being read is acknowledged.
     """
-    body = await _read_verified(request, signature, services)
+    secret = services.settings.carrier_webhook_secret
+    body = await _read_verified(request, services, secret, partial(is_carrier_webhook, signature))
     await _limit_rate("carrier", services)
     event = _parse(body, CarrierEvent, "must have an id and a shipment_id")
     command = RefreshShipment(shipment_id=event.shipment_id)
@@ -110,18 +114,47 @@ async def receive_carrier_webhook(
     await services.webhook_commands.start_carrier_webhook(command)
 
 
-async def _read_verified(request: Request, signature: str, services: AppServices) -> bytes:
+@router.post(
+    "/webhooks/easypost",
+    operation_id="receiveEasypostWebhook",
+    summary="Receive a webhook of EasyPost",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=_RESPONSES,
+    openapi_extra=_request_body(EasyPostEvent.model_json_schema()),
+)
+async def receive_easypost_webhook(
+    request: Request, signature: EasyPostSignature, services: ServicesDependency
+) -> None:
+    """Receive the event that the delivery status of a shipment changed.
+
+    Other events of the account are acknowledged and ignored.
+    """
+    secret = services.settings.easypost_webhook_secret
+    body = await _read_verified(request, services, secret, partial(is_easypost_webhook, signature))
+    await _limit_rate("easypost", services)
+    event = _parse(body, EasyPostEvent, "must be an event of EasyPost")
+    if event.shipment_id:
+        command = RefreshShipment(carrier_reference=event.shipment_id)
+        _log.info("webhook received", event_id=event.id, carrier_reference=event.shipment_id)
+        await services.webhook_commands.start_carrier_webhook(command)
+
+
+async def _read_verified(
+    request: Request,
+    services: AppServices,
+    secret: SecretStr | None,
+    is_genuine: Callable[[bytes, SecretStr], bool],
+) -> bytes:
     """Return the body.
 
     Raises:
         Problem: the sender is not configured, or the signature is invalid.
 
     """
-    secret = services.settings.carrier_webhook_secret
     if secret is None:
         raise errors.Problem(registry.WEBHOOKS_NOT_CONFIGURED)
     body = await request.body()
-    if not is_carrier_webhook(signature, body, secret):
+    if not is_genuine(body, secret):
         raise await _reject_signature(request, services)
     return body
 

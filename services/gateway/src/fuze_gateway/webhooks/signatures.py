@@ -1,13 +1,15 @@
-"""Verification of the carrier's webhook signatures.
+"""Verification of the carriers' webhook signatures.
 
-A signature is `t=<unix seconds>,v1=<hex>`, where the hex is the HMAC-SHA256 of `<t>.<raw body>`
-with the shared secret. While a secret is rotated, a signature has a `v1` for each secret. Those of
-payment providers are verified in `fuze_psp`.
+One of the sandbox is `t=<unix seconds>,v1=<hex>`, where the hex is the HMAC-SHA256 of
+`<t>.<raw body>` with the shared secret. While a secret is rotated, a signature has a `v1` for each
+secret. One of EasyPost is `hmac-sha256-hex=<hex>`, of the raw body alone. Those of payment
+providers are verified in `fuze_psp`.
 """
 
 import hmac
 import re
 import time
+import unicodedata
 
 from pydantic import SecretStr
 
@@ -19,6 +21,13 @@ _TOLERANCE_SECONDS = 300
 def is_carrier_webhook(signature: str, body: bytes, secret: SecretStr) -> bool:
     """Return whether the carrier sent the body within the last five minutes."""
     return verify_signature(signature, body, secret.get_secret_value(), time.time())
+
+
+def is_easypost_webhook(signature: str, body: bytes, secret: SecretStr) -> bool:
+    """Return whether EasyPost sent the body, at whatever time."""
+    key = unicodedata.normalize("NFKD", secret.get_secret_value())
+    expected = f"hmac-sha256-hex={hmac.new(key.encode(), body, 'sha256').hexdigest()}"
+    return hmac.compare_digest(expected.encode(), signature.encode())
 
 
 def verify_signature(signature: str, body: bytes, secret: str, now: float) -> bool:
