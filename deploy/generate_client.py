@@ -9,7 +9,10 @@ from pathlib import Path
 import unasync
 
 _PACKAGE = Path(__file__).parents[1] / "libs/client/src/fuze_client"
-_CLASSES = ("FuzeClient", "Transport", "Orders", "Events", "Payments", "Returns", "Client")
+_CLASSES = (
+    *("FuzeClient", "Client", "Transport"),
+    *("Orders", "Events", "Payments", "Returns", "Webhooks"),
+)
 _NAMES = {
     **{f"Async{name}": name for name in _CLASSES},
     "_async": "_sync",

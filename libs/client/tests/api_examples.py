@@ -4,6 +4,7 @@ from typing import Any
 
 ORDER_ID = "123e4567-e89b-12d3-a456-426614174000"
 RETURN_ID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+ENDPOINT_ID = "0b8f1a52-3f53-4d5e-9a58-6a3f5a1c9e11"
 TIME = "2026-01-05T10:00:00Z"
 NOTHING_MINOR = {f"{name}_minor": 0 for name in ("discount", "shipping", "tax", "fee")}
 
@@ -58,3 +59,39 @@ def event(seq: int, status: str = "approved") -> dict[str, Any]:
         "details": {},
         "occurred_at": TIME,
     }
+
+
+def endpoint(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Return a webhook endpoint that works."""
+    return {
+        "endpoint_id": ENDPOINT_ID,
+        "url": "https://shop.example/webhooks",
+        "event_types": [],
+        "description": "the shop",
+        "enabled": True,
+        "disabled_reason": None,
+        "failing_since": None,
+        "needs_attention": False,
+        "created_at": TIME,
+        "updated_at": TIME,
+    } | changes
+
+
+def delivery(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Return a message that an endpoint has not accepted yet."""
+    return {
+        "message_id": "evt_1_3",
+        "order_id": ORDER_ID,
+        "seq": 3,
+        "event_type": "order_approved",
+        "state": "pending",
+        "attempts": 2,
+        "next_attempt_at": TIME,
+        "last_attempted_at": TIME,
+        "response_status": 503,
+        "response_body": "later",
+        "error": "the endpoint responded 503",
+        "is_blocked": False,
+        "created_at": TIME,
+        "delivered_at": None,
+    } | changes

@@ -75,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.end_headers()
 
-    do_GET = do_POST = do_PUT = _respond  # noqa: N815 - the names of the base class
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _respond  # noqa: N815 - the names of the base class
 
     def log_message(self, *_: object) -> None:
         """Print nothing."""

@@ -240,7 +240,7 @@ def test_amounts_have_the_decimals_of_their_currency(currency: str) -> None:
     assert format_amount(1234567, currency) == str(Money(amount_minor=1234567, currency=currency))
 
 
-@pytest.mark.parametrize("command", [["orders"], ["orders", "place"], ["payments"], ["returns"]])
+@pytest.mark.parametrize("command", [["orders"], ["orders", "place"], ["payments"], ["webhooks"]])
 def test_help_documents_the_exit_codes(command: list[str]) -> None:
     output = CliRunner().invoke(main, [*command, "--help"]).output
 

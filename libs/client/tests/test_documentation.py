@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 import pytest
-from api_examples import ORDER_ID, RETURN_ID
+from api_examples import ENDPOINT_ID, ORDER_ID, RETURN_ID
 
 from fuze_client.cli.connection import EXIT_CODES
 from fuze_client.cli.main import main
 
 _PAGE = (Path(__file__).parents[3] / "docs/command-line.md").read_text()
-_COMMANDS = ("login", "logout", "profiles", "completion", "orders", "payments", "returns")
+_COMMANDS = ("login", "logout", "profiles", "completion", "orders", "payments", "returns", "webhooks")
 
 
 def _list_groups() -> Iterator[click.Command]:
@@ -36,6 +36,7 @@ def _list_examples() -> list[str]:
 @pytest.mark.parametrize("example", _list_examples())
 def test_an_example_is_a_command_with_its_options(example: str) -> None:
     text = example.replace("RETURN_ID", RETURN_ID).replace("ORDER_ID", ORDER_ID)
+    text = text.replace("ENDPOINT_ID", ENDPOINT_ID)
     text = text.replace("--file order.json", "--file -")
     command: click.Command = main
     context = click.Context(main, info_name="fuze")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from fuze_client import models, requests
+from fuze_client import models, requests, webhook_models
 
 _ROOT = Path(__file__).parents[3]
 _SCHEMAS: dict[str, Any] = json.loads((_ROOT / "docs/openapi.json").read_text())["components"][
@@ -21,6 +21,8 @@ _BUILT_BY_METHODS = {
     *("CancelOrderRequest", "CancelOrdersRequest", "RecoverOrderRequest", "RecoverOrdersRequest"),
     *("ChangeAddressRequest", "ChangePaymentMethodRequest", "ChangeReturnRequest"),
     *("RefundOrderRequest", "RequestReturnRequest", "StartOrderRequest"),
+    *("CreateWebhookEndpointRequest", "ChangeWebhookEndpointRequest"),
+    *("RotateWebhookSecretRequest", "RedeliverWebhooksRequest"),
 }
 _LEFT_OUT = {
     *("SignalResponse", "Liveness"),  # commands wait for the outcome; probes
@@ -37,7 +39,7 @@ def _list_models() -> dict[str, type[BaseModel]]:
     """Return the client's models by the names of their schemas."""
     found = {
         name: one
-        for name, one in {**vars(models), **vars(requests)}.items()
+        for name, one in {**vars(models), **vars(webhook_models), **vars(requests)}.items()
         if isinstance(one, type) and issubclass(one, BaseModel) and not name.startswith("_")
     }
     del found["BaseModel"]

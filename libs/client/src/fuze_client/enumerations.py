@@ -48,8 +48,10 @@ DiscrepancyKind = Literal[
     "void_not_refunded", "missing_provider_charge", "missing_refund", "missing_provider_refund",
     "money_kept", "parcel_of_cancelled_order", "shipped_without_parcel",
 ]  # fmt: skip
+WebhookDisabledReason = Literal["gone", "failing"]
+WebhookDeliveryState = Literal["pending", "delivered", "failed"]
 Scope = Literal[
     "orders:read", "orders:write", "orders:approve", "orders:operate", "payments:refund",
-    "keys:manage",
+    "keys:manage", "webhooks:operate", "webhooks:manage",
 ]  # fmt: skip
 Availability = Literal["ok", "unavailable"]

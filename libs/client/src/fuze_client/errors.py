@@ -17,7 +17,7 @@ class FuzeError(Exception):
 class NoResponseError(FuzeError):
     """No response arrived: no connection, or it broke, or the timeout passed.
 
-    The request may have been executed. All requests are safe to repeat.
+    The request may have been executed. All are safe to repeat but those of webhooks that say so.
     """
 
 

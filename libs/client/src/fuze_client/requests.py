@@ -3,10 +3,16 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, TypedDict
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fuze_client.enumerations import AdjustmentKind, OrderStatus
+from fuze_client.enumerations import (
+    AdjustmentKind,
+    EventType,
+    OrderStatus,
+    WebhookDeliveryState,
+)
 
 
 class _Request(BaseModel):
@@ -95,3 +101,13 @@ class OrderFilters(TypedDict, total=False):
     updated_before: datetime | None
     q: str | None
     sort: Literal["-created_at", "created_at", "-updated_at", "updated_at"]
+
+
+class WebhookDeliveryFilters(TypedDict, total=False):
+    """What a list of deliveries is limited to."""
+
+    state: WebhookDeliveryState | None
+    event_type: EventType | None
+    order_id: UUID | str | None
+    created_from: datetime | None
+    created_before: datetime | None

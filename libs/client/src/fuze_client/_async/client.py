@@ -8,6 +8,7 @@ from fuze_client._async.events import AsyncEvents
 from fuze_client._async.orders import AsyncOrders
 from fuze_client._async.payments import AsyncPayments, AsyncReturns
 from fuze_client._async.transport import AsyncTransport
+from fuze_client._async.webhooks import AsyncWebhooks
 from fuze_client.models import (
     CallerResponse,
     ListTaskQueuesResponse,
@@ -42,6 +43,7 @@ class AsyncFuzeClient:
         self.events = AsyncEvents(self._transport)
         self.payments = AsyncPayments(self._transport)
         self.returns = AsyncReturns(self._transport)
+        self.webhooks = AsyncWebhooks(self._transport)
 
     async def get_caller(self) -> CallerResponse:
         """Return whose credential this is, and what it permits."""

@@ -95,7 +95,7 @@ def profiles(use: str | None) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what completes commands, options, profiles and order ids in your shell.
+    """Print what completes commands, options, profiles and ids in your shell.
 
     \b
     bash:  echo 'eval "$(fuze completion bash)"' >> ~/.bashrc

@@ -36,8 +36,8 @@ Exit codes:
   0  done
   1  another failure, or you did not confirm
   2  the command line is wrong
-  3  there is no such order or return
-  4  the order's state does not allow it (409)
+  3  there is no such order, return, endpoint or message
+  4  the state of the order or endpoint does not allow it (409)
   5  a field is invalid (400, 422)
   6  no valid credential, or one without permission (401, 403)
   7  the gateway is unavailable, did not respond, or limits your requests

@@ -19,7 +19,7 @@ from fuze_client.cli.options import (
     shipping_option,
     yes_option,
 )
-from fuze_client.cli.output import format_amount, print_json, print_line
+from fuze_client.cli.output import confirm, format_amount, print_json, print_line
 from fuze_client.errors import ProblemError
 from fuze_client.models import CommandResponse
 from fuze_client.requests import LineQuantity
@@ -52,7 +52,7 @@ def reject(
     yes: bool,
 ) -> None:
     """Reject orders that wait for approval; that is final."""
-    _confirm(f"Reject {_count(order_ids)}?", yes=yes)
+    confirm(f"Reject {_count(order_ids)}?", yes=yes)
     _decide(
         profile,
         order_ids,
@@ -80,7 +80,7 @@ def cancel(
 
     An order that is dispatched is refunded instead: fuze orders refund.
     """
-    _confirm(f"Cancel {_count(order_ids)}?", yes=yes)
+    confirm(f"Cancel {_count(order_ids)}?", yes=yes)
     _decide(
         profile,
         order_ids,
@@ -143,7 +143,7 @@ def refund(
     has_lines = bool(lines) or include_shipping
     if [amount_minor is not None, has_lines, is_all].count(True) != 1:
         raise click.UsageError("say what to refund: --amount-minor, --line, or --all")
-    _confirm(f"Refund order {order_id}?", yes=yes)
+    confirm(f"Refund order {order_id}?", yes=yes)
     key = key or str(uuid4())
     with connect(profile, advice=advise_to_repeat(key)) as fuze:
         accepted = fuze.payments.refund(
@@ -169,11 +169,6 @@ DECISIONS = (approve, reject, cancel, retry, refund)
 
 def _count(order_ids: Sequence[UUID]) -> str:
     return f"order {order_ids[0]}" if len(order_ids) == 1 else f"{len(order_ids)} orders"
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    if not yes:
-        click.confirm(question, abort=True, err=True)
 
 
 def _decide(

@@ -47,6 +47,7 @@ def main() -> None:
     fuze orders list --waiting-for approval     what waits for you
     fuze orders approve ORDER_ID
     fuze orders watch ORDER_ID                  its events, as they happen
+    fuze webhooks list                          where its events are sent
 
     Without a login it is the gateway of `fuze up`. That command is there where the development
     stack is installed:

@@ -39,6 +39,22 @@ def complete_order(context: click.Context, _: click.Parameter, start: str) -> li
     return []
 
 
+def complete_endpoint(
+    context: click.Context, _: click.Parameter, start: str
+) -> list[CompletionItem]:
+    """Return the webhook endpoints whose id starts so, each with its URL."""
+    with suppress(click.ClickException, FuzeError):
+        profile = context.params.get("profile") or os.environ.get("FUZE_PROFILE")
+        with create_client(profile, 0) as fuze:
+            found = fuze.webhooks.list()
+        return [
+            CompletionItem(str(one.endpoint_id), help=one.url)
+            for one in found
+            if str(one.endpoint_id).startswith(start)
+        ]
+    return []
+
+
 def api_options(function: Function) -> Function:
     """Add the options that every command has."""
     profile = click.option(
@@ -58,6 +74,9 @@ orders_argument = click.argument(
     "order_ids", metavar="ORDER_ID...", type=click.UUID, nargs=-1, required=True,
     shell_complete=complete_order,
 )  # fmt: skip
+endpoint_argument = click.argument(
+    "endpoint_id", type=click.UUID, shell_complete=complete_endpoint
+)
 actor_option = click.option("--actor", help="The person for whom you act; recorded in the events.")
 reason_option = click.option("--reason", help="Recorded in the events.")
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")

@@ -1,4 +1,4 @@
-"""What the commands print: tables for people, JSON for programs."""
+"""What the commands print and ask: tables for people, JSON for programs."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -37,6 +37,12 @@ def format_amount(amount_minor: int | None, currency: str) -> str:
 def format_time(time: datetime) -> str:
     """Return a time in the time zone of the terminal."""
     return time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on stderr, and end the command unless the answer is yes."""
+    if not yes:
+        click.confirm(question, abort=True, err=True)
 
 
 def print_json(found: BaseModel | Iterable[BaseModel]) -> None:
