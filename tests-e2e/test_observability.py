@@ -229,7 +229,7 @@ def test_an_order_and_its_log_lines_have_the_id_of_its_trace(observed: Observed)
 
     assert observed.order["trace_id"] == trace_id
     workflows = {order_workflow_id(observed.order_id), shipping_workflow_id(observed.order_id)}
-    for service in WORKERS:
+    for service in ("order", "payment", "shipping"):
         records = [
             one
             for one in observed.services.read_log(service)

@@ -13,7 +13,16 @@ from fuze_client.cli.connection import EXIT_CODES
 from fuze_client.cli.main import main
 
 _PAGE = (Path(__file__).parents[3] / "docs/command-line.md").read_text()
-_COMMANDS = ("login", "logout", "profiles", "completion", "orders", "payments", "returns", "webhooks")
+_COMMANDS = (
+    "login",
+    "logout",
+    "profiles",
+    "completion",
+    "orders",
+    "payments",
+    "returns",
+    "webhooks",
+)
 
 
 def _list_groups() -> Iterator[click.Command]:

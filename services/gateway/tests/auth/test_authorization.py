@@ -61,7 +61,7 @@ SCOPES = {
     "deleteWebhookEndpoint": "webhooks:manage", "rotateWebhookSecret": "webhooks:manage",
     "listProblems": None, "getProblem": None,
     "livez": None, "readyz": None, "receivePspWebhook": None, "receiveStripeWebhook": None,
-    "receiveCarrierWebhook": None,
+    "receiveCarrierWebhook": None, "receiveEasypostWebhook": None,
 }  # fmt: skip
 """Repeated here on purpose: a new operation, or a wider scope, must be a deliberate change."""
 

@@ -8,6 +8,7 @@ from fuze_client._sync.events import Events
 from fuze_client._sync.orders import Orders
 from fuze_client._sync.payments import Payments, Returns
 from fuze_client._sync.transport import Transport
+from fuze_client._sync.webhooks import Webhooks
 from fuze_client.models import (
     CallerResponse,
     ListTaskQueuesResponse,
@@ -42,6 +43,7 @@ class FuzeClient:
         self.events = Events(self._transport)
         self.payments = Payments(self._transport)
         self.returns = Returns(self._transport)
+        self.webhooks = Webhooks(self._transport)
 
     def get_caller(self) -> CallerResponse:
         """Return whose credential this is, and what it permits."""

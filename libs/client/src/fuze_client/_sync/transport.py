@@ -65,14 +65,25 @@ class Transport:
         body: BaseModel | Mapping[str, Any] | None = None,
         *,
         idempotency_key: str | None = None,
+        is_repeatable: bool = True,
     ) -> Model:
-        """Return the response to a POST."""
+        """Return the response to a POST; one that is not repeatable is sent once."""
         key = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        return self._request("POST", path, model, json=_to_json(body), headers=key)
+        return self._request(
+            "POST", path, model, json=_to_json(body), headers=key, is_repeatable=is_repeatable
+        )
 
     def put(self, path: Path, model: type[Model], body: BaseModel | Mapping[str, Any]) -> Model:
         """Return the response to a PUT."""
         return self._request("PUT", path, model, json=_to_json(body))
+
+    def patch(self, path: Path, model: type[Model], body: BaseModel | Mapping[str, Any]) -> Model:
+        """Return the response to a PATCH."""
+        return self._request("PATCH", path, model, json=_to_json(body))
+
+    def delete(self, path: Path) -> None:
+        """Send a DELETE. Repeated without a response, what it has deleted is not found."""
+        self._send("DELETE", path, headers=self._credential)
 
     def open_stream(
         self, path: Path, params: Mapping[str, Any], headers: Mapping[str, str]
@@ -107,15 +118,17 @@ class Transport:
         *,
         headers: Mapping[str, str],
         stream: bool = False,
+        is_repeatable: bool = True,
         **content: Any,  # noqa: ANN401 - httpx's
     ) -> httpx.Response:
         """Send a request until it has a response that is not transient; raise its problem."""
         url = "/".join((self._base_url, *(quote(str(part), safe="") for part in path)))
         request = self._http.build_request(method, url, headers=headers, **content)
+        retry_for = self._retry_for if is_repeatable else 0
         for attempt in stamina.retry_context(
-            partial(get_backoff, longest=self._retry_for),
-            attempts=None if self._retry_for else 1,
-            timeout=self._retry_for or None,
+            partial(get_backoff, longest=retry_for),
+            attempts=None if retry_for else 1,
+            timeout=retry_for or None,
             wait_jitter=0.3,
         ):
             with attempt:

@@ -74,9 +74,7 @@ orders_argument = click.argument(
     "order_ids", metavar="ORDER_ID...", type=click.UUID, nargs=-1, required=True,
     shell_complete=complete_order,
 )  # fmt: skip
-endpoint_argument = click.argument(
-    "endpoint_id", type=click.UUID, shell_complete=complete_endpoint
-)
+endpoint_argument = click.argument("endpoint_id", type=click.UUID, shell_complete=complete_endpoint)
 actor_option = click.option("--actor", help="The person for whom you act; recorded in the events.")
 reason_option = click.option("--reason", help="Recorded in the events.")
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
