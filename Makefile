@@ -90,13 +90,13 @@ observability-check: $(READY) ## Check alerts and dashboards with a real Prometh
 mutation: $(READY) ## Mutate the code that moves money: the tests must notice each change
 	$(BIN)/python services/payment/tests/mutation.py
 
-api-lint: $(CLIENTS)/node_modules ## Lint docs/openapi.json with the rules of Redocly and Spectral (needs Node.js)
-	@$(NODE)redocly lint ../../docs/openapi.json --max-problems 1000
-	@$(NODE)spectral lint ../../docs/openapi.json --fail-severity hint
+api-lint: $(CLIENTS)/node_modules ## Lint docs/reference/openapi.json with the rules of Redocly and Spectral (needs Node.js)
+	@$(NODE)redocly lint ../../docs/reference/openapi.json --max-problems 1000
+	@$(NODE)spectral lint ../../docs/reference/openapi.json --fail-severity hint
 
 api-clients: $(READY) $(CLIENTS)/node_modules ## Generate TypeScript clients, compile them, and run them against a stack (needs Node.js)
 	rm -rf $(CLIENTS)/generated $(CLIENTS)/build
-	@$(NODE)openapi-typescript ../../docs/openapi.json --output generated/openapi_typescript.ts
+	@$(NODE)openapi-typescript ../../docs/reference/openapi.json --output generated/openapi_typescript.ts
 	@$(NODE)openapi-ts
 	@$(NODE)tsc
 	@$(BIN)/python $(CLIENTS)/run.py
@@ -131,8 +131,8 @@ migrate: $(RUNS) ## Upgrade the schemas of the stack in .fuze/ to their newest r
 revision: $(READY) ## Write a migration: make revision SERVICE=order MESSAGE="add a column"
 	@$(BIN)/fuze revision $(SERVICE) --message "$(MESSAGE)"
 
-openapi: $(READY) ## Generate docs/openapi.json and docs/problems.md from the code
-	@FUZE_DATABASE_URL=postgresql://nowhere/ $(BIN)/python -m fuze_gateway export-openapi docs
+openapi: $(READY) ## Generate docs/reference/openapi.json and docs/reference/problems.md from the code
+	@FUZE_DATABASE_URL=postgresql://nowhere/ $(BIN)/python -m fuze_gateway export-openapi docs/reference
 
 client: $(READY) ## Generate the sync client from the async one
 	@$(BIN)/python deploy/generate_client.py
@@ -150,7 +150,7 @@ no-name:
 services: $(READY) ## Generate compose, roles.sql and package lists from services.toml
 	@$(BIN)/python deploy/generate.py
 
-settings: $(READY) ## Generate docs/settings.md and the list of known variables from the settings classes
+settings: $(READY) ## Generate docs/reference/settings.md and the list of known variables from the settings classes
 	@$(BIN)/python deploy/generate_settings.py
 
 lock: $(READY) ## Write the locks from the pyproject files; UPGRADE=1 takes newer versions

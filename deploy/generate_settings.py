@@ -1,4 +1,4 @@
-"""Write docs/settings.md and known_variables.txt from the settings classes: `make settings`.
+"""Write docs/reference/settings.md and known_variables.txt from the settings: `make settings`.
 
 `--check` writes nothing, and fails when one of them differs.
 """
@@ -28,7 +28,7 @@ from fuze_runtime.database_url import PARAMETERS  # noqa: E402 - after the path
 from fuze_runtime.deployment import DeploymentSettings, is_secret  # noqa: E402 - after the path
 from fuze_runtime.settings import MigrationSettings  # noqa: E402 - after the path
 
-_PAGE = _ROOT / "docs/settings.md"
+_PAGE = _ROOT / "docs/reference/settings.md"
 _VARIABLES = _ROOT / "libs/runtime/src/fuze_runtime/known_variables.txt"
 _MIGRATIONS = "migrations"
 _POSTGRES_CONNECTIONS = 100 - 3
@@ -76,7 +76,7 @@ def main() -> None:
         names = ", ".join(str(path.relative_to(_ROOT)) for path in stale)
         raise SystemExit(f"differs from the settings classes: {names}; run: make settings")
     for path in stale:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(files[path])
 
 

@@ -14,7 +14,7 @@ from fuze_client import AsyncFuzeClient, ProblemError
 from fuze_client.cli.main import main
 from fuze_client.requests import PlaceOrderRequest
 
-_PAGE = Path(__file__).parents[1] / "docs/command-line.md"
+_PAGE = Path(__file__).parents[1] / "docs/reference/command-line.md"
 _PLACE = (
     *("orders", "place", "--line", "TEAPOT-1", "3", "1999", "--postal-code", "10001"),
     *("--payment-method", "pm_card_visa"),

@@ -242,7 +242,7 @@ def test_the_metrics_are_those_of_the_documentation(observed: Observed) -> None:
     documented = set(
         re.findall(
             r"^\| `(fuze_\w+)`",
-            (Path(__file__).parents[1] / "docs/metrics.md").read_text(),
+            (Path(__file__).parents[1] / "docs/reference/metrics.md").read_text(),
             flags=re.MULTILINE,
         )
     )

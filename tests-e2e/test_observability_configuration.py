@@ -33,7 +33,7 @@ needs_prometheus = pytest.mark.skipif(
 
 
 def test_alerts_and_dashboards_use_documented_metrics_alone() -> None:
-    documented = set(_METRIC.findall((_ROOT / "docs/metrics.md").read_text()))
+    documented = set(_METRIC.findall((_ROOT / "docs/reference/metrics.md").read_text()))
 
     used = {
         re.sub("_(bucket|sum|count)$", "", name)
@@ -48,7 +48,7 @@ def test_each_alert_is_in_the_runbook_and_is_tested() -> None:
     alerts = re.findall(r"- alert: (\w+)", _RULES)
 
     runbook = re.findall(
-        r"^\| `([A-Z]\w+)` \|", (_ROOT / "docs/runbook.md").read_text(), re.MULTILINE
+        r"^\| `([A-Z]\w+)` \|", (_ROOT / "docs/how-to/runbook.md").read_text(), re.MULTILINE
     )
     tested = set(re.findall(r"alertname: (\w+)\n", (_FOLDER / "rules_test.yml").read_text()))
 

@@ -1,4 +1,4 @@
-"""The recipes of docs/runbook.md, and what operators do in Temporal by mistake.
+"""The recipes of docs/how-to/runbook.md, and what operators do in Temporal by mistake.
 
 They use the same command lines as an operator: `temporal`, `fuze` and the API.
 """

@@ -1,5 +1,5 @@
 export default {
-  input: "../../docs/openapi.json",
+  input: "../../docs/reference/openapi.json",
   output: { path: "generated/hey_api", importFileExtension: ".js" },
   plugins: ["@hey-api/client-fetch", "@hey-api/typescript", "@hey-api/sdk"],
 };

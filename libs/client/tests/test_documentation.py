@@ -1,4 +1,4 @@
-"""The commands that docs/command-line.md and the help show are commands of `fuze`."""
+"""The commands that docs/reference/command-line.md and the help show are commands of `fuze`."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ from api_examples import ENDPOINT_ID, ORDER_ID, RETURN_ID
 from fuze_client.cli.connection import EXIT_CODES
 from fuze_client.cli.main import main
 
-_PAGE = (Path(__file__).parents[3] / "docs/command-line.md").read_text()
+_PAGE = (Path(__file__).parents[3] / "docs/reference/command-line.md").read_text()
 _COMMANDS = (
     "login",
     "logout",

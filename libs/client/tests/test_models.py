@@ -1,4 +1,4 @@
-"""The client's models are those of docs/openapi.json; its sync half is that of its async one."""
+"""The client's models are those of openapi.json; its sync half is that of its async one."""
 
 import json
 import subprocess
@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from fuze_client import models, requests, webhook_models
 
 _ROOT = Path(__file__).parents[3]
-_SCHEMAS: dict[str, Any] = json.loads((_ROOT / "docs/openapi.json").read_text())["components"][
-    "schemas"
-]
+_SCHEMAS: dict[str, Any] = json.loads((_ROOT / "docs/reference/openapi.json").read_text())[
+    "components"
+]["schemas"]
 _LINES = ("RefundLineRequest", "ReturnLineRequest")
 _BUILT_BY_METHODS = {
     *("ApproveOrderRequest", "ApproveOrdersRequest", "RejectOrderRequest", "RetryOrderRequest"),

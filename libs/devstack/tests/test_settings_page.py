@@ -1,4 +1,4 @@
-"""docs/settings.md and the list of known variables agree with the settings classes."""
+"""docs/reference/settings.md and the list of known variables agree with the settings classes."""
 
 import subprocess
 import sys

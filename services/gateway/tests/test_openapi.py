@@ -17,7 +17,7 @@ from fuze_gateway.openapi_export import build_documents
 from fuze_gateway.problems.registry import REGISTRY
 from fuze_testing import unmeasured_environment
 
-_DOCS = Path(__file__).parents[3] / "docs"
+_DOCS = Path(__file__).parents[3] / "docs/reference"
 _METHODS = {"get", "put", "post", "delete", "patch"}
 
 OPENAPI: dict[str, Any] = json.loads((_DOCS / "openapi.json").read_text())

@@ -1,4 +1,4 @@
-"""A restored dump, as docs/backup.md describes it."""
+"""A restored dump, as docs/how-to/backup.md describes it."""
 
 import subprocess
 from collections.abc import Callable

@@ -4,7 +4,7 @@
         for order in fuze.orders.list(status=["awaiting_approval"]):
             fuze.orders.approve(order.order_id, actor="grace")
 
-docs/command-line.md explains retries, problems, lists and streams.
+docs/reference/command-line.md explains retries, problems, lists and streams.
 """
 
 from fuze_client._async.client import AsyncFuzeClient

@@ -1,4 +1,4 @@
-"""The values that the API has for states and kinds: docs/states.md says what each means.
+"""The values that the API has for states and kinds: docs/reference/states.md says what each means.
 
 Values are only added, so one that is not listed here is passed on as it is.
 """

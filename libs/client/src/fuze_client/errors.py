@@ -51,9 +51,10 @@ class Problem(BaseModel):
 class ProblemError(FuzeError):
     """The API responded with a problem.
 
-    `code` is the last part of its type, such as `order-not-found`; docs/problems.md lists them.
-    Branch on it, never on the text. `is_repeat`: an earlier attempt of the call had no response, so
-    that the problem may be due to its success (an order that is `already-approved`).
+    `code` is the last part of its type, such as `order-not-found`; all are in
+    docs/reference/problems.md. Branch on it, never on the text. `is_repeat`: an earlier attempt of
+    the call had no response, so that the problem may be due to its success (an order that is
+    `already-approved`).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the API responds with: docs/openapi.json says what each field means.
+"""What the API responds with: docs/reference/openapi.json says what each field means.
 
 Amounts are integers in minor units.
 """

@@ -1,4 +1,4 @@
-"""What the API responds with about webhook endpoints: docs/openapi.json says what a field means."""
+"""Webhook endpoints in the API; docs/reference/openapi.json says what a field means."""
 
 from datetime import datetime
 from uuid import UUID

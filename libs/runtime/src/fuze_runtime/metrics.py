@@ -1,7 +1,7 @@
 """Metrics of a process: Temporal's SDK serves its own and ours at `FUZE_METRICS_ADDRESS`.
 
-Without the address its meter records nothing. docs/metrics.md lists the metrics. A duration's name
-gets the suffix `_seconds`; that of a counter has its `_total` already.
+Without the address its meter records nothing. docs/reference/metrics.md lists the metrics. A
+duration's name gets the suffix `_seconds`; that of a counter has its `_total` already.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """Worker Deployment Versioning: which version of the code runs a workflow.
 
 It is off unless both variables of Temporal's Worker Controller are set. A workflow is pinned to the
-version that it starts on, unless its `@workflow.defn` says `AUTO_UPGRADE`; see docs/adr/0022.
+version that it starts on, unless its `@workflow.defn` says `AUTO_UPGRADE`: see
+docs/explanation/adr/0022.
 """
 
 import os

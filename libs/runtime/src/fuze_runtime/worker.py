@@ -153,7 +153,7 @@ def workflow_runner(*, sandbox: bool) -> WorkflowRunner:
     """Return what runs workflows: in Temporal's sandbox, or as ordinary code.
 
     The sandbox imports the workflows' modules anew for each run, and refuses calls that are not
-    deterministic. The replay tests run in it; see docs/adr/0020 for why workers do not.
+    deterministic. The replay tests run in it; see docs/explanation/adr/0020 for why workers do not.
     """
     if not sandbox:
         return UnsandboxedWorkflowRunner()

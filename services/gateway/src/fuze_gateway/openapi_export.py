@@ -1,4 +1,4 @@
-"""Export of the OpenAPI document and of the problem registry as files for docs/."""
+"""Export of the OpenAPI document and of the problem registry as files for docs/reference/."""
 
 import json
 from pathlib import Path

@@ -103,7 +103,7 @@ class GatewaySettings(WebhookSettings, ProviderSelection, DatabaseSettings):
     search_attributes: bool = Field(
         default=False,
         description="Publish the status of each new order as search attributes of its workflow."
-        " Temporal refuses orders until they exist in the namespace (docs/runbook.md).",
+        " Temporal refuses orders until they exist in the namespace (docs/how-to/runbook.md).",
     )
     api_key_cache_ttl: Duration = Field(
         timedelta(seconds=10), description="How long a revocation takes, at most: keys are cached."

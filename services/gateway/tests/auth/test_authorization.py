@@ -12,7 +12,7 @@ from gateway_harness import MakeKey, bearer
 
 from fuze_gateway.auth.principals import Role
 
-OPENAPI = json.loads((Path(__file__).parents[4] / "docs/openapi.json").read_text())
+OPENAPI = json.loads((Path(__file__).parents[4] / "docs/reference/openapi.json").read_text())
 
 
 def _operations() -> Iterator[tuple[str, str, str, str | None]]:

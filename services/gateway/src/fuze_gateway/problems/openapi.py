@@ -20,7 +20,8 @@ _PROBLEM_SCHEMA = {
         "type": {
             "type": "string",
             "enum": sorted(problem_type.uri for problem_type in REGISTRY.values()),
-            "description": "The problem type; clients branch on it. See docs/problems.md.",
+            "description": "The problem type; clients branch on it."
+            " See docs/reference/problems.md.",
         },
         "title": _TEXT,
         "status": {"type": "integer"},
