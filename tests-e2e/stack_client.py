@@ -18,8 +18,10 @@ from temporalio.client import Client
 
 from fuze_client import FuzeClient
 from fuze_contracts.address import Address
+from fuze_contracts.event_details import DETAILS
 from fuze_contracts.order import ORDER_TASK_QUEUE, OrderWorkflow, PlaceOrder
 from fuze_contracts.order_lines import OrderLine
+from fuze_contracts.order_states import EventType
 from fuze_contracts.payment import default_payment_token
 from fuze_contracts.workflow_ids import order_workflow_id
 from fuze_testing import unmeasured_environment
@@ -193,8 +195,11 @@ class StackClient:
         return found
 
     def get_event_types(self, order_id: str) -> list[str]:
-        answer = self.get(f"/orders/{order_id}/events")
-        return [event["type"] for event in answer.json().get("events", [])]
+        """Return the types of the order's events; their details are those of the contract."""
+        found = self.get(f"/orders/{order_id}/events").json().get("events", [])
+        for event in found:
+            DETAILS[EventType(event["type"])].model_validate(event["details"])
+        return [event["type"] for event in found]
 
     def get_payments(self, order_id: str) -> list[dict[str, Any]]:
         """Return the order's payments as the gateway publishes them."""

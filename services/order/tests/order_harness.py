@@ -17,6 +17,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 
 from fuze_contracts import payment, shipping
 from fuze_contracts.address import Address
+from fuze_contracts.event_details import DETAILS
 from fuze_contracts.money import Money
 from fuze_contracts.order import ORDER_TASK_QUEUE, OrderResult, OrderSnapshot, PlaceOrder
 from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus, WaitingFor
@@ -309,9 +310,16 @@ class OrderHarness:
         )
 
     async def timeline(self, order_id: UUID) -> list[str]:
-        query = sa.select(events.c.type).where(events.c.order_id == order_id).order_by(events.c.seq)
+        query = (
+            sa.select(events.c.type, events.c.details)
+            .where(events.c.order_id == order_id)
+            .order_by(events.c.seq)
+        )
         async with self.engine.connect() as connection:
-            return list((await connection.execute(query)).scalars())
+            rows = (await connection.execute(query)).all()
+        for event, details in rows:
+            DETAILS[EventType(event)].model_validate(details)
+        return [event for event, _ in rows]
 
     async def row_status(self, order_id: UUID) -> str:
         query = sa.select(orders.c.status).where(orders.c.id == order_id)

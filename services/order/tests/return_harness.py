@@ -9,8 +9,10 @@ import sqlalchemy as sa
 from order_harness import build_receipt
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from fuze_contracts.event_details import DETAILS
 from fuze_contracts.order import PlaceOrder
 from fuze_contracts.order_lines import OrderLine
+from fuze_contracts.order_states import EventType
 from fuze_contracts.refund_allocation import RefundLine
 from fuze_contracts.returns import (
     RequestReturn,
@@ -76,4 +78,7 @@ async def read_status(engine: AsyncEngine, request: RequestReturn) -> str:
 async def read_events(engine: AsyncEngine, order_id: UUID) -> list[sa.Row[Any]]:
     query = sa.select(events).where(events.c.order_id == order_id).order_by(events.c.seq)
     async with engine.connect() as connection:
-        return list(await connection.execute(query))
+        rows = list(await connection.execute(query))
+    for event in rows:
+        DETAILS[EventType(event.type)].model_validate(event.details)
+    return rows

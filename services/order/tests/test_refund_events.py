@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 from order_harness import OrderHarness, build_receipt, until, waits_for
+from return_harness import read_events
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fuze_contracts.money import Money
@@ -19,7 +20,7 @@ from fuze_contracts.refund_allocation import RefundedLine
 from fuze_contracts.shipping import DeliveryStatus, DeliveryStatusChanged
 from fuze_order.refund_repository import RefundEventRepository
 from fuze_order.repository import OrderRepository
-from fuze_order.tables import events, orders
+from fuze_order.tables import orders
 from fuze_order.workflows import OrderWorkflow
 
 Order = Callable[..., PlaceOrder]
@@ -70,12 +71,6 @@ async def _row(engine: AsyncEngine, order: PlaceOrder) -> sa.Row[Any]:
         return (await connection.execute(query)).one()
 
 
-async def _events(engine: AsyncEngine, order: PlaceOrder) -> list[sa.Row[Any]]:
-    async with engine.connect() as connection:
-        query = sa.select(events).where(events.c.order_id == order.order_id)
-        return list(await connection.execute(query.order_by(events.c.seq)))
-
-
 async def _request_and_refund(repository: RefundEventRepository, report: RefundReport) -> None:
     await repository.record(report.model_copy(update={"type": EventType.REFUND_REQUESTED}))
     await repository.record(report)
@@ -90,7 +85,7 @@ async def test_a_refund_is_two_events_with_actor_reason_and_amount(
     await repository.record(requested)
     await repository.record(requested.model_copy(update={"type": EventType.PAYMENT_REFUNDED}))
 
-    *_, first, second = await _events(engine, shipped)
+    *_, first, second = await read_events(engine, shipped.order_id)
     assert (first.seq, first.type, first.payment_status) == (3, "refund_requested", "charged")
     assert (second.seq, second.type, second.payment_status) == (
         4,
@@ -127,7 +122,7 @@ async def test_a_repeated_report_is_recorded_once(
 
     await asyncio.gather(*(repository.record(report) for _ in range(4)))
 
-    assert [one.type for one in await _events(engine, shipped)] == [
+    assert [one.type for one in await read_events(engine, shipped.order_id)] == [
         "order_received",
         "order_validated",
         "payment_refunded",
@@ -141,7 +136,7 @@ async def test_concurrent_refunds_are_all_recorded_without_a_gap(
 
     await asyncio.gather(*map(repository.record, reports))
 
-    assert [one.seq for one in await _events(engine, shipped)] == [1, 2, 3, 4, 5]
+    assert [one.seq for one in await read_events(engine, shipped.order_id)] == [1, 2, 3, 4, 5]
     assert (await _row(engine, shipped)).payment_status == "refunded"
 
 
@@ -152,7 +147,7 @@ async def test_a_failed_refund_needs_attention_until_another_one_succeeds(
 
     row = await _row(engine, shipped)
     assert (row.needs_attention, row.payment_status) == (True, "charged")
-    assert (await _events(engine, shipped))[-1].details["code"] == "card_closed"
+    assert (await read_events(engine, shipped.order_id))[-1].details["code"] == "card_closed"
 
     await _request_and_refund(repository, _report(shipped))
     assert not (await _row(engine, shipped)).needs_attention
