@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway observability-check mutation api-lint api-clients proof migrate revision openapi client histories services settings new-service no-name lock images clean deploy-check deploy-lint audit sbom
+.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway observability-check mutation api-lint api-clients proof migrate revision openapi client histories services settings new-service no-name lock images docs docs-serve reference clean deploy-check deploy-lint audit sbom
 
 ##@ Run it
 help: ## Show this help
@@ -101,6 +101,13 @@ api-clients: $(READY) $(CLIENTS)/node_modules ## Generate TypeScript clients, co
 	@$(NODE)tsc
 	@$(BIN)/python $(CLIENTS)/run.py
 
+##@ Read it
+docs: $(VENV)/docs/.ready ## Build the documentation site in dist/site; its links and anchors must exist
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs --quiet build && echo dist/site/index.html
+
+docs-serve: $(VENV)/docs/.ready ## Serve the site on http://127.0.0.1:8001, and build it again after each change
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs serve --dev-addr 127.0.0.1:8001
+
 ##@ Deploy it
 images: ## Build the image of each service
 	FUZE_REVISION=$$(git rev-parse --short HEAD) docker compose build
@@ -131,8 +138,9 @@ migrate: $(RUNS) ## Upgrade the schemas of the stack in .fuze/ to their newest r
 revision: $(READY) ## Write a migration: make revision SERVICE=order MESSAGE="add a column"
 	@$(BIN)/fuze revision $(SERVICE) --message "$(MESSAGE)"
 
-openapi: $(READY) ## Generate docs/reference/openapi.json and docs/reference/problems.md from the code
+openapi: $(READY) ## Generate docs/reference/openapi.json, problems.md and operations.md from the code
 	@FUZE_DATABASE_URL=postgresql://nowhere/ $(BIN)/python -m fuze_gateway export-openapi docs/reference
+	@$(BIN)/python deploy/generate_reference.py
 
 client: $(READY) ## Generate the sync client from the async one
 	@$(BIN)/python deploy/generate_client.py
@@ -143,9 +151,13 @@ histories: $(READY) ## Record the workflow histories that the replay tests use
 new-service: $(if $(NAME),$(READY),no-name) ## Create a service from the template: make new-service NAME=inventory
 	@$(BIN)/python deploy/new_service.py "$(NAME)"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" deploy/lock.sh
+	@$(MAKE) --no-print-directory reference # installs the service, whose commands are in it
 
 no-name:
 	@echo "a service needs a name: make new-service NAME=inventory" >&2; exit 1
+
+reference: $(READY) ## Generate the pages of docs/reference that the code determines
+	@$(BIN)/python deploy/generate_reference.py
 
 services: $(READY) ## Generate compose, roles.sql and package lists from services.toml
 	@$(BIN)/python deploy/generate.py

@@ -88,6 +88,7 @@ def _render_pyproject() -> str:
     tools: Any = project["tool"]
     tools["mypy"]["mypy_path"] = _list(
         [
+            "deploy",  # its scripts import each other
             *(f"libs/{name}/src" for name in libraries),
             *(f"services/{name}/src" for name in SERVICES),
         ]

@@ -31,5 +31,6 @@ compile deploy/build.lock "$@" --group pyproject.toml:build
 # Tools, each lock in an environment of its own.
 compile deploy/tools.lock "$@" --group pyproject.toml:tools
 compile deploy/checkov.lock "$@" --group pyproject.toml:checkov
+compile deploy/docs.lock "$@" --group pyproject.toml:docs
 # The packages of the programs that `fuze bench` compares Fuze with, in an environment of its own.
 compile libs/bench/rivals.lock "$@" libs/bench/rivals.in

@@ -152,7 +152,9 @@ def test_every_state_and_code_is_documented() -> None:
         for name, schema in COMPONENTS["schemas"].items()
         if not name.endswith("Request") and not name.startswith("Problem")
     }
-    documented = "".join((_DOCS / name).read_text() for name in ("states.md", "api.md"))
+    documented = "".join(
+        (_DOCS / name).read_text() for name in ("states.md", "events.md", "api.md")
+    )
 
     values = set(_get_enumerations(schemas)) - {scope.value for scope in Scope}
     assert len(values) > 50

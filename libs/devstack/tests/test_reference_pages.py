@@ -1,17 +1,20 @@
-"""docs/reference/settings.md and the list of known variables agree with the settings classes."""
+"""The pages of docs/reference agree with the code, and so does the list of known variables."""
 
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from fuze_testing import unmeasured_environment
 
 _ROOT = Path(__file__).parents[3]
 
 
-def test_the_page_of_settings_is_what_the_classes_say() -> None:
+@pytest.mark.parametrize("script", ["generate_settings.py", "generate_reference.py"])
+def test_the_pages_are_what_the_code_says(script: str) -> None:
     checked = subprocess.run(
-        [sys.executable, str(_ROOT / "deploy/generate_settings.py"), "--check"],
+        [sys.executable, str(_ROOT / "deploy" / script), "--check"],
         env=unmeasured_environment(),
         capture_output=True,
         text=True,
