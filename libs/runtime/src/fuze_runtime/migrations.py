@@ -14,6 +14,7 @@ import stamina
 import structlog
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.exc import DBAPIError
@@ -80,13 +81,13 @@ def check(settings: MigrationSettings, package: str) -> None:
 
 def create_revision(settings: MigrationSettings, package: str, message: str) -> None:
     """Write a new revision file from the difference between the code and the migrated database."""
-    asyncio.run(
-        _with_connection(
-            settings,
-            package,
-            lambda config: command.revision(config, message=message, autogenerate=True),
-        )
-    )
+
+    def create(config: Config) -> None:
+        newest = ScriptDirectory.from_config(config).get_current_head() or "0"
+        number = f"{int(newest) + 1:04}"
+        command.revision(config, message=message, autogenerate=True, rev_id=number)
+
+    asyncio.run(_with_connection(settings, package, create))
 
 
 def run_environment(context: ModuleType, metadata: MetaData) -> None:
