@@ -7,13 +7,12 @@ from pathlib import Path
 import psutil
 from stack_client import StackClient
 
+from fuze_devstack.services import WORKERS
+
 _KEYS = {
     "console": {"url", "pid", "log"},
     "gateway": {"url", "pid", "log"},
-    "order": {"pid", "log", "health"},
-    "payment": {"pid", "log", "health"},
-    "shipping": {"pid", "log", "health"},
-    "webhooks": {"pid", "log", "health"},
+    **{worker.name: {"pid", "log", "health"} for worker in WORKERS},
     "postgres": {"dsn", "pid", "log"},
     "temporal": {"address", "ui", "pid", "log"},
     "sandbox": {"url", "pid", "log"},
