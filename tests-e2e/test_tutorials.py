@@ -108,6 +108,11 @@ def test_the_first_change(workplace: Workplace) -> None:
     assert "<p>Happy birthday!</p>" in page.text
 
 
+@pytest.mark.proof
+def test_the_first_service(workplace: Workplace) -> None:
+    run_page(_PAGES / "first-service.md", workplace)
+
+
 def _run(folder: Path, text: str) -> None:
     (folder / ".git").mkdir(exist_ok=True)
     page = folder / "page.md"
