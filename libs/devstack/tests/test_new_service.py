@@ -25,7 +25,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(_ROOT / part, copy / part, ignore=ignored)
         else:
             shutil.copy(_ROOT / part, copy)
-    run(copy, "deploy/new_service.py", "inventory")
+    run(copy, "deploy/new_service.py", "example")
     return copy
 
 
@@ -55,9 +55,9 @@ def test_a_new_service_passes_its_tests_and_those_of_the_registry(
     report = tmp_path / "report.xml"
     run(
         repository,
-        *("-m", "pytest", "services/inventory", "libs/devstack/tests/test_services.py"),
+        *("-m", "pytest", "services/example", "libs/devstack/tests/test_services.py"),
         *("libs/contracts/tests/test_golden.py", "libs/devstack/tests/test_migrations.py"),
-        *("-k", "inventory or generated_files_are or every_service", f"--junit-xml={report}"),
+        *("-k", "example or generated_files_are or every_service", f"--junit-xml={report}"),
     )
 
     # The printed report may be broken by log lines of Temporal's core; the file is not.
@@ -65,9 +65,9 @@ def test_a_new_service_passes_its_tests_and_those_of_the_registry(
     passed = {case.get("name") for case in cases if len(case) == 0}
     assert passed >= {
         "test_a_history_replays",
-        "test_no_revision_is_missing[inventory]",
-        "test_every_message_has_a_golden_file[inventory.InventoryRequest]",
-        "test_a_worker_polls_the_task_queue_of_its_contract[inventory]",
+        "test_no_revision_is_missing[example]",
+        "test_every_message_has_a_golden_file[example.ExampleRequest]",
+        "test_a_worker_polls_the_task_queue_of_its_contract[example]",
         "test_generated_files_are_what_the_registry_says",
     }
 
@@ -77,7 +77,7 @@ def test_a_new_service_follows_the_rules_of_style(repository: Path) -> None:
     assert ruff is not None
     for command in (["format", "--check"], ["check"]):
         done = subprocess.run(
-            [ruff, *command, "--no-cache", "services/inventory", "libs/contracts"],
+            [ruff, *command, "--no-cache", "services/example", "libs/contracts"],
             cwd=repository,
             capture_output=True,
             text=True,
@@ -100,11 +100,11 @@ print("roles", stack.migrations().environment["FUZE_MIGRATION_DATABASE_URLS"])
 """
     output = run(repository, "-c", script, str(tmp_path))
 
-    assert "-m fuze_inventory\n" in output
-    assert "inventory_migrator" in output.partition("roles")[2]
+    assert "-m fuze_example\n" in output
+    assert "example_migrator" in output.partition("roles")[2]
 
 
-@pytest.mark.parametrize("name", ["order", "Inventory", "two words"])
+@pytest.mark.parametrize("name", ["order", "Example", "two words"])
 def test_a_name_that_cannot_be_used_is_refused(repository: Path, name: str) -> None:
     before = sorted((repository / "services").iterdir())
 
