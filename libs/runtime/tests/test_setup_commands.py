@@ -148,3 +148,37 @@ async def test_a_worker_is_not_ready_and_says_why_until_it_can_work(
     assert asking.returncode == 1
     assert b"has no namespace" in answer
     assert list(problems) == ["postgresql"]
+
+
+_COMMAND = """
+import atexit, os, runpy
+atexit.register(os._exit, 7)  # what Python calls when it finalizes
+runpy.run_module("fuze_order", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_a_command_ends_without_finalizing_python_and_logs_to_stderr() -> None:
+    """temporalio/sdk-python 300: its threads crash a process that finalizes."""
+    done = subprocess.run(
+        [sys.executable, "-c", _COMMAND, "check"],
+        env={
+            **os.environ,
+            "FUZE_ENVIRONMENT": "staging",
+            "FUZE_ALLOW_INSECURE_DATABASE": "true",
+            "FUZE_ALLOW_INSECURE_TEMPORAL": "true",
+            "FUZE_DATABASE_URL": "postgresql://fuze_order:x@127.0.0.1:1/fuze?sslmode=disable",
+            "TEMPORAL_ADDRESS": "127.0.0.1:1",
+            "TEMPORAL_CONFIG_FILE": os.devnull,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert read_findings(done.stdout) == {
+        "settings": "ok",
+        "database": "missing",
+        "temporal": "missing",
+    }
+    assert "insecure setting allowed" in done.stderr

@@ -4,7 +4,9 @@ import argparse
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -69,15 +71,36 @@ def main(
         service.name,
         environment=os.environ,
         workflow_log_fields=workflow_log_fields,
+        has_output=arguments.command not in {None, "run"},
     )
     warn_of_unknown_variables(os.environ)
-    try:
+    with end_process():
         if selected := own.get(arguments.command):
             asyncio.run(_run_worker(lambda: selected.run(arguments)))
         elif not handle_setup_command(arguments, service):
             asyncio.run(_run_worker(run_worker))
+
+
+@contextmanager
+def end_process() -> Iterator[None]:
+    """End the process after the block, with its exit code, without finalizing Python.
+
+    Finalization races with the threads of Temporal's SDK, which it lets crash: the process of a
+    command that succeeded would end by SIGSEGV or SIGABRT (temporalio/sdk-python 300).
+    """
+    code: int | str | None = 0
+    try:
+        yield
+    except SystemExit as end:
+        code = end.code
     finally:
         telemetry.shut_down()
+    if isinstance(code, str):
+        print(code, file=sys.stderr)  # noqa: T201 - as Python does
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
 
 
 def add_setup_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -21,7 +21,7 @@ from temporalio import activity, workflow
 from fuze_runtime import failure_interceptor, log_output, metrics, tracing
 from fuze_runtime.settings import ProcessSettings
 
-_STDOUT = 1
+_STDOUT, _STDERR = 1, 2
 
 WorkflowLogFields = Callable[[str], Mapping[str, str]]
 """Returns the log fields that a workflow id contains."""
@@ -33,11 +33,13 @@ def configure(
     *,
     environment: Mapping[str, str],
     workflow_log_fields: WorkflowLogFields = lambda _: {},
+    has_output: bool = False,
 ) -> None:
     """Configure logging and tracing of this process; call it once, first thing in `__main__`.
 
-    Spans are exported over OTLP when `environment` has `OTEL_EXPORTER_OTLP_ENDPOINT`. Without it
-    there are none, and log lines have no `trace_id`.
+    Log lines are written to stdout; with `has_output`, to stderr, as stdout has the output of a
+    command. Spans are exported over OTLP when `environment` has `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    Without it there are none, and log lines have no `trace_id`.
     """
     tracing.configure(
         {
@@ -47,7 +49,8 @@ def configure(
         },
         environment,
     )
-    _configure_logging(settings, service, workflow_log_fields)
+    output = log_output.QueuedOutput(_STDERR if has_output else _STDOUT)
+    _configure_logging(settings, service, workflow_log_fields, output)
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
@@ -79,7 +82,10 @@ def _log_uncaught_in_thread(hook: threading.ExceptHookArgs) -> None:
 
 
 def _configure_logging(
-    settings: ProcessSettings, service: str, workflow_log_fields: WorkflowLogFields
+    settings: ProcessSettings,
+    service: str,
+    workflow_log_fields: WorkflowLogFields,
+    handler: logging.Handler,
 ) -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -102,7 +108,6 @@ def _configure_logging(
         if settings.log_format == "json"
         else structlog.dev.ConsoleRenderer()
     )
-    handler = log_output.QueuedOutput(_STDOUT)
     handler.addFilter(log_output.SdkRateLimit())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -79,9 +79,10 @@ def main() -> None:
         service="gateway",
         environment=os.environ,
         workflow_log_fields=workflow_log_fields,
+        has_output=arguments.command not in {None, "serve"},
     )
     warn_of_unknown_variables(os.environ)
-    try:
+    with cli.end_process():
         if cli.handle_setup_command(arguments, SERVICE):
             return
         match arguments.command:
@@ -91,8 +92,6 @@ def main() -> None:
                 openapi_export.write_documents(arguments.directory)
             case _:
                 _serve(cli.load_settings(GatewaySettings))
-    finally:
-        telemetry.shut_down()
 
 
 def _serve(settings: GatewaySettings) -> None:
