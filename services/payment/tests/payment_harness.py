@@ -72,6 +72,7 @@ class PaymentHarness:
     reconciliation: ReconciliationActivities = field(init=False)
     webhooks: PaymentWebhookActivities = field(init=False)
     reports: RefundReportActivities = field(init=False)
+    declined_method = "pm_declined"
 
     def service(self, **changes: Any) -> PaymentActivitiesImpl:  # noqa: ANN401 - a setting's value
         timeout = changes.get("psp_timeout", self.settings.psp_timeout)
@@ -93,6 +94,14 @@ class PaymentHarness:
 
     async def set_faults(self, **profile: Any) -> None:  # noqa: ANN401 - as JSON
         (await self.http.put("/control/psp", json=profile)).raise_for_status()
+
+    async def lose_next_response(self) -> None:
+        """Let the provider execute the next request, and lose its response."""
+        await self.set_faults(faults={"response_dropped": 1})
+
+    async def forget_keys(self) -> None:
+        """Let the provider forget the idempotency keys that it has."""
+        await self.set_faults(idempotency_key_ttl_seconds=0)
 
     async def list_at_provider(self, kind: str, order_id: UUID) -> list[dict[str, Any]]:
         response = await self.http.get(f"/psp/{kind}", params={"order_id": str(order_id)})

@@ -16,9 +16,16 @@ from fuze_psp.stripe.provider import StripeProvider
 class StripeHarness(PaymentHarness):
     fake: FakeStripe = field(kw_only=True)
     client: stripe.StripeClient = field(kw_only=True)
+    declined_method = "pm_card_chargeCustomerFail"
 
     def provider(self, timeout: timedelta = timedelta(seconds=10)) -> StripeProvider:
         return StripeProvider(self.client, timeout)
+
+    async def lose_next_response(self) -> None:
+        self.fake.faults = [("response_dropped", None)]
+
+    async def forget_keys(self) -> None:
+        self.fake.forget_keys()
 
     async def intents(self, order_id: UUID) -> list[dict[str, Any]]:
         intents = await self.fake.list_all("payment_intents")

@@ -9,45 +9,12 @@ from payment_harness import build_charge, build_refund, build_void, retry_until_
 from stripe_harness import StripeHarness
 from temporalio.exceptions import ApplicationError
 
-from fuze_contracts.payment import (
-    Declined,
-    Refunded,
-    Voided,
-)
 from fuze_payment.messages import ComparePayments
 
 pytestmark = pytest.mark.filterwarnings(
     # Stripe's package passes the body to httpx by a deprecated name.
     "ignore:Use 'content=:DeprecationWarning"
 )
-
-
-async def test_two_equal_refunds_stay_two_when_a_response_is_lost(
-    stripe: StripeHarness,
-) -> None:
-    command, service = build_charge(), stripe.service()
-    await service.payment_charged(command)
-    stripe.fake.faults = [("response_dropped", None)]
-
-    for refund in (build_refund(command, 1000), build_refund(command, 1000)):
-        outcome = await retry_until_settled(lambda refund=refund: service.payment_refunded(refund))
-        again = await service.payment_refunded(refund)
-        assert isinstance(outcome, Refunded)
-        assert outcome == again
-
-    assert [one["amount"] for one in await stripe.refunds(command.order_id)] == [1000, 1000]
-    assert await stripe.provider_balance(command.order_id) == 3997
-    assert await stripe.ledger_balance(command.order_id) == 3997
-
-
-async def test_a_full_refund_leaves_no_balance_at_stripe(stripe: StripeHarness) -> None:
-    command, service = build_charge(), stripe.service()
-    await service.payment_charged(command)
-
-    await service.payment_refunded(build_refund(command, 5997))
-
-    assert await stripe.provider_balance(command.order_id) == 0
-    assert await stripe.ledger_balance(command.order_id) == 0
 
 
 async def test_a_pending_refund_is_retried_later(stripe: StripeHarness) -> None:
@@ -60,25 +27,6 @@ async def test_a_pending_refund_is_retried_later(stripe: StripeHarness) -> None:
         await service.payment_refunded(build_refund(command, 1))
 
     assert waits.value.next_retry_delay == timedelta(minutes=1)
-
-
-async def test_a_void_refunds_the_charge(stripe: StripeHarness) -> None:
-    command, service = build_charge(), stripe.service()
-    await service.payment_charged(command)
-
-    await retry_until_settled(lambda: service.payment_voided(build_void(command)))
-
-    assert await stripe.provider_balance(command.order_id) == 0
-    assert await stripe.ledger_balance(command.order_id) == 0
-
-
-async def test_a_void_before_the_charge_prevents_it_at_stripe(stripe: StripeHarness) -> None:
-    command, service = build_charge(), stripe.service()
-
-    assert isinstance(await service.payment_voided(build_void(command)), Voided)
-    assert isinstance(await service.payment_charged(command), Declined)
-
-    assert await stripe.intents(command.order_id) == []
 
 
 async def test_a_void_of_a_processing_payment_keeps_no_money(stripe: StripeHarness) -> None:
