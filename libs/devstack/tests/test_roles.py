@@ -5,8 +5,9 @@ import importlib
 import asyncpg
 import pytest
 
+from fuze_devstack.errors import StackError
 from fuze_devstack.postgres import EmbeddedPostgres
-from fuze_devstack.services import MIGRATED_SERVICES, Service
+from fuze_devstack.services import MIGRATED_SERVICES, ROLES, Service
 from fuze_runtime.database_check import build_check
 from fuze_runtime.settings import DatabaseSettings
 
@@ -27,6 +28,16 @@ async def test_the_owner_of_the_database_that_ran_the_script_is_no_superuser(
 
 def test_the_script_can_run_again(postgres: EmbeddedPostgres) -> None:
     postgres.set_up()
+
+
+def test_a_password_that_is_missing_is_named(
+    postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [role for role in ROLES if role.name != "webhooks"]
+    monkeypatch.setattr("fuze_devstack.postgres.ROLES", others)
+
+    with pytest.raises(StackError, match="FUZE_WEBHOOKS_DB_PASSWORD is not set"):
+        postgres.set_up()
 
 
 @pytest.mark.parametrize("service", MIGRATED_SERVICES, ids=lambda service: service.name)

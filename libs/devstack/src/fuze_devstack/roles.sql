@@ -11,15 +11,29 @@
 -- processes, twice during a deployment, times (FUZE_DATABASE_POOL_SIZE + 1, for its health check).
 \set ON_ERROR_STOP on
 \getenv order_password FUZE_ORDER_DB_PASSWORD
+\if :{?order_password} \else \set missing FUZE_ORDER_DB_PASSWORD \endif
 \getenv order_migrator_password FUZE_ORDER_MIGRATOR_DB_PASSWORD
+\if :{?order_migrator_password} \else \set missing FUZE_ORDER_MIGRATOR_DB_PASSWORD \endif
 \getenv payment_password FUZE_PAYMENT_DB_PASSWORD
+\if :{?payment_password} \else \set missing FUZE_PAYMENT_DB_PASSWORD \endif
 \getenv payment_migrator_password FUZE_PAYMENT_MIGRATOR_DB_PASSWORD
+\if :{?payment_migrator_password} \else \set missing FUZE_PAYMENT_MIGRATOR_DB_PASSWORD \endif
 \getenv shipping_password FUZE_SHIPPING_DB_PASSWORD
+\if :{?shipping_password} \else \set missing FUZE_SHIPPING_DB_PASSWORD \endif
 \getenv shipping_migrator_password FUZE_SHIPPING_MIGRATOR_DB_PASSWORD
+\if :{?shipping_migrator_password} \else \set missing FUZE_SHIPPING_MIGRATOR_DB_PASSWORD \endif
 \getenv gateway_password FUZE_GATEWAY_DB_PASSWORD
+\if :{?gateway_password} \else \set missing FUZE_GATEWAY_DB_PASSWORD \endif
 \getenv gateway_migrator_password FUZE_GATEWAY_MIGRATOR_DB_PASSWORD
+\if :{?gateway_migrator_password} \else \set missing FUZE_GATEWAY_MIGRATOR_DB_PASSWORD \endif
 \getenv webhooks_password FUZE_WEBHOOKS_DB_PASSWORD
+\if :{?webhooks_password} \else \set missing FUZE_WEBHOOKS_DB_PASSWORD \endif
 \getenv webhooks_migrator_password FUZE_WEBHOOKS_MIGRATOR_DB_PASSWORD
+\if :{?webhooks_migrator_password} \else \set missing FUZE_WEBHOOKS_MIGRATOR_DB_PASSWORD \endif
+\if :{?missing}
+\set stop 'BEGIN RAISE EXCEPTION $$' :missing ' is not set; a password, such as openssl rand -hex 24 prints$$; END'
+DO :'stop';
+\endif
 \set connection_limit 44
 \getenv connection_limit FUZE_DB_CONNECTION_LIMIT
 \set migrator_connection_limit 4
