@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway observability-check mutation api-lint api-clients proof migrate revision openapi client histories services settings new-service no-name lock images docs docs-serve reference clean deploy-check deploy-lint audit sbom
+.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway observability-check mutation api-lint api-clients proof migrate revision openapi client histories services settings new-service no-name lock images docs docs-serve pictures reference clean deploy-check deploy-lint audit sbom
 
 ##@ Run it
 help: ## Show this help
@@ -147,6 +147,10 @@ client: $(READY) ## Generate the sync client from the async one
 
 histories: $(READY) ## Record the workflow histories that the replay tests use
 	$(BIN)/python tests-e2e/record_histories.py
+
+pictures: $(READY) $(VENV)/pictures/.ready ## Make docs/pictures from the code and a running stack: make pictures REPORT=.fuze/chaos/…/report.html
+	$(BIN)/python tests-e2e/record_pictures.py $(if $(REPORT),--report $(REPORT))
+	@$(BIN)/python -m deploy.pictures
 
 new-service: $(if $(NAME),$(READY),no-name) ## Create a service from the template: make new-service NAME=inventory
 	@$(BIN)/python deploy/new_service.py "$(NAME)"

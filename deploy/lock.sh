@@ -32,5 +32,6 @@ compile deploy/build.lock "$@" --group pyproject.toml:build
 compile deploy/tools.lock "$@" --group pyproject.toml:tools
 compile deploy/checkov.lock "$@" --group pyproject.toml:checkov
 compile deploy/docs.lock "$@" --group pyproject.toml:docs
+compile deploy/pictures.lock "$@" --group pyproject.toml:pictures
 # The packages of the programs that `fuze bench` compares Fuze with, in an environment of its own.
 compile libs/bench/rivals.lock "$@" libs/bench/rivals.in

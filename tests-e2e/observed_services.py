@@ -34,7 +34,7 @@ WORKERS = ("order", "payment", "shipping", "webhooks")
 
 @dataclass(frozen=True)
 class Span:
-    """A span as it was exported."""
+    """A span as it was exported. `start` and `end` are nanoseconds since 1970."""
 
     service: str
     name: str
@@ -42,6 +42,8 @@ class Span:
     parent_id: str
     trace_id: str
     attributes: dict[str, str]
+    start: int
+    end: int
     text: str
     """Everything in it, to search."""
 
@@ -101,6 +103,8 @@ def _parse_spans(request: ExportTraceServiceRequest) -> Iterator[Span]:
                     parent_id=one.parent_span_id.hex(),
                     trace_id=one.trace_id.hex(),
                     attributes={item.key: item.value.string_value for item in one.attributes},
+                    start=one.start_time_unix_nano,
+                    end=one.end_time_unix_nano,
                     text=str(one),
                 )
 
