@@ -27,16 +27,12 @@ from history_scenarios_services import PaymentScenarios, ShipmentScenarios
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-RELEASE = "0.1"
-"""The release that the histories belong to; once it is cut, its files never change."""
-
 _TIMEOUT = 300
 """Seconds for a scenario: its workflow may be stuck on a task that fails."""
 
 _ROOT = Path(__file__).parent.parent
 _ORDERS, _SHIPMENTS, _PAYMENTS = (
-    _ROOT / f"services/{name}/tests/histories/{RELEASE}"
-    for name in ("order", "shipping", "payment")
+    _ROOT / f"services/{name}/tests/histories" for name in ("order", "shipping", "payment")
 )
 _SCENARIOS: tuple[tuple[type[Scenarios], Path], ...] = (
     (OrderScenarios, _ORDERS),

@@ -18,7 +18,7 @@ from fuze_contracts.order_states import OrderStatus, WaitingFor
 from fuze_order.repository import OrderRepository
 from fuze_order.workflows import OrderWorkflow
 
-_HISTORIES = RecordedHistories(Path(__file__).parent / "histories/0.1")
+_HISTORIES = RecordedHistories(Path(__file__).parent / "histories")
 _PATCH = "core_patch"  # the marker's name, as the SDK has it
 
 Changed = Callable[..., None]

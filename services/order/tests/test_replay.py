@@ -28,7 +28,7 @@ from fuze_order.return_workflow import ReturnWorkflow
 from fuze_order.workflows import OrderWorkflow
 
 _WORKFLOWS = (OrderWorkflow, ReturnWorkflow, ReconcileOrdersWorkflow, EraseCustomerWorkflow)
-_HISTORIES = RecordedHistories(Path(__file__).parent / "histories/0.1")
+_HISTORIES = RecordedHistories(Path(__file__).parent / "histories")
 _MODULES = (
     workflows,
     fulfillment,

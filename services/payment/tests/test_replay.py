@@ -12,7 +12,7 @@ from replay_helpers import (
 from fuze_payment import workflows
 from fuze_payment.workflows import PaymentWebhookWorkflow, ReconcilePaymentsWorkflow, RefundWorkflow
 
-_HISTORIES = RecordedHistories(Path(__file__).parent / "histories/0.1")
+_HISTORIES = RecordedHistories(Path(__file__).parent / "histories")
 _WORKFLOWS = (RefundWorkflow, ReconcilePaymentsWorkflow, PaymentWebhookWorkflow)
 
 

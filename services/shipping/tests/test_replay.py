@@ -13,7 +13,7 @@ from replay_helpers import (
 from fuze_shipping import workflows
 from fuze_shipping.workflows import CarrierWebhookWorkflow, ShippingWorkflow
 
-_HISTORIES = RecordedHistories(Path(__file__).parent / "histories/0.1")
+_HISTORIES = RecordedHistories(Path(__file__).parent / "histories")
 _WORKFLOWS = (ShippingWorkflow, CarrierWebhookWorkflow)
 _WITHOUT_TRACE = ("status",)
 
