@@ -65,6 +65,10 @@ def _checks(service: Service) -> Iterator[Check]:
         "contracts: messages are read and written as in the golden files",
         _pytest("libs/contracts/tests/test_golden.py"),
     )
+    yield Check(
+        "release: tables, API and frozen files are compatible with the last one",
+        _pytest("tests-e2e/test_last_release.py"),
+    )
     replay = f"services/{service.name}/tests/test_replay.py"
     yield Check(
         "workflows: recorded histories replay",

@@ -15,6 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from fuze_runtime.worker import workflow_runner
+from fuze_testing.releases import describe_owners
 
 
 class RecordedHistories(Mapping[str, WorkflowHistory]):
@@ -31,6 +32,15 @@ class RecordedHistories(Mapping[str, WorkflowHistory]):
                 recorded["workflow_id"], recorded["history"]
             )
         return self._read[name]
+
+    def describe(self, failures: Mapping[str, Exception]) -> str:
+        """Say what failed, which release has recorded it, and what to do: a test's message."""
+        failed = "".join(f"\n  {name}: {error}" for name, error in failures.items())
+        return (
+            f"orders that took these paths may be open, and no longer replay:{failed}\n"
+            f"{describe_owners(self._paths[name] for name in failures)}. Put the change behind "
+            'workflow.patched: CONTRIBUTING.md, "Changing a workflow"'
+        )
 
     def of(self, workflow_type: str) -> dict[str, WorkflowHistory]:
         """Return the histories of one workflow type."""

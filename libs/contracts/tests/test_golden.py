@@ -15,6 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 import fuze_contracts
 from fuze_contracts.base import Message
+from fuze_testing.releases import describe_owners
 
 _GOLDEN = Path(__file__).parent / "golden"
 _MODULES = [
@@ -54,7 +55,10 @@ def test_what_a_released_version_wrote_decodes_and_nothing_of_it_is_lost(file: P
     [payload] = pydantic_data_converter.payload_converter.to_payloads([message])
     now = json.loads(payload.data)
 
-    assert _keep(now, before) == before
+    assert _keep(now, before) == before, (
+        f"{describe_owners([file])}. Add fields with a default; remove and rename none: "
+        'CONTRIBUTING.md, "Changing a message"'
+    )
 
 
 @pytest.mark.parametrize("name", sorted(_MESSAGES))

@@ -51,7 +51,9 @@ def _transitions(history: WorkflowHistory) -> list[dict[str, object]]:
 
 
 async def test_every_recorded_order_replays() -> None:
-    assert await find_replay_failures(_WORKFLOWS, _HISTORIES) == {}
+    failures = await find_replay_failures(_WORKFLOWS, _HISTORIES)
+
+    assert failures == {}, _HISTORIES.describe(failures)
 
 
 def test_every_event_of_an_order_is_in_some_recorded_history() -> None:

@@ -19,7 +19,9 @@ _WITHOUT_TRACE = ("status",)
 
 
 async def test_every_recorded_shipment_replays() -> None:
-    assert await find_replay_failures(_WORKFLOWS, _HISTORIES) == {}
+    failures = await find_replay_failures(_WORKFLOWS, _HISTORIES)
+
+    assert failures == {}, _HISTORIES.describe(failures)
 
 
 def test_every_workflow_of_the_service_is_recorded() -> None:
