@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway observability-check mutation api-lint api-clients proof migrate revision openapi client histories services settings new-service no-name lock images docs docs-serve pictures reference clean deploy-check deploy-lint audit sbom
+.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway observability-check mutation api-lint api-clients proof migrate revision openapi client histories services settings new-service no-name lock images docs docs-serve pictures reference clean deploy-check deploy-lint release audit sbom
 
 ##@ Run it
 help: ## Show this help
@@ -117,6 +117,9 @@ deploy-check: $(READY) $(TOOLS) ## Can a service be deployed beside its version 
 
 deploy-lint: $(TOOLS) $(VENV)/checkov/.ready ## Render the Kubernetes manifests; check them and the Dockerfiles
 	@deploy/lint.sh
+
+release: ## Check, freeze, build and tag a release: make release VERSION=0.1.0 [DRY_RUN=1 SKIP_PROOF=1 SKIP_TESTS=1]
+	@$(PYTHON) deploy/release.py "$(VERSION)" $(if $(DRY_RUN),--dry-run) $(if $(SKIP_PROOF),--skip-proof) $(if $(SKIP_TESTS),--skip-tests)
 
 audit: $(READY) $(TOOLS) ## Insecure code (bandit), licences of the dependencies, Dockerfiles (hadolint)
 	@deploy/audit.sh

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import copier
@@ -26,9 +27,8 @@ def main() -> None:
     if name in SERVICES or any(path.exists() for path in taken):
         raise SystemExit(f"there is a service or a contract {name}; choose another name")
 
-    copier.run_copy(
-        str(_ROOT / "templates/service"), _ROOT, data={"name": name}, defaults=True, quiet=True
-    )
+    data = {"name": name, "version": version("fuze-devstack")}
+    copier.run_copy(str(_ROOT / "templates/service"), _ROOT, data=data, defaults=True, quiet=True)
     tidy(name)
     register(name)
     # `make lock` keeps the versions of an existing lock: the new service starts with these.
