@@ -5,13 +5,9 @@ import asyncio
 import gc
 import os
 import resource
-import signal
-import socket
 from pathlib import Path
 
 import structlog
-import uvicorn
-from fastapi import FastAPI
 
 from fuze_contracts.search_attributes import SEARCH_ATTRIBUTES
 from fuze_contracts.workflow_ids import workflow_log_fields
@@ -21,7 +17,7 @@ from fuze_gateway.app import create_app
 from fuze_gateway.http_protocol import ConnectionLimits, limit_connections
 from fuze_gateway.settings import GatewaySettings
 from fuze_gateway.tables import DATABASE_ACCESS
-from fuze_runtime import cli, telemetry
+from fuze_runtime import cli, http_server, telemetry
 from fuze_runtime.build_info import describe_build
 from fuze_runtime.known_variables import warn_of_unknown_variables
 from fuze_runtime.service import Service
@@ -38,22 +34,6 @@ _RESERVED_FILES = 64
 """Open files beside the connections of clients: PostgreSQL, Temporal, Redis, logs."""
 
 _log = structlog.get_logger(__name__)
-
-
-_KEEP_ALIVE_SECONDS = 75
-
-
-class _Server(uvicorn.Server):
-    """Ends the event streams before the graceful shutdown, which would wait for their orders."""
-
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
-        super().__init__(config)
-        self._app = app
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting requests, end the event streams, and wait for the other requests."""
-        self._app.state.services.broadcaster.close_all()
-        await super().shutdown(sockets)
 
 
 def main() -> None:
@@ -96,9 +76,6 @@ def main() -> None:
 
 def _serve(settings: GatewaySettings) -> None:
     """Serve until SIGTERM or SIGINT, then wait for running requests."""
-    # After its graceful shutdown uvicorn raises the signal again, which would kill the process.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
     max_connections = _limit_connections(settings)
     # Streams must not leave the other requests without connections.
     max_streams = min(settings.max_streams, max_connections // 2)
@@ -109,22 +86,12 @@ def _serve(settings: GatewaySettings) -> None:
         max_head_bytes=settings.max_header_bytes,
         timeout=settings.connection_timeout,
     )
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        http=limit_connections(limits),
-        ws="none",
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=settings.trusted_proxies,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # Longer than clients and load balancers keep theirs: else both close one at the same time.
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=int(settings.shutdown_timeout.total_seconds()),
-    )
-    _Server(config, app).run()
+
+    def end_streams() -> None:
+        app.state.services.broadcaster.close_all()
+
+    protocol = limit_connections(limits)
+    http_server.serve(app, settings, end_streams=end_streams, protocol=protocol)
 
 
 def _limit_connections(settings: GatewaySettings) -> int:
