@@ -156,7 +156,7 @@ async def test_data_sent_before_the_server_is_connected_is_buffered(
 
     async def later(*arguments: object) -> object:
         await may.wait()
-        return await connect(*arguments)  # type: ignore[call-overload]
+        return await connect(*arguments)  # type: ignore[call-overload] # passed through
 
     monkeypatch.setattr(loop, "create_connection", later)
     client = await harness.connect()

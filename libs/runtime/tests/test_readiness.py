@@ -146,7 +146,7 @@ async def test_an_outage_counts_until_the_database_was_seen_once(url: str) -> No
     def open_connection() -> object:
         return checks[0]._open_connection()
 
-    readiness = DatabaseReadiness(DatabaseCheck(DATABASE_ACCESS, open_connection))  # type: ignore[arg-type]
+    readiness = DatabaseReadiness(DatabaseCheck(DATABASE_ACCESS, open_connection))  # type: ignore[arg-type] # one of two
     never_seen = await readiness()
     checks.reverse()
     seen = await readiness()

@@ -214,7 +214,7 @@ async def test_a_generated_client_places_an_order_and_reads_it(
 ) -> None:
     monkeypatch.syspath_prepend(str(client_package))
     from generated_client import Client, models  # noqa: PLC0415 - made a moment ago
-    from generated_client.api.orders import get_order_status, place_order  # noqa: PLC0415
+    from generated_client.api.orders import get_order_status, place_order  # noqa: PLC0415 - likewise
 
     client = Client(base_url="http://gateway").set_async_httpx_client(gateway)
     order = models.PlaceOrderRequest(address=models.AddressRequest(zip_code="10001"))

@@ -194,4 +194,4 @@ def _trace_http_clients() -> None:
             return response
 
     # As OpenTelemetry's own instrumentation does it.
-    httpx.AsyncHTTPTransport.handle_async_request = send_in_span  # type: ignore[method-assign, assignment]
+    httpx.AsyncHTTPTransport.handle_async_request = send_in_span  # type: ignore[method-assign, assignment] # on purpose

@@ -214,7 +214,7 @@ async def test_a_person_and_an_api_client_of_one_name_have_separate_idempotency_
 
 
 async def test_a_key_of_1024_bits_is_not_accepted(serve: Serve, issuer: Issuer) -> None:
-    issuer.keys["short"] = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505
+    issuer.keys["short"] = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - weak on purpose
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library warns about the key that this test needs
         token = issuer.token(key_id="short")

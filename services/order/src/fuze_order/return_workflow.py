@@ -61,7 +61,7 @@ class ReturnWorkflow(contract.ReturnWorkflow):
         return self._outcome
 
     @workflow.update
-    async def get_request_outcome(self) -> RequestReturnOutcome:  # type: ignore[override]
+    async def get_request_outcome(self) -> RequestReturnOutcome:  # type: ignore[override] # an update's type names its class
         """Return the return, as soon as it is committed, or why it was refused."""
         return await self._await_outcome()
 
@@ -70,7 +70,7 @@ class ReturnWorkflow(contract.ReturnWorkflow):
         self._require_idle()
 
     @workflow.update
-    async def change(self, command: ChangeReturn) -> ReturnSnapshot:  # type: ignore[override]
+    async def change(self, command: ChangeReturn) -> ReturnSnapshot:  # type: ignore[override] # an update's type names its class
         """Change the return's status."""
         await self._await_outcome()
         async with self._changes:

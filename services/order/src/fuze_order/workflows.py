@@ -282,7 +282,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._messages.change_address(request)
 
     @workflow.update
-    async def report_step_failure(self, failure: contract.StepFailure) -> None:  # type: ignore[override]
+    async def report_step_failure(self, failure: contract.StepFailure) -> None:  # type: ignore[override] # an update's type names its class
         self._messages.report_step_failure(failure)
 
     @report_step_failure.validator
@@ -295,7 +295,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._fulfillment.recheck_shipment()
 
     @workflow.update
-    async def report_delivery_status(self, report: DeliveryStatusChanged) -> None:  # type: ignore[override]
+    async def report_delivery_status(self, report: DeliveryStatusChanged) -> None:  # type: ignore[override] # an update's type names its class
         self._messages.report_delivery_status(report)
 
     @report_delivery_status.validator
@@ -303,7 +303,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._messages.validate_order_report(report)
 
     @workflow.update
-    async def approve_order(self, approval: contract.ApproveOrder) -> contract.OrderSnapshot:  # type: ignore[override]
+    async def approve_order(self, approval: contract.ApproveOrder) -> contract.OrderSnapshot:  # type: ignore[override] # an update's type names its class
         return await self._messages.approve_order(approval)
 
     @approve_order.validator
@@ -311,7 +311,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._messages.validate_approve_order(approval)
 
     @workflow.update
-    async def reject_order(self, request: contract.RejectOrder) -> contract.OrderSnapshot:  # type: ignore[override]
+    async def reject_order(self, request: contract.RejectOrder) -> contract.OrderSnapshot:  # type: ignore[override] # an update's type names its class
         return await self._messages.reject_order(request)
 
     @reject_order.validator
@@ -319,7 +319,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._messages.validate_reject_order(request)
 
     @workflow.update
-    async def cancel_order(self, request: contract.CancelOrder) -> contract.OrderSnapshot:  # type: ignore[override]
+    async def cancel_order(self, request: contract.CancelOrder) -> contract.OrderSnapshot:  # type: ignore[override] # an update's type names its class
         return await self._messages.cancel_order(request)
 
     @cancel_order.validator
@@ -327,7 +327,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._messages.validate_cancel_order(request)
 
     @workflow.update
-    async def change_order_address(self, request: contract.ChangeAddress) -> contract.OrderSnapshot:  # type: ignore[override]
+    async def change_order_address(self, request: contract.ChangeAddress) -> contract.OrderSnapshot:  # type: ignore[override] # an update's type names its class
         return await self._messages.change_order_address(request)
 
     @change_order_address.validator
@@ -335,7 +335,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._messages.validate_change_order_address(request)
 
     @workflow.update
-    async def change_payment_method(  # type: ignore[override]
+    async def change_payment_method(  # type: ignore[override] # an update's type names its class
         self, request: contract.ChangePaymentMethod
     ) -> contract.OrderSnapshot:
         return await self._messages.change_payment_method(request)
@@ -345,7 +345,7 @@ class OrderWorkflow(contract.OrderWorkflow):
         self._messages.validate_change_payment_method(request)
 
     @workflow.update
-    async def retry_step(self, request: contract.RetryOrder) -> contract.OrderSnapshot:  # type: ignore[override]
+    async def retry_step(self, request: contract.RetryOrder) -> contract.OrderSnapshot:  # type: ignore[override] # an update's type names its class
         return await self._messages.retry_step(request)
 
     @retry_step.validator

@@ -86,7 +86,7 @@ class RefundWorkflow(contract.RefundWorkflow):
         """Run a workflow task, and change nothing."""
 
     @workflow.update
-    async def reserve(self) -> ReserveRefundOutcome:  # type: ignore[override]
+    async def reserve(self) -> ReserveRefundOutcome:  # type: ignore[override] # an update's type names its class
         """Return the decision, as soon as it is committed."""
         await workflow.wait_condition(lambda: self._decision is not None)
         return typing.cast("ReserveRefundOutcome", self._decision)
