@@ -153,7 +153,7 @@ histories: $(READY) ## Record the workflow histories that the replay tests use
 
 pictures: $(READY) $(VENV)/pictures/.ready ## Make docs/pictures from the code and a running stack: make pictures REPORT=.fuze/chaos/…/report.html
 	$(BIN)/python tests-e2e/record_pictures.py $(if $(REPORT),--report $(REPORT))
-	@$(BIN)/python -m deploy.pictures
+	@cd deploy && ../$(BIN)/python -m pictures
 
 new-service: $(if $(NAME),$(READY),no-name) ## Create a service from the template: make new-service NAME=inventory
 	@$(BIN)/python deploy/new_service.py "$(NAME)"

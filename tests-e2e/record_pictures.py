@@ -1,7 +1,7 @@
 """Record what the pictures of the documentation show: `make pictures`.
 
 A stack runs some orders. The events of one, the trace of another, and pages of the console in a
-real Chromium are written to docs/pictures, and a page of a chaos report. `deploy.pictures` draws
+real Chromium are written to docs/pictures, and a page of a chaos report. `deploy/pictures` draws
 the rest.
 """
 

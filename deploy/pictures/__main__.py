@@ -11,10 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.pictures import charts
-from deploy.pictures.charge_states import draw_charge_states
-from deploy.pictures.order_states import draw_order_states
-from deploy.pictures.palette import read_palettes, to_d2_classes
+from pictures import charts
+from pictures.charge_states import draw_charge_states
+from pictures.order_states import draw_order_states
+from pictures.palette import read_palettes, to_d2_classes
 
 _ROOT = Path(__file__).parents[2]
 _PICTURES = _ROOT / "docs/pictures"
@@ -39,7 +39,7 @@ def _make_sources() -> dict[Path, tuple[tuple[str, ...], str]]:
         "order-states": draw_order_states(),
         "charge-states": draw_charge_states(),
     }
-    sources = {}
+    sources: dict[Path, tuple[tuple[str, ...], str]] = {}
     for scheme, palette in read_palettes(_ROOT).items():
         for name, diagram in diagrams.items():
             source = to_d2_classes(palette) + diagram

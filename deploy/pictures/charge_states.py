@@ -50,12 +50,13 @@ def draw_charge_states() -> str:
         *(f"{state}: {{class: {tone}}}" for state, tone in SETTLED.items()),
     ]
     edges: dict[tuple[str, str], list[str]] = {}
-    for sources, _, target, label in TRANSITIONS:
-        edges.setdefault((target, label), []).extend(sources)
+    for transition in TRANSITIONS:
+        edge = edges.setdefault((transition.target, transition.label), [])
+        edge.extend(transition.sources)
     for (target, label), sources in edges.items():
         kind = "exception" if target == "voided" or "voided" in sources else "flow"
         is_of_all = set(OPEN) <= set(sources)
-        drawn = ["open", *(set(sources) - set(OPEN))] if is_of_all else sources
+        drawn = ["open", *sorted(set(sources) - set(OPEN))] if is_of_all else sources
         lines += [
             f"{_find(source)} -> {_find(target)}: {label} {{class: {kind}}}" for source in drawn
         ]

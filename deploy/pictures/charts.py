@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from deploy.pictures.palette import Palette
+from pictures.palette import Palette
 
 from fuze_console.states import ENDS
 

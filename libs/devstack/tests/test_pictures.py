@@ -14,8 +14,8 @@ _MAX_BYTES = 100_000
 
 def test_the_diagrams_and_charts_are_what_the_code_says() -> None:
     checked = subprocess.run(
-        [sys.executable, "-m", "deploy.pictures", "--check"],
-        cwd=_ROOT,
+        [sys.executable, "-m", "pictures", "--check"],
+        cwd=_ROOT / "deploy",
         env=unmeasured_environment(),
         capture_output=True,
         text=True,
