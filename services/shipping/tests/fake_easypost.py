@@ -16,6 +16,28 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from fuze_contracts.address import Address
+
+SENDER = Address(
+    country="US",
+    company="Shop",
+    line1="388 Townsend St",
+    city="San Francisco",
+    region="CA",
+    postal_code="94107",
+    phone="+14155550100",
+)
+BUYER = Address(
+    country="US",
+    name="Ada",
+    line1="179 N Harbor Dr",
+    line2="Apt 2",
+    city="Redondo Beach",
+    region="CA",
+    postal_code="90277",
+    phone="+13105550100;ext=7",
+    email="ada@example.com",
+)
 TEST_KEY = "EZTK_unused"
 USPS_GROUND = ("USPS", "GroundAdvantage", "6.07")
 USPS_EXPRESS = ("USPS", "Express", "34.15")

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from fake_easypost import (
     BAD_GATEWAY,
+    BUYER,
     CUT_OFF,
     DELAYED,
     DROPPED,
@@ -21,6 +22,7 @@ from fake_easypost import (
     POSTAGE_EXISTS,
     POSTAGE_FAILURE,
     RATE_LIMITED,
+    SENDER,
     TEST_KEY,
     UNAUTHORIZED,
     UNAVAILABLE,
@@ -53,26 +55,7 @@ from fuze_shipping.dispatch_service import DispatchService
 from fuze_shipping.messages import Shipment, ShipmentState
 from fuze_shipping.repository import ShipmentRepository
 
-_FROM = Address(
-    country="US",
-    company="Shop",
-    line1="388 Townsend St",
-    city="San Francisco",
-    region="CA",
-    postal_code="94107",
-)
-_TO = Address(
-    country="US",
-    name="Ada",
-    line1="179 N Harbor Dr",
-    line2="Apt 2",
-    city="Redondo Beach",
-    region="CA",
-    postal_code="90277",
-    phone="+13105550100;ext=7",
-    email="ada@example.com",
-)
-_OTHER = _TO.model_copy(update={"line1": "180 N Harbor Dr"})
+_OTHER = BUYER.model_copy(update={"line1": "180 N Harbor Dr"})
 _SETTLE_WINDOW = timedelta(minutes=5)
 
 
@@ -140,12 +123,12 @@ async def connect(repository: ShipmentRepository) -> AsyncIterator[Connect]:
             "carrier": "easypost",
             "easypost_api_key": TEST_KEY,
             "easypost_api_base": fake.url,
-            "easypost_from_address": _FROM,
+            "easypost_from_address": SENDER,
             "easypost_unit_weight": 16,
             "carrier_timeout": timedelta(seconds=5),
         }
         items = (ParcelItem(sku="TEAPOT-1", quantity=3),)
-        request = ShipOrder(order_id=uuid4(), address=_TO, items=items)
+        request = ShipOrder(order_id=uuid4(), address=BUYER, items=items)
         async with open_easypost(CarrierSettings(**(settings | changes))) as carrier:
             service = DispatchService(repository, carrier, _SETTLE_WINDOW)
             yield Harness(fake, repository, service, carrier, request)

@@ -8,9 +8,8 @@ from typing import Any
 from uuid import UUID
 
 import easypost
-from fake_easypost import TEST_KEY, FakeEasyPost
+from fake_easypost import BUYER, SENDER, TEST_KEY, FakeEasyPost
 
-from fuze_contracts.address import Address
 from fuze_contracts.shipping import ParcelItem
 from fuze_shipping.carrier import Accepted, Created
 from fuze_shipping.carrier.easypost.carrier import open_easypost
@@ -18,32 +17,12 @@ from fuze_shipping.carrier.easypost.mapping import build_reference
 from fuze_shipping.carrier.settings import CarrierSettings
 from fuze_shipping.messages import Shipment, ShipmentState
 
-_FROM = Address(
-    country="US",
-    company="Shop",
-    line1="388 Townsend St",
-    city="San Francisco",
-    region="CA",
-    postal_code="94107",
-    phone="+14155550100",
-)
-_TO = Address(
-    country="US",
-    name="Ada",
-    line1="179 N Harbor Dr",
-    line2="Apt 2",
-    city="Redondo Beach",
-    region="CA",
-    postal_code="90277",
-    phone="+13105550100;ext=7",
-    email="ada@example.com",
-)
 _SHIPMENT = Shipment(
     id=UUID(int=1),
     order_id=UUID(int=2),
     state=ShipmentState.DISPATCHING,
     dispatch_attempt=1,
-    address=_TO,
+    address=BUYER,
     items=(ParcelItem(sku="TEAPOT-1", quantity=3), ParcelItem(sku="LID-1", quantity=2)),
 )
 
@@ -53,7 +32,7 @@ async def _call_with_fuze(fake: FakeEasyPost) -> None:
         carrier="easypost",
         easypost_api_key=TEST_KEY,
         easypost_api_base=fake.url,
-        easypost_from_address=_FROM,
+        easypost_from_address=SENDER,
         easypost_unit_weight=16,
         easypost_sku_weights={"LID-1": 4.25},
         easypost_parcel={"length": 12, "width": 9, "height": 6},
