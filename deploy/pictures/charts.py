@@ -93,7 +93,8 @@ def _draw(
     chart = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "background": palette["surface"],
-        "padding": 20,
+        # The last text is wider in a browser, which has other fonts than the one that measures it.
+        "padding": {"left": 20, "top": 20, "right": 70, "bottom": 20},
         "width": 620,
         "height": {"step": 28},
         "data": {"values": rows},
