@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -44,15 +45,15 @@ _METHODS: dict[str, Execute] = {
     "release_as_unknown": _on_row(PaymentRepository.release_as_unknown),
     "mark_under_review": _on_row(
         lambda repository, payment: repository.mark_under_review(
-            payment, UnderReview(reference="ch_1")
+            payment, UnderReview(reference=str(uuid4()))
         )
     ),
     "settle_succeeded": _on_row(
-        lambda repository, payment: repository.settle(payment, Succeeded(reference="ch_1"))
+        lambda repository, payment: repository.settle(payment, Succeeded(reference=str(uuid4())))
     ),
     "settle_rejected": _on_row(
         lambda repository, payment: repository.settle(
-            payment, Rejected(reference="ch_1", code="card_declined")
+            payment, Rejected(reference=str(uuid4()), code="card_declined")
         )
     ),
     "void": _on_row(PaymentRepository.void),
