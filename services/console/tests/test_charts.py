@@ -54,6 +54,16 @@ def test_a_timeline_has_a_phase_for_each_status_with_its_duration() -> None:
     assert phases[-1].bar.x + phases[-1].bar.width == pytest.approx(100)
 
 
+def test_a_label_that_is_longer_than_its_phase_is_left_out() -> None:
+    statuses = ["received", "approved", "awaiting_payment_method", "approved", "paid", "preparing"]
+    events = [_event(seq, status, seq) for seq, status in enumerate([*statuses, "shipped"], 1)]
+
+    phases = draw_timeline(events, START.timestamp() + 7, is_open=False)
+
+    labelled = [one.label for one in phases if one.has_room]
+    assert labelled == ["Received", "Approved", "Approved", "Paid", "Preparing"]
+
+
 def test_the_last_phase_of_an_open_order_lasts_until_now() -> None:
     phases = draw_timeline(EVENTS[:3], START.timestamp() + 60.1, is_open=True)
 

@@ -12,6 +12,8 @@ from fuze_client.models import Event
 from fuze_console.formatting import format_duration, format_label, get_tone
 
 _MIN_LABELLED_PERCENT = 11
+_PERCENT_PER_CHARACTER = 0.68
+"""The width of a label in the timeline on a desktop."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Phase:
     @property
     def has_room(self) -> bool:
         """Whether the label fits."""
-        return self.bar.width >= _MIN_LABELLED_PERCENT
+        needed = max(_MIN_LABELLED_PERCENT, _PERCENT_PER_CHARACTER * len(self.label))
+        return self.bar.width >= needed
 
 
 def draw_timeline(events: Sequence[Event], now: float, *, is_open: bool) -> list[Phase]:
