@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway observability-check mutation api-lint api-clients proof migrate revision openapi client histories services settings new-service no-name lock images docs docs-serve pictures reference clean deploy-check deploy-lint release audit sbom
+.PHONY: help setup demo up test tests lint format types imports unit e2e fuzz chaos chaos-defects bench bench-gateway observability-check mutation api-lint api-clients proof migrate revision openapi client histories services settings new-service no-name lock images docs docs-serve pictures diagrams reference clean deploy-check deploy-lint release audit sbom
 
 ##@ Run it
 help: ## Show this help
@@ -153,6 +153,9 @@ histories: $(READY) ## Record the workflow histories that the replay tests use
 
 pictures: $(READY) $(VENV)/pictures/.ready ## Make docs/pictures from the code and a running stack: make pictures REPORT=.fuze/chaos/…/report.html
 	$(BIN)/python tests-e2e/record_pictures.py $(if $(REPORT),--report $(REPORT))
+	@$(MAKE) --no-print-directory diagrams
+
+diagrams: $(READY) $(VENV)/pictures/.ready ## Draw only the diagrams and charts of docs/pictures, from the code and what was recorded
 	@cd deploy && ../$(BIN)/python -m pictures
 
 new-service: $(if $(NAME),$(READY),no-name) ## Create a service from the template: make new-service NAME=inventory

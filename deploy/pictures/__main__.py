@@ -1,4 +1,4 @@
-"""Draw the diagrams and charts of docs/pictures, in a light and a dark scheme: `make pictures`.
+"""Draw the diagrams and charts of docs/pictures, in a light and a dark scheme: `make diagrams`.
 
 D2 and Vega are in an environment of their own, and deterministic: the same sources give the same
 files. Each file ends with the hash of its source. `--check` compares these hashes with the code,
@@ -67,7 +67,7 @@ def main() -> None:
         name = path.relative_to(_ROOT)
         if is_check:
             if not path.exists() or not path.read_text().endswith(signature):
-                sys.exit(f"{name} is not what the code says: make pictures")
+                sys.exit(f"{name} is not what the code says: make diagrams")
             continue
         drawn = subprocess.run(program, input=source, capture_output=True, text=True, check=False)
         if drawn.returncode:
