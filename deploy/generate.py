@@ -11,7 +11,7 @@ from typing import Any
 import tomlkit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from fuze_devstack.services import MIGRATED_SERVICES, ROLES, SERVICES, WORKERS, Service
+from fuze_devstack.services import DEPLOYED_SERVICES, ROLES, SERVICES, WORKERS, Service
 
 _ROOT = Path(__file__).parents[1]
 _ROLES_SQL = _ROOT / "libs/devstack/src/fuze_devstack/roles.sql"
@@ -52,7 +52,7 @@ def _render_kubernetes() -> dict[Path, str]:
         folder / "versioned/kustomization.yaml": _render("kubernetes/component.yaml.jinja"),
         **{
             folder / f"base/{service.name}.yaml": _render("kubernetes/service.yaml.jinja", service)
-            for service in MIGRATED_SERVICES
+            for service in DEPLOYED_SERVICES
         },
         **{
             folder / f"versioned/{service.name}.yaml": _render(

@@ -1,4 +1,4 @@
-"""Services whose logs, spans and metrics are collected: a gateway and the three workers.
+"""Services whose logs, spans and metrics are collected: the workers, a gateway and a console.
 
 They run beside those of the shared stack, on its PostgreSQL and its sandbox, but in a namespace of
 their own, so that no other worker takes their tasks.
@@ -30,6 +30,7 @@ from fuze_devstack.ports import Ports
 
 NAMESPACE = "observed"
 WORKERS = ("order", "payment", "shipping", "webhooks")
+_OBSERVED = (*WORKERS, "gateway", "console")
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class ObservedServices:
         self.url = f"http://127.0.0.1:{ports.gateway}"
         metrics_ports = Ports.free()
         self.temporal_address = stack.connection_info["temporal"]["address"]
-        self._metrics = {name: f"127.0.0.1:{metrics_ports[name]}" for name in (*WORKERS, "gateway")}
+        self._metrics = {name: f"127.0.0.1:{metrics_ports[name]}" for name in _OBSERVED}
         self._logs = {name: folder / f"{name}.log" for name in self._metrics}
         self._processes = {}
         for name in self._metrics:

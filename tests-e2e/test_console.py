@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from console_browser import Browser, Console, Device, launch_chromium, open_console
+from scripted_server import Response, scripted_server
 from stack_client import StackClient, eventually, start_order_workflow
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -213,6 +215,55 @@ def test_a_filter_is_saved_in_the_browser_and_deleted(console: Console) -> None:
     assert not page.get_by_role("link", name="Cancelled", exact=True).count()
 
 
+@contextmanager
+def _webhook_endpoint(stack: StackClient, url: str) -> Iterator[str]:
+    """Create an endpoint that gets test messages only; yield its id."""
+    body = {"url": url, "event_types": ["order_returned"], "description": "the shop"}
+    endpoint_id = stack.post("/webhook-endpoints", body).json()["endpoint_id"]
+    yield endpoint_id
+    stack.delete(f"/webhook-endpoints/{endpoint_id}")
+
+
+def test_a_webhook_endpoint_that_was_disabled_is_found_and_enabled_again(
+    stack: StackClient, console: Console
+) -> None:
+    page = console.page
+    with (
+        scripted_server() as server,
+        _webhook_endpoint(stack, f"{server.url}/hooks") as endpoint_id,
+    ):
+        path = f"/webhook-endpoints/{endpoint_id}"
+        server.respond(Response(410))
+        console.open("/work/webhooks")
+        page.get_by_role("link", name="the shop").click()
+        console.act("Send test message")
+        eventually(lambda: not stack.get(path).json()["enabled"], "the endpoint is disabled")
+
+        console.open("/")
+        page.get_by_role("link", name="Failing webhooks 1").click()
+        page.get_by_role("row").filter(has_text="Disabled: gone").get_by_role("link").first.click()
+        page.get_by_text("It responded 410").wait_for()
+        page.get_by_text("webhook.test").first.wait_for()
+        console.shoot("webhook-endpoint-gone")
+        server.respond(Response(204))
+        console.act("Enable")
+
+        def delivered() -> bool:
+            deliveries = stack.get(f"{path}/deliveries").json()["deliveries"]
+            return [one["state"] for one in deliveries] == ["delivered"]
+
+        eventually(delivered, "the message that waited is delivered")
+        page.reload()
+        page.get_by_text("Delivered", exact=True).last.wait_for()
+
+
+@pytest.fixture
+def failing_endpoint(stack: StackClient) -> Iterator[str]:
+    with _webhook_endpoint(stack, "http://127.0.0.1:9/webhooks") as endpoint_id:
+        stack.post(f"/webhook-endpoints/{endpoint_id}/test")
+        yield endpoint_id
+
+
 @pytest.mark.parametrize(
     ("device", "dark"),
     [
@@ -221,8 +272,14 @@ def test_a_filter_is_saved_in_the_browser_and_deleted(console: Console) -> None:
         pytest.param("phone", False, id="phone", marks=pytest.mark.proof),
     ],
 )
-def test_every_page_is_accessible_and_has_its_picture(
-    browser: Browser, stack: StackClient, tmp_path: Path, device: Device, *, dark: bool
+def test_every_page_is_accessible_and_has_its_picture(  # noqa: PLR0913 - fixtures and parameters
+    browser: Browser,
+    stack: StackClient,
+    failing_endpoint: str,
+    tmp_path: Path,
+    device: Device,
+    *,
+    dark: bool,
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     order_id = _place(stack)
@@ -236,6 +293,9 @@ def test_every_page_is_accessible_and_has_its_picture(
         "needs-attention": "/work/attention",
         "returns": "/work/returns",
         "discrepancies": "/work/discrepancies",
+        "webhooks": "/work/webhooks",
+        "webhook-endpoint": f"/work/webhooks/{failing_endpoint}",
+        "webhook-action": f"/work/webhooks/{failing_endpoint}/actions/redeliver-failed",
         "action": f"/orders/{order_id}/actions/reject",
         "not-found": f"/orders/{uuid4()}",
     }

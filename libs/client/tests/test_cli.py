@@ -4,7 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-from api_examples import ACCEPTED, COMMAND, ORDER_ID, SUMMARY, event, list_of_orders
+from api_examples import (
+    ACCEPTED,
+    COMMAND,
+    ORDER_ID,
+    RETURN_ID,
+    SUMMARY,
+    event,
+    list_of_orders,
+)
 from click.testing import CliRunner, Result
 from scripted_server import Response, ScriptedServer, problem
 
@@ -188,6 +196,28 @@ def test_watching_an_order_ends_with_how_it_ended(
 
     assert done.exit_code == code
     assert last_status in done.stdout
+
+
+def test_the_ledger_has_a_line_for_each_side_of_an_entry(server: ScriptedServer) -> None:
+    capture = {
+        "journal_id": RETURN_ID,
+        "payment_id": RETURN_ID,
+        "account": "provider",
+        "debit_minor": 5997,
+        "credit_minor": 0,
+        "currency": "USD",
+        "recorded_at": "2026-01-05T10:00:00Z",
+    }
+    refund = capture | {"journal_id": ORDER_ID, "debit_minor": 0, "credit_minor": 1999}
+    server.respond(Response(200, {"order_id": ORDER_ID, "entries": [capture, refund]}))
+
+    lines = _run(server, "payments", "ledger", ORDER_ID).stdout.splitlines()
+
+    assert [line.split()[2:] for line in lines[1:]] == [
+        ["capture", "provider", "59.97", "USD"],
+        ["refund", "provider", "19.99", "USD"],
+    ]
+    assert lines[2].index("19.99") == lines[0].index("credit")
 
 
 def test_a_name_with_control_characters_does_not_control_the_terminal(

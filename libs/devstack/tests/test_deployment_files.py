@@ -11,7 +11,13 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
-from fuze_devstack.services import MIGRATED_SERVICES, SERVICES, WORKERS, Service
+from fuze_devstack.services import (
+    DEPLOYED_SERVICES,
+    MIGRATED_SERVICES,
+    SERVICES,
+    WORKERS,
+    Service,
+)
 from fuze_runtime.settings import MigrationSettings
 
 _ROOT = Path(__file__).parents[3]
@@ -48,33 +54,36 @@ def _get_variables(settings: type[BaseSettings], *, required: bool = False) -> V
     }
 
 
-def _get_overlay_variables(overlay: str) -> Variables:
-    """The keys of the ConfigMap: its own, and those that the overlay adds."""
-    [patch] = [
-        yaml.safe_load(one["patch"])
-        for one in _load(f"overlays/{overlay}/kustomization.yaml")[0]["patches"]
-        if one["target"]["kind"] == "ConfigMap"
-    ]
-    own = _find("base/configuration.yaml", "ConfigMap")["data"]
-    return {*own, *(operation["path"].removeprefix("/data/") for operation in patch)}
+def _get_overlay_variables(overlay: str, service: Service) -> Variables:
+    """The keys of the ConfigMap, and what the overlay adds to it and to the service itself."""
+    found = {*_find("base/configuration.yaml", "ConfigMap")["data"]}
+    for one in _load(f"overlays/{overlay}/kustomization.yaml")[0]["patches"]:
+        for operation in yaml.safe_load(one["patch"]):
+            if one["target"]["kind"] == "ConfigMap":
+                found.add(operation["path"].removeprefix("/data/"))
+            elif one["target"]["name"] == service.image:
+                found.add(operation["value"]["name"])
+    return found
 
 
 def _iterate_containers() -> Iterator[tuple[str, Variables, type[BaseSettings]]]:
     """Each container with its variables and the settings that read them."""
-    for service in MIGRATED_SERVICES:
+    for service in DEPLOYED_SERVICES:
         settings = _get_settings(service)
         yield f"compose {service.name}", {*_COMPOSE[service.name]["environment"]}, settings
-        migration = _COMPOSE[f"migrate-{service.name}"]["environment"]
-        yield f"compose migrate-{service.name}", {*migration}, MigrationSettings
+        workloads: list[tuple[str, str, type[BaseSettings]]]
         workloads = [(f"base/{service.name}.yaml", "Deployment", settings)]
-        workloads += [(f"base/{service.name}.yaml", "Job", MigrationSettings)]
+        if service.schema:
+            migration = _COMPOSE[f"migrate-{service.name}"]["environment"]
+            yield f"compose migrate-{service.name}", {*migration}, MigrationSettings
+            workloads += [(f"base/{service.name}.yaml", "Job", MigrationSettings)]
         if service.task_queue:
             workloads += [(f"versioned/{service.name}.yaml", "WorkerDeployment", settings)]
         for path, kind, settings_type in workloads:
             [container] = _find(path, kind)["spec"]["template"]["spec"]["containers"]
             variables = {one["name"] for one in container["env"]}
             for overlay in ("staging", "production"):
-                given = variables | _get_overlay_variables(overlay)
+                given = variables | _get_overlay_variables(overlay, service)
                 yield f"{overlay} {kind} {service.name}", given, settings_type
 
 
@@ -93,7 +102,26 @@ def test_every_required_variable_is_set(variables: Variables, settings: type[Bas
     assert variables >= _get_variables(settings, required=True)
 
 
-@pytest.mark.parametrize("service", MIGRATED_SERVICES, ids=lambda service: service.name)
+@pytest.mark.parametrize("service", DEPLOYED_SERVICES, ids=lambda service: service.name)
+def test_kubernetes_lets_only_what_has_a_schema_reach_postgresql(service: Service) -> None:
+    labels = _find(f"base/{service.name}.yaml", "Deployment")["spec"]["template"]["metadata"]
+    component = labels["labels"]["app.kubernetes.io/component"]
+    [policy] = [
+        one for one in _load("base/network-policies.yaml") if one["metadata"]["name"] == "database"
+    ]
+    [selected] = policy["spec"]["podSelector"]["matchExpressions"]
+
+    assert (component in selected["values"]) == bool(service.schema)
+
+
+@pytest.mark.parametrize("overlay", ["staging", "production"])
+def test_an_overlay_names_the_image_of_each_service(overlay: str) -> None:
+    images = _load(f"overlays/{overlay}/kustomization.yaml")[0]["images"]
+
+    assert {one["name"] for one in images} == {one.image for one in DEPLOYED_SERVICES}
+
+
+@pytest.mark.parametrize("service", DEPLOYED_SERVICES, ids=lambda service: service.name)
 def test_kubernetes_waits_longer_than_a_process_drains(service: Service) -> None:
     drain: timedelta = _get_settings(service).model_fields["shutdown_timeout"].default
     pod = _find(f"base/{service.name}.yaml", "Deployment")["spec"]["template"]["spec"]

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 from console_harness import PUBLIC_URL, MakeKey, ServeConsole
@@ -85,6 +86,14 @@ def serve(
             yield browser
 
     return served
+
+
+@pytest.fixture
+async def owner(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connection]:
+    """The database as its owner sees it."""
+    connection = await asyncpg.connect(postgres.dsn)
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

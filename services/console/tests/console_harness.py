@@ -1,9 +1,11 @@
 """The types of the shared fixtures, and what a browser without JavaScript does."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
+import asyncpg
 import httpx
 
 from fuze_gateway.auth.principals import Role
@@ -29,3 +31,17 @@ async def submit(
     """Fill the form of a page, and send it as a browser does."""
     token = get_csrf_token(await http.get(at))
     return await http.post(path, data=form | {"csrf_token": token}, headers={"Origin": PUBLIC_URL})
+
+
+async def sign_in(http: httpx.AsyncClient, make_key: MakeKey, role: Role) -> None:
+    """Sign in with a new key of the role."""
+    await submit(http, "/sign-in", {"api_key": await make_key(role)})
+
+
+async def insert_row(owner: asyncpg.Connection, table: str, row: Mapping[str, Any]) -> None:
+    """Insert a row, as the service that owns the table would."""
+    marks = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+    await owner.execute(
+        f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})",  # noqa: S608 - of a test
+        *row.values(),
+    )

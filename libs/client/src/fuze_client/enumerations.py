@@ -30,6 +30,7 @@ PaymentState = Literal[
     "created", "submitted", "unknown", "under_review", "charged", "declined", "voided"
 ]
 RefundState = Literal["created", "submitted", "unknown", "refunded", "rejected"]
+LedgerAccount = Literal["provider", "sales"]
 ReturnStatus = Literal[
     "requested", "approved", "rejected", "cancelled", "received", "refunded", "refund_failed"
 ]

@@ -17,6 +17,7 @@ from fuze_client.enumerations import (
     DurableUnavailable,
     EventType,
     Execution,
+    LedgerAccount,
     LiveUnavailable,
     OrderStatus,
     PaymentState,
@@ -315,6 +316,25 @@ class ListPaymentsResponse(_Response):
     order_id: UUID
     payments: list[Payment]
     refunds: list[Refund]
+
+
+class LedgerEntry(_Response):
+    """A debit or a credit; `journal_id` is the id of the payment, or that of the refund."""
+
+    journal_id: UUID
+    payment_id: UUID
+    account: LedgerAccount | str
+    debit_minor: int
+    credit_minor: int
+    currency: str
+    recorded_at: datetime
+
+
+class ListLedgerEntriesResponse(_Response):
+    """The ledger of an order's payments, oldest entry first."""
+
+    order_id: UUID
+    entries: list[LedgerEntry]
 
 
 class RefundAcceptedResponse(_Response):

@@ -38,6 +38,9 @@ PAYMENTS_VIEW = "payments.published_payments"
 REFUNDS_VIEW = "payments.published_refunds"
 """One `PublishedRefund` per refund."""
 
+LEDGER_VIEW = "payments.published_ledger_entries"
+"""One `PublishedLedgerEntry` per side of a journal entry."""
+
 DISCREPANCIES_VIEW = "payments.published_discrepancies"
 """One `Discrepancy` per unresolved difference from the provider's records."""
 
@@ -57,6 +60,8 @@ PaymentStateName = Literal[
 """A test of the payment service compares it, and the next one, with what it stores."""
 
 RefundStateName = Literal["created", "submitted", "unknown", "refunded", "rejected"]
+
+LedgerAccountName = Literal["provider", "sales"]
 
 DiscrepancyKindName = Literal[
     "unmatched_provider_charge",
@@ -234,6 +239,24 @@ class PublishedRefund(Message):
     actor: str = "unknown"
     lines: list[dict[str, Any]] = Field(default_factory=list)
     fingerprint: str | None = None
+
+
+class PublishedLedgerEntry(Message):
+    """One side of a journal entry: a debit or a credit; the other one is 0.
+
+    `journal_id` is the payment's id for its capture, and the refund's for a refund. `position`
+    sorts entries by when they were inserted.
+    """
+
+    position: int
+    journal_id: UUID
+    payment_id: UUID
+    order_id: UUID
+    account: LedgerAccountName
+    debit_minor: int
+    credit_minor: int
+    currency: str
+    recorded_at: datetime
 
 
 class Discrepancy(Message):

@@ -14,13 +14,14 @@ class Service:
     """An entry of the registry.
 
     A service with a `task_queue` has a worker. A service with a `schema` has migrations and two
-    database roles.
+    database roles. One that is `for_development` is not deployed.
     """
 
     name: str
     port: int
     task_queue: str | None = None
     schema: str | None = None
+    for_development: bool = False
 
     @property
     def package(self) -> str:
@@ -73,6 +74,9 @@ WORKERS = tuple(one for one in SERVICES.values() if one.task_queue)
 
 MIGRATED_SERVICES = tuple(one for one in SERVICES.values() if one.schema)
 """The services that have a schema."""
+
+DEPLOYED_SERVICES = tuple(one for one in SERVICES.values() if not one.for_development)
+"""The services that the Kubernetes manifests deploy."""
 
 ROLES = tuple(role for one in MIGRATED_SERVICES for role in (one.role, one.migrator))
 """Every database role."""

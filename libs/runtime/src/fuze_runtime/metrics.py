@@ -25,6 +25,7 @@ _LIFETIME_BUCKETS = (
 )
 _BUCKETS = {
     "fuze_http_request_duration": _DURATION_BUCKETS,
+    "fuze_console_http_request_duration": _DURATION_BUCKETS,
     "fuze_order_time_to_ship": _LIFETIME_BUCKETS,
 }
 

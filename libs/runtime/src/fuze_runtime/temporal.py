@@ -117,7 +117,7 @@ async def connect(
         SystemExit: metrics cannot be served at their address.
 
     """
-    runtime = _create_runtime(metrics_address)
+    runtime = create_runtime(metrics_address)
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", _DEFAULT_ADDRESS)
 
@@ -138,7 +138,13 @@ async def connect(
     return await connect_to_temporal()
 
 
-def _create_runtime(metrics_address: str | None) -> Runtime:
+def create_runtime(metrics_address: str | None) -> Runtime:
+    """Return the SDK's runtime, which serves the metrics at the address; `connect` has its own.
+
+    Raises:
+        SystemExit: metrics cannot be served at their address.
+
+    """
     telemetry = TelemetryConfig(
         metrics=metrics.build_prometheus_config(metrics_address),
         logging=_LOGGING,

@@ -21,14 +21,17 @@ from fuze_console.context import (
     sign_in_url,
 )
 from fuze_console.oidc import IdentityProvider
-from fuze_console.pages import order, order_actions, orders, overview, work
+from fuze_console.pages import order, order_actions, orders, overview, webhooks, work
 from fuze_console.problems import is_unauthenticated, to_problem
 from fuze_console.rendering import Renderer, is_fragment
 from fuze_console.security import SecurityHeadersMiddleware
 from fuze_console.sessions import Session, SessionCookies
 from fuze_console.settings import ConsoleSettings
+from fuze_runtime import temporal, tracing
 from fuze_runtime.build_info import get_build_info
+from fuze_runtime.http_metrics import HttpMetricsMiddleware, create_request_duration
 
+_PROBE_PATHS = frozenset({"/livez", "/readyz"})
 _STATIC = Path(__file__).with_name("static")
 
 
@@ -36,6 +39,11 @@ def create_app(
     settings: ConsoleSettings, *, transport: httpx.AsyncBaseTransport | None = None
 ) -> FastAPI:
     """Return the console; `transport` is how it reaches the gateway, by default the network."""
+    address = settings.metrics_address
+    runtime = temporal.create_runtime(address) if address else None
+    request_duration = create_request_duration(
+        "fuze_console_http_request_duration", runtime.metric_meter if runtime else None
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -47,15 +55,30 @@ def create_app(
                 cookies=SessionCookies(settings),
                 renderer=Renderer(),
                 identity_provider=IdentityProvider(settings) if settings.oidc_issuer else None,
+                request_duration=request_duration,
             )
             yield
 
     app = FastAPI(
-        title="Fuze console", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None
+        title="Fuze console",
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={
+            "tracing": tracing.is_enabled(),
+            "metrics": False,  # as the gateway's
+            "logs": False,
+            "operation_spans": False,
+            "exclude": lambda scope: scope["path"] in _PROBE_PATHS,
+        },
     )
+    app.state.runtime = runtime  # the metrics are served for as long as it exists
+    if runtime:
+        app.add_middleware(HttpMetricsMiddleware)
     app.add_middleware(SecurityHeadersMiddleware, https_only=settings.is_secure)
     app.mount("/static", StaticFiles(directory=_STATIC))
-    for page in (sign_in, overview, orders, order_actions, order, work):
+    for page in (sign_in, overview, orders, order_actions, order, work, webhooks):
         app.include_router(page.router)
     app.add_exception_handler(SignInRequiredError, _redirect_to_sign_in)
     app.add_exception_handler(ForgedRequestError, _refuse_forged_request)

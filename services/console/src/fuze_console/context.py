@@ -14,6 +14,7 @@ from fuze_console.rendering import Renderer
 from fuze_console.security import is_same_origin, is_valid_csrf_token
 from fuze_console.sessions import Session, SessionCookies
 from fuze_console.settings import ConsoleSettings
+from fuze_runtime.http_metrics import RequestDuration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class ConsoleServices:
     cookies: SessionCookies
     renderer: Renderer
     identity_provider: IdentityProvider | None
+    request_duration: RequestDuration
     is_stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def create_client(self, credential: str | None) -> AsyncFuzeClient:

@@ -13,7 +13,7 @@ _TONES = {
     "good": {
         *("shipped", "delivered", "completed", "charged", "refunded", "ok", "ready", "approved"),
         *("running", "order_shipped", "order_delivered", "order_completed", "payment_charged"),
-        *("order_approved", "payment_refunded", "return_refunded"),
+        *("order_approved", "payment_refunded", "return_refunded", "enabled"),
     },
     "wait": {
         *("awaiting_approval", "awaiting_payment_method", "awaiting_address", "under_review"),
@@ -23,7 +23,7 @@ _TONES = {
     "bad": {
         *("rejected", "expired", "payment_declined", "declined", "refund_failed", "unavailable"),
         *("needs_attention", "order_rejected", "order_expired", "carrier_rejected_address"),
-        *("return_refund_failed", "address_change_rejected", "payment_abandoned"),
+        *("return_refund_failed", "address_change_rejected", "payment_abandoned", "failed"),
     },
     "busy": {
         *("received", "paid", "preparing", "cancelling", "pending", "refunding", "submitted"),

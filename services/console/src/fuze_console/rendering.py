@@ -36,6 +36,7 @@ NAVIGATION = {
         Destination("Needs attention", "/work/attention", "alert", "n"),
         Destination("Returns", "/work/returns", "return", "r", "orders:operate"),
         Destination("Discrepancies", "/work/discrepancies", "scale", "d", "orders:operate"),
+        Destination("Webhooks", "/work/webhooks", "send", "w", "webhooks:operate"),
     ),
 }
 """Every page that the navigation leads to, by its heading."""

@@ -168,3 +168,48 @@ RETURN_ACTIONS = {
         ),
     )
 }
+
+WEBHOOK_ACTIONS = {
+    action.name: action
+    for action in (
+        Action(
+            "enable",
+            "Enable",
+            "webhooks:manage",
+            ("disabled",),
+            "It gets what it has not accepted, in order, failed messages included.",
+        ),
+        Action(
+            "redeliver-failed",
+            "Redeliver failed",
+            "webhooks:operate",
+            ("enabled",),
+            "Failed messages are delivered again, with the whole schedule of attempts.",
+        ),
+        Action(
+            "test",
+            "Send test message",
+            "webhooks:operate",
+            ("enabled",),
+            "It gets a signed message of the type webhook.test.",
+        ),
+        Action(
+            "disable",
+            "Disable",
+            "webhooks:manage",
+            ("enabled",),
+            "It gets nothing more. Its events wait until it is enabled.",
+            is_destructive=True,
+        ),
+    )
+}
+"""What may be done to a webhook endpoint."""
+
+REDELIVER = Action(
+    "redeliver",
+    "Redeliver",
+    "webhooks:operate",
+    ("delivered", "failed"),
+    "The message is delivered again. Later messages of its order wait until it is accepted.",
+)
+"""What may be done to a message."""

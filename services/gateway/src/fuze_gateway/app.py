@@ -23,7 +23,6 @@ from fuze_gateway.codec_server import endpoints as codec_server
 from fuze_gateway.database import Database
 from fuze_gateway.middleware.access_log import PROBE_PATHS, AccessLogMiddleware
 from fuze_gateway.middleware.body_limits import BodyLimitsMiddleware
-from fuze_gateway.middleware.http_metrics import HttpMetricsMiddleware
 from fuze_gateway.middleware.rate_limit import RateLimitMiddleware
 from fuze_gateway.middleware.request_timeout import RequestTimeoutMiddleware
 from fuze_gateway.middleware.security_headers import SecurityHeadersMiddleware
@@ -38,6 +37,7 @@ from fuze_gateway.task_queues import endpoints as task_queues
 from fuze_gateway.webhook_endpoints import endpoints as webhook_endpoints
 from fuze_gateway.webhooks import endpoints as webhooks
 from fuze_runtime import cli, metrics, temporal, tracing
+from fuze_runtime.http_metrics import HttpMetricsMiddleware
 
 VERSION = version("fuze-gateway")
 

@@ -34,6 +34,7 @@ _PUBLISHED_VIEWS = (
     read_models.RETURNS_VIEW,
     read_models.PAYMENTS_VIEW,
     read_models.REFUNDS_VIEW,
+    read_models.LEDGER_VIEW,
     read_models.DISCREPANCIES_VIEW,
     read_models.ORDER_DISCREPANCIES_VIEW,
 )

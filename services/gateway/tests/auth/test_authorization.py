@@ -38,6 +38,7 @@ SCOPES = {
     "getOrderEvents": "orders:read", "streamOrderEvents": "orders:read",
     "listEvents": "orders:read", "createStreamTicket": "orders:read",
     "getOrderPayments": "orders:read",
+    "getOrderLedger": "orders:read",
     "placeOrder": "orders:write", "startOrder": "orders:write", "cancelOrder": "orders:write",
     "cancelOrders": "orders:write", "changeAddress": "orders:write",
     "changePaymentMethod": "orders:write", "cancelOrderAsync": "orders:write",

@@ -1,7 +1,7 @@
 """Payments and refunds of an order, as far as they are decided without the payment service."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
@@ -32,6 +32,38 @@ async def test_an_order_without_a_charge_has_no_payments_and_no_refunds(
     response = await gateway.get(f"/orders/{order_id}/payments")
 
     assert response.json() == {"order_id": str(order_id), "payments": [], "refunds": []}
+
+
+async def test_the_ledger_of_an_order_has_both_sides_of_each_entry_oldest_first(
+    gateway: httpx.AsyncClient, shipped: UUID, postgres: EmbeddedPostgres
+) -> None:
+    before = await gateway.get(f"/orders/{shipped}/ledger")
+    connection = await asyncpg.connect(postgres.dsn)
+    payment_id = await connection.fetchval(
+        "SELECT id FROM payments.payments WHERE order_id = $1", shipped
+    )
+    refund_id = uuid4()
+    insert = (
+        "INSERT INTO payments.ledger_entries"
+        " (journal_id, payment_id, account, debit_minor, credit_minor, currency) VALUES"
+        " ($1, $2, $3, $5, 0, 'USD'), ($1, $2, $4, 0, $5, 'USD')"
+    )
+    await connection.execute(insert, payment_id, payment_id, "provider", "sales", 5997)
+    await connection.execute(insert, refund_id, payment_id, "sales", "provider", 1999)
+    await connection.close()
+
+    entries = (await gateway.get(f"/orders/{shipped}/ledger")).json()["entries"]
+
+    assert before.json() == {"order_id": str(shipped), "entries": []}
+    assert [
+        (one["journal_id"], one["account"], one["debit_minor"], one["credit_minor"])
+        for one in entries
+    ] == [
+        (str(payment_id), "provider", 5997, 0),
+        (str(payment_id), "sales", 0, 5997),
+        (str(refund_id), "sales", 1999, 0),
+        (str(refund_id), "provider", 0, 1999),
+    ]
 
 
 @pytest.mark.parametrize("status", ["awaiting_approval", "shipped"])
@@ -107,7 +139,7 @@ async def test_a_refund_of_a_line_that_the_order_does_not_have_is_invalid(
 async def test_payments_are_unavailable_without_postgresql(
     without_database: httpx.AsyncClient, order_id: UUID
 ) -> None:
-    for path in (f"/orders/{order_id}/payments", "/discrepancies"):
+    for path in (f"/orders/{order_id}/payments", f"/orders/{order_id}/ledger", "/discrepancies"):
         assert (await without_database.get(path)).status_code == 503
 
 

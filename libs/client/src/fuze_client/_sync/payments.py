@@ -8,7 +8,9 @@ from fuze_client._sync.transport import Transport
 from fuze_client.models import (
     ChangeReturnResponse,
     Discrepancy,
+    LedgerEntry,
     ListDiscrepanciesResponse,
+    ListLedgerEntriesResponse,
     ListOpenReturnsResponse,
     ListPaymentsResponse,
     ListReturnsResponse,
@@ -28,6 +30,11 @@ class Payments:
     def list(self, order_id: UUID | str) -> ListPaymentsResponse:
         """Return the charges and refunds of an order."""
         return self._transport.get(("orders", order_id, "payments"), ListPaymentsResponse)
+
+    def list_ledger(self, order_id: UUID | str) -> Sequence[LedgerEntry]:
+        """Return the ledger of an order's payments, oldest entry first."""
+        path = ("orders", order_id, "ledger")
+        return (self._transport.get(path, ListLedgerEntriesResponse)).entries
 
     def refund(
         self,

@@ -71,6 +71,29 @@ def list_payments(profile: str | None, order_id: UUID, *, as_json: bool) -> None
 
 @payments.command(epilog=EXIT_CODES)
 @api_options
+@order_argument
+def ledger(profile: str | None, order_id: UUID, *, as_json: bool) -> None:
+    """List the ledger of an order: `provider` is what the provider owes, `sales` what was sold."""
+    with connect(profile) as fuze:
+        found = fuze.payments.list_ledger(order_id)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            one.recorded_at,
+            "capture" if one.journal_id == one.payment_id else "refund",
+            one.account,
+            format_amount(one.debit_minor or None, one.currency),
+            format_amount(one.credit_minor or None, one.currency),
+        )
+        for one in found
+    ]
+    print_table(("recorded", "", "account", "debit", "credit"), rows)
+
+
+@payments.command(epilog=EXIT_CODES)
+@api_options
 def discrepancies(profile: str | None, *, as_json: bool) -> None:
     """List the differences between the systems of record, such as a charge without an order."""
     with connect(profile) as fuze:

@@ -21,28 +21,14 @@ _TIMES = ("created_from", "created_before")
 @api_options
 @endpoint_argument
 @click.option("--state", type=click.Choice(_STATES), help="Only deliveries in this state.")
-@click.option(
-    "--event-type",
-    type=click.Choice(get_args(EventType)),
-    metavar="TYPE",
-    help="Only deliveries of this type of event.",
-)
-@click.option(
-    "--order",
-    "order_id",
-    type=click.UUID,
-    shell_complete=complete_order,
-    help="Only deliveries of this order's events.",
-)
+@click.option("--event-type", type=click.Choice(get_args(EventType)), metavar="TYPE",
+              help="Only deliveries of this type of event.")  # fmt: skip
+@click.option("--order", "order_id", type=click.UUID, shell_complete=complete_order,
+              help="Only deliveries of this order's events.")  # fmt: skip
 @click.option("--created-from", type=click.DateTime(), help="In this machine's time zone.")
 @click.option("--created-before", type=click.DateTime(), help="In this machine's time zone.")
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    help="Number of deliveries, at most.",
-)
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True,
+              help="Number of deliveries, at most.")  # fmt: skip
 @click.option("--all", "is_all", is_flag=True, help="List all of them, however many.")
 def deliveries(
     profile: str | None,
@@ -86,11 +72,8 @@ def deliveries(
 @api_options
 @endpoint_argument
 @click.argument("message_id", required=False)
-@click.option(
-    "--failed-since",
-    type=click.DateTime(),
-    help="All that have failed since this time, in this machine's time zone.",
-)
+@click.option("--failed-since", type=click.DateTime(),
+              help="Those that have failed since, in this machine's time zone.")  # fmt: skip
 def redeliver(
     profile: str | None,
     endpoint_id: UUID,

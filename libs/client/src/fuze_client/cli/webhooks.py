@@ -17,13 +17,9 @@ _TYPES = get_args(EventType)
 _SENT_ONCE = "It may have been executed: look before you repeat it (fuze webhooks list)."
 
 _types_option = click.option(
-    "--event-type",
-    "event_types",
-    type=click.Choice(_TYPES),
-    multiple=True,
-    metavar="TYPE",
+    "--event-type", "event_types", type=click.Choice(_TYPES), multiple=True, metavar="TYPE",
     help="Send only events of this type; can be repeated.",
-)
+)  # fmt: skip
 _description_option = click.option("--description", help="For people.")
 
 
@@ -122,12 +118,8 @@ def show(profile: str | None, endpoint_id: UUID, *, as_json: bool) -> None:
 @_types_option
 @click.option("--all-event-types", "has_all_types", is_flag=True, help="Send events of all types.")
 @_description_option
-@click.option(
-    "--enable/--disable",
-    "enabled",
-    default=None,
-    help="While it is disabled, its events wait; then they are sent in order.",
-)
+@click.option("--enable/--disable", "enabled", default=None,
+              help="While it is disabled, its events wait; then they are sent.")  # fmt: skip
 def update(
     profile: str | None,
     endpoint_id: UUID,
@@ -170,11 +162,8 @@ def delete(profile: str | None, endpoint_id: UUID, *, as_json: bool, yes: bool) 
 @webhooks.command("rotate-secret", epilog=EXIT_CODES)
 @api_options
 @endpoint_argument
-@click.option(
-    "--overlap-seconds",
-    type=click.IntRange(0, 7 * 86_400),
-    help="How long the secret until now signs, too.  [default: 86400, a day]",
-)
+@click.option("--overlap-seconds", type=click.IntRange(0, 7 * 86_400),
+              help="How long the other secret signs, too.  [default: 86400, a day]")  # fmt: skip
 @yes_option
 def rotate_secret(
     profile: str | None, endpoint_id: UUID, overlap_seconds: int | None, *, as_json: bool, yes: bool

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from fuze_client import FuzeError
-from fuze_client.models import Event, ListPaymentsResponse, Order, OrderStatusResponse, Return
+from fuze_client.models import Event, LedgerEntry, Order, OrderStatusResponse, Refund, Return
 from fuze_console.charts import draw_timeline
 from fuze_console.context import (
     ClientDependency,
@@ -40,11 +40,12 @@ async def show_order(
     client: ClientDependency,
 ) -> Response:
     """Show an order. htmx requests it again after each event."""
-    order, status, events, payments, returns = await asyncio.gather(
+    order, status, events, payments, ledger, returns = await asyncio.gather(
         client.orders.get(order_id),
         client.orders.get_status(order_id),
         client.events.list(order_id),
         client.payments.list(order_id),
+        client.payments.list_ledger(order_id),
         client.returns.list(order_id),
     )
     is_open = order.status in OPEN_STATUSES
@@ -59,7 +60,7 @@ async def show_order(
         steps=_get_steps(events),
         payments=payments.payments,
         refunds=payments.refunds,
-        statement=_build_statement(payments),
+        journals=_build_journals(ledger, payments.refunds),
         returns=[(one, get_return_actions(one, session)) for one in returns],
         actions=_get_actions(order, status, session),
         is_open=is_open,
@@ -132,37 +133,42 @@ def _get_steps(events: Sequence[Event]) -> list[Step]:
 
 
 @dataclass(frozen=True)
-class Movement:
-    """Money that came or went, and the balance that was kept after it."""
+class Journal:
+    """An entry of the ledger with its two sides, and what the provider owes for the order then."""
 
     at: datetime
     title: str
+    debit: str
+    credit: str
     amount_minor: int
     balance_minor: int
     currency: str
 
 
-def _build_statement(found: ListPaymentsResponse) -> list[Movement]:
-    """Return what moved money, oldest first."""
-    moved = [
-        (one.updated_at, "Charge", one.amount_minor, one.currency)
-        for one in found.payments
-        if one.state == "charged"
-    ] + [
-        (
-            one.updated_at,
-            f"Refund: {one.reason}" if one.reason else "Refund",
-            -one.amount_minor,
-            one.currency,
+def _build_journals(ledger: Sequence[LedgerEntry], refunds: Sequence[Refund]) -> list[Journal]:
+    """Return the journal entries of the ledger, oldest first."""
+    reasons = {refund.refund_id: refund.reason for refund in refunds}
+    credit_sides = {entry.journal_id: entry for entry in ledger if entry.credit_minor}
+    balance, journals = 0, []
+    for entry in ledger:
+        if not entry.debit_minor:
+            continue
+        amount = entry.debit_minor
+        balance += amount if entry.account == "provider" else -amount
+        reason = reasons.get(entry.journal_id)
+        title = "Charge" if entry.journal_id == entry.payment_id else "Refund"
+        journals.append(
+            Journal(
+                entry.recorded_at,
+                f"{title}: {reason}" if reason else title,
+                entry.account,
+                credit_sides[entry.journal_id].account,
+                amount,
+                balance,
+                entry.currency,
+            )
         )
-        for one in found.refunds
-        if one.state == "refunded"
-    ]
-    balance, statement = 0, []
-    for at, title, amount, currency in sorted(moved, key=lambda one: one[0]):
-        balance += amount
-        statement.append(Movement(at, title, amount, balance, currency))
-    return statement
+    return journals
 
 
 def _get_actions(order: Order, status: OrderStatusResponse, session: Session) -> list[Action]:

@@ -1,31 +1,26 @@
 """What can be done to an order, or to one of its returns: a dialog, then the API's answer."""
 
 import secrets
-from collections.abc import Awaitable
 from decimal import Decimal, InvalidOperation
-from http import HTTPStatus
 from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from fuze_client import AsyncFuzeClient, FuzeError, Problem
+from fuze_client import AsyncFuzeClient
 from fuze_client.models import Payment
 from fuze_client.requests import CompleteAddressRequest, LineQuantity
 from fuze_console.context import (
     ClientDependency,
-    ConsoleServices,
     ServicesDependency,
     SessionDependency,
     require_same_session,
 )
-from fuze_console.problems import is_unauthenticated, to_problem
-from fuze_console.sessions import Session
-from fuze_console.states import ACTIONS, RETURN_ACTIONS, Action
+from fuze_console.pages.answers import answer, find_action, get_text
+from fuze_console.states import ACTIONS, RETURN_ACTIONS
 from fuze_contracts.money import CURRENCY_EXPONENTS
 
 router = APIRouter()
@@ -45,8 +40,6 @@ _ADDRESS_FIELDS = {
     "phone": "Phone",
     "email": "E-mail",
 }
-CHANGED = {"HX-Trigger": "order-changed"}
-"""The lists and the order on the page read themselves again."""
 
 
 @router.get("/orders/{order_id}/actions/{name}")
@@ -59,7 +52,7 @@ async def confirm_action(  # noqa: PLR0913, PLR0917 - FastAPI passes each by its
     client: ClientDependency,
 ) -> Response:
     """Show what the action does, and let it be confirmed."""
-    action = _find(ACTIONS, name)
+    action = find_action(ACTIONS, name)
     order = await client.orders.get(order_id)
     payments: list[Payment] = []
     if name == "refund":
@@ -90,9 +83,11 @@ async def run_action(  # noqa: PLR0913, PLR0917 - FastAPI passes each by its nam
     client: ClientDependency,
 ) -> Response:
     """Send the command, and show what the gateway answered."""
-    action, form = _find(ACTIONS, name), await request.form()
+    action, form = find_action(ACTIONS, name), await request.form()
     command = _send(client, order_id, name, form, session.actor)
-    return await _answer(request, services, session, action, order_id, command)
+    return await answer(
+        request, services, session, action=action, command=command, back=_to_order(order_id)
+    )
 
 
 @router.get("/orders/{order_id}/returns/{return_id}/actions/{name}")
@@ -110,7 +105,7 @@ async def confirm_return_action(  # noqa: PLR0913, PLR0917 - FastAPI passes each
         request,
         "action.html",
         session=session,
-        action=_find(RETURN_ACTIONS, name),
+        action=find_action(RETURN_ACTIONS, name),
         url=request.url.path,
         order=await client.orders.get(order_id),
         goods=await client.returns.get(order_id, return_id),
@@ -131,59 +126,29 @@ async def run_return_action(  # noqa: PLR0913, PLR0917 - FastAPI passes each by 
     client: ClientDependency,
 ) -> Response:
     """Change the return, and show what the gateway answered."""
-    action, form = _find(RETURN_ACTIONS, name), await request.form()
+    action, form = find_action(RETURN_ACTIONS, name), await request.form()
     commands = {
         "approve": client.returns.approve,
         "receive": client.returns.receive,
         "reject": client.returns.reject,
         "cancel": client.returns.cancel,
     }
-    reason = _text(form, "reason")
+    reason = get_text(form, "reason")
     command = commands[name](order_id, return_id, reason=reason, actor=session.actor)
-    return await _answer(request, services, session, action, order_id, command)
-
-
-async def _answer(  # noqa: PLR0913, PLR0917 - what both endpoints have
-    request: Request,
-    services: ConsoleServices,
-    session: Session,
-    action: Action,
-    order_id: UUID,
-    command: Awaitable[BaseModel],
-) -> Response:
-    problem: Problem | None = None
-    answer: BaseModel | None = None
-    try:
-        answer = await command
-    except FuzeError as error:
-        if is_unauthenticated(error):
-            raise
-        problem = to_problem(error)
-    response = services.renderer.render(
-        request,
-        "answer.html",
-        session=session,
-        status_code=problem.status if problem else HTTPStatus.OK,
-        action=action,
-        order_id=order_id,
-        answer=answer,
-        problem=problem,
+    return await answer(
+        request, services, session, action=action, command=command, back=_to_order(order_id)
     )
-    response.headers.update(CHANGED)
-    return response
 
 
-def _find(actions: dict[str, Action], name: str) -> Action:
-    if name not in actions:
-        raise HTTPException(HTTPStatus.NOT_FOUND)
-    return actions[name]
+def _to_order(order_id: UUID) -> tuple[str, str]:
+    return "To the order", f"/orders/{order_id}"
 
 
 async def _send(  # noqa: PLR0911 - one for each command
     client: AsyncFuzeClient, order_id: UUID, name: str, form: FormData, actor: str | None
 ) -> BaseModel:
     """Send the command of this name to the order."""
-    orders, reason = client.orders, _text(form, "reason")
+    orders, reason = client.orders, get_text(form, "reason")
     match name:
         case "approve":
             return await orders.approve(order_id, actor=actor)
@@ -195,12 +160,12 @@ async def _send(  # noqa: PLR0911 - one for each command
             then: Then = "cancel" if form.get("then") == "cancel" else "continue"
             return await orders.recover(order_id, then=then, reason=reason, actor=actor)
         case "address":
-            given = {field: _text(form, field) for field in _ADDRESS_FIELDS}
+            given = {field: get_text(form, field) for field in _ADDRESS_FIELDS}
             fields = {field: text for field, text in given.items() if text}
             address = CompleteAddressRequest.model_validate({"country": ""} | fields)
             return await orders.change_address(order_id, address, actor=actor)
         case "payment-method":
-            method = _text(form, "payment_method") or ""
+            method = get_text(form, "payment_method") or ""
             return await orders.change_payment_method(order_id, method, actor=actor)
         case "refund":
             return await _refund(client, order_id, form, actor)
@@ -211,7 +176,7 @@ async def _send(  # noqa: PLR0911 - one for each command
                 include_shipping=form.get("include_shipping") == "true",
                 reason=reason,
                 actor=actor,
-                idempotency_key=_text(form, "idempotency_key"),
+                idempotency_key=get_text(form, "idempotency_key"),
             )
         case _:
             return await orders.cancel(order_id, reason=reason, actor=actor)
@@ -227,9 +192,9 @@ async def _refund(
         amount_minor=_parse_amount(form) if mode == "amount" else None,
         lines=_get_lines(form) if mode == "lines" else None,
         include_shipping=mode == "lines" and form.get("include_shipping") == "true",
-        reason=_text(form, "reason"),
+        reason=get_text(form, "reason"),
         actor=actor,
-        idempotency_key=_text(form, "idempotency_key"),
+        idempotency_key=get_text(form, "idempotency_key"),
     )
 
 
@@ -248,14 +213,9 @@ def _get_lines(form: FormData) -> list[LineQuantity]:
 
 def _parse_amount(form: FormData) -> int:
     """Return the amount in minor units; 0, which the API refuses, where it is none."""
-    exponent = CURRENCY_EXPONENTS.get(_text(form, "currency") or "", 0)
+    exponent = CURRENCY_EXPONENTS.get(get_text(form, "currency") or "", 0)
     try:
-        amount = Decimal(_text(form, "amount") or "0").scaleb(exponent)
+        amount = Decimal(get_text(form, "amount") or "0").scaleb(exponent)
         return int(amount) if amount == int(amount) else 0
     except (InvalidOperation, OverflowError, ValueError):
         return 0
-
-
-def _text(form: FormData, field: str) -> str | None:
-    value = form.get(field)
-    return (value.strip() or None) if isinstance(value, str) else None

@@ -18,6 +18,7 @@ from fuze_client.models import (
     Return,
     TaskQueue,
 )
+from fuze_client.webhook_models import WebhookEndpoint
 from fuze_console.charts import draw_columns, draw_shares
 from fuze_console.context import ClientDependency, ServicesDependency, SessionDependency
 from fuze_console.problems import is_unauthenticated, to_problem
@@ -58,12 +59,15 @@ async def show_overview(
     queues: Part[list[TaskQueue]] = Part()
     returns: Part[Sequence[Return]] = Part()
     discrepancies: Part[Sequence[Discrepancy]] = Part()
+    endpoints: Part[Sequence[WebhookEndpoint]] = Part()
     if session.allows("orders:operate"):
         queues, returns, discrepancies = await asyncio.gather(
             _try(client.list_task_queues()),
             _try(client.returns.list_open()),
             _try(client.payments.list_discrepancies()),
         )
+    if session.allows("webhooks:operate"):
+        endpoints = await _try(client.webhooks.list())
     orders = today.content.orders if today.content else []
     by_status = Counter(order.status for order in orders)
     ends = [(end, sum(by_status[status] for status in end.statuses)) for end in ENDS]
@@ -84,6 +88,8 @@ async def show_overview(
         queues=queues,
         returns=returns,
         discrepancies=discrepancies,
+        endpoints=endpoints,
+        failing_endpoints=[one for one in endpoints.content or () if one.needs_attention],
     )
 
 

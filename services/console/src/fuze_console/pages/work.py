@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Query, Request
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from fuze_client import AsyncFuzeClient, FuzeError
@@ -19,8 +17,8 @@ from fuze_console.context import (
     SessionDependency,
     require_same_session,
 )
+from fuze_console.pages.answers import CHANGED, find_action
 from fuze_console.pages.order import get_return_actions
-from fuze_console.pages.order_actions import CHANGED
 from fuze_console.problems import to_problem
 from fuze_console.sessions import Session
 from fuze_console.states import ACTIONS, Action
@@ -144,7 +142,7 @@ async def confirm_bulk(
         request,
         "bulk.html",
         session=session,
-        action=_find(name),
+        action=find_action(BULK_ACTIONS, name),
         order_ids=order_id or [],
         url=request.url.path,
     )
@@ -161,7 +159,7 @@ async def run_bulk(  # noqa: PLR0913, PLR0917 - FastAPI passes each by its name
     reason: Annotated[str, Form()] = "",
 ) -> Response:
     """Send the command for each selected order, and show each outcome."""
-    action = _find(name)
+    action = find_action(BULK_ACTIONS, name)
     results = await _send(client, name, order_id, reason.strip() or None, session.actor)
     response = services.renderer.render(
         request,
@@ -226,9 +224,3 @@ async def _find_failure(
 
 def _get_allowed(session: Session, *names: str) -> list[Action]:
     return [BULK_ACTIONS[name] for name in names if session.allows(BULK_ACTIONS[name].scope)]
-
-
-def _find(name: str) -> Action:
-    if name not in BULK_ACTIONS:
-        raise HTTPException(HTTPStatus.NOT_FOUND)
-    return BULK_ACTIONS[name]

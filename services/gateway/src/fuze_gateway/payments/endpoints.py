@@ -23,7 +23,9 @@ from fuze_gateway.orders.lookup import wait_until_recorded
 from fuze_gateway.orders.order_validation import require_known_lines
 from fuze_gateway.payments.commands import build_refund, get_fingerprint, get_refund_id
 from fuze_gateway.payments.schemas import (
+    LedgerEntry,
     ListDiscrepanciesResponse,
+    ListLedgerEntriesResponse,
     ListPaymentsResponse,
     Payment,
     Refund,
@@ -59,6 +61,30 @@ async def list_payments(order_id: OrderId, services: ServicesDependency) -> List
         order_id=order_id,
         payments=[Payment.model_validate(payment.model_dump()) for payment in payments],
         refunds=[Refund.model_validate(refund.model_dump()) for refund in refunds],
+    )
+
+
+@router.get(
+    "/orders/{order_id}/ledger",
+    operation_id="getOrderLedger",
+    summary="List the ledger entries of an order",
+    openapi_extra=requires(Scope.ORDERS_READ),
+    responses=problem_responses(
+        *AUTH_PROBLEMS, registry.INVALID_REQUEST, registry.ORDER_NOT_FOUND, registry.UNAVAILABLE
+    ),
+)
+async def list_ledger_entries(
+    order_id: OrderId, services: ServicesDependency
+) -> ListLedgerEntriesResponse:
+    """List what the ledger has about the order's payments, oldest first.
+
+    Each capture and each refund is a journal entry with two sides, which are equal.
+    """
+    await wait_until_recorded(order_id, services, lambda: services.orders.get_status(order_id))
+    entries = await services.payments.list_ledger_entries(order_id)
+    return ListLedgerEntriesResponse(
+        order_id=order_id,
+        entries=[LedgerEntry.model_validate(entry.model_dump()) for entry in entries],
     )
 
 

@@ -7,10 +7,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from fuze_contracts.read_models import (
     DISCREPANCIES_VIEW,
+    LEDGER_VIEW,
     ORDER_DISCREPANCIES_VIEW,
     PAYMENTS_VIEW,
     REFUNDS_VIEW,
     Discrepancy,
+    PublishedLedgerEntry,
     PublishedPayment,
     PublishedRefund,
 )
@@ -26,6 +28,9 @@ _REFUNDS = published_view(
     payment_id=Uuid(),
     order_id=Uuid(),
     lines=JSONB(),
+)
+_LEDGER = published_view(
+    LEDGER_VIEW, PublishedLedgerEntry, journal_id=Uuid(), payment_id=Uuid(), order_id=Uuid()
 )
 _DISCREPANCIES = union_all(
     *(
@@ -45,6 +50,9 @@ _REFUNDS_OF_ORDER = Statement.compile(
     select(_REFUNDS)
     .where(_REFUNDS.c.order_id == _order_id)
     .order_by(_REFUNDS.c.created_at, _REFUNDS.c.refund_id)
+)
+_LEDGER_OF_ORDER = Statement.compile(
+    select(_LEDGER).where(_LEDGER.c.order_id == _order_id).order_by(_LEDGER.c.position)
 )
 _REFUND = Statement.compile(
     select(_REFUNDS).where(_REFUNDS.c.refund_id == bindparam("refund_id", type_=Uuid()))
@@ -69,6 +77,11 @@ class PaymentQueries:
         """Return every refund of the order, oldest first."""
         rows = await self._database.fetch(_REFUNDS_OF_ORDER, order_id=order_id)
         return [PublishedRefund.model_validate(row) for row in rows]
+
+    async def list_ledger_entries(self, order_id: UUID) -> list[PublishedLedgerEntry]:
+        """Return the ledger of the order's payments, oldest entry first."""
+        rows = await self._database.fetch(_LEDGER_OF_ORDER, order_id=order_id)
+        return [PublishedLedgerEntry.model_validate(row) for row in rows]
 
     async def get_refund(self, refund_id: UUID) -> PublishedRefund | None:
         """Return a refund by its id."""

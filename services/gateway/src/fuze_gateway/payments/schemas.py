@@ -8,7 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from fuze_contracts.money import MAX_AMOUNT_MINOR
-from fuze_contracts.read_models import Discrepancy, PaymentStateName, RefundStateName
+from fuze_contracts.read_models import (
+    Discrepancy,
+    LedgerAccountName,
+    PaymentStateName,
+    RefundStateName,
+)
 from fuze_gateway.orders.schemas.commands import CommandRequest
 from fuze_gateway.types import EXAMPLE_ORDER_ID, LongText, RequestModel, ShortText
 
@@ -38,6 +43,16 @@ _REFUND: JsonDict = {
     "created_at": "2026-01-09T08:00:00Z",
     "updated_at": "2026-01-09T08:00:01Z",
 }
+_CAPTURE: JsonDict = {
+    "journal_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+    "payment_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+    "account": "provider",
+    "debit_minor": 5997,
+    "credit_minor": 0,
+    "currency": "USD",
+    "recorded_at": "2026-01-05T10:01:01Z",
+}
+_SALE: JsonDict = _CAPTURE | {"account": "sales", "debit_minor": 0, "credit_minor": 5997}
 _DISCREPANCY: JsonDict = {
     "kind": "unmatched_provider_charge",
     "reference": "ch_9876543210",
@@ -176,6 +191,35 @@ class ListPaymentsResponse(BaseModel):
     order_id: UUID
     payments: list[Payment]
     refunds: list[Refund]
+
+
+class LedgerEntry(BaseModel):
+    """A debit or a credit of an account; the other of the two is 0.
+
+    `provider` is what the payment provider owes, `sales` what was sold. The two entries of a
+    capture have its `payment_id` as `journal_id`, those of a refund the `refund_id`.
+    """
+
+    journal_id: UUID
+    payment_id: UUID
+    account: LedgerAccountName
+    debit_minor: int
+    credit_minor: int
+    currency: str
+    recorded_at: datetime
+
+
+class ListLedgerEntriesResponse(BaseModel):
+    """The ledger of the order's payments, oldest entry first."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"order_id": EXAMPLE_ORDER_ID, "entries": [_CAPTURE, _SALE]}]
+        }
+    )
+
+    order_id: UUID
+    entries: list[LedgerEntry]
 
 
 class ListDiscrepanciesResponse(BaseModel):

@@ -40,6 +40,7 @@ router = APIRouter(route_class=ScopedRoute, tags=["orders"], dependencies=[Depen
 
 _LINKED_OPERATIONS = (
     *("getOrder", "getOrderStatus", "getOrderEvents", "streamOrderEvents", "getOrderPayments"),
+    "getOrderLedger",
     *(command.operation.operation_id for command in COMMANDS),
     *("refundOrder", "requestReturn", "listReturns"),
     *(command.signal.operation.operation_id for command in COMMANDS if command.signal),

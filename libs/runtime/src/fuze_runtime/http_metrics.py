@@ -3,15 +3,25 @@
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from temporalio.common import MetricHistogramFloat
+from temporalio.common import MetricHistogramFloat, MetricMeter
 
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+
+RequestDuration = MetricHistogramFloat
+"""The time until responses begin, in seconds."""
+
+
+def create_request_duration(name: str, meter: MetricMeter | None) -> RequestDuration:
+    """Return the histogram of a process; without a meter nothing is recorded."""
+    meter = meter or MetricMeter.noop
+    return meter.create_histogram_float(name, "Time until the response begins", "seconds")
 
 
 class HttpMetricsMiddleware:
     """ASGI middleware: record the time until the response of each request begins.
 
-    The number of requests is that of the records; an event stream ends long after it has begun.
+    `app.state.services` has the histogram, as `request_duration`. The number of requests is that of
+    the records; an event stream ends long after it has begun.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -41,7 +51,7 @@ class HttpMetricsMiddleware:
 
 
 def _record(scope: Scope, status: int, seconds: float) -> None:
-    duration: MetricHistogramFloat = scope["app"].state.services.request_duration
+    duration: RequestDuration = scope["app"].state.services.request_duration
     method = scope["method"] if scope["method"] in _METHODS else "other"
     route = getattr(scope.get("route"), "path", None) or "unmatched"
     duration.record(seconds, {"method": method, "route": route, "status": str(status)})
