@@ -154,6 +154,7 @@ def test_a_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
     ("expected", "printed"),
     [
         ("placed ... at ...", "placed 1 at 2"),
+        ("by grace  ...", "by grace"),
         ("...\nfirst\n...\nlast\n...", "first\n2\n3\nlast"),
         ("2026-01-05 10:00:00  ready in 1.2 s", "2027-12-31 23:59:59 ready in 10.25 s"),
         ("a  | b", "a |  b   \n"),

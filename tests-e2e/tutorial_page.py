@@ -145,7 +145,9 @@ def run_page(page: Path, workplace: Workplace) -> None:
 def matches(expected: str, printed: str) -> bool:
     """Whether the output is the expected one; `...` is any text, alone on a line any lines."""
     pattern = "".join(
-        r"(.*\n)*" if line == "..." else rf"{'.*'.join(map(re.escape, line.split('...')))}\n"
+        r"(.*\n)*"
+        if line == "..."
+        else ".*".join(re.escape(part.strip()) for part in line.split("...")) + r"\n"
         for line in _normalize(expected)
     )
     return re.fullmatch(pattern, "".join(f"{line}\n" for line in _normalize(printed))) is not None
