@@ -21,6 +21,7 @@ _ROOT = Path(__file__).parents[1]
 _SEED = os.environ.get("FUZE_CHAOS_SEED", "20261125")
 _SHORT_RUN_KINDS = (
     *("kill-at-step", "reset", "drop-response", "flaky", "duplicate-requests"),
+    *("endpoint-kill", "endpoint-lie"),
     *("operator-reset", "operator-cancel", "operator-complete"),
 )
 _SHORT_RUN = (
@@ -47,6 +48,7 @@ _DEFECTS = {
     Defect.SHIP_BEFORE_CAPTURE: "I4",
     Defect.WRONG_FINAL_STATUS: "I7",
     Defect.IGNORE_CANCEL: "I6",
+    Defect.DROP_WEBHOOK: "I14",
     Defect.DROP_CANCELLATION: "I6",
     Defect.LOSE_ORDER: "I3",
     Defect.IGNORE_IDEMPOTENCY_KEY: "I9",
@@ -72,8 +74,8 @@ _DEFECT_OPTIONS = {
 }
 """The runs of defects that operators or deliveries reveal."""
 
-_QUICK_DEFECTS = (Defect.SKIP_EVENT, Defect.DISPATCH_TWICE)
-"""Two that eight orders show: both affect one in three of the orders that are approved.
+_QUICK_DEFECTS = (Defect.SKIP_EVENT, Defect.DISPATCH_TWICE, Defect.DROP_WEBHOOK)
+"""Three that eight orders show: each affects one in three of the orders.
 
 They violate different invariants, so one run shows that each of them is found.
 """
@@ -150,7 +152,9 @@ def test_sixteen_orders_survive_faults_of_each_lane(short_run: FinishedRun) -> N
 def test_the_short_run_injects_its_faults(short_run: FinishedRun) -> None:
     faults = [InjectedFault.model_validate(one) for one in short_run.report["faults"]]
 
-    assert short_run.injected.keys() >= {"reset", "flaky", "duplicate-requests"}
+    assert short_run.injected.keys() >= {
+        *("reset", "flaky", "duplicate-requests", "endpoint-kill", "endpoint-lie")
+    }
     assert short_run.injected.keys() & {"operator-reset", "operator-cancel", "operator-complete"}
     # Whether an order is at the step in time depends on the machine; nothing else may fail.
     failed = [one for one in faults if one.error and not one.scheduled.needs_order]
@@ -179,7 +183,7 @@ def test_a_run_that_passes_keeps_its_report_and_deletes_its_databases(
 
 
 @pytest.mark.timeout(600)
-def test_two_defects_are_found_in_eight_orders(fuze: list[str], tmp_path: Path) -> None:
+def test_three_defects_are_found_in_eight_orders(fuze: list[str], tmp_path: Path) -> None:
     tmp_path.chmod(0o711)
     # A seed whose first eight orders are fast, and five of which the defects affect.
     options = ["--orders", "8", "--rate", "8", "--seed", "5972", "--faults", "none"]

@@ -22,7 +22,7 @@ import hashlib, importlib, json, os, sys
 from fuze_chaos.defects.defect import Defect
 from fuze_chaos.defects.patches import apply_defect
 
-for service in ("order", "payment", "shipping", "gateway"):
+for service in ("order", "payment", "shipping", "webhooks", "gateway"):
     importlib.import_module(f"fuze_{service}.__main__")
 
 def functions():

@@ -11,6 +11,7 @@ from proxy_harness import ONE_HOUR
 from fuze_chaos.faults import injector as injector_module
 from fuze_chaos.faults import postgres
 from fuze_chaos.faults.catalog import FaultError, ScheduledFault
+from fuze_chaos.faults.endpoints import EndpointFaults
 from fuze_chaos.faults.injector import Environment, FaultInjector
 from fuze_chaos.faults.operators import OperatorFaults
 from fuze_chaos.proxy.pool import ProxyPool
@@ -34,6 +35,7 @@ def _environment(
         dsn="",
         duplicate_burst=_no_burst,
         operator=cast("OperatorFaults", operator),
+        endpoints=cast("EndpointFaults", None),
     )
 
 

@@ -42,7 +42,7 @@ def test_the_first_round_kills_every_process() -> None:
     first = schedule(Lane.PROCESSES, first_round_length(ALL, Lane.PROCESSES))
 
     assert Counter(one.target for one in first if one.kind == "kill") == Counter(
-        ("order", "payment", "shipping", "gateway", "postgres", "temporal", "sandbox")
+        ("order", "payment", "shipping", "webhooks", "gateway", "postgres", "temporal", "sandbox")
     )
 
 

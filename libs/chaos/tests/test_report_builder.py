@@ -23,5 +23,12 @@ def test_any_event_proves_the_recovery_of_a_shared_target() -> None:
     assert (fault.recovery_event, fault.recovered_after) == ("order_received", 1.0)
 
 
+def test_a_webhook_that_an_endpoint_accepts_proves_its_recovery() -> None:
+    accepted = [(2.5, "webhook_accepted", "endpoint-2"), (3.5, "webhook_accepted", "endpoint-1")]
+
+    assert _add_recovery(_fault("endpoint-1"), EVENTS, accepted).recovered_after == 1.5
+    assert _add_recovery(_fault("webhooks->postgres"), EVENTS, accepted).recovered_after == 0.5
+
+
 def test_a_fault_that_was_not_injected_has_no_recovery() -> None:
     assert _add_recovery(_fault("payment", error="no order"), EVENTS).recovered_after is None

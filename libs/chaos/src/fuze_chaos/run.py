@@ -14,7 +14,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from fuze_chaos.checker import diagnostics, quiescence
 from fuze_chaos.defects.defect import Defect
+from fuze_chaos.endpoints.receivers import Receivers
 from fuze_chaos.faults.catalog import (
+    ENDPOINTS,
     PROXIED_CONNECTIONS,
     FaultError,
     InjectedFault,
@@ -22,6 +24,7 @@ from fuze_chaos.faults.catalog import (
     ScheduledFault,
     format_kinds,
 )
+from fuze_chaos.faults.endpoints import EndpointFaults
 from fuze_chaos.faults.injector import Environment, FaultInjector
 from fuze_chaos.faults.operators import OperatorFaults
 from fuze_chaos.faults.schedule import build_schedule, first_round_length
@@ -56,6 +59,8 @@ SETTINGS = {
     "FUZE_ORDER_RECONCILE_INTERVAL": "10",
     "FUZE_ORDER_RECONCILE_IDLE": "5",
     "FUZE_SHUTDOWN_TIMEOUT": "15",
+    "FUZE_WEBHOOK_TIMEOUT": "4",
+    "FUZE_WEBHOOK_RETRY_DELAYS": f"[1, 2, {', '.join(['4'] * 30)}]",
 }
 """Deadlines of seconds instead of days, so that orders reach every final status within a run."""
 
@@ -132,6 +137,7 @@ class _RunningStack:
     temporal: Client
     request_log: Path
     operator_log: Path
+    receivers: Receivers
 
 
 class Run:
@@ -168,12 +174,14 @@ class Run:
             diagnostic_files = await self._dump_diagnostics(late, stack)
             progress.phase = "checking the invariants"
             await quiescence.reconcile(environment.dsn, stack.temporal)
+            await quiescence.wait_for_webhooks(environment.dsn, COMPLETION_TIMEOUT_SECONDS)
             snapshot = await collect(
                 dsn=environment.dsn,
                 sandbox=environment.sandbox,
                 temporal=stack.temporal,
                 request_log=stack.request_log,
                 operator_log=stack.operator_log,
+                webhook_records=stack.receivers.records,
             )
             facts = RunFacts(
                 seed=config.seed,
@@ -225,6 +233,9 @@ class Run:
             log, actions = RequestLog(request_log), RequestLog(operator_log)
             resources.push_async_callback(log.close)
             resources.push_async_callback(actions.close)
+            receivers = Receivers(self._folder, http)
+            resources.push_async_callback(receivers.stop)
+            await receivers.create(ENDPOINTS)
             client = WorkloadClient(http, log, self._progress.responses)
             sandbox, dsn = addresses["sandbox"]["url"], addresses["postgres"]["dsn"]
             workload = Workload(client, sandbox=sandbox, temporal=temporal)
@@ -236,6 +247,7 @@ class Run:
                 dsn=dsn,
                 duplicate_burst=lambda number: workload.duplicate_burst(config.seed, number),
                 operator=OperatorFaults(dsn=dsn, temporal=temporal, gateway=client, log=actions),
+                endpoints=EndpointFaults(receivers, http),
             )
             yield _RunningStack(
                 environment=environment,
@@ -243,6 +255,7 @@ class Run:
                 temporal=temporal,
                 request_log=request_log,
                 operator_log=operator_log,
+                receivers=receivers,
             )
 
     async def _run_workload_and_faults(

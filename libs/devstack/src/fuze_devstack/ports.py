@@ -66,6 +66,12 @@ class Ports(Mapping[str, int]):
         return taken
 
 
+def find_free_port() -> int:
+    """Return another port on which nothing listens, reserved until this process ends."""
+    with contextlib.ExitStack() as stack:
+        return _bind_any(stack)
+
+
 def _bind_any(stack: contextlib.ExitStack) -> int:
     while True:
         port = secrets.choice(_FREE_RANGE)

@@ -8,10 +8,12 @@ from fuze_chaos.checker import (
     payment_invariants,
     refund_invariants,
     return_invariants,
+    webhook_invariants,
 )
 from fuze_chaos.snapshots.records import (
     CARRIER,
     CLIENT,
+    ENDPOINTS,
     OPERATOR,
     POSTGRES,
     PROVIDER,
@@ -116,5 +118,12 @@ ORDER_INVARIANTS = (
         "Every accepted return ends, is refunded once, and never with more units than ordered",
         frozenset({POSTGRES, CLIENT}),
         return_invariants.returns_match_order,
+    ),
+    Invariant(
+        "I14",
+        "events-delivered",
+        "Every event reaches every webhook endpoint in order, or waits with a reason",
+        frozenset({POSTGRES, ENDPOINTS}),
+        webhook_invariants.events_delivered,
     ),
 )

@@ -8,11 +8,13 @@ from pathlib import Path
 from temporalio.client import Client
 
 from fuze_chaos.reference_model import TERMINAL_STATUSES
-from fuze_chaos.snapshots import order_sql, payment_sql
+from fuze_chaos.snapshots import order_sql, payment_sql, webhooks_sql
+from fuze_chaos.snapshots.collector import ENDPOINT_WORKFLOWS
 from fuze_chaos.snapshots.postgres import connect
 from fuze_chaos.workload.request_log import accepted_orders
 
 _RECONCILIATIONS = ("reconcile-payments", "reconcile-orders")
+_ENDLESS = (*_RECONCILIATIONS, ENDPOINT_WORKFLOWS)
 _RECONCILIATION_TIMEOUT_SECONDS = 90.0
 _RECONCILIATION_POLL_SECONDS = 5
 _POLL_SECONDS = 0.5
@@ -54,6 +56,16 @@ async def reconcile(dsn: str, temporal: Client) -> None:
     await asyncio.sleep(_SETTLE_SECONDS)
 
 
+async def wait_for_webhooks(dsn: str, seconds: float) -> None:
+    """Wait until each event is delivered to each endpoint that is enabled, at most so long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        async with connect(dsn) as connection:
+            if await connection.fetchval(webhooks_sql.UNDELIVERED) == 0:
+                return
+        await asyncio.sleep(_POLL_SECONDS)
+
+
 def orders_of(workflow_ids: Iterable[str]) -> set[str]:
     """Return the orders whose order workflow or shipment workflow is among these ids."""
     parts = (one.partition("/") for one in workflow_ids)
@@ -67,9 +79,9 @@ async def _finished_orders(dsn: str) -> set[str]:
 
 
 async def _running_workflows(temporal: Client) -> list[str]:
-    """Return the running workflows, without the scheduled reconciliations.
+    """Return the running workflows, without reconciliations and those of webhook endpoints.
 
     A workflow whose worker was killed continues when its activity's attempt has timed out.
     """
     running = temporal.list_workflows("ExecutionStatus = 'Running'")
-    return [one.id async for one in running if not one.id.startswith(_RECONCILIATIONS)]
+    return [one.id async for one in running if not one.id.startswith(_ENDLESS)]

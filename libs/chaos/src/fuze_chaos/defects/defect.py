@@ -40,6 +40,8 @@ class Defect(StrEnum):
     """Shipping reports a shipment as cancelled, and dispatches it nevertheless."""
     DROP_RETURN = "drop-return"
     """Shipping records a returned parcel as one in transit."""
+    DROP_WEBHOOK = "drop-webhook"
+    """Webhooks records some messages as delivered, and does not send them."""
     DROP_CANCELLATION = "drop-cancellation"
     """Gateway accepts a cancellation, and sends it to no workflow."""
     LOSE_ORDER = "lose-order"
@@ -73,6 +75,7 @@ _SERVICES = {
     Defect.DISPATCH_TWICE: "shipping",
     Defect.IGNORE_CANCEL: "shipping",
     Defect.DROP_RETURN: "shipping",
+    Defect.DROP_WEBHOOK: "webhooks",
     Defect.DROP_CANCELLATION: "gateway",
     Defect.LOSE_ORDER: "gateway",
     Defect.IGNORE_IDEMPOTENCY_KEY: "gateway",

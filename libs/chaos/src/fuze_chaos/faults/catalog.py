@@ -1,8 +1,8 @@
 """The catalog of faults: every kind, its targets, its duration, and what it does.
 
-Faults run in three lanes that do not wait for each other, so that faults overlap most of the time:
-one lane hits the stack's own processes, one the network and the external providers, and in one an
-operator changes workflows and activities in Temporal.
+Faults run in four lanes that do not wait for each other, so that faults overlap most of the time:
+one lane hits the stack's own processes, one the network and the external providers, one the
+receivers of webhooks, and in one an operator changes workflows and activities in Temporal.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-SERVICES = ("order", "payment", "shipping", "gateway")
+SERVICES = ("order", "payment", "shipping", "webhooks", "gateway")
 PROCESSES = (*SERVICES, "postgres", "temporal", "sandbox")
 PROXIED_CONNECTIONS = (
     *(f"{client}->{server}" for client in SERVICES for server in ("postgres", "temporal")),
@@ -20,6 +20,15 @@ PROXIED_CONNECTIONS = (
     "client->gateway",
 )
 """Client and server of each proxied connection."""
+
+ENDPOINTS = {
+    "endpoint-1": (),
+    "endpoint-2": (
+        *("order_received", "payment_charged", "payment_refunded"),
+        *("order_shipped", "order_cancelled", "order_delivered"),
+    ),
+}
+"""The webhook endpoints of a run, and their types of events; none are all."""
 
 STEPS = (
     *(
@@ -69,6 +78,7 @@ class Lane(StrEnum):
 
     PROCESSES = "processes"
     EXTERNAL = "external"
+    ENDPOINTS = "endpoints"
     OPERATORS = "operators"
 
 
@@ -88,6 +98,7 @@ class FaultKind:
 
 
 _PSP_AND_CARRIER = ("psp", "carrier")
+_ENDPOINTS = tuple(ENDPOINTS)
 
 FAULT_KINDS = (
     FaultKind("kill", "SIGKILL, then restart", Lane.PROCESSES, PROCESSES, (0, 3), PROCESSES),
@@ -147,6 +158,23 @@ FAULT_KINDS = (
         ("gateway",),
         (0, 0),
     ),
+    FaultKind("endpoint-kill", "SIGKILL, then restart", Lane.ENDPOINTS, _ENDPOINTS, (0, 4)),
+    FaultKind("endpoint-hang", "no response", Lane.ENDPOINTS, _ENDPOINTS, (3, 8)),
+    FaultKind(
+        "endpoint-lie",
+        "500 or a redirect after recording, 200 with garbage or slowly, no HTTP",
+        Lane.ENDPOINTS,
+        _ENDPOINTS,
+        (4, 8),
+    ),
+    FaultKind(
+        "endpoint-forget",
+        "messages are accepted and lost, then redelivered",
+        Lane.ENDPOINTS,
+        _ENDPOINTS,
+        (2, 5),
+    ),
+    FaultKind("endpoint-gone", "410, then enabled again", Lane.ENDPOINTS, _ENDPOINTS, (2, 4)),
     FaultKind(
         "operator-reset",
         "a workflow is reset to its first or last task",
@@ -210,7 +238,8 @@ FAULT_NAMES = tuple(kind.name for kind in FAULT_KINDS)
 class ScheduledFault(BaseModel):
     """One fault of a seed's schedule; `at` and `duration` are in seconds.
 
-    `target` is a process, a provider, a step boundary, or a connection `payment->postgres`.
+    `target` is a process, a provider, a webhook endpoint, a step boundary, or a connection
+    `payment->postgres`.
     """
 
     model_config = ConfigDict(frozen=True)

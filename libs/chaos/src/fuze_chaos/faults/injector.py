@@ -12,8 +12,10 @@ import psutil
 import stamina
 from temporalio.service import RPCError
 
+from fuze_chaos.endpoints.receiver import Behaviour
 from fuze_chaos.faults import clock_skew, postgres
 from fuze_chaos.faults.catalog import FaultError, ScheduledFault
+from fuze_chaos.faults.endpoints import EndpointFaults
 from fuze_chaos.faults.operators import OperatorFaults
 from fuze_chaos.faults.processes import ProcessFaults
 from fuze_chaos.proxy.pool import ProxyPool
@@ -49,6 +51,7 @@ class Environment:
     dsn: str
     duplicate_burst: Callable[[int], Awaitable[None]]
     operator: OperatorFaults
+    endpoints: EndpointFaults
 
 
 class FaultInjector:
@@ -105,6 +108,7 @@ class FaultInjector:
             self._provider_faults[provider] = {}
             await self._configure(provider)
         await self._environment.operator.resolve_all()
+        await self._environment.endpoints.repair_all()
 
     async def _inject(self, fault: ScheduledFault) -> str | None:
         target, duration = fault.target, fault.duration
@@ -133,6 +137,11 @@ class FaultInjector:
                 fault, lambda proxy: proxy.add_latency(_LATENCY_SECONDS)
             ),
             "drop-response": lambda: self._in_proxy(fault, TcpProxy.drop_responses),
+            "endpoint-kill": lambda: self._environment.endpoints.kill(target, duration),
+            "endpoint-hang": lambda: self._at_endpoint(fault, Behaviour.HANG),
+            "endpoint-lie": lambda: self._at_endpoint(fault, Behaviour.LIE),
+            "endpoint-forget": lambda: self._at_endpoint(fault, Behaviour.FORGET),
+            "endpoint-gone": lambda: self._at_endpoint(fault, Behaviour.GONE),
             "operator-reset": lambda: self._operate(fault, operator.reset),
             "operator-reset-and-cancel": lambda: self._operate(fault, operator.reset_and_cancel),
             "operator-cancel": lambda: self._operate(fault, operator.cancel),
@@ -164,6 +173,9 @@ class FaultInjector:
             await asyncio.sleep(fault.duration)
         finally:
             await self._configure(fault.target, *settings)
+
+    async def _at_endpoint(self, fault: ScheduledFault, behaviour: Behaviour) -> str:
+        return await self._environment.endpoints.behave(fault.target, behaviour, fault.duration)
 
     async def _at_step(
         self, where: str, duration: float, hit: Callable[[str, float], Awaitable[str | None]]

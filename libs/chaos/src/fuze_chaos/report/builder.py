@@ -13,7 +13,7 @@ from temporalio.client import Client
 from fuze_chaos.checker.checker import check
 from fuze_chaos.checker.diagnostics import read_history
 from fuze_chaos.checker.results import CheckResult, Verdict, Violation
-from fuze_chaos.faults.catalog import InjectedFault
+from fuze_chaos.faults.catalog import ENDPOINTS, InjectedFault
 from fuze_chaos.reference_model import TERMINAL_STATUSES
 from fuze_chaos.report.formatting import summarize_durations
 from fuze_chaos.report.report import Report, ThroughputSample
@@ -41,7 +41,9 @@ _RECOVERY_EVENTS = {
     "gateway": ("order_received",),
     "client": ("order_received",),
 }
-"""Events that prove that a target works. For targets that are not listed, any event does."""
+"""Events that prove that a target works. For targets that are not listed, any of an order does."""
+
+_ACCEPTED = range(200, 300)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +83,10 @@ async def build_report(snapshot: Snapshot, facts: RunFacts, temporal: Client) ->
         for order in snapshot.orders.values()
         for event in order.events
     )
+    accepted = _list_accepted_webhooks(snapshot, facts.started)
     faults = tuple(
-        _add_recovery(one, events) for one in sorted(facts.faults, key=lambda one: one.started)
+        _add_recovery(one, events, accepted)
+        for one in sorted(facts.faults, key=lambda one: one.started)
     )
     results = check(snapshot, logged_errors=facts.logged_errors, late=facts.late)
     checks = tuple(
@@ -135,12 +139,30 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
     return Verdict.PASS
 
 
-def _add_recovery(fault: InjectedFault, events: list[tuple[float, str]]) -> InjectedFault:
-    """Add the first event after the fault's end that proves that its target works again."""
+def _list_accepted_webhooks(snapshot: Snapshot, started: float) -> list[tuple[float, str, str]]:
+    return sorted(
+        (webhook["at"] - started, "webhook_accepted", webhook["endpoint"])
+        for order in snapshot.orders.values()
+        for webhook in order.webhooks
+        if webhook["status"] in _ACCEPTED
+    )
+
+
+def _add_recovery(
+    fault: InjectedFault,
+    events: list[tuple[float, str]],
+    accepted: Sequence[tuple[float, str, str]] = (),
+) -> InjectedFault:
+    """Add the first event after the fault's end that proves that its target works again.
+
+    Of the webhooks and their endpoints that is a webhook that was accepted.
+    """
     if fault.error is not None:
         return fault
     component = fault.scheduled.target.partition("@")[0].partition("->")[0]
     proving = _RECOVERY_EVENTS.get(component)
+    if component in {"webhooks", *ENDPOINTS}:
+        events = [(at, kind) for at, kind, name in accepted if component in {"webhooks", name}]
     for at, kind in events:
         if at >= fault.ended and (proving is None or kind in proving):
             recovered_after = round(at - fault.ended, 3)
@@ -199,6 +221,10 @@ def _summarize(order: OrderRecords) -> dict[str, Any]:
         ],
         "shipments": [one["state"] for one in order.shipments],
         CARRIER: [one["id"] for one in order.parcels],
+        "webhooks": [
+            f"{one['endpoint']} {one['seq']} {one['status'] or 'no response'}"
+            for one in order.webhooks
+        ],
         TEMPORAL: order.workflow.status if order.workflow else "unknown",
         CLIENT: [f"{one.operation} {one.status or 'no response'}" for one in order.requests],
         OPERATOR: [

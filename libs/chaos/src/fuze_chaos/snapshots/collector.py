@@ -1,18 +1,19 @@
 """Reads every system of record into one snapshot: PostgreSQL, Temporal, providers, client log."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHistoryEventFilterType
 
-from fuze_chaos.snapshots import order_sql, payment_sql, shipping_sql
+from fuze_chaos.snapshots import order_sql, payment_sql, shipping_sql, webhooks_sql
 from fuze_chaos.snapshots.postgres import connect, list_service_connections
 from fuze_chaos.snapshots.records import (
     CARRIER,
     CLIENT,
+    ENDPOINTS,
     OPERATOR,
     POSTGRES,
     PROVIDER,
@@ -27,14 +28,23 @@ from fuze_chaos.snapshots.records import (
 from fuze_chaos.workload.request_log import read_log
 from fuze_devstack import http_client
 
+ENDPOINT_WORKFLOWS = "webhook-endpoint/"
+"""How the ids of workflows begin that never end."""
+
 _CONCURRENT_HISTORIES = 24
 _PAGE_SIZE = 1000
-_QUERIES = order_sql.QUERIES | payment_sql.QUERIES | shipping_sql.QUERIES
-_PER_ORDER = ("events", "returns", "payments", "refunds", "ledger", "shipments")
+_QUERIES = order_sql.QUERIES | payment_sql.QUERIES | shipping_sql.QUERIES | webhooks_sql.QUERIES
+_PER_ORDER = ("events", "returns", "payments", "refunds", "ledger", "shipments", "deliveries")
 
 
-async def collect(
-    *, dsn: str, sandbox: str, temporal: Client, request_log: Path, operator_log: Path
+async def collect(  # noqa: PLR0913 - one for each system of record
+    *,
+    dsn: str,
+    sandbox: str,
+    temporal: Client,
+    request_log: Path,
+    operator_log: Path,
+    webhook_records: Sequence[Path],
 ) -> Snapshot:
     """Read every system of record; one that fails is named in `unreadable`, the others count."""
     unreadable: dict[str, str] = {}
@@ -52,18 +62,24 @@ async def collect(
     workflows = await read(TEMPORAL, _read_workflows(temporal))
     requests = list(await read(CLIENT, asyncio.to_thread(_read_requests, request_log)))
     actions = list(await read(OPERATOR, asyncio.to_thread(_read_actions, operator_log)))
+    webhooks = await read(ENDPOINTS, asyncio.to_thread(_read_webhooks, webhook_records))
     rows = {
         **{field: tables.get(field, []) for field in _PER_ORDER},
         "discrepancies": tables.get("order_discrepancies", []),
         "provider_charges": provider.get("charges", []),
         "provider_refunds": provider.get("refunds", []),
         "parcels": list(parcels),
+        "webhooks": list(webhooks),
     }
     return Snapshot(
         orders=_group_by_order(tables.get("orders", []), rows, workflows, requests, actions),
         requests=[request for _, request in requests],
         discrepancies=tables.get("discrepancies", []),
-        open_workflows=[name for name, one in workflows.items() if one.status == "RUNNING"],
+        open_workflows=[
+            name
+            for name, one in workflows.items()
+            if one.status == "RUNNING" and not name.startswith(ENDPOINT_WORKFLOWS)
+        ],
         connections=tables.get("connections", []),
         unreadable=unreadable,
     )
@@ -184,6 +200,11 @@ async def _read_result(temporal: Client, workflow_id: str, workflow: WorkflowRec
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
                 failure = event.workflow_execution_failed_event_attributes.failure
                 workflow.failure = failure.application_failure_info.type or failure.message
+
+
+def _read_webhooks(records: Sequence[Path]) -> list[Row]:
+    """Return what the endpoints have recorded, each in the order in which it has responded."""
+    return [line for path in records for line in read_log(path)]
 
 
 def _read_requests(request_log: Path) -> list[tuple[str, RequestRecord]]:

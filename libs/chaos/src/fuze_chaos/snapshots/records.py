@@ -18,7 +18,8 @@ PROVIDER = "payment provider"
 CARRIER = "carrier"
 CLIENT = "client log"
 OPERATOR = "operator log"
-"""The systems of record. The last four are written by no service of Fuze."""
+ENDPOINTS = "webhook endpoints"
+"""The systems of record. The last five are written by no service of Fuze."""
 
 
 @dataclass
@@ -84,6 +85,8 @@ class OrderRecords:
     """Everything that is recorded about one order.
 
     `discrepancies` are those that the order service's reconciliation has found, repaired or not.
+    `deliveries` has a row for each event at each webhook endpoint that wants it, queued or not;
+    `webhooks` are the requests that the endpoints have recorded.
     """
 
     order_id: str
@@ -100,6 +103,8 @@ class OrderRecords:
     workflow: WorkflowRecord | None = None
     discrepancies: list[Row] = field(default_factory=list)
     carrier_webhooks: list[WorkflowRecord] = field(default_factory=list)
+    deliveries: list[Row] = field(default_factory=list)
+    webhooks: list[Row] = field(default_factory=list)
     requests: list[RequestRecord] = field(default_factory=list)
     operator_actions: list[OperatorAction] = field(default_factory=list)
 

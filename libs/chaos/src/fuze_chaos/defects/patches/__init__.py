@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from fuze_chaos.defects.defect import Defect
-from fuze_chaos.defects.patches import gateway, order, payment, shipping
+from fuze_chaos.defects.patches import gateway, order, payment, shipping, webhooks
 from fuze_chaos.defects.patching import Patches
 
 _PATCHES: dict[Defect, Callable[[Patches], None]] = {
@@ -18,6 +18,7 @@ _PATCHES: dict[Defect, Callable[[Patches], None]] = {
     Defect.DISPATCH_TWICE: shipping.dispatch_twice,
     Defect.IGNORE_CANCEL: shipping.ignore_cancel,
     Defect.DROP_RETURN: shipping.drop_return,
+    Defect.DROP_WEBHOOK: webhooks.drop_webhook,
     Defect.DROP_CANCELLATION: gateway.drop_cancellation,
     Defect.LOSE_ORDER: gateway.lose_order,
     Defect.IGNORE_IDEMPOTENCY_KEY: gateway.ignore_idempotency_key,

@@ -1,0 +1,1 @@
+"""Webhook receivers: processes that record what they receive, and fail on command."""
