@@ -24,6 +24,7 @@ from history_scenarios_orders import OrderScenarios
 from history_scenarios_recovery import RecoveryScenarios
 from history_scenarios_returns import ReturnScenarios
 from history_scenarios_services import PaymentScenarios, ShipmentScenarios
+from history_scenarios_webhooks import WebhookScenarios
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 
@@ -31,8 +32,9 @@ _TIMEOUT = 300
 """Seconds for a scenario: its workflow may be stuck on a task that fails."""
 
 _ROOT = Path(__file__).parent.parent
-_ORDERS, _SHIPMENTS, _PAYMENTS = (
-    _ROOT / f"services/{name}/tests/histories" for name in ("order", "shipping", "payment")
+_ORDERS, _SHIPMENTS, _PAYMENTS, _WEBHOOKS = (
+    _ROOT / f"services/{name}/tests/histories"
+    for name in ("order", "shipping", "payment", "webhooks")
 )
 _SCENARIOS: tuple[tuple[type[Scenarios], Path], ...] = (
     (OrderScenarios, _ORDERS),
@@ -43,6 +45,7 @@ _SCENARIOS: tuple[tuple[type[Scenarios], Path], ...] = (
     (ErasureScenarios, _ORDERS),
     (ShipmentScenarios, _SHIPMENTS),
     (PaymentScenarios, _PAYMENTS),
+    (WebhookScenarios, _WEBHOOKS),
 )
 _PROCESS = re.compile(r"\d+@[\w.-]+")  # how the SDK names a process
 _WITH_SHIPMENT = {
