@@ -5,6 +5,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -12,6 +13,12 @@ import pytest
 from stack_client import StackClient, eventually
 from temporalio.client import Client
 from temporalio.service import RPCError
+
+from fuze_testing.webhook_receiver import (
+    ReceivedWebhook,
+    build_response,
+    serve_webhook_receiver,
+)
 
 _CANARY = "Kanarienvogel"
 _CUSTOMER = f"{_CANARY}@example.com"
@@ -33,7 +40,7 @@ _PERSON = {
 _COLUMNS = """
     SELECT format('%I.%I', table_schema, table_name) AS name, column_name
     FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
-    WHERE table_schema IN ('orders', 'payments', 'shipping', 'gateway')
+    WHERE table_schema IN ('orders', 'payments', 'shipping', 'gateway', 'webhooks')
       AND table_type = 'BASE TABLE'
 """
 
@@ -78,7 +85,40 @@ async def _find_in_temporal(temporal: Client) -> set[str]:
     return found
 
 
+async def _repeat_the_event(request: ReceivedWebhook) -> bytes:
+    return build_response(400, request.body.decode())
+
+
 async def test_an_erased_customer_is_in_no_table(stack: StackClient) -> None:
+    async with serve_webhook_receiver(_repeat_the_event) as receiver:
+        created = stack.post("/webhook-endpoints", {"url": receiver.get_url()}).json()
+        before, shipped = await asyncio.to_thread(_place_and_refund, stack)
+        response = "webhooks.deliveries.response_body"
+        while response not in (found := await _find_in_postgres(stack)):
+            await asyncio.sleep(0.1)
+    assert found >= {
+        *(f"orders.orders.{name}" for name in ("customer", "customer_email", "address")),
+        *("orders.events.actor", "orders.events.details", "payments.refunds.reason"),
+    }
+
+    erased = _erase(stack)
+
+    stack.delete(f"/webhook-endpoints/{created['endpoint_id']}")
+    assert erased.stdout == "erased 2 orders\n", erased.stderr
+    assert await _find_in_postgres(stack) == set()
+    after = stack.get(f"/orders/{shipped}/events").json()["events"]
+    kept = ("seq", "type", "status", "payment_status", "occurred_at")
+    assert [[one[name] for name in kept] for one in after] == [
+        [one[name] for name in kept] for one in before
+    ]
+    assert after[0]["actor"].startswith("erased-")
+    assert after[0]["details"]["total_minor"] == before[0]["details"]["total_minor"]
+    assert stack.get_order(shipped)["address"]["country"] == "US"
+    assert _erase(stack).stdout == "erased 0 orders\n"
+
+
+def _place_and_refund(stack: StackClient) -> tuple[list[dict[str, Any]], str]:
+    """Return an order that is shipped and refunded, with its events; another is cancelled."""
     shipped = stack.start_approved_order(**_PERSON)
     stack.wait_for_status(shipped, "shipped")
     refund = {"amount_minor": 500, "reason": f"{_CANARY} called", "actor": _CUSTOMER}
@@ -96,25 +136,8 @@ async def test_an_erased_customer_is_in_no_table(stack: StackClient) -> None:
     assert f"1 open orders, such as {still_open}" in refused.stderr
     cancellation = {"actor": _CUSTOMER, "reason": f"{_CANARY} moved"}
     stack.post(f"/orders/{still_open}/cancel", cancellation).raise_for_status()
-    before = stack.get(f"/orders/{shipped}/events").json()["events"]
-    assert await _find_in_postgres(stack) >= {
-        *(f"orders.orders.{name}" for name in ("customer", "customer_email", "address")),
-        *("orders.events.actor", "orders.events.details", "payments.refunds.reason"),
-    }
-
-    erased = _erase(stack)
-
-    assert erased.stdout == "erased 2 orders\n", erased.stderr
-    assert await _find_in_postgres(stack) == set()
-    after = stack.get(f"/orders/{shipped}/events").json()["events"]
-    kept = ("seq", "type", "status", "payment_status", "occurred_at")
-    assert [[one[name] for name in kept] for one in after] == [
-        [one[name] for name in kept] for one in before
-    ]
-    assert after[0]["actor"].startswith("erased-")
-    assert after[0]["details"]["total_minor"] == before[0]["details"]["total_minor"]
-    assert stack.get_order(shipped)["address"]["country"] == "US"
-    assert _erase(stack).stdout == "erased 0 orders\n"
+    events: list[dict[str, Any]] = stack.get(f"/orders/{shipped}/events").json()["events"]
+    return events, shipped
 
 
 @pytest.mark.proof

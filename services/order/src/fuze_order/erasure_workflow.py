@@ -8,6 +8,7 @@ from fuze_contracts.erasure import ErasePersonalData, ErasureActivities
 from fuze_contracts.order import ORDER_TASK_QUEUE
 from fuze_contracts.payment import PAYMENT_TASK_QUEUE
 from fuze_contracts.shipping import SHIPPING_TASK_QUEUE
+from fuze_contracts.webhooks import WEBHOOKS_TASK_QUEUE
 from fuze_order.erasure import OrderErasureActivities
 from fuze_order.messages import CustomerErased, DeleteHistories, EraseCustomer
 from fuze_order.service_calls import ATTEMPT_TIMEOUT, RETRIES
@@ -15,8 +16,13 @@ from fuze_order.service_calls import ATTEMPT_TIMEOUT, RETRIES
 _BATCH_SIZE = 100
 _DELETION_TIMEOUT = timedelta(minutes=10)
 _HEARTBEAT_TIMEOUT = timedelta(seconds=20)
-_QUEUES = (SHIPPING_TASK_QUEUE, PAYMENT_TASK_QUEUE, ORDER_TASK_QUEUE)
-"""The orders last: an erasure that was terminated is repeated, and finds them by the customer."""
+_QUEUES = (
+    *(WEBHOOKS_TASK_QUEUE, SHIPPING_TASK_QUEUE, PAYMENT_TASK_QUEUE, ORDER_TASK_QUEUE),
+    WEBHOOKS_TASK_QUEUE,
+)
+"""The orders after the others: an erasure that was terminated is repeated, and finds them by the
+customer. The webhooks again after the orders: an attempt in between has sent the event as it was.
+"""
 
 
 @workflow.defn

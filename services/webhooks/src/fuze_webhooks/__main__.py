@@ -14,6 +14,7 @@ from fuze_webhooks.activities import WebhookActivities
 from fuze_webhooks.address_guard import Resolver
 from fuze_webhooks.batch import BatchRunner
 from fuze_webhooks.delivery_repository import DeliveryPolicy, DeliveryRepository
+from fuze_webhooks.erasure import WebhookErasure
 from fuze_webhooks.repository import EndpointRepository
 from fuze_webhooks.sender import WebhookSender
 from fuze_webhooks.settings import WebhooksSettings
@@ -73,7 +74,10 @@ def build_worker_spec(
         task_queue=WEBHOOKS_TASK_QUEUE,
         workflows=[WebhookEndpointWorkflow],
         engine=engine,
-        activities=[WebhookActivities(batches).events_delivered],
+        activities=[
+            WebhookActivities(batches).events_delivered,
+            WebhookErasure(engine).personal_data_erased,
+        ],
         background=start_workflows,
         read_gauges=endpoints.read_gauges,
         access=DATABASE_ACCESS,
