@@ -1,6 +1,10 @@
 """No connection is made to an address that is not public, whatever a name resolves to."""
 
 import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 
@@ -100,6 +104,26 @@ async def test_the_next_address_is_tried_when_one_accepts_no_connection(
     await stream.aclose()
 
 
+async def test_the_next_address_is_tried_when_one_does_not_respond(
+    receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fuze_webhooks.address_guard._MAX_CONNECT_SECONDS", 0.2)
+    guard = GuardedBackend(Names(["127.0.0.9", "127.0.0.1"]), allow_private=True)
+    with contextlib.ExitStack() as sockets:
+        silent = sockets.enter_context(socket.socket())
+        silent.bind(("127.0.0.9", receiver.port))
+        silent.listen(0)
+        for _ in range(4):  # as many as are accepted without a process: the kernel drops others
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.9", receiver.port))
+
+        stream = await guard.connect_tcp("shop.example", receiver.port)
+
+    assert stream.get_extra_info("server_addr")[0] == "127.0.0.1"
+    await stream.aclose()
+
+
 @pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f.1", "localhost"])
 async def test_another_spelling_of_a_loopback_address_is_refused(host: str) -> None:
     resolver = Resolver()
@@ -107,7 +131,6 @@ async def test_another_spelling_of_a_loopback_address_is_refused(host: str) -> N
 
     with pytest.raises(RefusedAddressError):
         await guard.connect_tcp(host, 443)
-    resolver.close()
 
 
 async def test_a_name_without_an_address_is_a_failed_connection() -> None:
@@ -116,7 +139,6 @@ async def test_a_name_without_an_address_is_a_failed_connection() -> None:
 
     with pytest.raises(httpcore.ConnectError, match="cannot be resolved"):
         await guard.connect_tcp("no-such-host.invalid", 443)
-    resolver.close()
 
 
 async def test_concurrent_lookups_of_one_name_take_one_thread(
@@ -138,4 +160,23 @@ async def test_concurrent_lookups_of_one_name_take_one_thread(
 
     assert await asyncio.gather(*waiting) == [["8.8.8.8"]] * 20
     assert lookups == [("slow.example", 443)]
-    resolver.close()
+
+
+def test_a_lookup_that_takes_long_does_not_delay_the_end_of_the_process() -> None:
+    program = """
+import asyncio, time
+from fuze_webhooks import address_guard
+
+address_guard._look_up = lambda *_: time.sleep(60)
+async def main():
+    try:
+        await asyncio.wait_for(address_guard.Resolver()("slow.example", 443), 0.1)
+    except TimeoutError:
+        print("not in time")
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=20
+    )
+
+    assert (done.stdout, done.stderr) == ("not in time\n", "")

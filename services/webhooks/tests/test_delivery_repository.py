@@ -151,6 +151,27 @@ async def test_a_failed_attempt_is_repeated_on_schedule_and_fails_after_the_last
     assert await repository.claim(endpoint_id, 10) == []  # the next event of the order waits
 
 
+@pytest.mark.parametrize("attempts", [2, 3], ids=["not the last attempt", "the last attempt"])
+async def test_a_message_that_is_redelivered_during_an_attempt_that_fails_is_due(
+    repository: DeliveryRepository, queue: Queue, database: Database, attempts: int
+) -> None:
+    endpoint_id, _ = await queue(1)
+    for _ in range(attempts - 1):
+        await claim_and_record(repository, endpoint_id, REJECTED)
+        await database.make_due(endpoint_id)
+    [delivery] = await repository.claim(endpoint_id, 10)
+    await database.connection.execute(
+        "UPDATE webhooks.deliveries SET state = 'pending', attempts = 0, next_attempt_at = now()"
+        " WHERE endpoint_id = $1",
+        endpoint_id,
+    )
+
+    await repository.record(delivery, REJECTED)
+
+    [again] = await repository.claim(endpoint_id, 10)
+    assert (again.message_id, again.attempt) == (delivery.message_id, 1)
+
+
 async def test_the_next_attempt_respects_retry_after(
     repository: DeliveryRepository, queue: Queue, database: Database
 ) -> None:
@@ -188,6 +209,20 @@ async def test_an_endpoint_that_is_gone_is_disabled_and_its_messages_wait(
     assert row["state"] == "pending"
 
 
+async def test_a_410_from_before_the_endpoint_was_enabled_again_does_not_disable_it(
+    repository: DeliveryRepository, queue: Queue, database: Database
+) -> None:
+    endpoint_id, _ = await queue(1)
+    [delivery] = await repository.claim(endpoint_id, 10)
+    await database.update_endpoint(endpoint_id, "is_enabled = true, updated_at = now()")
+
+    await repository.record_health(delivery, Attempt(error="410", is_gone=True))
+
+    endpoint = await database.read_endpoint(endpoint_id)
+    assert endpoint is not None
+    assert endpoint["is_enabled"]
+
+
 @pytest.mark.parametrize(
     ("failing_for", "is_enabled"), [("2 days 23 hours", True), ("3 days 1 hour", False)]
 )
@@ -217,7 +252,7 @@ async def test_an_endpoint_fails_since_the_first_failure_after_a_success(
     for attempt in (REJECTED, REJECTED, ACCEPTED):
         [delivery] = await repository.claim(endpoint_id, 1)
         await repository.record(delivery, attempt)
-        await repository.record_health(endpoint_id, attempt)
+        await repository.record_health(delivery, attempt)
         endpoint = await database.read_endpoint(endpoint_id)
         assert endpoint is not None
         seen.append(endpoint["failing_since"])

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import trustme
@@ -27,7 +27,6 @@ async def sender() -> AsyncIterator[WebhookSender]:
     sender = WebhookSender(resolver, timedelta(seconds=5), allow_insecure=True)
     yield sender
     await sender.aclose()
-    resolver.close()
 
 
 @pytest.fixture
@@ -163,6 +162,24 @@ async def test_retry_after_is_read_in_seconds_up_to_a_day(
     respond(receiver, build_response(429, retry_after=header))
 
     assert (await send(sender, receiver.get_url())).retry_after == timedelta(seconds=seconds)
+
+
+async def test_a_message_is_dated_by_the_clock_of_postgresql(
+    sender: WebhookSender, receiver: WebhookReceiver
+) -> None:
+    at = datetime(2026, 1, 5, 10, tzinfo=UTC)
+
+    await send(sender, receiver.get_url(), delivery=build_delivery(attempted_at=at))
+
+    assert receiver.requests[0].headers["webhook-timestamp"] == str(int(at.timestamp()))
+
+
+async def test_a_success_counts_however_long_its_retry_after_is(
+    sender: WebhookSender, receiver: WebhookReceiver
+) -> None:
+    respond(receiver, build_response(204, retry_after="9" * 5000))
+
+    assert (await send(sender, receiver.get_url())).error is None
 
 
 async def test_an_endpoint_that_never_responds_is_given_up_at_the_deadline(

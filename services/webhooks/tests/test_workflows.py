@@ -57,7 +57,6 @@ async def client(
         yield dev_server.client
         starting.cancel()
     await sender.aclose()
-    resolver.close()
 
 
 async def wait_for_end(client: Client, endpoint_id: UUID) -> WorkflowHandle[object, object]:

@@ -109,6 +109,7 @@ def build_delivery(**changes: Any) -> Delivery:  # noqa: ANN401 - the fields
         "message_id": f"evt_{order_id.hex}_1",
         "created_at": time,
         "attempt": 1,
+        "attempted_at": datetime.now(UTC),
         "fencing_token": 1,
         "is_test": False,
         "event": {"order_id": order_id, "seq": 1, "type": "order_received", "occurred_at": time},
@@ -122,5 +123,5 @@ async def claim_and_record(
     """Make one attempt at the one message that is due."""
     [delivery] = await repository.claim(endpoint_id, 10)
     assert await repository.record(delivery, attempt)
-    await repository.record_health(endpoint_id, attempt)
+    await repository.record_health(delivery, attempt)
     return delivery

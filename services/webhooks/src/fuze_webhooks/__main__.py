@@ -45,7 +45,6 @@ async def run_worker() -> None:
         await worker.run(settings, build_worker_spec(settings, engine, sender))
     finally:
         await sender.aclose()
-        resolver.close()
         await engine.dispose()
 
 

@@ -6,8 +6,9 @@ to a checked address: a name that resolves to another address the next time chan
 
 import asyncio
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import httpcore
 
@@ -16,7 +17,8 @@ from fuze_contracts.webhooks import is_public_address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Returns the addresses of a name."""
 
-_MAX_LOOKUPS = 200
+_MAX_CONNECT_SECONDS = 4.0
+"""Of one of several addresses: a network may drop what is sent to those of IPv6, for example."""
 
 
 class RefusedAddressError(Exception):
@@ -24,10 +26,12 @@ class RefusedAddressError(Exception):
 
 
 class Resolver:
-    """Looks names up, each in one thread at a time: a slow name server delays its own names."""
+    """Looks names up, each in one thread at a time: a slow name server delays its own names.
+
+    A lookup that is running delays no exit of the process, as it would in an executor.
+    """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_MAX_LOOKUPS, thread_name_prefix="lookup")
         self._running: dict[tuple[str, int], asyncio.Future[Sequence[str]]] = {}
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
@@ -35,10 +39,10 @@ class Resolver:
         key = (host, port)
         lookup = self._running.get(key)
         if lookup is None:
-            loop = asyncio.get_running_loop()
-            lookup = loop.run_in_executor(self._threads, _look_up, host, port)
+            lookup = asyncio.get_running_loop().create_future()
             self._running[key] = lookup
             lookup.add_done_callback(lambda done: self._forget(key, done))
+            threading.Thread(target=_complete, args=(lookup, host, port), daemon=True).start()
         return await asyncio.shield(lookup)
 
     def _forget(self, key: tuple[str, int], done: "asyncio.Future[Sequence[str]]") -> None:
@@ -46,9 +50,16 @@ class Resolver:
         if not done.cancelled():
             done.exception()  # retrieved, where nothing waits for it any more
 
-    def close(self) -> None:
-        """Wait for no lookup."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+
+def _complete(lookup: "asyncio.Future[Sequence[str]]", host: str, port: int) -> None:
+    loop = lookup.get_loop()
+    with suppress(RuntimeError):  # the loop is closed: nothing waits any more
+        try:
+            addresses = _look_up(host, port)
+        except Exception as error:  # noqa: BLE001 - raised where the lookup is awaited
+            loop.call_soon_threadsafe(lookup.set_exception, error)
+        else:
+            loop.call_soon_threadsafe(lookup.set_result, addresses)
 
 
 def _look_up(host: str, port: int) -> Sequence[str]:
@@ -86,13 +97,14 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         for address in addresses:
             if not self._allow_private and not is_public_address(address):
                 raise RefusedAddressError(f"{host} has the address {address}, which is not public")
-        failure = httpcore.ConnectError(f"{host} has no address")
+        failure: Exception = httpcore.ConnectError(f"{host} has no address")
+        limit = timeout if len(addresses) == 1 else _MAX_CONNECT_SECONDS
         for address in addresses:
             try:
                 return await self._backend.connect_tcp(
-                    address, port, timeout, local_address, socket_options
+                    address, port, limit, local_address, socket_options
                 )
-            except httpcore.ConnectError as error:
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
 

@@ -107,7 +107,7 @@ class BatchRunner:
         attempt = await self._sender.send(endpoint, delivery, deadline)
         is_recorded = await self._deliveries.record(delivery, attempt)
         if is_recorded:
-            await self._deliveries.record_health(endpoint.id, attempt)
+            await self._deliveries.record_health(delivery, attempt)
         if attempt.error is not None or not is_recorded:
             _log.warning(
                 "webhook not delivered" if is_recorded else "webhook attempt came too late",

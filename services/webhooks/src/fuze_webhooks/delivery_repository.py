@@ -81,6 +81,7 @@ class DeliveryRepository:
                 message_id=row["message_id"],
                 created_at=row["created_at"],
                 attempt=row["attempts"],
+                attempted_at=row["last_attempted_at"],
                 fencing_token=row["fencing_token"],
                 is_test=row["order_id"] is None,
                 event=events.get((row["order_id"], row["seq"])),
@@ -101,7 +102,10 @@ class DeliveryRepository:
         return {(row["order_id"], row["seq"]): dict(row) for row in rows}
 
     async def record(self, delivery: Delivery, attempt: Attempt) -> bool:
-        """Record what became of an attempt; return False if a later attempt has its message."""
+        """Record what became of an attempt; return False if a later attempt has its message.
+
+        If it fails, a message that was redelivered meanwhile stays due: its attempts begin anew.
+        """
         values: dict[str, Any] = {
             "response_status": attempt.response_status,
             "response_body": attempt.response_body,
@@ -109,13 +113,19 @@ class DeliveryRepository:
             "lease_expires_at": sa.func.now(),
         }
         delays = self._policy.retry_delays
+        is_redelivered = deliveries.c.attempts != delivery.attempt
         if attempt.error is None:
             values |= {"state": WebhookDeliveryState.DELIVERED, "delivered_at": sa.func.now()}
         elif attempt.is_final or delivery.attempt > len(delays):
-            values["state"] = WebhookDeliveryState.FAILED
+            values["state"] = sa.case(
+                (is_redelivered, deliveries.c.state), else_=WebhookDeliveryState.FAILED
+            )
         else:
             delay = max(delays[delivery.attempt - 1], attempt.retry_after)
-            values["next_attempt_at"] = sa.func.now() + _add_jitter(delay)
+            values["next_attempt_at"] = sa.case(
+                (is_redelivered, deliveries.c.next_attempt_at),
+                else_=sa.func.now() + _add_jitter(delay),
+            )
         async with self._engine.begin() as connection:
             recorded = await connection.execute(
                 sa.update(deliveries)
@@ -127,13 +137,14 @@ class DeliveryRepository:
             )
         return bool(recorded.rowcount)
 
-    async def record_health(self, endpoint_id: UUID, attempt: Attempt) -> None:
+    async def record_health(self, delivery: Delivery, attempt: Attempt) -> None:
         """Record that an endpoint accepts or fails, and disable it if it is gone or fails for long.
 
         It is no part of the transaction before: one that changes the endpoint and its deliveries
-        begins with the endpoint. Where a process dies in between, the next attempt records it.
+        begins with the endpoint. Where a process dies in between, the next attempt records it. A
+        response to an attempt from before the endpoint was changed does not disable it.
         """
-        this = sa.update(endpoints).where(endpoints.c.id == endpoint_id)
+        this = sa.update(endpoints).where(endpoints.c.id == delivery.endpoint_id)
         since = endpoints.c.failing_since
         if attempt.error is None:
             updates = [this.where(since.is_not(None)).values(failing_since=None)]
@@ -141,9 +152,9 @@ class DeliveryRepository:
             reason = (
                 WebhookDisabledReason.GONE if attempt.is_gone else WebhookDisabledReason.FAILING
             )
-            disable = this.where(endpoints.c.is_enabled).values(
-                is_enabled=False, disabled_reason=reason, updated_at=sa.func.now()
-            )
+            disable = this.where(
+                endpoints.c.is_enabled, endpoints.c.updated_at <= delivery.attempted_at
+            ).values(is_enabled=False, disabled_reason=reason, updated_at=sa.func.now())
             if not attempt.is_gone:
                 disable = disable.where(since < sa.func.now() - self._policy.disable_after)
             updates = [this.where(since.is_(None)).values(failing_since=sa.func.now()), disable]

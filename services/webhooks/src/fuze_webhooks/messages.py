@@ -37,8 +37,9 @@ class Endpoint:
 class Delivery:
     """A message that one attempt has claimed, with the event that it is about.
 
-    `attempt` counts from 1. The event is None for a test message, and for an event that no longer
-    exists.
+    `attempt` counts from 1. `attempted_at` is PostgreSQL's time of the claim: a receiver refuses
+    what is signed by a clock that is wrong. The event is None for a test message, and for an event
+    that no longer exists.
     """
 
     id: int
@@ -46,6 +47,7 @@ class Delivery:
     message_id: str
     created_at: datetime
     attempt: int
+    attempted_at: datetime
     fencing_token: int
     is_test: bool
     event: dict[str, Any] | None

@@ -24,6 +24,7 @@ _GONE = 410
 _MAX_BODY_BYTES = 512
 _MAX_ERROR_LENGTH = 200
 _MAX_RETRY_AFTER_SECONDS = 86_400
+_MAX_DIGITS = 1_000
 _KEEP_ALIVE_SECONDS = 5
 _USER_AGENT = f"fuze-webhooks/{version('fuze-webhooks')}"
 
@@ -59,7 +60,7 @@ class WebhookSender:
         try:
             validate_webhook_url(endpoint.url, allow_insecure=self._allow_insecure)
             body = build_body(delivery)
-            headers = sign(endpoint.secrets, delivery.message_id, datetime.now(UTC), body)
+            headers = sign(endpoint.secrets, delivery.message_id, delivery.attempted_at, body)
             async with asyncio.timeout_at(deadline):
                 return await self._post(endpoint.url, headers, body)
         except TimeoutError:
@@ -133,7 +134,9 @@ def _parse_retry_after(headers: list[tuple[bytes, bytes]]) -> timedelta:
     """Return the seconds of `Retry-After`; as a date it is ignored."""
     for name, value in headers:
         if name.lower() == b"retry-after" and value.isdigit():
-            return timedelta(seconds=min(int(value), _MAX_RETRY_AFTER_SECONDS))
+            # Python refuses to parse thousands of digits.
+            seconds = int(value) if len(value) < _MAX_DIGITS else _MAX_RETRY_AFTER_SECONDS
+            return timedelta(seconds=min(seconds, _MAX_RETRY_AFTER_SECONDS))
     return timedelta(0)
 
 
