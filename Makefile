@@ -103,7 +103,7 @@ api-clients: $(READY) $(CLIENTS)/node_modules ## Generate TypeScript clients, co
 
 ##@ Read it
 docs: $(VENV)/docs/.ready ## Build the documentation site in dist/site; its links and anchors must exist
-	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs --quiet build && echo dist/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs build && echo dist/site/index.html
 
 docs-serve: $(VENV)/docs/.ready ## Serve the site on http://127.0.0.1:8001, and build it again after each change
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs serve --dev-addr 127.0.0.1:8001
