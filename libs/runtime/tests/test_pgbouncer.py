@@ -72,6 +72,12 @@ async def test_a_pooler_in_transaction_mode_works_with_its_setting(
             await asyncio.gather(use(engine), use(other))
 
 
+async def use_often(*engines: AsyncEngine) -> None:
+    """Use the engines until their statements meet in one session of the server."""
+    for _ in range(100):
+        await asyncio.gather(*(use(engine) for engine in engines))
+
+
 @pytest.mark.usefixtures("configured_logging")
 async def test_a_pooler_in_transaction_mode_without_its_setting_is_logged_with_it(
     postgres: EmbeddedPostgres, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -79,7 +85,7 @@ async def test_a_pooler_in_transaction_mode_without_its_setting_is_logged_with_i
     with serve_pgbouncer(tmp_path, postgres.url("order"), "transaction", pool_size=2) as url:
         async with connected(url) as engine, connected(url) as other:
             with pytest.raises(DBAPIError):
-                await asyncio.gather(use(engine), use(other))
+                await use_often(engine, other)
 
     logging.getLogger().handlers[0].flush()
     lines = [json.loads(line)["event"] for line in capfd.readouterr().out.splitlines()]

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from order_harness import FakePaymentService, OrderHarness, run_workers, until
+from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
@@ -38,6 +39,10 @@ _PAYMENT_STATUS = {
     OrderStatus.APPROVED: PaymentStatus.PENDING,
     OrderStatus.PREPARING: PaymentStatus.CHARGED,
 }
+_DETAILS: dict[EventType, dict[str, JsonValue]] = {
+    EventType.ADDRESS_CHANGED: {"address": {"country": "US", "postal_code": "10002"}},
+    EventType.NEEDS_ATTENTION: {"step": "charge"},
+}
 
 
 class ConflictingRepository(OrderRepository):
@@ -64,6 +69,7 @@ class ConflictingRepository(OrderRepository):
                 "type": self._first,
                 "status": self._status,
                 "payment_status": _PAYMENT_STATUS.get(self._status, PaymentStatus.NONE),
+                "details": _DETAILS.get(self._first, transitions[index].details),
             }
             await super().record(*transitions[:index], transitions[index].model_copy(update=lost))
         return await super().record(*transitions)
