@@ -240,10 +240,10 @@ def test_a_webhook_endpoint_that_was_disabled_is_found_and_enabled_again(
         eventually(lambda: not stack.get(path).json()["enabled"], "the endpoint is disabled")
 
         console.open("/")
-        page.get_by_role("link", name="Failing webhooks 1").click()
+        page.get_by_role("link", name="Webhooks 1").click()
         page.get_by_role("row").filter(has_text="Disabled: gone").get_by_role("link").first.click()
         page.get_by_text("It responded 410").wait_for()
-        page.get_by_text("webhook.test").first.wait_for()
+        page.get_by_text("Webhook test").first.wait_for()
         console.shoot("webhook-endpoint-gone")
         server.respond(Response(204))
         console.act("Enable")

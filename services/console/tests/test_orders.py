@@ -31,6 +31,7 @@ def insert_order(owner: asyncpg.Connection) -> InsertOrder:
             "currency": "USD",
             "total_minor": 5997,
             "payment_token": "token",
+            "tracking_number": "FZ1",
             "last_seq": 1,
             "tracking_number": "FZ1" if columns.get("status") == "shipped" else None,
             "approval_deadline": now,
@@ -164,6 +165,17 @@ async def test_an_order_shows_its_ledger_and_what_is_kept(
         *("Charge", "Provider", "Sales", "59.97", "59.97 USD"),
         *("Refund: broken", "Sales", "Provider", "19.99", "39.98 USD"),
     ]
+
+
+async def test_a_charge_without_an_outcome_is_explained(
+    http: httpx.AsyncClient, insert_order: InsertOrder, owner: asyncpg.Connection
+) -> None:
+    order_id = await insert_order(status="approved", payment_status="pending")
+    payment = {"id": uuid4(), "payment_token": "token", "order_id": order_id, "currency": "USD"}
+    payment |= {"amount_minor": 5997, "state": "unknown", "first_submitted_at": datetime.now(UTC)}
+    await insert_row(owner, "payments.payments", payment)
+
+    assert "nothing is charged twice" in (await http.get(f"/orders/{order_id}")).text
 
 
 async def test_what_was_charged_today_is_summed_by_currency(

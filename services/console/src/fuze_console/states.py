@@ -36,6 +36,7 @@ class Action:
     """What a person may do to an order.
 
     `statuses` are those in which it is offered. `takes_reason`: the API records one.
+    `is_next_step`: the order waits for it, or may.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Action:
     explanation: str
     takes_reason: bool = False
     is_destructive: bool = False
+    is_next_step: bool = False
 
 
 _SHIPPED = ("shipped", "delivered", "completed")
@@ -58,6 +60,7 @@ ACTIONS = {
             "orders:approve",
             ("awaiting_approval",),
             "The order is charged next, and shipped once it is paid.",
+            is_next_step=True,
         ),
         Action(
             "reject",
@@ -74,6 +77,7 @@ ACTIONS = {
             "orders:operate",
             OPEN_STATUSES,
             "The failing step is tried at once. It is retried by itself, too.",
+            is_next_step=True,
         ),
         Action(
             "payment-method",
@@ -81,6 +85,7 @@ ACTIONS = {
             "orders:write",
             ("awaiting_payment_method",),
             "The order is charged again, with the new payment method.",
+            is_next_step=True,
         ),
         Action(
             "address",
@@ -116,6 +121,7 @@ ACTIONS = {
             OPEN_STATUSES,
             "The order's workflow is started again, and continues from what is recorded.",
             takes_reason=True,
+            is_next_step=True,
         ),
         Action(
             "cancel",

@@ -29,6 +29,11 @@ router = APIRouter()
 
 _SETTLING = {"created", "submitted", "unknown"}
 _HEARTBEAT_SECONDS = 15
+_PAYMENT_NOTES = {
+    "unknown": "The provider did not say whether it charged. It is looked up until that is known;"
+    " nothing is charged twice.",
+    "under_review": "The provider reviews the charge. Its decision is read as soon as it is there.",
+}
 
 
 @router.get("/orders/{order_id}")
@@ -60,6 +65,7 @@ async def show_order(
         steps=_get_steps(events),
         payments=payments.payments,
         refunds=payments.refunds,
+        payment_notes=_PAYMENT_NOTES,
         journals=_build_journals(ledger, payments.refunds),
         returns=[(one, get_return_actions(one, session)) for one in returns],
         actions=_get_actions(order, status, session),

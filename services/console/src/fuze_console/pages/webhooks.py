@@ -110,6 +110,7 @@ async def show_endpoint(  # noqa: PLR0913, PLR0917 - FastAPI passes each by its 
         event_types=get_args(EventType),
         page=page,
         problem=problem,
+        now=datetime.now(UTC),
     )
 
 

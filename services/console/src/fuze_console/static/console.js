@@ -58,6 +58,9 @@
     links[next]?.focus();
   }
 
+  // The row of the navigation on a phone begins where the page is.
+  document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   // Selections.
   document.addEventListener("change", (event) => {
     const form = event.target.closest("form.selection");
