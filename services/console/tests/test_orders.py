@@ -133,6 +133,24 @@ async def test_an_order_offers_what_its_state_permits(
     assert _list_actions(await http.get(f"/orders/{order_id}"), order_id) == expected
 
 
+@pytest.mark.parametrize(
+    ("status", "next_step"),
+    [
+        ("awaiting_payment_method", "Change the payment method."),
+        ("awaiting_address", "Change the address."),
+    ],
+)
+async def test_an_order_that_waits_for_a_correction_shows_the_reason_and_the_next_step(
+    http: httpx.AsyncClient, insert_order: InsertOrder, status: str, next_step: str
+) -> None:
+    order_id = await insert_order(status=status, reason="it was rejected: some_code")
+
+    text = (await http.get(f"/orders/{order_id}")).text
+
+    assert "it was rejected: some_code" in text
+    assert next_step in text
+
+
 async def test_an_order_shows_its_ledger_and_what_is_kept(
     http: httpx.AsyncClient, insert_order: InsertOrder, owner: asyncpg.Connection
 ) -> None:
