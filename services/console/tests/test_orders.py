@@ -134,6 +134,29 @@ async def test_an_order_offers_what_its_state_permits(
 
 
 @pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"status": "awaiting_approval"}, ["approve"]),
+        ({"status": "awaiting_address"}, ["address"]),
+        ({"status": "preparing", "needs_attention": True}, ["retry"]),
+        ({"status": "preparing"}, []),
+    ],
+    ids=["new", "rejected address", "failing", "in progress"],
+)
+async def test_only_what_an_order_waits_for_is_emphasised(
+    http: httpx.AsyncClient,
+    insert_order: InsertOrder,
+    columns: dict[str, Any],
+    expected: list[str],
+) -> None:
+    order_id = await insert_order(**columns)
+
+    text = (await http.get(f"/orders/{order_id}")).text
+
+    assert re.findall(r'class="button primary" href="[^"]*/([\w-]+)"', text) == expected
+
+
+@pytest.mark.parametrize(
     ("status", "next_step"),
     [
         ("awaiting_payment_method", "Change the payment method."),

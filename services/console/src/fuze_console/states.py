@@ -35,8 +35,8 @@ ENDS = (
 class Action:
     """What a person may do to an order.
 
-    `statuses` are those in which it is offered. `takes_reason`: the API records one.
-    `is_next_step`: the order waits for it, or may.
+    `statuses` are those in which it is offered, `next_in` those that wait for it.
+    `takes_reason`: the API records one.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Action:
     explanation: str
     takes_reason: bool = False
     is_destructive: bool = False
-    is_next_step: bool = False
+    next_in: tuple[str, ...] = ()
 
 
 _SHIPPED = ("shipped", "delivered", "completed")
@@ -60,7 +60,7 @@ ACTIONS = {
             "orders:approve",
             ("awaiting_approval",),
             "The order is charged next, and shipped once it is paid.",
-            is_next_step=True,
+            next_in=("awaiting_approval",),
         ),
         Action(
             "reject",
@@ -77,7 +77,7 @@ ACTIONS = {
             "orders:operate",
             OPEN_STATUSES,
             "The failing step is tried at once. It is retried by itself, too.",
-            is_next_step=True,
+            next_in=OPEN_STATUSES,
         ),
         Action(
             "payment-method",
@@ -85,7 +85,7 @@ ACTIONS = {
             "orders:write",
             ("awaiting_payment_method",),
             "The order is charged again, with the new payment method.",
-            is_next_step=True,
+            next_in=("awaiting_payment_method",),
         ),
         Action(
             "address",
@@ -96,6 +96,7 @@ ACTIONS = {
                 *("preparing", "awaiting_address"),
             ),
             "The whole address is replaced. Once the carrier has the parcel, it is too late.",
+            next_in=("awaiting_address",),
         ),
         Action(
             "refund",
@@ -121,7 +122,7 @@ ACTIONS = {
             OPEN_STATUSES,
             "The order's workflow is started again, and continues from what is recorded.",
             takes_reason=True,
-            is_next_step=True,
+            next_in=OPEN_STATUSES,
         ),
         Action(
             "cancel",
