@@ -148,7 +148,14 @@ def _record_timeline(stack: StackClient, shop: _Shop) -> str:
 
 def _fill(stack: StackClient, shop: _Shop) -> None:
     """Place orders for which the pages of the console have something to show."""
-    orders = stack.api.orders
+    orders, webhooks = stack.api.orders, stack.api.webhooks
+    webhooks.create("http://127.0.0.1:9/orders", description="the shop, which is down")
+    webhooks.create(
+        "http://127.0.0.1:9/parcels",
+        event_types=("order_shipped", "order_delivered"),
+        description="the warehouse, not open yet",
+        enabled=False,
+    )
     shipped = [shop.place(name) for name in ("Tea filter", "Green tea, 250 g", "Cup, white") * 3]
     for order_id in shipped:
         stack.wait_for_status(order_id, "shipped")
@@ -177,6 +184,7 @@ def _take_screenshots(browser: Browser, stack: StackClient, order_id: str) -> No
         "approvals": "/work/approvals",
         "attention": "/work/attention",
         "returns": "/work/returns",
+        "webhooks": "/work/webhooks",
     }
     with tempfile.TemporaryDirectory() as folder:
         for scheme in ("light", "dark"):
