@@ -31,7 +31,6 @@ def insert_order(owner: asyncpg.Connection) -> InsertOrder:
             "currency": "USD",
             "total_minor": 5997,
             "payment_token": "token",
-            "tracking_number": "FZ1",
             "last_seq": 1,
             "tracking_number": "FZ1" if columns.get("status") == "shipped" else None,
             "approval_deadline": now,
