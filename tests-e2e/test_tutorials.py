@@ -35,7 +35,7 @@ def workplace(tmp_path: Path) -> Iterator[Workplace]:
             shutil.copy2(_ROOT / name, copy / name)
     for bytecode in _ROOT.glob("*/*/src/**/__pycache__"):  # else each process compiles for itself
         shutil.copytree(bytecode, copy / bytecode.relative_to(_ROOT), dirs_exist_ok=True)
-    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)  # noqa: S607
+    subprocess.run(["git", "init", "--quiet"], cwd=copy, check=True)  # noqa: S607 - as it is on the PATH
     _create_environment(copy)
     standard, free = Ports(), Ports.free()
     changes = {f"127.0.0.1:{port}": f"127.0.0.1:{free[name]}" for name, port in standard.items()}
