@@ -156,7 +156,7 @@ def test_an_order_that_needs_attention_is_found_and_retried(
 
     console.open("/work/attention")
     row = page.get_by_role("row").filter(has_text=order_id[:8])
-    row.wait_for()
+    row.get_by_text("payment: ").wait_for()  # what it waits for, and why it fails
     console.shoot("attention")
     row.get_by_role("link", name=order_id[:8]).click()
     page.get_by_text("payment_charged").first.wait_for()

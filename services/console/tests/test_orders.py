@@ -218,6 +218,18 @@ async def test_a_charge_without_an_outcome_is_explained(
     assert "nothing is charged twice" in (await http.get(f"/orders/{order_id}")).text
 
 
+async def test_the_timeline_says_why_a_payment_was_declined(
+    http: httpx.AsyncClient, insert_order: InsertOrder, owner: asyncpg.Connection
+) -> None:
+    order_id = await insert_order(status="awaiting_payment_method", last_seq=2)
+    event = {"order_id": order_id, "seq": 2, "type": "payment_declined", "actor": "payment-service"}
+    event |= {"status": "awaiting_payment_method", "payment_status": "declined"}
+    event |= {"details": '{"code": "insufficient_funds"}', "occurred_at": datetime.now(UTC)}
+    await insert_row(owner, "orders.events", event)
+
+    assert "insufficient_funds" in (await http.get(f"/orders/{order_id}")).text
+
+
 async def test_what_was_charged_today_is_summed_by_currency(
     http: httpx.AsyncClient, insert_order: InsertOrder, owner: asyncpg.Connection
 ) -> None:

@@ -102,6 +102,19 @@ async def test_the_page_of_an_endpoint_says_why_it_gets_nothing(
     assert text in (await browser.get(endpoint[0])).text
 
 
+async def test_an_endpoint_that_fails_says_that_failed_messages_need_a_person(
+    browser: httpx.AsyncClient, make_key: MakeKey, create: CreateEndpoint, owner: asyncpg.Connection
+) -> None:
+    endpoint = await create(failing_since=datetime.now(UTC))
+    await _add_delivery(owner, endpoint, "evt_1", state="failed")
+    await sign_in(browser, make_key, Role.OPERATOR)
+
+    text = (await browser.get(endpoint[0])).text
+
+    assert "until they are redelivered" in text
+    assert "by themselves" not in text
+
+
 async def test_the_overview_counts_the_endpoints_that_need_attention(
     browser: httpx.AsyncClient, make_key: MakeKey, create: CreateEndpoint, owner: asyncpg.Connection
 ) -> None:

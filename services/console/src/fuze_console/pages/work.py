@@ -219,7 +219,8 @@ async def _find_failure(
     if live is None:
         return None
     failures = [activity.last_failure for activity in live.pending_activities]
-    return next(filter(None, [*failures, live.last_error]), None)
+    failure = next(filter(None, [*failures, live.last_error]), None)
+    return f"{live.waiting_for}: {failure}" if failure and live.waiting_for else failure
 
 
 def _get_allowed(session: Session, *names: str) -> list[Action]:
