@@ -1,7 +1,9 @@
 """The commands: what they print, send and store, and their exit codes."""
 
 import json
+from datetime import datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from api_examples import (
@@ -30,6 +32,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("FUZE_URL", "FUZE_API_KEY", "FUZE_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
+
+
+def _limited_for(seconds: int) -> Response:
+    limited = problem("rate-limit-exceeded", 429)
+    limited.headers |= {"Retry-After": str(seconds)}
+    return limited
 
 
 def _run(server: ScriptedServer | None, *arguments: str, stdin: str = "") -> Result:
@@ -68,6 +76,17 @@ def test_a_key_that_the_gateway_does_not_accept_is_not_stored(
     assert not (folder / "fuze").exists()
 
 
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_key_that_leaves_this_machine_unencrypted_is_warned_of(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, *, is_local: bool
+) -> None:
+    if not is_local:
+        monkeypatch.setattr("fuze_client.cli.account.LOOPBACK", frozenset())
+    server.respond(Response(200, list_of_orders()))
+
+    assert ("sent unencrypted" in _login(server).stderr) is not is_local
+
+
 def test_profiles_are_chosen_by_name_until_they_are_deleted(server: ScriptedServer) -> None:
     server.respond(*[Response(200, list_of_orders())] * 3)
 
@@ -92,6 +111,7 @@ def test_profiles_are_chosen_by_name_until_they_are_deleted(server: ScriptedServ
         (problem("invalid-request", 422), 5),
         (problem("insufficient-scope", 403), 6),
         (problem("internal-error", 500), 7),
+        (_limited_for(60), 7),
         (Response(200, {"hello": "world"}), 1),
     ],
 )
@@ -179,6 +199,8 @@ def test_a_refund_with_an_unknown_outcome_says_how_to_repeat_it(
     ("last_status", "options", "code"),
     [
         ("shipped", [], 0),
+        ("delivered", [], 0),
+        ("completed", [], 0),
         ("cancelled", [], 8),
         ("cancelled", ["--until", "cancelled"], 0),
         ("shipped", ["--until", "delivered"], 8),
@@ -240,6 +262,16 @@ def test_a_retry_is_reported_while_it_waits(server: ScriptedServer) -> None:
 
     assert done.exit_code == 0
     assert "It is unavailable.; trying again" in done.stderr
+
+
+def test_a_time_is_of_the_time_zone_of_this_machine(server: ScriptedServer) -> None:
+    server.respond(Response(200, list_of_orders()))
+
+    _run(server, "orders", "list", "--created-from", "2026-01-05")
+
+    [sent] = parse_qs(urlsplit(server.requests[0].path).query)["created_from"]
+    local = datetime(2026, 1, 5).astimezone()
+    assert datetime.fromisoformat(sent) == local
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

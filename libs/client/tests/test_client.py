@@ -2,6 +2,7 @@
 
 import json
 
+import httpx
 import pytest
 from api_examples import ACCEPTED, COMMAND, ORDER_ID, event, list_of_orders
 from scripted_server import Response, ScriptedServer, problem
@@ -138,6 +139,43 @@ def test_a_gateway_that_says_to_wait_for_longer_is_not_waited_for(server: Script
         fuze.orders.get(ORDER_ID)
 
     assert caught.value.retry_after == 31
+
+
+def test_a_timeout_of_the_gateway_is_repeated(server: ScriptedServer) -> None:
+    late = problem("request-timeout", 408)
+    late.headers |= _AT_ONCE
+    server.respond(late, Response(200, COMMAND))
+
+    with FuzeClient(server.url) as fuze:
+        assert fuze.orders.approve(ORDER_ID).status == "approved"
+
+
+def test_an_id_is_one_segment_of_the_path(server: ScriptedServer) -> None:
+    server.respond(problem("order-not-found", 404))
+
+    with FuzeClient(f"{server.url}/") as fuze, pytest.raises(ProblemError):
+        fuze.orders.get_status("../caller?x=1")
+
+    assert server.requests[0].path == "/orders/..%2Fcaller%3Fx%3D1/status"
+
+
+def test_a_proxy_of_the_environment_is_not_used_for_this_machine(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    server.respond(Response(200, list_of_orders()))
+
+    with FuzeClient(server.url, retry_for=0) as fuze:
+        assert fuze.orders.get_page().orders == []
+
+
+def test_connections_that_are_shared_stay_open(server: ScriptedServer) -> None:
+    with httpx.Client(trust_env=False) as shared:
+        FuzeClient(server.url, http=shared).close()
+
+        assert not shared.is_closed
 
 
 def test_a_url_without_a_scheme_is_refused_with_an_example() -> None:

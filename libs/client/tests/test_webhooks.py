@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from api_examples import ENDPOINT_ID, TIME, delivery, endpoint
@@ -185,6 +186,16 @@ def test_deliveries_say_why_a_message_is_not_delivered(
 
     assert row.startswith("evt_1_3")
     assert row.rstrip().endswith(why or ":00")
+
+
+def test_deliveries_are_filtered_by_times_of_this_machine(server: ScriptedServer) -> None:
+    server.respond(Response(200, {"deliveries": [], "next": None}))
+
+    _run(server, "deliveries", ENDPOINT_ID, "--created-before", "2026-01-05")
+
+    [sent] = parse_qs(urlsplit(server.requests[0].path).query)["created_before"]
+    local = datetime(2026, 1, 5).astimezone()
+    assert datetime.fromisoformat(sent) == local
 
 
 def test_a_list_that_is_cut_off_says_so(server: ScriptedServer) -> None:

@@ -27,6 +27,15 @@ async def test_every_response_forbids_inline_code_and_frames(
     assert headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/orders", "no-store"), ("/static/console.js", "no-cache")]
+)
+async def test_no_page_is_kept_by_a_browser(
+    signed_in: httpx.AsyncClient, path: str, expected: str
+) -> None:
+    assert (await signed_in.get(path)).headers["cache-control"] == expected
+
+
 @pytest.mark.parametrize("path", ["/sign-in", "/", "/orders", "/work/approvals", "/nothing"])
 async def test_no_page_has_inline_code_or_another_origin(
     signed_in: httpx.AsyncClient, path: str

@@ -1,9 +1,15 @@
 """Signing in with an API key, and what a session has."""
 
+import time
+from datetime import timedelta
+
+import asyncpg
 import httpx
 import pytest
 from console_harness import PUBLIC_URL, MakeKey, ServeConsole, submit
 
+from fuze_console.sessions import Session, SessionCookies
+from fuze_console.settings import ConsoleSettings
 from fuze_gateway.auth.principals import Role
 
 
@@ -105,3 +111,46 @@ async def test_an_unreachable_gateway_is_said_and_the_overview_is_still_a_page(
     assert (orders.status_code, overview.status_code) == (502, 200)
     assert "The gateway does not respond" in orders.text
     assert "The gateway does not respond" in overview.text
+
+
+async def test_a_form_of_a_person_who_is_not_signed_in_is_not_returned_to(
+    browser: httpx.AsyncClient,
+) -> None:
+    path = "/orders/123e4567-e89b-12d3-a456-426614174000/actions/cancel"
+
+    assert (await submit(browser, path, {})).url == f"{PUBLIC_URL}/sign-in"
+
+
+async def test_a_part_of_a_page_redirects_the_whole_page_to_the_sign_in(
+    browser: httpx.AsyncClient,
+) -> None:
+    part = await browser.get("/orders", headers={"HX-Request": "true"})
+
+    assert part.headers["hx-redirect"] == "/sign-in?next=%2Forders"
+
+
+async def test_a_revoked_key_ends_the_session(
+    browser: httpx.AsyncClient, make_key: MakeKey, owner: asyncpg.Connection
+) -> None:
+    key = await make_key(Role.VIEWER)
+    await submit(browser, "/sign-in", {"api_key": key})
+    signed_in = browser.cookies["fuze_session"]
+    await owner.execute("UPDATE gateway.api_keys SET revoked_at = now()")
+
+    page = await browser.get("/orders")
+
+    assert page.url.path == "/sign-in"
+    assert "set-cookie" in page.history[0].headers
+    assert browser.cookies["fuze_session"] != signed_in
+
+
+def test_a_session_ends_after_its_lifetime() -> None:
+    cookies = SessionCookies(ConsoleSettings(session_lifetime=timedelta(hours=1)))
+    session = Session(is_signed_in=True).model_dump_json().encode()
+    now = int(time.time())
+
+    def read(age: int) -> bool:
+        value = cookies._fernet.encrypt_at_time(session, now - age)
+        return cookies.read({cookies.name: value.decode()}).is_signed_in
+
+    assert (read(3500), read(3700)) == (True, False)

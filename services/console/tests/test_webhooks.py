@@ -69,6 +69,8 @@ async def test_endpoints_that_need_attention_come_first_with_what_can_be_done(
     assert "Disabled: gone" in _find_row(page, gone[1])
     assert f"{gone[0]}/actions/enable" in _find_row(page, gone[1])
     assert f"{healthy[0]}/actions/disable" in _find_row(page, healthy[1])
+    assert "/actions/enable" not in _find_row(page, healthy[1])
+    assert "/actions/test" not in _find_row(page, gone[1])
     assert page.text.index(gone[1]) < page.text.index(healthy[1])
 
 
