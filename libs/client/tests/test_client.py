@@ -153,10 +153,10 @@ def test_a_timeout_of_the_gateway_is_repeated(server: ScriptedServer) -> None:
 def test_an_id_is_one_segment_of_the_path(server: ScriptedServer) -> None:
     server.respond(problem("order-not-found", 404))
 
-    with FuzeClient(f"{server.url}/") as fuze, pytest.raises(ProblemError):
+    with FuzeClient(f"{server.url}/fuze/") as fuze, pytest.raises(ProblemError):
         fuze.orders.get_status("../caller?x=1")
 
-    assert server.requests[0].path == "/orders/..%2Fcaller%3Fx%3D1/status"
+    assert server.requests[0].path == "/fuze/orders/..%2Fcaller%3Fx%3D1/status"
 
 
 def test_a_proxy_of_the_environment_is_not_used_for_this_machine(

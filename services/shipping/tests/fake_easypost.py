@@ -79,12 +79,16 @@ UNAVAILABLE = error(503, "SERVICE_UNAVAILABLE", "a carrier is unavailable")
 BAD_GATEWAY = Fault(
     "bad gateway", lambda: web.Response(status=502, text="<html>bad gateway</html>")
 )
+REQUEST_TIMEOUT = error(408, "REQUEST_TIMEOUT", "a proxy waited for too long")
 CUT_OFF = Fault("cut off", lambda: web.Response(text="{", content_type="application/json"))
 # Codes of the list of error codes, docs/errors. Their statuses are not documented.
 POSTAGE_EXISTS = error(422, "SHIPMENT.POSTAGE.EXISTS", "the shipment has a label")
 IN_PROGRESS = error(422, "SHIPMENT.PURCHASE.IN_PROGRESS", "another request buys the label")
 NO_RESPONSE = error(422, "SHIPMENT.POSTAGE.NO_RESPONSE", "the carrier did not respond")
+TIMED_OUT = error(422, "SHIPMENT.POSTAGE.TIMED_OUT", "the carrier did not respond in time")
 POSTAGE_FAILURE = error(422, "SHIPMENT.POSTAGE.FAILURE", "the carrier refused")
+# Not documented: a success that says nothing about a label.
+NO_LABEL = Fault("no label", lambda: web.json_response({"id": "shp_1", "tracking_code": None}))
 INVALID_ADDRESS = error(422, "ADDRESS.PARAMETERS.INVALID", "the address is not valid")
 # docs/addresses, response to `verify_strict`.
 UNVERIFIABLE = error(

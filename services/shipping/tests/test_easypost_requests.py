@@ -34,7 +34,7 @@ async def _call_with_fuze(fake: FakeEasyPost) -> None:
         easypost_api_base=fake.url,
         easypost_from_address=SENDER,
         easypost_unit_weight=16,
-        easypost_sku_weights={"LID-1": 4.25},
+        easypost_sku_weights={"LID-1": 4.26},  # 56.52 ounces in all
         easypost_parcel={"length": 12, "width": 9, "height": 6},
         easypost_verify_addresses=True,
     )
