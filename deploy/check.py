@@ -35,7 +35,7 @@ class Check:
     def run(self) -> bool:
         """Run it, print its line, and return whether it passed."""
         if self.command is None:
-            print(f"skip  {self.name}: {self.skipped}")  # noqa: T201 - a script
+            print(f"skip  {self.name}: {self.skipped}")
             return True
         done = subprocess.run(
             self.command,
@@ -48,7 +48,7 @@ class Check:
         )
         passed = done.returncode == 0
         reason = "" if passed else f": {shlex.join(self.command)}"
-        print(f"{'ok' if passed else 'FAIL':4}  {self.name}{reason}", flush=True)  # noqa: T201 - a script
+        print(f"{'ok' if passed else 'FAIL':4}  {self.name}{reason}", flush=True)
         return passed
 
 

@@ -3,50 +3,35 @@
 `--check` writes nothing, and fails when one of them differs.
 """
 
-import argparse
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import tomlkit
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from generated import ROOT, render, write_or_check
 
 from fuze_devstack.services import DEPLOYED_SERVICES, ROLES, SERVICES, WORKERS, Service
 
-_ROOT = Path(__file__).parents[1]
-_ROLES_SQL = _ROOT / "libs/devstack/src/fuze_devstack/roles.sql"
+_ROLES_SQL = ROOT / "libs/devstack/src/fuze_devstack/roles.sql"
 
 
 def main() -> None:
     """Write the files, or check them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only fail when a file differs")
-    check = parser.parse_args().check
-    stale = [
-        path
-        for path, text in generated_files().items()
-        if not path.exists() or path.read_text() != text
-    ]
-    for path in stale:
-        if not check:
-            path.write_text(generated_files()[path])
-    if check and stale:
-        names = ", ".join(str(path.relative_to(_ROOT)) for path in stale)
-        raise SystemExit(f"differs from services.toml: {names}; run: make services")
+    write_or_check(__doc__, generated_files, source="services.toml", target="services")
 
 
 def generated_files() -> dict[Path, str]:
     """Return the text of every file."""
     return {
-        _ROOT / "docker-compose.yml": _render("docker-compose.yml.jinja"),
+        ROOT / "docker-compose.yml": _render("docker-compose.yml.jinja"),
         _ROLES_SQL: _render("roles.sql.jinja"),
-        _ROOT / "pyproject.toml": _render_pyproject(),
+        ROOT / "pyproject.toml": _render_pyproject(),
         **_render_kubernetes(),
     }
 
 
 def _render_kubernetes() -> dict[Path, str]:
-    folder = _ROOT / "deploy/kubernetes"
+    folder = ROOT / "deploy/kubernetes"
     return {
         folder / "base/kustomization.yaml": _render("kubernetes/base.yaml.jinja"),
         folder / "versioned/kustomization.yaml": _render("kubernetes/component.yaml.jinja"),
@@ -64,15 +49,8 @@ def _render_kubernetes() -> dict[Path, str]:
 
 
 def _render(template: str, service: Service | None = None) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(_ROOT / "deploy"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - no HTML
-    )
-    return environment.get_template(template).render(
+    return render(
+        template,
         registry=SERVICES,
         service=service,
         services=SERVICES.values(),
@@ -82,9 +60,9 @@ def _render(template: str, service: Service | None = None) -> str:
 
 
 def _render_pyproject() -> str:
-    libraries = sorted(path.parent.name for path in _ROOT.glob("libs/*/pyproject.toml"))
+    libraries = sorted(path.parent.name for path in ROOT.glob("libs/*/pyproject.toml"))
     services = [service.package for service in SERVICES.values()]
-    project = tomlkit.parse((_ROOT / "pyproject.toml").read_text())
+    project = tomlkit.parse((ROOT / "pyproject.toml").read_text())
     tools: Any = project["tool"]
     tools["mypy"]["mypy_path"] = _list(
         [

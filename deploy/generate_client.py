@@ -1,14 +1,14 @@
 """Write the sync client from the async one: `make client`. `--check` fails when it differs."""
 
-import argparse
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import unasync
+from generated import ROOT, write_or_check
 
-_PACKAGE = Path(__file__).parents[1] / "libs/client/src/fuze_client"
+_PACKAGE = ROOT / "libs/client/src/fuze_client"
 _CLASSES = (
     *("FuzeClient", "Client", "Transport"),
     *("Orders", "Events", "Payments", "Returns", "Webhooks"),
@@ -25,16 +25,7 @@ _NAMES = {
 
 def main() -> None:
     """Write the files, or check them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only fail when a file differs")
-    check = parser.parse_args().check
-    files = generate()
-    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
-    for path in () if check else stale:
-        path.write_text(files[path])
-    if check and stale:
-        names = ", ".join(path.name for path in stale)
-        raise SystemExit(f"differs from fuze_client/_async: {names}; run: make client")
+    write_or_check(__doc__, generate, source="fuze_client/_async", target="client")
 
 
 def generate() -> dict[Path, str]:
@@ -49,7 +40,7 @@ def generate() -> dict[Path, str]:
             subprocess.run(
                 [sys.executable, "-m", "ruff", *command, folder, "--config", "pyproject.toml"],
                 check=True,
-                cwd=Path(__file__).parents[1],
+                cwd=ROOT,
             )
         texts = {path.name: (Path(folder) / path.name).read_text() for path in sources}
     texts["__init__.py"] = '"""The sync client, generated from `_async`: `make client`."""\n'

@@ -3,7 +3,6 @@
 `--check` writes nothing, and fails when one of them differs.
 """
 
-import argparse
 import ast
 import inspect
 import io
@@ -21,7 +20,7 @@ from unittest.mock import patch
 
 import click
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from generated import ROOT, render, write_or_check
 from json_schemas import JsonSchema, describe_field, describe_schema, describe_type
 from pydantic import TypeAdapter
 
@@ -32,39 +31,21 @@ from fuze_contracts.order_states import EventType, OrderStatus, PaymentStatus
 from fuze_devstack.services import SERVICES
 from fuze_order.transitions import payment_status_after, status_after
 
-_ROOT = Path(__file__).parents[1]
-_REFERENCE = _ROOT / "docs/reference"
-_RECORDS = _ROOT / "docs/explanation/adr"
+_REFERENCE = ROOT / "docs/reference"
+_RECORDS = ROOT / "docs/explanation/adr"
 _WIDTH = 100
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def main() -> None:
     """Write the pages, or check them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only fail when a page differs")
-    check = parser.parse_args().check
-    pages = render_pages()
-    stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
-    if check and stale:
-        names = ", ".join(str(path.relative_to(_ROOT)) for path in stale)
-        raise SystemExit(f"differs from the code: {names}; run: make reference")
-    for path in stale:
-        path.write_text(pages[path])
+    write_or_check(__doc__, render_pages, source="the code", target="reference")
 
 
 def render_pages() -> dict[Path, str]:
     """Return the text of every page."""
-    environment = Environment(
-        loader=FileSystemLoader(_ROOT / "deploy/reference"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - no HTML
-    )
-    rules = yaml.safe_load((_ROOT / "deploy/observability/rules.yml").read_text())
-    values: dict[Path, dict[str, Any]] = {
+    rules = yaml.safe_load((ROOT / "deploy/observability/rules.yml").read_text())
+    pages: dict[Path, dict[str, Any]] = {
         _REFERENCE / "alerts.md": {
             "alerts": [one for group in rules["groups"] for one in group["rules"]]
         },
@@ -77,8 +58,8 @@ def render_pages() -> dict[Path, str]:
         _RECORDS / "index.md": {"records": list(_list_records())},
     }
     return {
-        path: environment.get_template(f"{path.stem}.md.jinja").render(values).rstrip() + "\n"
-        for path, values in values.items()
+        path: render(f"reference/{path.stem}.md.jinja", **values).rstrip() + "\n"
+        for path, values in pages.items()
     }
 
 

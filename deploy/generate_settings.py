@@ -3,7 +3,6 @@
 `--check` writes nothing, and fails when one of them differs.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -13,23 +12,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from generated import ROOT, render, write_or_check
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-_ROOT = Path(__file__).parents[1]
 # A new service is not installed yet.
-sys.path[:0] = [str(path) for path in _ROOT.glob("services/*/src")]
+sys.path[:0] = [str(path) for path in ROOT.glob("services/*/src")]
 
-from fuze_contracts.address import Address  # noqa: E402 - after the path
-from fuze_devstack.services import MIGRATED_SERVICES, ROLES, SERVICES  # noqa: E402 - after the path
-from fuze_runtime.database_url import PARAMETERS  # noqa: E402 - after the path
-from fuze_runtime.deployment import DeploymentSettings, is_secret  # noqa: E402 - after the path
-from fuze_runtime.settings import MigrationSettings  # noqa: E402 - after the path
+from fuze_contracts.address import Address
+from fuze_devstack.services import MIGRATED_SERVICES, ROLES, SERVICES
+from fuze_runtime.database_url import PARAMETERS
+from fuze_runtime.deployment import DeploymentSettings, is_secret
+from fuze_runtime.settings import MigrationSettings
 
-_PAGE = _ROOT / "docs/reference/settings.md"
-_VARIABLES = _ROOT / "libs/runtime/src/fuze_runtime/known_variables.txt"
+_PAGE = ROOT / "docs/reference/settings.md"
+_VARIABLES = ROOT / "libs/runtime/src/fuze_runtime/known_variables.txt"
 _MIGRATIONS = "migrations"
 _POSTGRES_CONNECTIONS = 100 - 3
 _OTHERS = (
@@ -67,17 +65,7 @@ class Setting(BaseModel):
 
 def main() -> None:
     """Write the files, or check them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only fail when a file differs")
-    check = parser.parse_args().check
-    files = generated_files()
-    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
-    if check and stale:
-        names = ", ".join(str(path.relative_to(_ROOT)) for path in stale)
-        raise SystemExit(f"differs from the settings classes: {names}; run: make settings")
-    for path in stale:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(files[path])
+    write_or_check(__doc__, generated_files, source="the settings classes", target="settings")
 
 
 def generated_files() -> dict[Path, str]:
@@ -170,14 +158,6 @@ def _describe_default(value: object) -> str:
 def _render_page(
     processes: dict[str, type[DeploymentSettings]], groups: dict[str, list[Setting]]
 ) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(_ROOT / "deploy"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - no HTML
-    )
     refusals: dict[str, list[str]] = {}
     for settings in processes.values():
         for one in settings.collect_refusals():
@@ -189,7 +169,8 @@ def _render_page(
     pool_size = processes["order"].model_fields["database_pool_size"].default
     pools = [name for name in processes if "database_pool_size" in processes[name].model_fields]
     connections = pool_size * len(pools) + len(MIGRATED_SERVICES)
-    return environment.get_template("settings.md.jinja").render(
+    return render(
+        "settings.md.jinja",
         groups=groups.items(),
         refusals=[(allowed_by, ", ".join(rows)) for allowed_by, rows in refusals.items()],
         parameters=", ".join(f"`{name}`" for name in sorted(PARAMETERS)),

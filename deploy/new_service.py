@@ -35,7 +35,7 @@ def main() -> None:
     shutil.copy(_ROOT / "services/order/requirements.lock", _ROOT / f"services/{name}")
     for script in ("generate.py", "generate_settings.py"):
         subprocess.run([sys.executable, str(_ROOT / "deploy" / script)], check=True)
-    print(f"services/{name} is ready; its contract is fuze_contracts.{name}. Next: make test")  # noqa: T201 - a script
+    print(f"services/{name} is ready; its contract is fuze_contracts.{name}. Next: make test")
 
 
 def tidy(name: str) -> None:
