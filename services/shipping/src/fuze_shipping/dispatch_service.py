@@ -123,7 +123,7 @@ class DispatchService:
         """Submit the parcel under the one name that the row has for it.
 
         Where the carrier names it, an attempt submits nothing before its name is committed: of
-        several attempts that created a parcel, one submits it (ADR 26).
+        several attempts that created a parcel, one submits it (ADR 25).
         """
         if shipment.carrier_reference is None:
             created = await self._carrier.create(shipment)

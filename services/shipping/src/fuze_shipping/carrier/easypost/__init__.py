@@ -1,1 +1,1 @@
-"""EasyPost: labels of many carriers, bought over its HTTP API (ADR 26)."""
+"""EasyPost: labels of many carriers, bought over its HTTP API (ADR 25)."""
