@@ -1,16 +1,14 @@
 """Labels at EasyPost through faults: one label, whatever goes wrong. Over HTTP, with a fake."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from uuid import UUID, uuid4
+from functools import partial
 
 import pytest
+from easypost_harness import SETTLE_WINDOW, Connect, EasyPostHarness, open_harness
 from fake_easypost import (
     BAD_GATEWAY,
-    BUYER,
     CUT_OFF,
     DELAYED,
     DROPPED,
@@ -24,8 +22,6 @@ from fake_easypost import (
     POSTAGE_FAILURE,
     RATE_LIMITED,
     REQUEST_TIMEOUT,
-    SENDER,
-    TEST_KEY,
     TIMED_OUT,
     UNAUTHORIZED,
     UNAVAILABLE,
@@ -38,80 +34,15 @@ from fake_easypost import (
     Fault,
 )
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import ActivityEnvironment
 
 from fuze_contracts.address import Address
 from fuze_contracts.shipping import (
     CARRIER_OUTCOME_UNKNOWN,
     CARRIER_UNAVAILABLE,
     DeliveryStatus,
-    DeliveryStatusChanged,
-    ParcelItem,
-    RefreshShipment,
-    ShipOrder,
 )
-from fuze_shipping.activities import ShippingActivities, derive_shipment_id
-from fuze_shipping.carrier import Carrier
-from fuze_shipping.carrier.easypost.carrier import open_easypost
-from fuze_shipping.carrier.settings import CarrierSettings
-from fuze_shipping.dispatch_service import DispatchService
-from fuze_shipping.messages import Shipment, ShipmentState
+from fuze_shipping.messages import ShipmentState
 from fuze_shipping.repository import ShipmentRepository
-
-_OTHER = BUYER.model_copy(update={"line1": "180 N Harbor Dr"})
-_SETTLE_WINDOW = timedelta(minutes=5)
-
-
-@dataclass
-class Harness:
-    """A dispatch service over a fake EasyPost, and a request for a shipment."""
-
-    easypost: FakeEasyPost
-    repository: ShipmentRepository
-    service: DispatchService
-    carrier: Carrier
-    request: ShipOrder
-
-    @property
-    def shipment_id(self) -> UUID:
-        return derive_shipment_id(self.request.order_id)
-
-    async def dispatch(self, window: timedelta = _SETTLE_WINDOW) -> Shipment:
-        service = DispatchService(self.repository, self.carrier, window)
-        return await service.dispatch(self.shipment_id, self.request)
-
-    async def fail(self, window: timedelta = _SETTLE_WINDOW) -> str | None:
-        """Dispatch without success; return the error's type."""
-        with pytest.raises(ApplicationError) as raised:
-            await self.dispatch(window)
-        return raised.value.type
-
-    async def retry_until_done(self) -> Shipment:
-        """Dispatch until it succeeds, as Temporal does."""
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    return await self.dispatch()
-                except ApplicationError:
-                    await asyncio.sleep(0.02)
-
-    async def shipment(self) -> Shipment:
-        return await self.repository.get(self.shipment_id)
-
-    async def change_address(self) -> None:
-        assert await self.repository.change_address(self.shipment_id, self.request.order_id, _OTHER)
-
-    async def list_dispatched(self) -> list[UUID]:
-        return await self.service.list_dispatched([self.request.order_id])
-
-    async def refresh(self, carrier_reference: str) -> DeliveryStatusChanged:
-        """Process an event about a parcel that has this id at EasyPost."""
-        activities = ShippingActivities(self.repository, self.service)
-        event = RefreshShipment(carrier_reference=carrier_reference)
-        return await ActivityEnvironment().run(activities.delivery_status_refreshed, event)
-
-
-Connect = Callable[..., AbstractAsyncContextManager[Harness]]
 
 
 @pytest.fixture
@@ -119,29 +50,12 @@ async def connect(repository: ShipmentRepository) -> AsyncIterator[Connect]:
     """Return a harness with other settings."""
     fake = FakeEasyPost()
     await fake.start()
-
-    @asynccontextmanager
-    async def connect(**changes: object) -> AsyncIterator[Harness]:
-        settings = {
-            "carrier": "easypost",
-            "easypost_api_key": TEST_KEY,
-            "easypost_api_base": fake.url,
-            "easypost_from_address": SENDER,
-            "easypost_unit_weight": 16,
-            "carrier_timeout": timedelta(seconds=5),
-        }
-        items = (ParcelItem(sku="TEAPOT-1", quantity=3),)
-        request = ShipOrder(order_id=uuid4(), address=BUYER, items=items)
-        async with open_easypost(CarrierSettings(**(settings | changes))) as carrier:
-            service = DispatchService(repository, carrier, _SETTLE_WINDOW)
-            yield Harness(fake, repository, service, carrier, request)
-
-    yield connect
+    yield partial(open_harness, fake, repository)
     await fake.stop()
 
 
 @pytest.fixture
-async def shop(connect: Connect) -> AsyncIterator[Harness]:
+async def shop(connect: Connect) -> AsyncIterator[EasyPostHarness]:
     async with connect() as harness:
         yield harness
 
@@ -178,7 +92,7 @@ _UNAVAILABLE, _UNKNOWN = CARRIER_UNAVAILABLE, CARRIER_OUTCOME_UNKNOWN
     ids=lambda value: value.name if isinstance(value, Fault) else None,
 )
 async def test_a_shipment_gets_one_label_whatever_happens_to_a_request(
-    shop: Harness, kind: str, fault: Fault, failure: str
+    shop: EasyPostHarness, kind: str, fault: Fault, failure: str
 ) -> None:
     shop.easypost.faults[kind] = [fault]
 
@@ -194,7 +108,7 @@ async def test_a_shipment_gets_one_label_whatever_happens_to_a_request(
 
 
 async def test_a_label_whose_response_was_lost_is_found_and_not_bought_again(
-    shop: Harness,
+    shop: EasyPostHarness,
 ) -> None:
     shop.easypost.faults["buy"] = [DROPPED]
     await shop.fail()
@@ -222,7 +136,7 @@ async def test_purchases_that_take_effect_after_the_timeout_buy_one_label(
     assert shipment.tracking_number == created["tracking_code"]
 
 
-async def test_an_attempt_that_was_superseded_buys_nothing(shop: Harness) -> None:
+async def test_an_attempt_that_was_superseded_buys_nothing(shop: EasyPostHarness) -> None:
     shop.easypost.faults["create"] = [DELAYED]
     slow = asyncio.create_task(shop.dispatch())
     await shop.easypost.wait_for_requests("create", 1)
@@ -239,7 +153,7 @@ async def test_an_attempt_that_was_superseded_buys_nothing(shop: Harness) -> Non
 
 
 async def test_a_shipment_whose_creation_was_lost_is_found_by_its_reference(
-    shop: Harness,
+    shop: EasyPostHarness,
 ) -> None:
     shop.easypost.faults["create"] = [DROPPED]
     await shop.fail()
@@ -278,7 +192,7 @@ async def test_an_address_that_easypost_cannot_verify_is_rejected_until_it_is_ch
     assert created["to_address"]["id"].startswith("adr_")
 
 
-async def test_a_parcel_to_another_address_is_another_shipment(shop: Harness) -> None:
+async def test_a_parcel_to_another_address_is_another_shipment(shop: EasyPostHarness) -> None:
     shop.easypost.faults["buy"] = [INVALID_ADDRESS]
     rejected = await shop.dispatch()
     await shop.change_address()
@@ -292,7 +206,7 @@ async def test_a_parcel_to_another_address_is_another_shipment(shop: Harness) ->
     assert second["to_address"]["street1"] == "180 N Harbor Dr"
 
 
-async def test_an_address_abroad_is_rejected_without_a_request(shop: Harness) -> None:
+async def test_an_address_abroad_is_rejected_without_a_request(shop: EasyPostHarness) -> None:
     abroad = Address(country="CA", postal_code="K1A 0B1")
     shop.request = shop.request.model_copy(update={"address": abroad})
 
@@ -303,7 +217,7 @@ async def test_an_address_abroad_is_rejected_without_a_request(shop: Harness) ->
 
 
 @pytest.fixture
-async def uncertain(shop: Harness) -> Harness:
+async def uncertain(shop: EasyPostHarness) -> EasyPostHarness:
     """A shipment whose purchase has an unknown outcome, and no effect; the next are refused."""
     shop.easypost.faults["buy"] = [INTERNAL_ERROR, RATE_LIMITED, RATE_LIMITED]
     assert await shop.fail() == CARRIER_OUTCOME_UNKNOWN
@@ -311,10 +225,10 @@ async def uncertain(shop: Harness) -> Harness:
 
 
 async def test_a_purchase_may_have_an_effect_until_the_settle_window_is_over(
-    uncertain: Harness,
+    uncertain: EasyPostHarness,
 ) -> None:
     states = []
-    for window in (_SETTLE_WINDOW, timedelta(0)):
+    for window in (SETTLE_WINDOW, timedelta(0)):
         await uncertain.fail(window)
         states.append((await uncertain.shipment()).state)
 
@@ -325,7 +239,7 @@ async def test_a_purchase_may_have_an_effect_until_the_settle_window_is_over(
     ("refund_status", "is_listed"), [("submitted", False), ("not_applicable", True)]
 )
 async def test_a_label_of_a_cancelled_shipment_is_refunded_where_it_turns_up(
-    uncertain: Harness, refund_status: str, *, is_listed: bool
+    uncertain: EasyPostHarness, refund_status: str, *, is_listed: bool
 ) -> None:
     await uncertain.fail(window=timedelta(0))
     shipment = await uncertain.shipment()
@@ -342,7 +256,7 @@ async def test_a_label_of_a_cancelled_shipment_is_refunded_where_it_turns_up(
 
 
 async def test_a_late_label_of_a_shipment_that_is_not_cancelled_is_used(
-    uncertain: Harness,
+    uncertain: EasyPostHarness,
 ) -> None:
     await uncertain.fail(window=timedelta(0))
     uncertain.easypost.faults["buy"] = []
@@ -370,7 +284,7 @@ async def test_the_cheapest_rate_that_is_allowed_is_bought(
 
 
 async def test_without_an_allowed_rate_nothing_is_bought_and_the_carriers_errors_are_reported(
-    shop: Harness,
+    shop: EasyPostHarness,
 ) -> None:
     shop.easypost.offers = []
     with pytest.raises(ApplicationError, match="UPS: the parcel is too heavy") as raised:
@@ -380,7 +294,7 @@ async def test_without_an_allowed_rate_nothing_is_bought_and_the_carriers_errors
     assert (await shop.shipment()).state is ShipmentState.PREPARED
 
 
-async def test_rates_that_are_old_are_requested_again(shop: Harness) -> None:
+async def test_rates_that_are_old_are_requested_again(shop: EasyPostHarness) -> None:
     shop.easypost.rate_age = timedelta(hours=2)
 
     await shop.dispatch()
@@ -399,7 +313,7 @@ async def test_rates_that_are_old_are_requested_again(shop: Harness) -> None:
     ],
 )
 async def test_an_event_with_easyposts_id_refreshes_the_delivery_status(
-    shop: Harness, status: str, expected: DeliveryStatus
+    shop: EasyPostHarness, status: str, expected: DeliveryStatus
 ) -> None:
     shipment = await shop.dispatch()
     shop.easypost.track(status)
@@ -409,6 +323,6 @@ async def test_an_event_with_easyposts_id_refreshes_the_delivery_status(
     assert (changed.order_id, changed.status) == (shop.request.order_id, expected)
 
 
-async def test_an_event_of_a_parcel_that_is_not_ours_is_refused(shop: Harness) -> None:
+async def test_an_event_of_a_parcel_that_is_not_ours_is_refused(shop: EasyPostHarness) -> None:
     with pytest.raises(LookupError, match="shp_0"):
         await shop.refresh("shp_0")
