@@ -118,7 +118,7 @@ def build_services(
         api_keys=api_keys,
         api_key_commands=ApiKeyCommands(database),
         authenticator=_build_authenticator(settings, api_keys, http),
-        stream_tickets=StreamTickets(settings.cursor_signing_key, settings.stream_ticket_lifetime),
+        stream_tickets=StreamTickets(settings.cursor_signing_key),
         caller_limiter=RateLimiter("caller", settings.rate_limit, counter),
         failure_limiter=RateLimiter("failure", settings.failed_authentication_limit, counter),
         webhook_limiter=RateLimiter("webhook", settings.webhook_rate_limit, counter),

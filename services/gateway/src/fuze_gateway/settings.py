@@ -161,9 +161,6 @@ class GatewaySettings(WebhookSettings, ProviderSelection, DatabaseSettings):
         timedelta(hours=1),
         description="Time after which a stream ends and the client must authenticate again.",
     )
-    stream_ticket_lifetime: Annotated[Duration, Field(ge=timedelta(seconds=1))] = Field(
-        timedelta(minutes=1), description="How long a ticket opens the event stream of its order."
-    )
     max_streams: int = Field(2000, ge=0, description="Maximum number of open event streams.")
     max_streams_per_caller: int = Field(
         100, ge=1, description="Maximum number of open event streams of one caller."

@@ -19,6 +19,7 @@ from starlette.types import Scope as Connection
 from fuze_gateway.auth.principals import Principal, Scope, UnauthenticatedError
 
 TICKET_PARAMETER = "ticket"
+TICKET_LIFETIME = timedelta(minutes=1)
 MAX_TICKETED_STREAM = timedelta(minutes=5)
 """A stream that was opened with a ticket ends after this time. The key may be revoked meanwhile."""
 
@@ -36,8 +37,7 @@ class StreamTicket:
 class StreamTickets:
     """Issues and verifies tickets."""
 
-    def __init__(self, signing_key: SecretStr, lifetime: timedelta) -> None:
-        self._lifetime = lifetime
+    def __init__(self, signing_key: SecretStr) -> None:
         self._signer = URLSafeTimedSerializer(
             signing_key.get_secret_value(),
             salt="stream-ticket",
@@ -49,7 +49,7 @@ class StreamTickets:
         text = self._signer.dumps(
             [order_id.hex, principal.name, principal.id, sorted(principal.scopes)]
         )
-        expires_at = datetime.now(UTC).replace(microsecond=0) + self._lifetime
+        expires_at = datetime.now(UTC).replace(microsecond=0) + TICKET_LIFETIME
         return StreamTicket(text=str(text), expires_at=expires_at)
 
     def authenticate(self, ticket: str, order_id: UUID) -> Principal:
@@ -61,7 +61,7 @@ class StreamTickets:
         """
         try:
             ticket_order, name, caller, scopes = self._signer.loads(
-                ticket, max_age=int(self._lifetime.total_seconds())
+                ticket, max_age=int(TICKET_LIFETIME.total_seconds())
             )
         except BadSignature:
             raise UnauthenticatedError(
