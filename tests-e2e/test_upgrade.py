@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -15,18 +16,27 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from anyio.from_thread import start_blocking_portal
 from shipped_orders import count_records, deliver, receive_return, request_approved_return
 from stack_client import CANCELLATION, OTHER_ADDRESS, StackClient, eventually
 
 from fuze_devstack import schema_commands
 from fuze_devstack.processes import die_with_parent
 from fuze_devstack.services import SERVICES, WORKERS
+from fuze_testing.webhook_receiver import (
+    ReceivedWebhook,
+    WebhookReceiver,
+    accept,
+    build_response,
+    serve_webhook_receiver,
+)
 
 _ROOT = Path(__file__).parents[1]
 _SETTINGS = {
     "FUZE_DELIVERY_TRACKING_PERIOD": "1d",
     "FUZE_PSP_REVIEW_POLL_INTERVAL": "2",
     "FUZE_SHIPS_TO": "US",
+    "FUZE_WEBHOOK_RETRY_DELAYS": json.dumps([5.0] * 100),
 }
 _PATIENT_SECONDS = 300
 _NEW = "new"
@@ -80,6 +90,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackClient]:
     yield stack
     stack.stop()
     stack.http.close()
+
+
+async def _refuse(_: ReceivedWebhook) -> bytes:
+    return build_response(503)
+
+
+@pytest.fixture
+def receiver() -> Iterator[WebhookReceiver]:
+    """An endpoint of webhooks that accepts none yet."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(serve_webhook_receiver(_refuse)) as receiver,
+    ):
+        yield receiver
 
 
 @pytest.fixture
@@ -137,14 +161,26 @@ def _wait_for_payment_status(stack: StackClient, order_id: str, status: str) -> 
     eventually(lambda: stack.get_order(order_id)["payment_status"] == status, f"it is {status}")
 
 
+def _wait_for_every_event(stack: StackClient, receiver: WebhookReceiver, order_id: str) -> None:
+    events = stack.get(f"/orders/{order_id}/events").json()["events"]
+    numbers = list(range(1, len(events) + 1))
+    assert [event["seq"] for event in events] == numbers
+    eventually(
+        lambda: receiver.get_first_arrivals()[order_id] == numbers,
+        f"each event of {order_id} has arrived, in order",
+    )
+
+
 @pytest.mark.proof
 @pytest.mark.timeout(1800)
 def test_orders_in_flight_end_on_the_version_of_today(
     stack: StackClient,
     started: list[subprocess.Popen[bytes]],
+    receiver: WebhookReceiver,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("stack_client._TIMEOUT_SECONDS", _PATIENT_SECONDS)
+    assert stack.post("/webhook-endpoints", {"url": receiver.get_url()}).status_code == 201
     # Orders in every state in which one waits, on the old version.
     waiting = stack.start_order()
     declined = stack.start_approved_order(payment_method="pm_declined")
@@ -170,6 +206,7 @@ def test_orders_in_flight_end_on_the_version_of_today(
     _wait_until_fails(stack, charging, "payment_charged")
     assert stack.post(f"/orders/{cancelled}/cancel", CANCELLATION).status_code == 200
     _request_refund(stack, refunding)
+    eventually(lambda: receiver.requests, "an event waits for its endpoint")
 
     placed_meanwhile = []
     for service in _ORDER_OF_UPGRADE:
@@ -178,6 +215,7 @@ def test_orders_in_flight_end_on_the_version_of_today(
             placed_meanwhile.append(stack.start_approved_order())
 
     assert stack.get("/livez").json()["revision"] == _NEW
+    receiver.respond = accept
     for part in ("psp", "carrier"):
         stack.configure_sandbox(part)
     stack.approve(waiting)
@@ -206,7 +244,6 @@ def test_orders_in_flight_end_on_the_version_of_today(
         cancelled: (1, 1, 0),
     }
     for order_id in records:
-        events = stack.get(f"/orders/{order_id}/events").json()["events"]
-        assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+        _wait_for_every_event(stack, receiver, order_id)
         assert not stack.get_order(order_id)["needs_attention"]
     assert stack.get("/discrepancies").json()["discrepancies"] == []

@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import time
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -44,16 +43,6 @@ def create_endpoint(stack: StackClient, receiver: WebhookReceiver) -> dict[str, 
 def delete_endpoints(stack: StackClient) -> None:
     for endpoint in stack.get("/webhook-endpoints").json()["webhook_endpoints"]:
         stack.delete(f"/webhook-endpoints/{endpoint['endpoint_id']}")
-
-
-def get_first_arrivals(receiver: WebhookReceiver) -> dict[str, list[int]]:
-    """Return the numbers of the events of each order, in the order of their first acceptance."""
-    arrivals: dict[str, list[int]] = defaultdict(list)
-    for request in receiver.accepted:
-        order_id, seq = request.event
-        if seq not in arrivals[order_id]:
-            arrivals[order_id].append(seq)
-    return arrivals
 
 
 async def fail_half_of_the_time(request: ReceivedWebhook) -> bytes:
@@ -98,7 +87,7 @@ async def test_every_event_arrives_in_order_through_kill_9_of_the_worker(
             )
 
         for receiver, secret in zip(receivers, secrets, strict=True):
-            arrivals = get_first_arrivals(receiver)
+            arrivals = receiver.get_first_arrivals()
             assert {order_id: arrivals[order_id] for order_id in expected} == {
                 order_id: list(range(1, last + 1)) for order_id, last in expected.items()
             }
@@ -178,7 +167,7 @@ async def test_an_endpoint_that_hangs_delays_no_other_endpoint(stack: StackClien
             create_endpoint(stack, receiver)
         order_id = stack.start_order()
 
-        await _wait(lambda: len(get_first_arrivals(healthy)[order_id]) == 2, "it has arrived")
+        await _wait(lambda: len(healthy.get_first_arrivals()[order_id]) == 2, "it has arrived")
 
         assert hanging.accepted == []
         release.set()

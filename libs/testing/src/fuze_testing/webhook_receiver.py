@@ -3,6 +3,7 @@
 import asyncio
 import json
 import ssl
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -70,6 +71,15 @@ class WebhookReceiver:
     def get_url(self, host: str = "127.0.0.1", scheme: str = "http") -> str:
         """Return the URL of an endpoint."""
         return f"{scheme}://{host}:{self.port}/webhooks"
+
+    def get_first_arrivals(self) -> dict[str, list[int]]:
+        """Return the numbers of each order's events, in the order of their first acceptance."""
+        arrivals: dict[str, list[int]] = defaultdict(list)
+        for request in self.accepted:
+            order_id, seq = request.event
+            if seq not in arrivals[order_id]:
+                arrivals[order_id].append(seq)
+        return arrivals
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if connection := asyncio.current_task():
