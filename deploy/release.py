@@ -23,6 +23,7 @@ _LOGS = _ROOT / ".fuze/release"
 _PYTHON = _ROOT / ".venv/bin/python"
 _CHANGELOG = _ROOT / "CHANGELOG.md"
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+_PIN = re.compile(r'^( *"fuze-[a-z]+(?:\[[a-z]+\])?)==[\d.]+(",)', re.MULTILINE)
 _SHOWN_LINES = 20
 _REPAIR = "repair it on main, commit, and run the same command again"
 
@@ -163,6 +164,8 @@ def prepare(version: str) -> None:
         if _read_version(path) != version:
             command = (_ROOT / ".venv/bin/uv", "version", version, "--frozen", "--project", path)
             _call("version", *command)
+        project = path / "pyproject.toml"
+        project.write_text(_PIN.sub(rf"\g<1>=={version}\g<2>", project.read_text()))
     for path in (_ROOT / "deploy/kubernetes/overlays").glob("*/kustomization.yaml"):
         path.write_text(re.sub(r"newTag: [\d.]+", f"newTag: {version}", path.read_text()))
     today = dt.datetime.now(dt.UTC).date()

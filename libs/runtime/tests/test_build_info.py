@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -32,8 +33,20 @@ def test_a_process_from_the_source_tree_has_no_revision() -> None:
 
 
 def test_all_packages_of_a_release_have_the_same_version() -> None:
-    projects = [tomllib.loads(path.read_text()) for path in _ROOT.glob("*/*/pyproject.toml")]
+    assert {project["version"] for project in _read_projects()} == {get_build_info({})["version"]}
 
-    assert {project["project"]["version"] for project in projects} == {
-        get_build_info({})["version"]
+
+def test_packages_of_a_release_require_each_other_in_its_version() -> None:
+    required = {
+        requirement.partition("=")[2]
+        for project in _read_projects()
+        for requirement in project["dependencies"]
+        if requirement.startswith("fuze-")
     }
+
+    assert required == {f"={get_build_info({})['version']}"}
+
+
+def _read_projects() -> list[dict[str, Any]]:
+    paths = _ROOT.glob("*/*/pyproject.toml")
+    return [tomllib.loads(path.read_text())["project"] for path in paths]
