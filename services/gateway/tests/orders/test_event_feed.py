@@ -39,7 +39,7 @@ async def connection(postgres: EmbeddedPostgres) -> AsyncIterator[asyncpg.Connec
 @pytest.fixture
 async def end(gateway: httpx.AsyncClient) -> str:
     """The cursor after the events of the tests before."""
-    return await read_to_the_end(gateway)
+    return str((await read(gateway, None, start="latest"))["next"])
 
 
 async def read(http: httpx.AsyncClient, after: str | None, **query: object) -> dict[str, Any]:
@@ -48,14 +48,6 @@ async def read(http: httpx.AsyncClient, after: str | None, **query: object) -> d
     assert response.status_code == 200, response.text
     page: dict[str, Any] = response.json()
     return page
-
-
-async def read_to_the_end(http: httpx.AsyncClient, **query: object) -> str:
-    cursor, has_more = None, True
-    while has_more:
-        page = await read(http, cursor, limit=500, **query)
-        cursor, has_more = page["next"], page["has_more"]
-    return str(cursor)
 
 
 def ids(page: dict[str, Any]) -> list[tuple[str, int]]:
@@ -151,6 +143,20 @@ async def test_a_page_without_new_events_returns_the_cursor_to_continue_with(
 
     assert (empty["events"], empty["has_more"]) == ([], False)
     assert ids(page) == [(str(order_id), 1), (str(order_id), 2)]
+
+
+async def test_a_reader_that_starts_at_the_latest_event_gets_those_after_it(
+    gateway: httpx.AsyncClient, record: Record, order_id: UUID
+) -> None:
+    await record(order_id, last_seq=1)
+    started = await read(gateway, None, start="latest")
+    later = uuid4()
+    await record(later, last_seq=1)
+
+    continued = await read(gateway, started["next"], start="latest")
+
+    assert started["events"] == []
+    assert ids(continued) == [(str(later), 1)]
 
 
 async def test_a_reader_waits_for_the_next_event(
@@ -258,7 +264,9 @@ async def test_a_cursor_is_valid_with_its_own_key_only(serve: Serve, end: str) -
     assert response.json()["type"] == "/problems/invalid-cursor"
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "wait=31", "wait=-1", "cursor=x"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=501", "wait=31", "wait=-1", "start=x", "cursor=x"]
+)
 async def test_an_invalid_query_is_rejected(gateway: httpx.AsyncClient, query: str) -> None:
     response = await gateway.get(f"/events?{query}")
 

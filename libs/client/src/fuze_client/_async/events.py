@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Literal
 from uuid import UUID
 
 import httpx
@@ -67,13 +68,19 @@ class AsyncEvents:
                 await asyncio.sleep(reconnect_seconds)
 
     async def get_page(
-        self, *, after: str | None = None, limit: int = 100, wait: int = 0
+        self,
+        *,
+        after: str | None = None,
+        start: Literal["oldest", "latest"] | None = None,
+        limit: int = 100,
+        wait: int = 0,
     ) -> ListFeedResponse:
         """Return the events of all orders after a cursor, in commit order.
 
-        Without an event, it is returned after `wait` (0 to 30) seconds.
+        Without `after`, a page begins at the oldest event; with `start="latest"` behind all that
+        are there. Without an event, it is returned after `wait` (0 to 30) seconds.
         """
-        params = to_query({"after": after, "limit": limit, "wait": wait})
+        params = to_query({"after": after, "start": start, "limit": limit, "wait": wait})
         return await self._transport.get(("events",), ListFeedResponse, params)
 
     async def follow(self, *, after: str | None = None) -> AsyncIterator[ListFeedResponse]:

@@ -150,6 +150,10 @@ class EventFeed:
                 page, after = await self._read(after, owner, size)
         return page
 
+    async def get_end(self) -> str:
+        """Return the cursor behind the latest event."""
+        return str(self._cursors.dumps(await self._read_end()))
+
     async def _read(
         self, after: Position, owner: str | None, size: int
     ) -> tuple[FeedPage, Position]:
@@ -181,11 +185,13 @@ class EventFeed:
         now = asyncio.get_running_loop().time
         async with self._polling:
             if now() - self._polled_at >= self._poll_seconds:
-                rows = await self._database.fetch(_LAST)
+                self._last_position = await self._read_end()
                 self._polled_at = now()
-                if rows:
-                    self._last_position = (rows[0]["transaction_id"], rows[0]["position"])
         return self._last_position
+
+    async def _read_end(self) -> Position:
+        rows = await self._database.fetch(_LAST)
+        return (rows[0]["transaction_id"], rows[0]["position"]) if rows else _START
 
     def _parse_cursor(self, cursor: str) -> Position:
         try:

@@ -41,9 +41,12 @@ async def list_events(
     order are in the order of their `seq`. With `wait`, the response is sent when there is an event,
     or after that time without one.
     """
+    after = query.after
+    if after is None and query.start == "latest":
+        after = await services.event_feed.get_end()
     try:
         page = await services.event_feed.get_page(
-            query.after,
+            after,
             owner=services.ownership.get_required_owner(principal),
             size=query.limit,
             wait=timedelta(seconds=query.wait),

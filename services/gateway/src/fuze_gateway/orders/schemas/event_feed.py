@@ -1,6 +1,7 @@
 """Request and response models of the feed of all events, and of stream tickets."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,7 +23,12 @@ class ListFeedRequest(RequestModel):
     after: str | None = Field(
         None,
         max_length=500,
-        description="`next` of the previous response; without it, the oldest event is the first.",
+        description="`next` of the previous response; without it, the page begins at `start`.",
+    )
+    start: Literal["oldest", "latest"] = Field(
+        "oldest",
+        description="Where to begin without `after`: at the oldest event, or behind all events that"
+        " are there now.",
     )
     limit: int = Field(100, ge=1, le=500)
     wait: int = Field(
