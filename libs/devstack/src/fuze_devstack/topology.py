@@ -217,6 +217,7 @@ class StackDefinition:
                 "FUZE_HEALTH_PORT": str(port),
                 "FUZE_PSP_URL": f"{sandbox}/psp",
                 "FUZE_CARRIER_URL": f"{sandbox}/carrier",
+                "FUZE_GATEWAY_URL": f"http://127.0.0.1:{self._port(name, 'gateway')}",
             },
             address=health,
             port=port,
