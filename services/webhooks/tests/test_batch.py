@@ -99,6 +99,24 @@ async def test_an_order_whose_event_is_rejected_holds_back_no_other_order(
     assert {one.event for one in receiver.requests if one.event[0] == rejected} == {(rejected, 1)}
 
 
+async def test_an_event_of_an_archived_order_is_no_failure_of_the_endpoint(
+    batches: BatchRunner, receiver: WebhookReceiver, database: Database, engine_of: EngineOf
+) -> None:
+    endpoint_id = await database.insert_endpoint(receiver.get_url())
+    archived = await database.insert_order(1)
+    await EndpointRepository(engine_of("webhooks"), timedelta(days=30)).queue_events(endpoint_id)
+    await database.delete_events(archived)
+    ends = iter([False, True])
+
+    await batches.run(endpoint_id, _LONG, lambda: next(ends, True))
+
+    [delivery] = await database.read_deliveries(endpoint_id)
+    endpoint = await database.read_endpoint(endpoint_id)
+    assert (delivery["state"], delivery["error"]) == ("failed", "the event exists no longer")
+    assert endpoint is not None
+    assert endpoint["failing_since"] is None
+
+
 async def test_a_slow_message_delays_no_other_order(
     batches: BatchRunner, receiver: WebhookReceiver, database: Database
 ) -> None:

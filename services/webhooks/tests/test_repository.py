@@ -254,6 +254,24 @@ async def test_old_records_of_completed_deliveries_are_deleted(
     assert [one["seq"] for one in await database.read_deliveries(endpoint_id)] == [2]
 
 
+async def test_old_failures_are_deleted_where_the_order_was_archived(
+    repository: EndpointRepository, database: Database
+) -> None:
+    endpoint_id = await database.insert_endpoint(_URL)
+    archived, kept = [await database.insert_order(1) for _ in range(2)]
+    await repository.queue_events(endpoint_id)
+    await database.connection.execute(
+        "UPDATE webhooks.deliveries SET state = 'failed', last_attempted_at = now() - interval"
+        " '31 days' WHERE endpoint_id = $1",
+        endpoint_id,
+    )
+    await database.delete_events(archived)
+
+    await repository.begin_batch(endpoint_id)
+
+    assert [one["order_id"] for one in await database.read_deliveries(endpoint_id)] == [kept]
+
+
 async def test_what_waits_and_what_failed_are_metrics(
     repository: EndpointRepository, database: Database
 ) -> None:

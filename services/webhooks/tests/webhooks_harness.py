@@ -45,6 +45,10 @@ class Database:
             await insert_event(self.connection, order_id, seq)
         return order_id
 
+    async def delete_events(self, order_id: UUID) -> None:
+        """Delete what `archive` moves to a file."""
+        await self.connection.execute("DELETE FROM orders.events WHERE order_id = $1", order_id)
+
     async def insert_endpoint(self, url: str, *event_types: str) -> UUID:
         """Insert an endpoint with a secret, as the gateway would."""
         endpoint_id = uuid4()

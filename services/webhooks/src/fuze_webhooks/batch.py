@@ -106,7 +106,7 @@ class BatchRunner:
     async def _attempt(self, endpoint: Endpoint, delivery: Delivery, deadline: float) -> None:
         attempt = await self._sender.send(endpoint, delivery, deadline)
         is_recorded = await self._deliveries.record(delivery, attempt)
-        if is_recorded:
+        if is_recorded and (delivery.event or delivery.is_test):  # else nothing was sent
             await self._deliveries.record_health(delivery, attempt)
         if attempt.error is not None or not is_recorded:
             _log.warning(

@@ -28,6 +28,9 @@ _CLEANED_AT_ONCE = 5_000
 _UNATTENDED_AFTER = timedelta(minutes=3)
 """Longer than a batch takes."""
 
+_EVENT_EXISTS = sa.exists(event_feed.c.seq).where(
+    event_feed.c.order_id == deliveries.c.order_id, event_feed.c.seq == deliveries.c.seq
+)
 _FEED_ORDER = (event_feed.c.transaction_id, event_feed.c.position)
 
 
@@ -50,14 +53,17 @@ class EndpointRepository:
 
     async def begin_batch(self, endpoint_id: UUID) -> None:
         """Record that the endpoint is attended, and delete what is kept no longer."""
-        old = (
-            sa.select(deliveries.c.id)
-            .where(
-                deliveries.c.endpoint_id == endpoint_id,
-                IS_DELIVERED,
-                deliveries.c.delivered_at < sa.func.now() - self._retention,
+        since = sa.func.now() - self._retention
+        delivered = sa.and_(IS_DELIVERED, deliveries.c.delivered_at < since)
+        # Not before: events that a restored dump has made invisible come back.
+        gone = sa.and_(IS_FAILED, deliveries.c.last_attempted_at < since, ~_EVENT_EXISTS)
+        old = sa.union_all(
+            *(
+                sa.select(deliveries.c.id)
+                .where(deliveries.c.endpoint_id == endpoint_id, condition)
+                .limit(_CLEANED_AT_ONCE)
+                for condition in (delivered, gone)
             )
-            .limit(_CLEANED_AT_ONCE)
         )
         async with self._engine.begin() as connection:
             await connection.execute(
