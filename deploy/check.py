@@ -1,6 +1,6 @@
 """Check that a service can be deployed beside the version before it.
 
-Each check prints one line. The exit code is 1 when one of them fails.
+Each check prints one line, and one that fails the end of its output. The exit code is 1 then.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from fuze_devstack.services import SERVICES, Service
 
 _ROOT = Path(__file__).parents[1]
 _TOOLS = _ROOT / ".venv/tools/bin"
+_SHOWN_LINES = 25
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,16 @@ class Check:
             self.command,
             cwd=_ROOT,
             input=self.stdin,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
         passed = done.returncode == 0
-        reason = "" if passed else f": {shlex.join(self.command)}"
-        print(f"{'ok' if passed else 'FAIL':4}  {self.name}{reason}", flush=True)
+        print(f"{'ok' if passed else 'FAIL':4}  {self.name}", flush=True)
+        if not passed:
+            print(f"      {shlex.join(self.command)}")
+            print(textwrap.indent("\n".join(done.stdout.splitlines()[-_SHOWN_LINES:]), "      "))
         return passed
 
 

@@ -18,6 +18,20 @@ def test_no_revision_is_missing(postgres: EmbeddedPostgres, service: Service) ->
     migrations.check(settings, service.package)
 
 
+async def test_a_constraint_that_is_not_validated_is_no_difference(
+    postgres: EmbeddedPostgres,
+) -> None:
+    settings = MigrationSettings(migration_database_url=postgres.url("order_migrator"))
+    connection = await asyncpg.connect(postgres.dsn)
+    table = "ALTER TABLE orders.events"
+    await connection.execute(f"{table} ADD CONSTRAINT wider CHECK (seq > 0) NOT VALID")
+    try:
+        await asyncio.to_thread(migrations.check, settings, "fuze_order")
+    finally:
+        await connection.execute(f"{table} DROP CONSTRAINT wider")
+        await connection.close()
+
+
 async def test_a_database_that_newer_code_has_migrated_is_refused_with_what_to_do(
     postgres: EmbeddedPostgres,
 ) -> None:
