@@ -26,7 +26,7 @@ _PERSON = {
     "customer": _CUSTOMER,
     "customer_email": f"mail-{_CUSTOMER}",
     "customer_name": f"Ada {_CANARY}",
-    "metadata": {"gift_message": f"for {_CANARY}"},
+    "metadata": {"note": f"for {_CANARY}"},
     "address": {
         "country": "US",
         "name": f"Ada {_CANARY}",
