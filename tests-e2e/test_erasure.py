@@ -40,8 +40,7 @@ _PERSON = {
 _COLUMNS = """
     SELECT format('%I.%I', table_schema, table_name) AS name, column_name
     FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
-    WHERE table_schema IN ('orders', 'payments', 'shipping', 'gateway', 'webhooks')
-      AND table_type = 'BASE TABLE'
+    WHERE table_schema NOT IN ('pg_catalog', 'information_schema') AND table_type = 'BASE TABLE'
 """
 
 

@@ -1,6 +1,7 @@
 """Changed workflow code while orders are in flight: replay detects it, `patched` allows it."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,8 +85,8 @@ async def test_an_order_in_flight_completes_on_patched_code_and_a_new_one_uses_t
             await order.signal(OrderWorkflow.approve)
             assert (await order.result()).status is OrderStatus.SHIPPED
 
-    assert _PATCH not in _markers(await in_flight.fetch_history())
-    assert _PATCH in _markers(await new.fetch_history())
+    assert Change.ADDED_STEP not in _get_patches(await in_flight.fetch_history())
+    assert Change.ADDED_STEP in _get_patches(await new.fetch_history())
 
 
 async def test_an_order_that_used_a_patch_is_found_before_code_without_it_is_deployed_again(
@@ -110,5 +111,12 @@ async def test_an_order_that_used_a_patch_is_found_before_code_without_it_is_dep
             await asyncio.sleep(0.1)
 
 
-def _markers(history: WorkflowHistory) -> set[str]:
-    return {event.marker_recorded_event_attributes.marker_name for event in history.events}
+def _get_patches(history: WorkflowHistory) -> set[str]:
+    """Return the ids of the patches that an order has used."""
+    markers = [event.marker_recorded_event_attributes for event in history.events]
+    return {
+        json.loads(payload.data)["id"]
+        for marker in markers
+        if marker.marker_name == _PATCH
+        for payload in marker.details["patch-data"].payloads
+    }
