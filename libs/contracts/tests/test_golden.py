@@ -57,7 +57,7 @@ def test_what_a_released_version_wrote_decodes_and_nothing_of_it_is_lost(file: P
 
     assert _keep(now, before) == before, (
         f"{describe_owners([file])}. Add fields with a default; remove and rename none: "
-        'CONTRIBUTING.md, "Changing a message"'
+        'CONTRIBUTING.md, "Changing a workflow or a message"'
     )
 
 
