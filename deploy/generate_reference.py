@@ -33,6 +33,7 @@ from fuze_order.transitions import payment_status_after, status_after
 
 _REFERENCE = ROOT / "docs/reference"
 _RECORDS = ROOT / "docs/explanation/adr"
+_LAST_PARAGRAPH = re.compile(r"\n\n  Exit codes:(?:(?!\n\n).)*\Z", re.DOTALL)
 _WIDTH = 100
 _METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -69,7 +70,7 @@ def _list_commands() -> Iterator[tuple[str, str]]:
     queue: list[tuple[click.Command, click.Context]] = [(fuze, root)]
     while queue:
         command, context = queue.pop(0)
-        yield context.command_path, command.get_help(context).partition("\n\n  Exit codes:")[0]
+        yield context.command_path, _LAST_PARAGRAPH.sub("", command.get_help(context))
         if isinstance(command, click.Group):
             children = [
                 (name, command.get_command(context, name))
