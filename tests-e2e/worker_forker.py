@@ -28,7 +28,8 @@ async def _look_up_charge_insert(self: Any, command: ChargePayment) -> Payment: 
     if found is not None and found.state.is_settled:
         settled: Payment = found
         return settled
-    payment = await self._repository.claim(command)
+    claimed = await self._repository.claim(command)
+    payment: Payment = claimed.payment
     result = await self._operations._kind.submit(payment.model_copy(update={"id": uuid4()}))
     if not isinstance(result, Succeeded | Rejected):
         raise ConnectionError(str(result))
