@@ -1,6 +1,8 @@
 """The revisions of every service lead to the tables that its code has."""
 
 import asyncio
+import runpy
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -16,6 +18,16 @@ def test_no_revision_is_missing(postgres: EmbeddedPostgres, service: Service) ->
     settings = MigrationSettings(migration_database_url=postgres.url(service.migrator.name))
 
     migrations.check(settings, service.package)
+
+
+def test_each_revision_is_checked_by_itself() -> None:
+    check = runpy.run_path(str(Path(__file__).parents[3] / "deploy/check.py"))
+
+    rendered = dict(check["render_revisions"]("fuze_order"))
+
+    creating = [one for one, sql in rendered.items() if "CREATE TABLE orders.events" in sql]
+    assert creating == ["0001"]
+    assert len(rendered) > 1
 
 
 async def test_a_constraint_that_is_not_validated_is_no_difference(
