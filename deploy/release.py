@@ -97,7 +97,7 @@ def check_preconditions(version: str) -> None:
 
 def read_section(name: str) -> str:
     """Return the text of a section of the changelog, without its heading."""
-    heading = rf"^## {re.escape(name)}(?: - .*)?\n"
+    heading = rf"^## {re.escape(name)}(?: - [^\n]*)?\n"
     section = re.compile(rf"{heading}(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
     found = section.search(_CHANGELOG.read_text())
     return found[1].strip() if found else ""

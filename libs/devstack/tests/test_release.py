@@ -65,6 +65,16 @@ def test_a_dry_run_names_every_step_and_changes_nothing(repository: Path, releas
     assert _git(repository, "tag").split() == ["v0.1.0"]
 
 
+def test_a_release_whose_section_has_its_date_already_can_be_continued(
+    repository: Path, release: Release
+) -> None:
+    dated = _CHANGELOG.replace("## 0.2.0\n", "## 0.2.0 - 2026-01-05\n")
+    (repository / "CHANGELOG.md").write_text(dated)
+    _commit(repository)
+
+    assert release("0.2.0").returncode == 0
+
+
 def test_without_tests_there_is_no_proof_either(release: Release) -> None:
     done = release("0.2.0", "--skip-tests")
 
